@@ -1,0 +1,1 @@
+"""What is asked of many trials: studies, searches, their record and what they cost."""

@@ -1,0 +1,52 @@
+"""The command `lr-study`: parsing, and nothing else. Each command is one file in `commands/`."""
+
+import pkgutil
+import sys
+from importlib import import_module
+
+import click
+
+from study import commands
+from trainables.refusal import Refusal, unknown
+
+
+class Commands(click.Group):
+    """A group whose commands are the files of the folder `commands/`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The folder's modules, in alphabetical order."""
+        return sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        """The command in the module of that name."""
+        if cmd_name not in self.list_commands(ctx):
+            raise unknown("command", cmd_name, self.list_commands(ctx))
+        return getattr(import_module(f"study.commands.{cmd_name}"), cmd_name)
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="lr-study")
+def cli() -> None:
+    r"""Measure what it costs to tune a learning rate, and which adaptive scheme saves how much of it.
+
+    \b
+    Start here:
+      lr-study run quickstart     train real trials under several schedules (two minutes)
+      lr-study report quickstart  the table again, as text, Markdown, JSON or CSV
+      lr-study ui                 the same trials in MLflow
+    """
+
+
+def main() -> None:
+    """Run the command line; bad input ends with one line on stderr and exit code 2."""
+    try:
+        cli.main(standalone_mode=False)
+    except Refusal as refusal:
+        click.echo(f"error: {refusal}", err=True)
+        sys.exit(2)
+    except click.ClickException as refusal:
+        refusal.show()
+        sys.exit(refusal.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)

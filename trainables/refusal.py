@@ -1,0 +1,20 @@
+"""How bad input is refused: one clear line that names the value and what would be right."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class Refusal(ValueError):
+    """Input that cannot be used. The command line prints its one line and exits with code 2."""
+
+
+def unknown(kind: str, name: object, known: Iterable[str]) -> Refusal:
+    """The refusal of a name that does not exist, with the nearest one that does.
+
+    >>> unknown("scheme", "cprob", ["cprop", "fixed"])
+    Refusal("unknown scheme 'cprob': did you mean 'cprop'? Known: cprop, fixed")
+    """
+    names = sorted(known)
+    nearest = get_close_matches(str(name), names, n=1)
+    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+    return Refusal(f"unknown {kind} {name!r}: {hint}Known: {', '.join(names)}")
