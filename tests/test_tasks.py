@@ -1,0 +1,57 @@
+"""Every task: the promises of its suite, and the quadratic's closed forms."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from trainables.components import members
+from trainables.run import Run
+from trainables.tasks import Task
+from trainables.tasks.quadratic import Quadratic
+from trainables.testing import TaskSuite
+from trainables.trial import Trial
+
+SHARED = Path(__file__).parents[1].parent / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def _shared_data(monkeypatch):
+    if SHARED.is_dir() and "LR_STUDY_DATA" not in os.environ:
+        monkeypatch.setenv("LR_STUDY_DATA", str(SHARED))
+
+
+class TestTasks(TaskSuite):
+    @pytest.fixture(params=members(Task).values(), ids=members(Task))
+    def task(self, request):
+        task = request.param()
+        if "datasets" in vars(__import__(request.param.__module__, fromlist=["_"])) and not SHARED.is_dir():
+            pytest.skip("needs ../shared/data, which is not here")
+        return task
+
+
+def test_full_batch_descent_on_the_quadratic_contracts_each_coordinate():
+    """θ_t − 1 = −(1 − ηa)^t, so J(θ_t) = ½ Σ a [(1 − ηa)^2t + var]."""
+    trial = Trial.parse(
+        {
+            "task": "quadratic",
+            "task.dim": 3,
+            "task.condition": 9.0,
+            "batch_size": "full",
+            "epochs": 5,
+            "scheme.lr": 0.5,
+            "precision": "float64",
+        }
+    )
+    run = Run(trial)
+    for _ in run:
+        pass
+    a = 9.0 ** -torch.linspace(0, 1, 3, dtype=torch.float64)
+    torch.testing.assert_close(run.params["centre"], 1 - (1 - 0.5 * a) ** 5, rtol=1e-6, atol=1e-7)
+
+
+def test_the_noiseless_quadratic_has_its_optimum_at_one():
+    task = Quadratic(noise=0.0)
+    assert task.loss(torch.zeros(1, task.dim), torch.zeros(1)) == 0
+    assert task.chance == pytest.approx(sum(10.0 ** (-j / 9) for j in range(10)) / 2, rel=1e-6)

@@ -1,0 +1,192 @@
+"""Components: frozen dataclasses whose fields are hyper-parameters, found by name and written flat.
+
+A *family* is an abstract class (`Direction`, `Scheme`, `Task`, …); its members are the final classes in the
+folder where it is defined, found by importing that folder: a new member is a new file and nothing else.
+"""
+
+import math
+import pkgutil
+from abc import ABC
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, replace
+from functools import cache
+from importlib import import_module
+from inspect import isabstract
+from types import NoneType, UnionType
+from typing import Any, Literal, NamedTuple, Self, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from trainables.refusal import Refusal, unknown
+from trainables.space import Domain, Interval, Value
+
+
+class Component(ABC):
+    """A frozen dataclass that can be written as a flat mapping and read from one."""
+
+    def flat(self) -> dict[str, Value]:
+        """Every field under a dotted key; a field that is a component by its name, its own fields below it."""
+        return _flat(self, "")
+
+    @classmethod
+    def parse(cls, flat: Mapping[str, Any]) -> Self:
+        """The component that `flat` describes; absent keys take their defaults, unknown ones are refused."""
+        known = slots(cls, flat)
+        for key in flat:
+            if key not in known:
+                raise unknown("key", key, known)
+        return _build(cls, {key: slot.checked(flat[key]) for key, slot in known.items() if key in flat}, "")
+
+
+F = TypeVar("F", bound=Component)
+
+
+class Slot(NamedTuple):
+    """One hyper-parameter: its dotted key and what may stand there."""
+
+    key: str
+    annotation: Any
+    default: Any
+    domain: Domain | None
+    valid: Interval | None
+
+    def checked(self, value: Any) -> Any:
+        """The value in the type of its field, or a refusal that names key and value."""
+        if isinstance(self.annotation, type) and issubclass(self.annotation, Component):
+            find(self.annotation, value)
+            return value
+        converted = _converted(self.key, self.annotation, value)
+        number = isinstance(converted, (int, float)) and not isinstance(converted, bool)
+        if number and math.isnan(converted):
+            raise Refusal(f"{self.key} must be a number, got {value!r}")
+        if number and self.valid and not self.valid.low <= converted <= self.valid.high:
+            raise Refusal(f"{self.key} must lie in [{self.valid.low:g}, {self.valid.high:g}], got {value!r}")
+        return converted
+
+
+@cache
+def members(family: type[F]) -> dict[str, type[F]]:
+    """The final classes of a family by name, from every module in the folder where it is defined."""
+    package = import_module(family.__module__)
+    for module in pkgutil.iter_modules(getattr(package, "__path__", [])):
+        import_module(f"{package.__name__}.{module.name}")
+    found = {name_of(member): member for member in _final(family) if member.__module__.startswith(package.__name__)}
+    return dict(sorted(found.items()))
+
+
+def _final(family: type[F]) -> list[type[F]]:
+    below = [member for child in family.__subclasses__() for member in _final(child)]
+    return below if isabstract(family) or below else [family]
+
+
+def name_of(member: type[Component]) -> str:
+    """The name users type: the module's where the class is named after it, else the class's in lower case."""
+    module = member.__module__.rpartition(".")[2]
+    lower = member.__name__.lower()
+    return module if module.replace("_", "") == lower else lower
+
+
+def find(family: type[F], name: object) -> type[F]:
+    """The member of that name, or a refusal that offers the nearest."""
+    known = members(family)
+    if name not in known:
+        raise unknown(family.__name__.lower(), name, known)
+    return known[str(name)]  # type: ignore[return-value]  — pyright loses F through the cache
+
+
+def slots(cls: type[Component], chosen: Mapping[str, Any], prefix: str = "") -> dict[str, Slot]:
+    """Every hyper-parameter of `cls` by dotted key, in the order of its fields.
+
+    `chosen` says which member stands where (`{"direction": "adam"}`), hence which keys lie below it.
+    """
+    found: dict[str, Slot] = {}
+    hints = get_type_hints(cls)
+    for entry in fields(cls):  # type: ignore[arg-type]  — every component is a dataclass
+        key, family, default = prefix + entry.name, hints[entry.name], _default(entry)
+        if not _is_family(family):
+            meta = entry.metadata
+            found[key] = Slot(key, family, default, meta.get("domain"), meta.get("valid"))
+            continue
+        name = chosen.get(key, MISSING if default is MISSING else name_of(type(default)))
+        found[key] = Slot(key, family, name, None, None)
+        if name is not MISSING:
+            below = "" if entry.metadata.get("inline") else f"{key}."
+            found |= slots(find(family, name), chosen, below)
+    return found
+
+
+def _default(entry: Any) -> Any:
+    return entry.default_factory() if entry.default_factory is not MISSING else entry.default
+
+
+def _is_family(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Component)
+
+
+def _flat(component: Component, prefix: str) -> dict[str, Value]:
+    written: dict[str, Value] = {}
+    for entry in fields(component):  # type: ignore[arg-type]
+        value, key = getattr(component, entry.name), prefix + entry.name
+        if isinstance(value, Component):
+            below = "" if entry.metadata.get("inline") else f"{key}."
+            written |= {key: name_of(type(value)), **_flat(value, below)}
+        else:
+            written[key] = value
+    return written
+
+
+def _build(cls: type[F], flat: Mapping[str, Any], prefix: str) -> F:
+    arguments: dict[str, Any] = {}
+    hints = get_type_hints(cls)
+    for entry in fields(cls):  # type: ignore[arg-type]
+        key, family, default = prefix + entry.name, hints[entry.name], _default(entry)
+        if _is_family(family):
+            if key not in flat and default is MISSING:
+                raise Refusal(f"{key} is missing: one of {', '.join(members(family))}")
+            member = find(family, flat.get(key, default if default is MISSING else name_of(type(default))))
+            below = "" if entry.metadata.get("inline") else f"{key}."
+            arguments[entry.name] = _build(member, flat, below)
+        elif key in flat:
+            arguments[entry.name] = flat[key]
+        elif default is MISSING:
+            raise Refusal(f"{key} is missing")
+    return cls(**arguments)
+
+
+def _converted(key: str, annotation: Any, value: Any) -> Any:
+    """`value` in the type that `annotation` asks for: integers serve as floats, nothing else changes type."""
+    options = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    for option in options:
+        if get_origin(option) is Literal and value in get_args(option):
+            return value
+        if option is NoneType and value is None:
+            return None
+        if option is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+            return float(value)
+        if isinstance(option, type) and type(value) is option:
+            return value
+    raise Refusal(f"{key} must be {_described(options)}, got {value!r}")
+
+
+def _described(options: tuple[Any, ...]) -> str:
+    words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", NoneType: "null"}
+    parts: list[str] = []
+    for option in options:
+        literal = get_origin(option) is Literal
+        parts += [repr(choice) for choice in get_args(option)] if literal else [words.get(option, str(option))]
+    return " or ".join(parts)
+
+
+def floats(component: Component) -> dict[str, float]:
+    """The hyper-parameters that are real numbers, by dotted key."""
+    return {key: value for key, value in component.flat().items() if isinstance(value, float)}
+
+
+def with_floats(component: F, values: Mapping[str, Any], prefix: str = "") -> F:
+    """The same component with other real numbers, tensors for instance: what `vmap` and `compile` need."""
+    changed: dict[str, Any] = {}
+    for entry in fields(component):  # type: ignore[arg-type]
+        value, key = getattr(component, entry.name), prefix + entry.name
+        if isinstance(value, Component):
+            changed[entry.name] = with_floats(value, values, "" if entry.metadata.get("inline") else f"{key}.")
+        elif key in values:
+            changed[entry.name] = values[key]
+    return replace(component, **changed)  # type: ignore[type-var]

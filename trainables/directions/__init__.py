@@ -1,0 +1,28 @@
+"""Directions: what a base optimizer would add per unit of learning rate; one file a base optimizer."""
+
+from abc import abstractmethod
+from typing import Any, ClassVar, TypeAlias
+
+from torch import Tensor
+
+from trainables.components import Component
+
+State: TypeAlias = Any
+"""A NamedTuple or a tuple of tensors, one shape a field; never written into, always replaced."""
+
+
+class Direction(Component):
+    """From a gradient to the direction d in  θ ← θ − rate · d,  one tensor at a time and purely.
+
+    `descends` is True where ⟨gradient, d⟩ > 0 always holds, which curvature rescaling needs.
+    """
+
+    descends: ClassVar[bool]
+
+    @abstractmethod
+    def init(self, param: Tensor) -> State:
+        """The state before the first step of one tensor."""
+
+    @abstractmethod
+    def apply(self, grad: Tensor, state: State, param: Tensor) -> tuple[Tensor, State]:
+        """The direction at this gradient, shaped like it, and the state after it."""

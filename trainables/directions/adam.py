@@ -1,0 +1,50 @@
+"""Adam: momentum over the root of the mean squared gradient."""
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from trainables.directions import Direction
+from trainables.space import setting
+
+
+class Moments(NamedTuple):
+    """The running moments of one tensor's gradient."""
+
+    mean: Tensor  # m, shaped like the parameter
+    square: Tensor  # v, shaped like the parameter
+    steps: Tensor  # t, a scalar
+
+
+@dataclass(frozen=True)
+class Adam(Direction):
+    """d = m̂ / (√v̂ + ε)  (Kingma & Ba 2015, arXiv 1412.6980, Algorithm 1).
+
+    m ← β₁ m + (1−β₁) g,  v ← β₂ v + (1−β₂) g²,  m̂ = m/(1−β₁ᵗ),  v̂ = v/(1−β₂ᵗ);
+    β₁, β₂ and ε are `beta1`, `beta2` and `eps`. The first direction is g/(|g| + ε).
+
+    >>> direction, g = Adam(eps=0.0), torch.tensor([2.0, -3.0])
+    >>> direction.apply(g, direction.init(g), g)[0].round(decimals=6).tolist()
+    [1.0, -1.0]
+    """
+
+    descends: ClassVar[bool] = False
+    beta1: float = setting(0.9, valid=(0.0, 1.0))
+    beta2: float = setting(0.999, valid=(0.0, 1.0))
+    eps: float = setting(1e-8, valid=(0.0, 1.0))
+
+    def init(self, param: Tensor) -> Moments:
+        """M = v = 0 and t = 0."""
+        zeros = torch.zeros_like(param)
+        return Moments(zeros, zeros, torch.zeros((), dtype=torch.float64))
+
+    def apply(self, grad: Tensor, state: Moments, param: Tensor) -> tuple[Tensor, Moments]:
+        """D = m̂ / (√v̂ + ε) after this gradient."""
+        steps = state.steps + 1
+        mean = torch.lerp(grad, state.mean, self.beta1)
+        square = self.beta2 * state.square + (1 - self.beta2) * grad * grad
+        scale = (1 - self.beta2**steps).sqrt()
+        direction = mean / ((square.sqrt() / scale + self.eps) * (1 - self.beta1**steps))
+        return direction, Moments(mean, square, steps)

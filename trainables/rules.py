@@ -1,0 +1,193 @@
+"""Rules: all that turns a gradient into a step. The one place where parameters move and decay."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+from trainables.components import Component, floats, with_floats
+from trainables.directions import Direction
+from trainables.directions.sgd import SGD
+from trainables.oracle import Oracle, Tensors
+from trainables.refusal import Refusal
+from trainables.schemes import Gradients, Rate, Scheme
+from trainables.schemes.fixed import Fixed
+from trainables.space import setting
+
+State: TypeAlias = Any
+
+
+class Step(NamedTuple):
+    """What one step of a rule returns."""
+
+    loss: Tensor  # the mini-batch loss before the step, a scalar
+    params: Tensors
+    state: State
+
+
+class Rule(Component):
+    """From parameters and a mini-batch to the next parameters."""
+
+    @abstractmethod
+    def init(self, params: Tensors) -> State:
+        """The state before the first step."""
+
+    @abstractmethod
+    def step(self, oracle: Oracle, params: Tensors, state: State, progress: Tensor) -> Step:
+        """One step; nothing is written into `params` or `state`."""
+
+    @abstractmethod
+    def compiled(self) -> Callable[[Oracle, Tensors, State, Tensor], Step]:
+        """`step` with its update compiled; other bits, same mathematics."""
+
+    @abstractmethod
+    def evaluated(self, params: Tensors, state: State) -> Tensors:
+        """The parameters to evaluate: an average, for the rules that keep one."""
+
+    @abstractmethod
+    def after_epoch(self, state: State, valid_score: float) -> State:
+        """The state after an evaluation; `valid_score` is the higher the better."""
+
+    @abstractmethod
+    def extras(self, state: State) -> dict[str, Tensor]:
+        """Scalars that belong into every `Record`, the rate `lr` among them."""
+
+
+class Decay(Component):
+    """Weight decay λ, in one of its two places (Loshchilov & Hutter 2019, arXiv 1711.05101, Algorithm 1)."""
+
+    weight_decay: float
+
+    @abstractmethod
+    def couple(self, raw: Tensors, params: Tensors) -> Tensors:
+        """The gradient that the direction sees."""
+
+    @abstractmethod
+    def shrink(self, param: Tensor, base: Tensor) -> Tensor:
+        """The parameter before the step along the direction."""
+
+
+@dataclass(frozen=True)
+class Coupled(Decay):
+    """λθ is added to the gradient: the gradient of the penalty λ‖θ‖²/2."""
+
+    weight_decay: float = setting(0.0, valid=(0.0, float("inf")))
+
+    def couple(self, raw: Tensors, params: Tensors) -> Tensors:
+        """G + λθ, and g itself where λ = 0."""
+        if isinstance(self.weight_decay, float) and self.weight_decay == 0.0:
+            return raw
+        return {name: torch.add(grad, params[name] * self.weight_decay) for name, grad in raw.items()}
+
+    def shrink(self, param: Tensor, base: Tensor) -> Tensor:
+        """θ, untouched."""
+        return param
+
+
+@dataclass(frozen=True)
+class Decoupled(Decay):
+    """θ shrinks by the rate's base times λ, beside the direction: θ ← (1 − base · λ) θ − …."""
+
+    weight_decay: float = setting(0.01, valid=(0.0, float("inf")))
+
+    def couple(self, raw: Tensors, params: Tensors) -> Tensors:
+        """G, untouched."""
+        return raw
+
+    def shrink(self, param: Tensor, base: Tensor) -> Tensor:
+        """(1 − base · λ) θ."""
+        return param * (1 - base * self.weight_decay)
+
+
+class ComposedState(NamedTuple):
+    """The state of a composed rule."""
+
+    directions: dict[str, Any]  # one direction state a parameter
+    scheme: Any
+    lr: Tensor  # the base of the last rate, a scalar
+
+
+@dataclass(frozen=True)
+class Composed(Rule):
+    """θ ← shrink(θ) − base · scale ⊙ d: a direction says where, a scheme says how far, a decay pulls to zero.
+
+    >>> oracle = Oracle(lambda params: (params["w"] ** 2).sum() / 2)
+    >>> rule, params = Composed(scheme=Fixed(lr=0.5)), {"w": torch.tensor([2.0])}
+    >>> rule.step(oracle, params, rule.init(params), torch.tensor(0.0)).params["w"].item()
+    1.0
+    """
+
+    direction: Direction = field(default_factory=SGD)
+    scheme: Scheme = field(default_factory=Fixed)
+    decay: Decay = field(default_factory=Coupled)
+
+    def init(self, params: Tensors) -> ComposedState:
+        """The states of all parts."""
+        directions = {name: self.direction.init(param) for name, param in params.items()}
+        return ComposedState(directions, self.scheme.init(params), torch.zeros((), dtype=torch.float64))
+
+    def step(self, oracle: Oracle, params: Tensors, state: ComposedState, progress: Tensor) -> Step:
+        """One gradient, then the update."""
+        loss, raw = oracle.gradient(params)
+        with torch.no_grad():
+            return Step(loss, *self.update(raw, params, state, progress, oracle))
+
+    def update(
+        self,
+        raw: Tensors,
+        params: Tensors,
+        state: ComposedState,
+        progress: Tensor,
+        oracle: Oracle | None = None,
+    ) -> tuple[Tensors, ComposedState]:
+        """The update alone, a pure function of tensors wherever the scheme does not ask the oracle."""
+        decayed = self.decay.couple(raw, params)
+        applied = {n: self.direction.apply(g, state.directions[n], params[n]) for n, g in decayed.items()}
+        direction = {name: d for name, (d, _) in applied.items()}
+        rate, scheme = self.scheme.rate(oracle, Gradients(raw, decayed), direction, state.scheme, params, progress)
+        moved = {name: self._moved(param, direction[name], rate, name) for name, param in params.items()}
+        return moved, ComposedState({n: s for n, (_, s) in applied.items()}, scheme, rate.base)
+
+    def _moved(self, param: Tensor, direction: Tensor, rate: Rate, name: str) -> Tensor:
+        scaled = direction if rate.scale is None else rate.scale[name] * direction
+        return self.decay.shrink(param, rate.base) - rate.base * scaled
+
+    def compiled(self) -> Callable[[Oracle, Tensors, ComposedState, Tensor], Step]:
+        """The step with `update` compiled once for all rules that differ in real numbers only."""
+        if self.scheme.asks:
+            raise Refusal(f"compile: true needs a scheme that asks for nothing but the gradient, got {self.scheme}")
+        numbers = {key: torch.tensor(value, dtype=torch.float64) for key, value in floats(self).items()}
+        update = _compiled_update(with_floats(self, dict.fromkeys(numbers, 0.0)))
+
+        def step(oracle: Oracle, params: Tensors, state: ComposedState, progress: Tensor) -> Step:
+            loss, raw = oracle.gradient(params)
+            with torch.no_grad():
+                return Step(loss, *update(numbers, raw, params, state, progress))
+
+        return step
+
+    def evaluated(self, params: Tensors, state: ComposedState) -> Tensors:
+        """The parameters themselves."""
+        return params
+
+    def after_epoch(self, state: ComposedState, valid_score: float) -> ComposedState:
+        """Tells the scheme."""
+        return state._replace(scheme=self.scheme.after_epoch(state.scheme, valid_score))
+
+    def extras(self, state: ComposedState) -> dict[str, Tensor]:
+        """The base rate of the last step, and what the scheme adds."""
+        return {"lr": state.lr, **self.scheme.extras(state.scheme)}
+
+
+@cache
+def _compiled_update(shape: Composed) -> Callable[..., tuple[Tensors, ComposedState]]:
+    """The compiled update of every rule that has this shape: real numbers are inputs, not constants."""
+
+    def update(numbers: Tensors, *args: Any) -> tuple[Tensors, ComposedState]:
+        return with_floats(shape, numbers).update(*args)
+
+    return torch.compile(update, dynamic=False)

@@ -1,0 +1,299 @@
+"""One training, resumable at any step: seeds, batches, evaluation, divergence, timing."""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+from torch.utils._pytree import tree_flatten, tree_unflatten
+from torch.utils.flop_counter import FlopCounterMode
+
+from trainables.oracle import Objective, Oracle, Tensors
+from trainables.seeds import generator, seed_of
+from trainables.tasks import Data, Split
+from trainables.trial import Record, Trial
+
+CHECK_EVERY = 16  # steps between two looks at the loss for divergence: a fixed number, so that costs are exact
+EVALUATION_BATCH = 2000
+
+
+class Scores(NamedTuple):
+    """Mean loss and mean score of a split."""
+
+    loss: float
+    score: float
+
+
+class Totals(NamedTuple):
+    """What was summed since the last record, on the device, over examples."""
+
+    loss: Tensor
+    score: Tensor
+    examples: int
+
+
+class Run:
+    """The training that a `Trial` describes, one `Record` at a time.
+
+    Everything random comes from the trial's seed and the place in the training, so the state is only what
+    `state_dict()` holds: a run continued from it gives the same bits as one never interrupted.
+
+    >>> run = Run(Trial.parse({"task": "quadratic", "batch_size": "full", "scheme.lr": 1.0, "epochs": 2}))
+    >>> [record.epoch for record in run]
+    [1.0, 2.0]
+    """
+
+    def __init__(self, trial: Trial, device: str | torch.device = "cpu") -> None:
+        self.trial, self.device = trial, torch.device(device)
+        self.dtype = torch.float64 if trial.precision == "float64" else torch.float32
+        self.data = _on_device(trial.task.data(), self.device)
+        with _global_generator(seed_of(trial.seed, "init")):
+            self._model = trial.task.model().to(self.device, self.dtype)
+        named = dict(self._model.named_parameters())
+        self.params: Tensors = {n: p.detach().clone() for n, p in named.items() if p.requires_grad}
+        self._frozen: Tensors = {n: p.detach() for n, p in named.items() if not p.requires_grad}
+        self.buffers: Tensors = {name: b.detach().clone() for name, b in self._model.named_buffers()}
+        self.rule_state = trial.rule.init(self.params)
+        self._step = trial.rule.compiled() if trial.compile else trial.rule.step
+        self.steps, self.passes, self.example_passes, self.seconds = 0, 0.0, 0.0, 0.0
+        self.diverged = False
+        self.records: list[Record] = []
+        self._best: tuple[float, Tensors, Tensors] | None = None
+        self._totals = self._nothing()
+        self._order: tuple[int, Tensor] | None = None
+
+    # --- the shape of the training -------------------------------------------------------------------
+
+    @property
+    def batch_size(self) -> int:
+        """Examples a step."""
+        size = self.trial.batch_size
+        return len(self.data.train) if size == "full" else min(size, len(self.data.train))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps until every training example was seen once; the last batch may be smaller."""
+        return math.ceil(len(self.data.train) / self.batch_size)
+
+    @property
+    def num_steps(self) -> int:
+        """Steps in all."""
+        return max(1, round(self.trial.epochs * self.steps_per_epoch))
+
+    @property
+    def next_record(self) -> int:
+        """The number of steps at which the next record is due."""
+        due = round((len(self.records) + 1) * self.trial.record_every * self.steps_per_epoch)
+        return min(max(due, 1), self.num_steps)
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.diverged or self.steps >= self.num_steps
+
+    def __iter__(self) -> Iterator[Record]:
+        while not self.finished:
+            yield self.epoch()
+
+    # --- training ------------------------------------------------------------------------------------
+
+    def epoch(self) -> Record:
+        """Train up to the next record, evaluate, and return the record."""
+        last = self.next_record
+        started = time.perf_counter()
+        self._model.train()
+        with _global_generator(0):
+            while self.steps < last and not self.diverged:
+                self.step()
+        self.seconds += time.perf_counter() - started
+        self.records.append(self._record())
+        self._totals = self._nothing()
+        return self.records[-1]
+
+    def step(self) -> None:
+        """One step of the rule on the next mini-batch."""
+        inputs, targets = self._batch()
+        outputs: list[Tensor] = []
+        oracle = Oracle(self._objective(inputs, targets, outputs), self.trial.gradient_clip)
+        progress = torch.tensor(self.steps / self.num_steps, dtype=torch.float64)
+        loss, self.params, self.rule_state = self._step(oracle, self.params, self.rule_state, progress)
+        size = len(targets)
+        score = self.trial.task.score(outputs[0], targets)
+        self._totals = Totals(
+            self._totals.loss + size * loss, self._totals.score + size * score, self._totals.examples + size
+        )
+        self.steps += 1
+        self.passes += oracle.passes
+        self.example_passes += oracle.passes * size
+        if self.steps % CHECK_EVERY == 0 or self.steps == self.next_record:
+            self.diverged = not bool(torch.isfinite(self._totals.loss))
+
+    def _objective(self, inputs: Tensor, targets: Tensor, outputs: list[Tensor]) -> Objective:
+        """The loss of this batch; only its first call moves the buffers and leaves its outputs behind."""
+        before, noise = self.buffers, seed_of(self.trial.seed, "noise", self.steps)
+
+        def objective(params: Tensors) -> Tensor:
+            # The global generator, because other people's modules (nn.Dropout) draw from no other;
+            # `epoch` gives the caller's back. Seeded anew, every call sees the same noise.
+            torch.manual_seed(noise)
+            buffers = {name: buffer.clone() for name, buffer in before.items()}
+            predicted = self._forward(params, buffers, inputs)
+            if not outputs:
+                self.buffers = buffers
+                outputs.append(predicted.detach())
+            return self.trial.task.loss(predicted, targets)
+
+        return objective
+
+    def _forward(self, params: Tensors, buffers: Tensors, inputs: Tensor) -> Tensor:
+        prepared = self.trial.task.prepare(inputs)
+        if prepared.is_floating_point():
+            prepared = prepared.to(self.dtype)
+        mixed = self.trial.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
+            outputs = functional_call(self._model, {**params, **self._frozen, **buffers}, (prepared,))
+        return outputs.float() if mixed else outputs
+
+    def _batch(self) -> tuple[Tensor, Tensor]:
+        epoch, place = divmod(self.steps, self.steps_per_epoch)
+        if self._order is None or self._order[0] != epoch:
+            drawn = torch.randperm(len(self.data.train), generator=generator(self.trial.seed, "order", epoch))
+            self._order = (epoch, self.data.train.rows[drawn.to(self.device)])
+        rows = self._order[1][place * self.batch_size : (place + 1) * self.batch_size]
+        return self.data.train.inputs[rows], self.data.train.targets[rows]
+
+    # --- the record ----------------------------------------------------------------------------------
+
+    def _record(self) -> Record:
+        task, totals = self.trial.task, self._totals
+        params = self.trial.rule.evaluated(self.params, self.rule_state)
+        valid = self._evaluate(params, self.buffers, self.data.valid)
+        self.diverged = self.diverged or not (math.isfinite(valid.loss) or not len(self.data.valid))
+        if self.diverged:
+            valid = Scores(math.nan, task.chance)
+        elif len(self.data.valid):
+            self._keep_best(valid.score, params)
+            sign = 1 if task.mode == "max" else -1
+            self.rule_state = self.trial.rule.after_epoch(self.rule_state, sign * valid.score)
+        extras = {name: float(value) for name, value in self.trial.rule.extras(self.rule_state).items()}
+        return Record(
+            epoch=self.steps / self.steps_per_epoch,
+            train_loss=_finite(totals.loss / totals.examples),
+            train_score=_finite(totals.score / totals.examples),
+            valid_loss=valid.loss,
+            valid_score=valid.score,
+            lr=_finite(extras.pop("lr")),
+            passes=self.passes,
+            flops=self.flops_per_example * self.example_passes,
+            steps=self.steps,
+            seconds=self.seconds,
+            diverged=self.diverged,
+            extras=extras | self._tested(params),
+        )
+
+    def _keep_best(self, score: float, params: Tensors) -> None:
+        better = max if self.trial.task.mode == "max" else min
+        if self._best is None or better(score, self._best[0]) != self._best[0]:
+            self._best = (score, params, self.buffers)
+
+    def _tested(self, params: Tensors) -> dict[str, float]:
+        """The test scores: of the best parameters at the end, or of the present ones at every record."""
+        when = self.trial.evaluate_test
+        if when == "never" or (when == "end" and not self.finished):
+            return {}
+        if when == "end" and self._best:
+            _, params, buffers = self._best
+        elif self.diverged:
+            return {"test_loss": math.nan, "test_score": self.trial.task.chance}
+        else:
+            buffers = self.buffers
+        test = self._evaluate(params, buffers, self.data.test)
+        return {"test_loss": test.loss, "test_score": test.score}
+
+    @torch.no_grad()
+    def _evaluate(self, params: Tensors, buffers: Tensors, split: Split) -> Scores:
+        """Mean loss and score of a split, in evaluation mode; NaN where it is empty."""
+        self._model.eval()
+        loss, score = torch.zeros(2, dtype=torch.float64, device=self.device)
+        for rows in split.rows.split(EVALUATION_BATCH):
+            targets = split.targets[rows]
+            outputs = self._forward(params, buffers, split.inputs[rows])
+            loss = loss + len(rows) * self.trial.task.loss(outputs, targets)
+            score = score + len(rows) * self.trial.task.score(outputs, targets)
+        size = len(split) or math.nan
+        return Scores(float(loss) / size, float(score) / size)
+
+    @cached_property
+    def flops_per_example(self) -> float:
+        """Floating-point operations of one gradient, an example, counted on the first training batch."""
+        rows = self.data.train.rows[: self.batch_size]
+        inputs, targets = self.data.train.inputs[rows], self.data.train.targets[rows]
+        buffers, self_outputs = (
+            self.buffers,
+            [torch.empty(0)],
+        )  # an output that is already there: no side effect
+        with FlopCounterMode(display=False) as counter, _global_generator(0):
+            Oracle(self._objective(inputs, targets, self_outputs)).gradient(self.params)
+        self.buffers = buffers
+        return counter.get_total_flops() / len(rows)
+
+    def _nothing(self) -> Totals:
+        zero = torch.zeros((), dtype=torch.float64, device=self.device)
+        return Totals(zero, zero, 0)
+
+    # --- the state -----------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors, numbers and texts only: `torch.save` it, and read it with `weights_only=True`."""
+        return {
+            "trial": self.trial.flat(),
+            "params": self.params,
+            "buffers": self.buffers,
+            "rule": tree_flatten(self.rule_state)[0],
+            "totals": list(self._totals),
+            "best": None if self._best is None else list(self._best),
+            "counts": [self.steps, self.passes, self.example_passes, self.seconds, self.diverged],
+            "records": [record.flat() for record in self.records],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state`, which must be of the same trial."""
+        if state["trial"] != self.trial.flat():
+            raise ValueError(f"the state is of another trial: {state['trial']} instead of {self.trial.flat()}")
+        self.params, self.buffers = self._here(state["params"]), self._here(state["buffers"])
+        fresh, structure = tree_flatten(self.trial.rule.init(self.params))
+        leaves = [leaf.to(like.device) for leaf, like in zip(state["rule"], fresh, strict=True)]
+        self.rule_state = tree_unflatten(leaves, structure)
+        loss, score, examples = state["totals"]
+        self._totals = Totals(loss.to(self.device), score.to(self.device), examples)
+        if state["best"]:
+            score, params, buffers = state["best"]
+            self._best = (score, self._here(params), self._here(buffers))
+        self.steps, self.passes, self.example_passes, self.seconds, self.diverged = state["counts"]
+        self.records = [Record.parse(record) for record in state["records"]]
+
+    def _here(self, tensors: Tensors) -> Tensors:
+        return {name: tensor.to(self.device) for name, tensor in tensors.items()}
+
+
+def _on_device(data: Data, device: torch.device) -> Data:
+    return Data(*(Split(*(tensor.to(device) for tensor in split)) for split in data))
+
+
+def _finite(value: Tensor | float) -> float:
+    """The number, or NaN where it is infinite: a store may turn infinity into something finite."""
+    number = float(value)
+    return number if math.isfinite(number) else math.nan
+
+
+@contextmanager
+def _global_generator(seed: int) -> Iterator[None]:
+    """Torch's global generators, seeded, and the caller's put back afterwards."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield

@@ -1,0 +1,62 @@
+"""Schemes: the rules that choose the rate, that is how far to go along the direction; one file a family."""
+
+from abc import abstractmethod
+from typing import Any, ClassVar, NamedTuple, TypeAlias
+
+from torch import Tensor
+
+from trainables.components import Component
+from trainables.oracle import Oracle, Tensors
+
+State: TypeAlias = Any
+"""Any nesting of NamedTuples, tuples and dicts whose leaves are tensors; replaced, never written into."""
+
+
+class Gradients(NamedTuple):
+    """The gradient of one mini-batch, before and after coupled weight decay (g and g + λθ)."""
+
+    raw: Tensors
+    decayed: Tensors
+
+
+class Rate(NamedTuple):
+    """How far: the step is −base · scale ⊙ direction, and decoupled decay multiplies by base alone."""
+
+    base: Tensor  # a scalar
+    scale: Tensors | None = None  # one tensor a parameter, broadcast against it; None is 1 everywhere
+
+
+class Scheme(Component):
+    """From what is known before a step to its rate, purely: state in, state out.
+
+    A scheme that needs more than the gradient asks the oracle, a bounded number of times a step, and says
+    so with `asks = True`.
+    """
+
+    asks: ClassVar[bool] = False
+
+    @abstractmethod
+    def init(self, params: Tensors) -> State:
+        """The state before the first step."""
+
+    @abstractmethod
+    def rate(
+        self,
+        oracle: Oracle | None,
+        grads: Gradients,
+        direction: Tensors,
+        state: State,
+        params: Tensors,
+        progress: Tensor,
+    ) -> tuple[Rate, State]:
+        """The rate of this step and the state after it; `oracle` is there when `asks`."""
+
+    # The two hooks below are the one place where a method may be replaced: almost no scheme needs them.
+
+    def after_epoch(self, state: State, valid_score: float) -> State:
+        """The state after an evaluation whose score, higher is better, was `valid_score`."""
+        return state
+
+    def extras(self, state: State) -> dict[str, Tensor]:
+        """Scalars of this scheme that belong into every `Record`, by name."""
+        return {}

@@ -1,0 +1,42 @@
+"""Fixed schedules: the rate is a function of progress and of nothing else."""
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from trainables.oracle import Oracle, Tensors
+from trainables.schedules import Constant, Schedule
+from trainables.schemes import Gradients, Rate, Scheme
+from trainables.space import LogUniform, searched
+
+
+@dataclass(frozen=True)
+class Fixed(Scheme):
+    """rate = lr · schedule(progress).
+
+    >>> import torch
+    >>> from trainables.schedules import Cosine
+    >>> grads, halfway = Gradients({}, {}), torch.tensor(0.5)
+    >>> rate, _ = Fixed(lr=0.1, schedule=Cosine()).rate(None, grads, {}, (), {}, halfway)
+    >>> round(rate.base.item(), 6)
+    0.05
+    """
+
+    lr: float = searched(LogUniform(1e-5, 1e1), default=0.1, valid=(0.0, float("inf")))
+    schedule: Schedule = field(default_factory=Constant)
+
+    def init(self, params: Tensors) -> tuple[()]:
+        """No state."""
+        return ()
+
+    def rate(
+        self,
+        oracle: Oracle | None,
+        grads: Gradients,
+        direction: Tensors,
+        state: tuple[()],
+        params: Tensors,
+        progress: Tensor,
+    ) -> tuple[Rate, tuple[()]]:
+        """The schedule's rate."""
+        return Rate(self.lr * self.schedule(progress)), state

@@ -1,0 +1,151 @@
+"""Domains of hyper-parameters, each standing beside the field it belongs to."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeGuard, cast
+
+from trainables.refusal import Refusal, unknown
+
+Value: TypeAlias = float | int | str | bool
+
+
+class Interval(NamedTuple):
+    """The values a field may take at all, searched or not: low ≤ value ≤ high."""
+
+    low: float
+    high: float
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _ordered(domain: str, low: object, high: object) -> None:
+    if not (_is_number(low) and _is_number(high)):
+        raise Refusal(f"{domain} needs two finite numbers, got {low!r} and {high!r}")
+    if low >= high:
+        raise Refusal(f"{domain} needs low < high, got low={low}, high={high}")
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Every number between low and high, equally likely.
+
+    >>> 0.5 in Uniform(0.0, 1.0), 2 in Uniform(0.0, 1.0)
+    (True, False)
+    """
+
+    name: ClassVar[str] = "uniform"
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        _ordered(self.name, self.low, self.high)
+
+    def __contains__(self, value: object) -> bool:
+        return _is_number(value) and self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
+class LogUniform:
+    """Every number between low and high, its logarithm equally likely.
+
+    >>> LogUniform(0, 1)
+    Traceback (most recent call last):
+    trainables.refusal.Refusal: log_uniform needs low > 0, got low=0: a logarithm has no zero
+    """
+
+    name: ClassVar[str] = "log_uniform"
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        _ordered(self.name, self.low, self.high)
+        if self.low <= 0:
+            raise Refusal(f"{self.name} needs low > 0, got low={self.low}: a logarithm has no zero")
+
+    def __contains__(self, value: object) -> bool:
+        return _is_number(value) and self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
+class Integer:
+    """Every integer from low to high, both included."""
+
+    name: ClassVar[str] = "integer"
+    low: int
+    high: int
+
+    def __post_init__(self) -> None:
+        _ordered(self.name, self.low, self.high)
+        if self.low != int(self.low) or self.high != int(self.high):
+            raise Refusal(f"integer needs whole numbers, got low={self.low}, high={self.high}")
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of the listed values, equally likely; for a grid searcher, its points."""
+
+    name: ClassVar[str] = "choice"
+    options: tuple[Value, ...]
+
+    def __post_init__(self) -> None:
+        if not self.options or len(set(self.options)) < len(self.options):
+            raise Refusal(f"choice needs at least one option and none twice, got {list(self.options)}")
+
+    def __contains__(self, value: object) -> bool:
+        return value in self.options
+
+
+Domain: TypeAlias = Uniform | LogUniform | Integer | Choice
+_DOMAINS: dict[str, type[Uniform] | type[LogUniform] | type[Integer]] = {
+    domain.name: domain for domain in (Uniform, LogUniform, Integer)
+}
+
+
+def domain_of(written: Mapping[str, Any]) -> Domain:
+    """The domain as a study file writes it: one name and its numbers.
+
+    >>> domain_of({"log_uniform": [1e-4, 1.0]})
+    LogUniform(low=0.0001, high=1.0)
+    >>> domain_of({"choice": ["cosine", "linear"]})
+    Choice(options=('cosine', 'linear'))
+    """
+    if len(written) != 1:
+        raise Refusal(f"a domain has one name, as in {{log_uniform: [1e-4, 1.0]}}, got {dict(written)}")
+    ((name, given),) = written.items()
+    if not isinstance(given, (list, tuple)):
+        raise Refusal(f"{name} needs a list, as in {name}: [low, high], got {given!r}")
+    numbers = cast("Sequence[Any]", given)
+    if name == Choice.name:
+        return Choice(tuple(numbers))
+    if name not in _DOMAINS:
+        raise unknown("domain", name, [*_DOMAINS, Choice.name])
+    if len(numbers) != 2:
+        raise Refusal(f"{name} needs [low, high], got {list(numbers)}")
+    return _DOMAINS[name](*numbers)
+
+
+def written(domain: Domain) -> dict[str, list[Value]]:
+    """The domain as a study file writes it; the inverse of `domain_of`."""
+    return {domain.name: list(domain.options if isinstance(domain, Choice) else (domain.low, domain.high))}
+
+
+def searched(domain: Domain, *, default: Any, valid: tuple[float, float] | None = None) -> Any:
+    """A field that every study searches over `domain`, unless the arm says otherwise.
+
+    `default` is the literature's value, for trials nobody tuned; `valid` is the closed interval of values
+    that make sense at all (default: the domain itself).
+    """
+    within = valid or (None if isinstance(domain, Choice) else (domain.low, domain.high))
+    metadata = {"domain": domain, "valid": Interval(*within) if within else None}
+    return field(default=default, metadata=metadata)
+
+
+def setting(default: Any, *, valid: tuple[float, float] | None = None) -> Any:
+    """A field that keeps its default, unless the arm gives it a value or a domain."""
+    return field(default=default, metadata={"domain": None, "valid": Interval(*valid) if valid else None})

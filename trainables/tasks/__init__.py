@@ -1,0 +1,86 @@
+"""Tasks: data, model, loss and target; one file a workload."""
+
+from abc import abstractmethod
+from typing import ClassVar, Literal, NamedTuple
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainables.components import Component
+
+
+class Split(NamedTuple):
+    """Rows of a data set: those of `inputs` and `targets` that `rows` names."""
+
+    inputs: Tensor  # (num_rows, …) as stored, uint8 for images
+    targets: Tensor  # (num_rows,)
+    rows: Tensor  # (num_examples,) int64
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+class Data(NamedTuple):
+    """What is trained on, what the choice is made on, and what its worth is told on."""
+
+    train: Split
+    valid: Split
+    test: Split
+
+
+class Task(Component):
+    """Data + model + loss + target. Fields are what a study may vary.
+
+    `metric` names the score, `mode` its sense, and `target` is the score, fixed before any tuning, that ends
+    the race (None: not calibrated yet).
+    """
+
+    metric: ClassVar[str]
+    mode: ClassVar[Literal["max", "min"]]
+    target: ClassVar[float | None] = None
+
+    @property
+    @abstractmethod
+    def chance(self) -> float:
+        """The score of a model that has learned nothing; diverged trials are told at it."""
+
+    @abstractmethod
+    def data(self) -> Data:
+        """The data on the CPU, the same tensors at every call of one process."""
+
+    @abstractmethod
+    def model(self) -> nn.Module:
+        """A new model on the CPU, its parameters drawn from torch's global generator (which `Run` seeds)."""
+
+    @abstractmethod
+    def prepare(self, inputs: Tensor) -> Tensor:
+        """A batch of stored inputs, on the device, as the model takes it."""
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The mean loss of a batch, a scalar."""
+
+    @abstractmethod
+    def score(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The mean score of a batch, a scalar."""
+
+
+class Classification(Task):
+    """A task with cross-entropy as its loss and accuracy as its score."""
+
+    metric: ClassVar[str] = "accuracy"
+    mode: ClassVar[Literal["max", "min"]] = "max"
+    num_classes: ClassVar[int] = 10
+
+    @property
+    def chance(self) -> float:
+        """One in `num_classes`."""
+        return 1 / self.num_classes
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Mean softmax cross-entropy; `outputs` are logits (batch, classes)."""
+        return functional.cross_entropy(outputs, targets)
+
+    def score(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Accuracy."""
+        return (outputs.argmax(-1) == targets).float().mean()

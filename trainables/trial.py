@@ -1,0 +1,77 @@
+"""The wire format: what is asked of one trial, and what comes back every epoch."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from trainables.components import Component
+from trainables.refusal import Refusal
+from trainables.rules import Composed, Rule
+from trainables.space import setting
+from trainables.tasks import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial(Component):
+    """One training at one configuration and one seed.
+
+    `flat()` writes it as dotted keys and scalars (`{"task": "quadratic", "scheme.lr": 0.1, …}`), which is what
+    Ray, MLflow and a study file hold; `parse()` reads it back and refuses what does not fit.
+
+    >>> Trial.parse({"task": "quadratic", "scheme.lr": 0.5}).rule.scheme.lr
+    0.5
+    """
+
+    task: Task
+    rule: Rule = field(default_factory=Composed, metadata={"inline": True})
+    batch_size: int | Literal["full"] = setting(128, valid=(1, 1e9))
+    epochs: float = setting(10.0, valid=(1e-6, 1e6))
+    record_every: float = setting(1.0, valid=(1e-6, 1e6))  # epochs between two records
+    seed: int = setting(0, valid=(0, 2**63 - 1))
+    precision: Literal["float32", "bfloat16", "float64"] = setting("float32")
+    compile: bool = setting(False)
+    threads: int = setting(1, valid=(1, 1024))
+    gradient_clip: float | None = setting(None, valid=(1e-12, float("inf")))
+    evaluate_test: Literal["end", "epoch", "never"] = setting("end")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What one epoch came to. Costs count from the start of the trial; scores are the task's own metric.
+
+    `extras` holds what a scheme or task adds, and `test_loss`, `test_score` where the test set was looked at.
+    """
+
+    epoch: float
+    train_loss: float  # mean over the mini-batches since the last record, before each step
+    train_score: float
+    valid_loss: float
+    valid_score: float
+    lr: float  # the base rate of the last step
+    passes: float  # gradient equivalents
+    flops: float
+    steps: int
+    seconds: float  # spent in steps
+    diverged: bool
+    extras: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    def flat(self) -> dict[str, float]:
+        """Every field by its name, the extras among them.
+
+        >>> record = Record(epoch=1, train_loss=0, train_score=1, valid_loss=0, valid_score=1, lr=0.1, passes=9,
+        ...                 flops=0, steps=9, seconds=0.1, diverged=False, extras={"test_score": 0.5})
+        >>> record.flat()["test_score"], Record.parse(record.flat()) == record
+        (0.5, True)
+        """
+        own = asdict(self)
+        return {**{name: value for name, value in own.items() if name != "extras"}, **self.extras}
+
+    @classmethod
+    def parse(cls, flat: Mapping[str, Any]) -> "Record":
+        """The record that `flat` describes; names that are no field are extras."""
+        names = [entry.name for entry in fields(cls) if entry.name != "extras"]
+        missing = [name for name in names if name not in flat]
+        if missing:
+            raise Refusal(f"a record needs {', '.join(missing)}")
+        extras = {name: value for name, value in flat.items() if name not in names}
+        return cls(**{name: flat[name] for name in names}, extras=extras)
