@@ -1,1 +1,49 @@
-"""What is asked of many trials: studies, searches, their record and what they cost."""
+"""What is asked of many trials: studies, searches, their record and what they cost.
+
+import study
+
+study.run("quickstart")
+table = study.read("quickstart")  # a pandas DataFrame, one row per (trial, epoch)
+print(study.report("quickstart"))
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from study.spec import Study
+
+URI = "sqlite:///mlflow.db"
+
+
+def run(
+    study: "str | Study",
+    *,
+    tracking_uri: str = URI,
+    storage: str | Path = ".lr-study",
+    address: str | None = None,
+    gpus_per_trial: float | None = None,
+    verbose: bool = False,
+) -> bool:
+    """Run what is missing of a study (a shipped name, a path, or a `Study`); whether it is complete afterwards."""
+    from study import runner, spec
+
+    read_study = spec.load(study) if isinstance(study, str) else study
+    cluster = runner.Cluster(address, gpus_per_trial, verbose)
+    return runner.run(read_study, tracking_uri, Path(storage), cluster)
+
+
+def read(study: str, *, tracking_uri: str = URI) -> "pd.DataFrame":
+    """One row per (trial, epoch) of a recorded study, sorted by key and epoch."""
+    from study import tracking
+
+    return tracking.read(study, tracking_uri)
+
+
+def report(study: str, form: str = "text", *, tracking_uri: str = URI) -> str:
+    """The table of a recorded study, one row an arm, as text, markdown, json or csv."""
+    from study import reporting
+
+    return reporting.render(reporting.summary(read(study, tracking_uri=tracking_uri)), form)

@@ -1,33 +1,25 @@
 """Every task: the promises of its suite, and the quadratic's closed forms."""
 
-import os
-from pathlib import Path
-
 import pytest
 import torch
 
 from trainables.components import members
+from trainables.refusal import Refusal
 from trainables.run import Run
 from trainables.tasks import Task
 from trainables.tasks.quadratic import Quadratic
 from trainables.testing import TaskSuite
 from trainables.trial import Trial
 
-SHARED = Path(__file__).parents[1].parent / "shared" / "data"
-
-
-@pytest.fixture(autouse=True)
-def _shared_data(monkeypatch):
-    if SHARED.is_dir() and "LR_STUDY_DATA" not in os.environ:
-        monkeypatch.setenv("LR_STUDY_DATA", str(SHARED))
-
 
 class TestTasks(TaskSuite):
     @pytest.fixture(params=members(Task).values(), ids=members(Task))
     def task(self, request):
         task = request.param()
-        if "datasets" in vars(__import__(request.param.__module__, fromlist=["_"])) and not SHARED.is_dir():
-            pytest.skip("needs ../shared/data, which is not here")
+        try:
+            task.data()
+        except Refusal as refusal:
+            pytest.skip(f"data is not here: {refusal}")
         return task
 
 

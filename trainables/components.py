@@ -48,10 +48,15 @@ class Slot(NamedTuple):
     domain: Domain | None
     valid: Interval | None
 
+    @property
+    def family(self) -> type[Component] | None:
+        """The family whose members may stand here, where the field is a component."""
+        return self.annotation if _is_family(self.annotation) else None
+
     def checked(self, value: Any) -> Any:
         """The value in the type of its field, or a refusal that names key and value."""
-        if isinstance(self.annotation, type) and issubclass(self.annotation, Component):
-            find(self.annotation, value)
+        if self.family:
+            find(self.family, value)
             return value
         converted = _converted(self.key, self.annotation, value)
         number = isinstance(converted, (int, float)) and not isinstance(converted, bool)

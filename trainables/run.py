@@ -52,7 +52,7 @@ class Run:
         self.trial, self.device = trial, torch.device(device)
         self.dtype = torch.float64 if trial.precision == "float64" else torch.float32
         self.data = _on_device(trial.task.data(), self.device)
-        with _global_generator(seed_of(trial.seed, "init")):
+        with _global_generators(self.device, seed_of(trial.seed, "init")):
             self._model = trial.task.model().to(self.device, self.dtype)
         named = dict(self._model.named_parameters())
         self.params: Tensors = {n: p.detach().clone() for n, p in named.items() if p.requires_grad}
@@ -96,6 +96,13 @@ class Run:
         """Whether there is nothing left to do."""
         return self.diverged or self.steps >= self.num_steps
 
+    @property
+    def best_score(self) -> float:
+        """The best validation score so far; the task's chance level where there is none, or the run diverged."""
+        if self._best is None or self.diverged:
+            return self.trial.task.chance
+        return self._best[0]
+
     def __iter__(self) -> Iterator[Record]:
         while not self.finished:
             yield self.epoch()
@@ -107,7 +114,7 @@ class Run:
         last = self.next_record
         started = time.perf_counter()
         self._model.train()
-        with _global_generator(0):
+        with _global_generators(self.device, 0):
             while self.steps < last and not self.diverged:
                 self.step()
         self.seconds += time.perf_counter() - started
@@ -140,7 +147,7 @@ class Run:
         def objective(params: Tensors) -> Tensor:
             # The global generator, because other people's modules (nn.Dropout) draw from no other;
             # `epoch` gives the caller's back. Seeded anew, every call sees the same noise.
-            torch.manual_seed(noise)
+            _seed(self.device, noise)
             buffers = {name: buffer.clone() for name, buffer in before.items()}
             predicted = self._forward(params, buffers, inputs)
             if not outputs:
@@ -237,7 +244,7 @@ class Run:
             self.buffers,
             [torch.empty(0)],
         )  # an output that is already there: no side effect
-        with FlopCounterMode(display=False) as counter, _global_generator(0):
+        with FlopCounterMode(display=False) as counter, _global_generators(self.device, 0):
             Oracle(self._objective(inputs, targets, self_outputs)).gradient(self.params)
         self.buffers = buffers
         return counter.get_total_flops() / len(rows)
@@ -292,8 +299,15 @@ def _finite(value: Tensor | float) -> float:
 
 
 @contextmanager
-def _global_generator(seed: int) -> Iterator[None]:
+def _global_generators(device: torch.device, seed: int) -> Iterator[None]:
     """Torch's global generators, seeded, and the caller's put back afterwards."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        _seed(device, seed)
         yield
+
+
+def _seed(device: torch.device, seed: int) -> None:
+    """Seed torch's global generators; `torch.manual_seed` would format a traceback at every call without a GPU."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.default_generators[device.index or 0].manual_seed(seed)

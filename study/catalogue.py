@@ -1,0 +1,63 @@
+"""What there is to choose from, read off the folders and the fields themselves."""
+
+from collections.abc import Callable, Iterator
+
+from study import spec
+from study.searchers import SAMPLERS
+from trainables.components import Component, members, slots
+from trainables.directions import Direction
+from trainables.schedules import Schedule
+from trainables.schemes import Scheme
+from trainables.space import written
+from trainables.tasks import Task
+
+FAMILIES: dict[str, tuple[type[Component], str]] = {
+    "directions": (Direction, "direction"),
+    "schemes": (Scheme, "scheme"),
+    "schedules": (Schedule, "scheme.schedule"),
+    "tasks": (Task, "task"),
+}
+
+
+def lines(kind: str) -> Iterator[str]:
+    """The names of a kind with what belongs to each, as lines of text."""
+    if kind in FAMILIES:
+        return _family(*FAMILIES[kind])
+    others: dict[str, Callable[[], Iterator[str]]] = {"studies": _studies, "arms": _arms, "searchers": _searchers}
+    return others[kind]()
+
+
+def _family(family: type[Component], key: str) -> Iterator[str]:
+    for name, member in members(family).items():
+        yield f"{name}: {_first_line(member)}"
+        for slot in slots(member, {}, f"{key}.").values():
+            default = f" = {slot.default}" if isinstance(slot.default, str | int | float | None) else ""
+            domain = f", searched over {_domain(slot.domain)}" if slot.domain else ""
+            yield f"    {slot.key}{default}{domain}"
+
+
+def _domain(domain: object) -> str:
+    ((name, numbers),) = written(domain).items()  # type: ignore[arg-type]
+    return f"{name} {numbers}"
+
+
+def _studies() -> Iterator[str]:
+    for name in spec.shipped():
+        study = spec.load(name)
+        yield f"{name}: {study.file.question} ({study.num_trials} trials; {study.file.duration or 'not timed'})"
+
+
+def _arms() -> Iterator[str]:
+    for name in spec.shipped():
+        for arm in spec.load(name).arms:
+            told = ", ".join(f"{key}={value}" for key, value in arm.contents().items())
+            yield f"{name}/{arm.name}: {told}"
+
+
+def _searchers() -> Iterator[str]:
+    for name, sampler in SAMPLERS.items():
+        yield f"{name}: " + ("learns from results" if sampler.learns else "draws independently of results")
+
+
+def _first_line(member: type) -> str:
+    return (member.__doc__ or "").strip().splitlines()[0]

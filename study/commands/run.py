@@ -1,0 +1,58 @@
+"""`lr-study run`: make a study's record complete, then print its table."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("study")
+@click.option("--trials", type=click.IntRange(min=1), help="Budget of every search, instead of the study's own.")
+@click.option(
+    "--tracking-uri",
+    envvar="MLFLOW_TRACKING_URI",
+    default="sqlite:///mlflow.db",
+    show_default=True,
+    help="MLflow store that holds the record. Credentials come from MLFLOW_TRACKING_USERNAME and _PASSWORD.",
+)
+@click.option(
+    "--storage",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=".lr-study",
+    show_default=True,
+    help="Folder for checkpoints; on a cluster, one that every node sees.",
+)
+@click.option("--address", help="A running Ray cluster ('auto', or host:port). Default: Ray on this machine.")
+@click.option("--gpus", type=click.FloatRange(min=0), help="GPUs (or a share of one) a trial. Default: 1 if any.")
+@click.option("--dry-run", is_flag=True, help="Print searches, trials and an estimate of the time; run nothing.")
+@click.option("-v", "--verbose", is_flag=True, help="Show what Ray and MLflow say.")
+def run(
+    study: str,
+    trials: int | None,
+    tracking_uri: str,
+    storage: Path,
+    address: str | None,
+    gpus: float | None,
+    dry_run: bool,
+    verbose: bool,
+) -> None:
+    """Run STUDY, a shipped study's name or a path to a YAML file, and print its table.
+
+    What is already recorded is not run again: the same command goes on after an interruption, and does nothing
+    when the record is complete.
+    """
+    from study import estimate, spec
+
+    read = spec.load(study, trials)
+    if dry_run:
+        click.echo(estimate.dry_run(read))
+        return
+    import study as lr_study
+
+    complete = lr_study.run(
+        read, tracking_uri=tracking_uri, storage=storage, address=address, gpus_per_trial=gpus, verbose=verbose
+    )
+    click.echo(lr_study.report(read.name, tracking_uri=tracking_uri))
+    click.echo(f"\nEvery trial in MLflow:  lr-study ui --tracking-uri {tracking_uri}", err=True)
+    if not complete:
+        raise click.ClickException(f"interrupted; `lr-study run {study}` goes on")

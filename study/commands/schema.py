@@ -1,0 +1,13 @@
+"""`lr-study schema`: the JSON Schema of a study file, for editors."""
+
+import click
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of a study file; editors complete and check YAML with it."""
+    import json
+
+    from study import spec
+
+    click.echo(json.dumps(spec.schema(), indent=2))

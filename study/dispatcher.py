@@ -1,0 +1,105 @@
+"""Which trial runs next: all searches of a study side by side, each of them in strict order."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from study.key import Key
+from study.searchers import Outcome, Searching, Status, Suggestion, joined
+from study.spec import Search, Study
+from trainables.refusal import Refusal
+from trainables.trial import Trial
+
+
+class Recorded(NamedTuple):
+    """What the record knows of one trial."""
+
+    run_id: str
+    params: dict[str, Any]  # flat, as the trial was
+    status: Status | None  # None: not finished
+    score: float  # NaN until it is finished
+    attempts: int
+    versions: str  # of the parts it was first started with
+
+
+class Assignment(NamedTuple):
+    """A trial to be run."""
+
+    search: Search
+    key: Key
+    trial: Trial
+
+
+class Dispatcher:
+    """Hands out the trials that are missing from the record, re-asking the recorded ones in passing.
+
+    A restart asks every search again from its beginning. A configuration whose outcome is recorded is told and not
+    run; its parameters must be the recorded ones, or the versions of the parts have changed.
+    """
+
+    def __init__(self, study: Study, recorded: Mapping[Key, Recorded]) -> None:
+        self._searchings = {(search.arm.name, search.repetition): Searching(search) for search in study.searches()}
+        self._recorded = recorded
+        self._waiting: list[Assignment] = []
+        self._outcomes: dict[tuple[str, int, int], dict[int, Outcome]] = {}
+        self._advance()
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every trial has been handed out."""
+        return not self._waiting and all(searching.exhausted for searching in self._searchings.values())
+
+    @property
+    def done(self) -> bool:
+        """Whether every outcome is in."""
+        return all(searching.done for searching in self._searchings.values())
+
+    @property
+    def num_ended(self) -> int:
+        """Trials whose outcome is in."""
+        return sum(len(seeds) for seeds in self._outcomes.values())
+
+    def next(self) -> Assignment | None:
+        """A trial that may start now, from the search that is least far; None where all wait for outcomes."""
+        if not self._waiting:
+            ready = [searching for searching in self._searchings.values() if searching.ready]
+            if ready:
+                self._draw(min(ready, key=lambda searching: searching.num_asked))
+        if not self._waiting:
+            return None
+        return self._waiting.pop(0)
+
+    def observe(self, key: Key, outcome: Outcome) -> None:
+        """A trial has ended; its configuration is told once all its seeds have."""
+        seeds = self._outcomes.setdefault((key.arm, key.repetition, key.k), {})
+        seeds[key.seed_number] = outcome
+        searching = self._searchings[key.arm, key.repetition]
+        if len(seeds) == searching.search.arm.settings.seeds:
+            searching.observe(key.k, joined(dict(sorted(seeds.items()))))
+
+    def _advance(self) -> None:
+        """Ask again what is recorded, up to the first configuration of each search that is not finished."""
+        for searching in self._searchings.values():
+            while searching.ready and searching.search.key(searching.num_asked) in self._recorded:
+                self._draw(searching)
+
+    def _draw(self, searching: Searching) -> None:
+        search, suggestion = searching.search, searching.suggest()
+        for seed_number in range(search.arm.settings.seeds):
+            key = search.key(suggestion.k, seed_number)
+            trial = search.arm.trial(suggestion.values, key.seed)
+            recorded = self._recorded.get(key)
+            if recorded is not None:
+                _check(key, suggestion, recorded)
+            if recorded is not None and recorded.status is not None:
+                self.observe(key, Outcome(recorded.status, recorded.score))
+            else:
+                self._waiting.append(Assignment(search, key, trial))
+
+
+def _check(key: Key, suggestion: Suggestion, recorded: Recorded) -> None:
+    for name, value in suggestion.values.items():
+        if recorded.params.get(name) != value:
+            raise Refusal(
+                f"trial {key.path} is recorded with {name}={recorded.params.get(name)}, but asked again it is {value}; "
+                f"it was recorded with {recorded.versions}: go on with those versions, or rename the study"
+            )

@@ -1,0 +1,108 @@
+"""The table of a study: one row an arm, as text, Markdown, JSON or CSV."""
+
+import io
+import json
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from trainables.components import find
+from trainables.refusal import unknown
+from trainables.tasks import Task
+
+FORMATS = ("text", "markdown", "json", "csv")
+COLUMNS = {
+    "arm": "arm",
+    "task": "task",
+    "trials": "trials",
+    "diverged": "diverged",
+    "best_valid": "best valid",
+    "test_of_best": "its test",
+    "median_valid": "median valid",
+    "best_lr": "its lr",
+    "passes": "passes",
+    "seconds": "seconds",
+}
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """One row an arm, the best first, from one row a (trial, record).
+
+    The choice of a trial is made on validation data (its best record), its worth is told on test data.
+    `passes` and `seconds` count every trial of the arm: misses and diverged ones are part of the cost.
+    """
+    if table.empty:
+        return pd.DataFrame(columns=list(COLUMNS))
+    rows = [_row(str(arm), of_arm) for arm, of_arm in table.groupby("arm", sort=False)]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    mode = find(Task, rows[0]["task"]).mode
+    return frame.sort_values(["task", "best_valid"], ascending=[True, mode == "min"], ignore_index=True)
+
+
+def _row(arm: str, table: pd.DataFrame) -> dict[str, Any]:
+    mode = find(Task, table["task"].iloc[0]).mode
+    trials = table.groupby("run_id", sort=False)
+    last = trials.last()
+    scores = trials["valid_score"].agg(mode).where(last["diverged"] == 0, last["valid_score"])
+    best: dict[str, Any] = last.loc[scores.idxmax() if mode == "max" else scores.idxmin()].to_dict()
+    return {
+        "arm": arm,
+        "task": best["task"],
+        "trials": len(last),
+        "diverged": int(last["diverged"].to_numpy().sum()),
+        "best_valid": scores.agg(mode),
+        "test_of_best": best.get("test_score"),
+        "median_valid": scores.median(),
+        "best_lr": best.get("scheme.lr"),
+        "passes": last["passes"].sum(),
+        "seconds": last["seconds"].sum(),
+    }
+
+
+def render(frame: pd.DataFrame, form: str) -> str:
+    """The summary as text for people, Markdown, JSON or CSV."""
+    if form == "text":
+        return _text(frame)
+    if form == "markdown":
+        return _markdown(frame)
+    if form == "json":
+        return json.dumps(frame.astype(object).where(frame.notna(), None).to_dict("records"), indent=2)
+    if form == "csv":
+        return frame.to_csv(index=False).rstrip("\n")
+    raise unknown("format", form, FORMATS)
+
+
+def _cells(frame: pd.DataFrame) -> list[list[str]]:
+    return [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
+
+
+def _cell(value: Any) -> str:
+    """Four digits for numbers, whole numbers whole, a dash for what is missing.
+
+    >>> [_cell(value) for value in (0.123456, 1234567.0, 12, "sgd", None)]
+    ['0.1235', '1,234,567', '12', 'sgd', '—']
+    """
+    if value is None or value != value:  # NaN
+        return "—"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return str(value)
+
+
+def _text(frame: pd.DataFrame) -> str:
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for name in frame.columns:
+        shown.add_column(COLUMNS[name], justify="left" if name in ("arm", "task") else "right")
+    for cells in _cells(frame):
+        shown.add_row(*cells)
+    text = io.StringIO()
+    Console(file=text, width=140).print(shown)
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+
+
+def _markdown(frame: pd.DataFrame) -> str:
+    head = [COLUMNS[name] for name in frame.columns]
+    lines = [head, ["---"] * len(head), *_cells(frame)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

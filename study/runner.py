@@ -1,0 +1,212 @@
+"""Runs a study: makes its record complete, whatever happened before. The only file that builds a `Tuner`."""
+
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ray
+from ray import tune
+from ray.tune import Callback, CheckpointConfig, FailureConfig, RunConfig, TuneConfig
+from ray.tune.search import Searcher
+
+from study import provenance
+from study.dispatcher import Assignment, Dispatcher
+from study.progress import Progress
+from study.searchers import Outcome, Status
+from study.spec import Study
+from study.tracking import Tracker
+from trainables.refusal import Refusal
+from trainables.trainable import Trainable, forget
+from trainables.trial import Record, Trial
+
+STORAGE = Path(".lr-study")
+ATTEMPTS = 3  # a trial that fails this often by itself is recorded as failed
+
+
+class Cluster(NamedTuple):
+    """Where and on what trials run."""
+
+    address: str | None = None  # of a running Ray; None starts one here
+    gpus_per_trial: float | None = None  # None: one where there are any
+    verbose: bool = False
+
+
+def run(
+    study: Study,
+    tracking_uri: str,
+    storage: Path = STORAGE,
+    cluster: Cluster = Cluster(),  # noqa: B008 — immutable
+    show: Callable[[Study, int], Progress] = Progress,
+) -> bool:
+    """Run what is missing of a study; whether its record is complete afterwards.
+
+    Raises `Refusal` before anything starts where the study cannot run.
+    """
+    for task in {arm.task for arm in study.arms}:
+        task.data()  # downloaded and verified here, or refused, before anything starts
+    tracker = Tracker(study, tracking_uri, provenance.tags())
+    dispatcher = Dispatcher(study, tracker.recorded())
+    if not dispatcher.done:
+        _connect(cluster)
+        resources = _resources(study, cluster)
+        tracker.open_searches(study.searches())
+        with show(study, dispatcher.num_ended) as progress:
+            _tune(tracker, dispatcher, progress, storage.resolve(), resources, cluster)
+    tracker.close(complete=dispatcher.done)
+    return dispatcher.done
+
+
+def _tune(
+    tracker: Tracker,
+    dispatcher: Dispatcher,
+    progress: Progress,
+    storage: Path,
+    resources: Mapping[str, float],
+    cluster: Cluster,
+) -> None:
+    bridge = Bridge(tracker, dispatcher, progress, storage)
+    tuner = tune.Tuner(
+        tune.with_resources(Trainable, dict(resources)),
+        tune_config=TuneConfig(
+            search_alg=TuneSearcher(bridge),
+            num_samples=-1,
+            reuse_actors=True,
+            trial_name_creator=lambda trial: trial.trial_id,
+            trial_dirname_creator=lambda trial: trial.trial_id,
+        ),
+        run_config=RunConfig(
+            name=tracker.study.name,
+            storage_path=str(storage / "tune"),
+            callbacks=[bridge],
+            failure_config=FailureConfig(max_failures=ATTEMPTS - 1),
+            checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+            verbose=3 if cluster.verbose else 0,
+        ),
+    )
+    tuner.fit()
+
+
+class Bridge(Callback):
+    """Between Tune's events and the study's record: what Tune sees is written down, what ends is told."""
+
+    def __init__(self, tracker: Tracker, dispatcher: Dispatcher, progress: Progress, storage: Path) -> None:
+        self._tracker, self._dispatcher, self._progress = tracker, dispatcher, progress
+        self._storage = storage
+        self._running: dict[str, Assignment] = {}
+        self._last: dict[str, Mapping[str, Any]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles its callbacks to restore them; here MLflow is the only state there is
+
+    def next_config(self, trial_id: str) -> dict[str, Any] | str | None:
+        """What Tune's searcher answers: a configuration, nothing now, or the end."""
+        assignment = self._dispatcher.next()
+        if assignment is None:
+            return Searcher.FINISHED if self._dispatcher.exhausted else None
+        self._running[trial_id] = assignment
+        folder = self._storage / "checkpoints" / assignment.key.path
+        return {"trial": json.dumps(assignment.trial.flat()), "checkpoint": str(folder)}
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        assignment = self._running[trial.trial_id]
+        self._tracker.start(assignment.search, assignment.key, assignment.trial)
+        self._progress.started(assignment.key)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        assignment = self._running[trial.trial_id]
+        for number, flat in enumerate(result["records"], start=result["first"] + 1):
+            self._tracker.log(assignment.key, number, Record.parse(flat))
+        self._last[trial.trial_id] = result
+        self._progress.reported(assignment.key, result["best"])
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        result = self._last[trial.trial_id]
+        diverged = bool(result["records"] and result["records"][-1]["diverged"])
+        status: Status = "diverged" if diverged else "finished"
+        place = {"host": result["host"], "device": result["device"]}
+        self._ended(trial.trial_id, Outcome(status, result["best"]), place)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        error = trial.get_error()
+        chance = self._running[trial.trial_id].trial.task.chance
+        self._ended(trial.trial_id, Outcome("failed", chance), {"error": str(error).strip().splitlines()[-1]})
+
+    def _ended(self, trial_id: str, outcome: Outcome, tags: Mapping[str, str]) -> None:
+        assignment = self._running.pop(trial_id)
+        self._last.pop(trial_id, None)
+        self._tracker.finish(assignment.key, outcome.status, outcome.score, **tags)
+        self._dispatcher.observe(assignment.key, outcome)
+        forget(self._storage / "checkpoints" / assignment.key.path)
+        self._progress.ended(assignment.key, outcome)
+
+
+class TuneSearcher(Searcher):
+    """Tune's view of the dispatcher. Outcomes reach it through the bridge, after they are recorded."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        super().__init__()
+        self._bridge = bridge
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # as for the bridge
+
+    def suggest(self, trial_id: str) -> Any:
+        return self._bridge.next_config(trial_id)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        pass
+
+    def save(self, checkpoint_path: str) -> None:
+        pass
+
+    def restore(self, checkpoint_path: str) -> None:
+        pass
+
+
+def _connect(cluster: Cluster) -> None:
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # the tracker is the logger
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the other one prints a banner even when told to be quiet
+    os.environ.setdefault("TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S", "600")
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # workers share this environment already
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if ray.is_initialized():
+        return
+    level = logging.INFO if cluster.verbose else logging.ERROR
+    logging.getLogger("ray.tune").setLevel(level)
+    try:
+        ray.init(
+            address=cluster.address,
+            log_to_driver=cluster.verbose,
+            logging_level=level,
+            include_dashboard=False if cluster.address is None else None,
+        )
+    except ConnectionError as error:
+        raise Refusal(f"no Ray answers at {cluster.address!r}: {str(error).splitlines()[0]}") from error
+
+
+def _resources(study: Study, cluster: Cluster) -> dict[str, float]:
+    """What one trial takes; refused where the cluster has not even that."""
+    here = ray.cluster_resources()
+    gpus = cluster.gpus_per_trial
+    if gpus is None:
+        gpus = 1.0 if here.get("GPU", 0) else 0.0
+    wanted = {"cpu": float(max(_threads(study))), "gpu": gpus}
+    for kind, amount in wanted.items():
+        if amount > here.get(kind.upper(), 0):
+            raise Refusal(
+                f"a trial needs {amount:g} {kind.upper()}, the cluster has {here.get(kind.upper(), 0):g} in all"
+            )
+    # Tune's own default keeps one trial pending; the next free worker takes it, and a second worker, which needs
+    # longer to start than a short trial takes, never would.
+    slots = min(here[kind.upper()] / amount for kind, amount in wanted.items() if amount)
+    os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(max(1, int(slots))))
+    return wanted
+
+
+def _threads(study: Study) -> list[int]:
+    return [Trial.parse({**arm.fixed}).threads for arm in study.arms]

@@ -1,0 +1,150 @@
+"""Searchers: Optuna's samplers, asked and told in an order that a restart can repeat.
+
+Inside one search, suggestion k sees exactly the results 0…k−parallel; later ones count as running even if they
+are finished. Every ask uses a sampler freshly seeded by the key, so a search asked again from the start draws the
+same configurations, and no sampler state need ever be stored.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.trial import TrialState
+
+from trainables.seeds import seed_of
+from trainables.space import Choice, Domain, Integer, LogUniform, Value
+
+if TYPE_CHECKING:
+    from study.spec import Search
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+Status: TypeAlias = Literal["finished", "diverged", "stopped", "failed"]
+STARTUP = 5  # random trials before TPE learns; Optuna's own 10 would spend most of a small budget
+
+
+class Sampler(NamedTuple):
+    """How one of Optuna's samplers is used here."""
+
+    make: Callable[[int, bool], BaseSampler]  # (seed, whether several suggestions run at once)
+    learns: bool  # whether a suggestion depends on results
+
+
+SAMPLERS: dict[str, Sampler] = {
+    "random": Sampler(lambda seed, _: RandomSampler(seed=seed), learns=False),
+    "tpe": Sampler(lambda seed, liar: TPESampler(seed=seed, n_startup_trials=STARTUP, constant_liar=liar), learns=True),
+}
+
+
+class Outcome(NamedTuple):
+    """How a trial ended, as its searcher is told."""
+
+    status: Status
+    score: float  # the best validation score; the task's chance level where it diverged
+
+
+class Suggestion(NamedTuple):
+    """The k-th configuration of a search."""
+
+    k: int
+    values: dict[str, Value]
+
+
+_STATES = {
+    "finished": TrialState.COMPLETE,
+    "diverged": TrialState.COMPLETE,  # at chance level: told as FAIL, TPE would keep coming back
+    "stopped": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+
+
+class Searching:
+    """One search under way: draws its configurations in order, and learns of outcomes at the right moment.
+
+    >>> from study.spec import parse
+    >>> study = parse("{question: q, common: {task: quadratic, searcher: tpe, trials: 2}, arms: {sgd: {}}}", "s")
+    >>> searching = Searching(next(study.searches()))
+    >>> searching.ready, searching.suggest().k, searching.ready
+    (True, 0, False)
+    >>> searching.observe(0, Outcome("finished", 0.5))
+    >>> searching.ready, searching.suggest().k, searching.exhausted
+    (True, 1, True)
+    """
+
+    def __init__(self, search: "Search") -> None:
+        self.search = search
+        self._settings = search.arm.settings
+        self._sampler = SAMPLERS[self._settings.searcher]
+        self._distributions = {key: distribution(domain) for key, domain in search.arm.space.items()}
+        self._study = optuna.create_study(direction="maximize" if search.arm.task.mode == "max" else "minimize")
+        self._asked: list[optuna.Trial] = []
+        self._outcomes: dict[int, Outcome] = {}
+        self._num_told = 0
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the whole budget has been drawn."""
+        return len(self._asked) >= self._settings.trials
+
+    @property
+    def done(self) -> bool:
+        """Whether every outcome is in."""
+        return len(self._outcomes) >= self._settings.trials
+
+    @property
+    def ready(self) -> bool:
+        """Whether the next configuration may be drawn now."""
+        return not self.exhausted and all(k in self._outcomes for k in range(self._num_told, self._visible))
+
+    @property
+    def num_asked(self) -> int:
+        """Configurations drawn so far."""
+        return len(self._asked)
+
+    def suggest(self) -> Suggestion:
+        """The next configuration; outcomes that it may see are told first, in order."""
+        for k in range(self._num_told, self._visible):
+            self._tell(k)
+        k = len(self._asked)
+        seed = seed_of("search", *self.search.key(k)) % 2**32
+        self._study.sampler = self._sampler.make(seed, self._settings.parallel > 1)
+        self._asked.append(self._study.ask(self._distributions))
+        return Suggestion(k, dict(self._asked[k].params))
+
+    def observe(self, k: int, outcome: Outcome) -> None:
+        """The outcome of configuration k, in whatever order outcomes come."""
+        self._outcomes[k] = outcome
+
+    @property
+    def _visible(self) -> int:
+        """How many outcomes the next suggestion sees; those that do not learn see none."""
+        return max(0, len(self._asked) - self._settings.parallel + 1) if self._sampler.learns else 0
+
+    def _tell(self, k: int) -> None:
+        outcome = self._outcomes[k]
+        value = None if outcome.status == "failed" else outcome.score
+        trial = self._asked[k]
+        if outcome.status == "stopped":
+            trial.report(outcome.score, step=1)  # a pruned trial is told by its intermediate values
+            value = None
+        self._study.tell(trial, value, state=_STATES[outcome.status])
+        self._num_told = k + 1
+
+
+def distribution(domain: Domain) -> BaseDistribution:
+    """The domain in Optuna's words."""
+    if isinstance(domain, Choice):
+        return CategoricalDistribution(domain.options)
+    if isinstance(domain, Integer):
+        return IntDistribution(domain.low, domain.high)
+    return FloatDistribution(domain.low, domain.high, log=isinstance(domain, LogUniform))
+
+
+def joined(outcomes: Mapping[int, Outcome]) -> Outcome:
+    """The outcome of a configuration from those of its seeds: the mean score, and the worst of the statuses."""
+    order: list[Status] = ["failed", "diverged", "stopped", "finished"]
+    statuses = {outcome.status for outcome in outcomes.values()}
+    scores = [outcome.score for outcome in outcomes.values()]
+    return Outcome(next(status for status in order if status in statuses), sum(scores) / len(scores))

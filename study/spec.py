@@ -1,0 +1,255 @@
+"""Studies as they are written: YAML in, a validated `Study` out, or one clear line."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, TypeAlias, cast
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from study.key import Key, checked_name
+from study.searchers import SAMPLERS
+from trainables.components import Slot, slots
+from trainables.refusal import Refusal, unknown
+from trainables.space import Domain, Integer, Uniform, Value, domain_of, written
+from trainables.trial import Trial
+
+Scalar: TypeAlias = bool | int | float | str | None
+Written: TypeAlias = Scalar | dict[str, list[Scalar]]
+MAX_BYTES = 1_000_000
+MAX_CONTENTS = 5_000  # it is a tag in MLflow, which takes 8,000
+DEFAULT = "default"  # as a value: keep the field at its default instead of searching it
+
+
+class Settings(BaseModel):
+    """How an arm is searched, and beside it any key of a trial: a value, or a domain to search."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, Written]  # type: ignore[assignment]  — pydantic's own way to type extra keys
+
+    trials: Annotated[int, Field(ge=1, le=1_000_000, description="budget of one search, in configurations")] = 8
+    repetitions: Annotated[int, Field(ge=1, le=100_000, description="independent searches of the arm")] = 1
+    seeds: Annotated[int, Field(ge=1, le=1_000, description="trainings of each configuration")] = 1
+    searcher: Annotated[str, Field(description=f"one of {', '.join(SAMPLERS)}")] = "random"
+    parallel: Annotated[int, Field(ge=1, description="a learning searcher sees results 0…k−parallel")] = 1
+
+
+class StudyFile(BaseModel):
+    """A study file: one question, and the arms that answer it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    question: Annotated[str, Field(min_length=1)]
+    command: str = ""
+    duration: str = ""
+    result: str = ""
+    common: dict[str, Any] = Field(default_factory=dict[str, Any], description="what all arms share")
+    arms: dict[str, dict[str, Any]] = Field(min_length=1)
+
+
+class Arm(NamedTuple):
+    """One (task, rule, searcher) with its search space."""
+
+    name: str
+    settings: Settings
+    fixed: dict[str, Value]
+    space: dict[str, Domain]
+
+    def trial(self, values: Mapping[str, Value], seed: int) -> Trial:
+        """The trial at one point of the space."""
+        return Trial.parse({**self.fixed, **values, "seed": seed})
+
+    @property
+    def task(self) -> Any:
+        """The arm's task."""
+        return Trial.parse(self.fixed).task
+
+    def contents(self) -> dict[str, Any]:
+        """What makes the arm this arm; budgets are left out, because a study may be extended."""
+        settings = self.settings
+        search = {"searcher": settings.searcher, "parallel": settings.parallel, "seeds": settings.seeds}
+        return {**search, **self.fixed, **{key: written(domain) for key, domain in self.space.items()}}
+
+
+class Search(NamedTuple):
+    """One arm, one repetition: one searcher spending one budget of trials."""
+
+    study: str
+    arm: Arm
+    repetition: int
+
+    def key(self, k: int, seed_number: int = 0) -> Key:
+        """The key of its k-th configuration."""
+        return Key(self.study, self.arm.name, self.repetition, k, seed_number)
+
+
+class Study(NamedTuple):
+    """All that answers one question."""
+
+    name: str
+    file: StudyFile
+    arms: tuple[Arm, ...]
+    text: str  # the file as it was read
+
+    def searches(self) -> Iterator[Search]:
+        """Every arm, every repetition."""
+        for arm in self.arms:
+            for repetition in range(arm.settings.repetitions):
+                yield Search(self.name, arm, repetition)
+
+    @property
+    def num_trials(self) -> int:
+        """Trainings in all."""
+        return sum(arm.settings.trials * arm.settings.repetitions * arm.settings.seeds for arm in self.arms)
+
+    @property
+    def hash(self) -> str:
+        """A short hash of the contents of all arms."""
+        contents = json.dumps({arm.name: arm.contents() for arm in self.arms}, sort_keys=True)
+        return hashlib.blake2b(contents.encode(), digest_size=8).hexdigest()
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a study file: settings, and every key a trial can have beside them."""
+    written_schema = StudyFile.model_json_schema()
+    arm = Settings.model_json_schema()
+    arm["description"] = "settings of the search, and any key of a trial: a value, or a domain to search"
+    written_schema["properties"]["common"] |= {"anyOf": [arm]}
+    written_schema["properties"]["arms"]["additionalProperties"] = arm
+    return written_schema
+
+
+def shipped() -> dict[str, Path]:
+    """The studies that come with the program, by name."""
+    folder = cast(Path, resources.files("study") / "studies")
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def load(name_or_path: str, trials: int | None = None) -> Study:
+    """The study of that shipped name or in that file; `trials` replaces the budget of every search."""
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        if name_or_path not in shipped():
+            raise unknown("study", name_or_path, [*shipped(), "or a path that ends in .yaml"])
+        path = shipped()[name_or_path]
+    return parse(_text(path), checked_name("study", path.stem), trials)
+
+
+def parse(text: str, name: str, trials: int | None = None) -> Study:
+    """The study that `text` describes.
+
+    >>> study = parse("{question: q, common: {task: quadratic}, arms: {sgd: {}}}", "example")
+    >>> study.arms[0].space
+    {'scheme.lr': LogUniform(low=1e-05, high=10.0)}
+    """
+    try:
+        file = StudyFile.model_validate(_mapping(text, name))
+    except ValidationError as error:
+        raise _line(f"study {name!r}", error, StudyFile) from error
+    arms = tuple(_arm(arm, {**file.common, **entries}, trials) for arm, entries in file.arms.items())
+    return Study(name, file, arms, text)
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise Refusal(f"study file {path} has {path.stat().st_size:,} bytes, at most {MAX_BYTES:,} are read")
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise Refusal(f"study file {path} is not text (byte {error.start} is not UTF-8)") from error
+    except OSError as error:
+        raise Refusal(f"study file {path} cannot be read: {error.strerror}") from error
+
+
+class _NoAliases(yaml.SafeLoader):
+    """YAML without aliases, so that a small file cannot unfold into a large one."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):  # type: ignore[no-untyped-call]
+            raise yaml.YAMLError("aliases (*name) are not allowed")
+        return super().compose_node(parent, index)  # type: ignore[no-untyped-call]
+
+
+def _mapping(text: str, name: str) -> dict[str, Any]:
+    try:
+        read = yaml.load(text, Loader=_NoAliases)  # noqa: S506 — a SafeLoader, made stricter
+    except (yaml.YAMLError, RecursionError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise Refusal(f"study {name!r} is not plain YAML: {reason}") from error
+    if not isinstance(read, dict):
+        what = "is empty" if read is None else f"holds a {type(read).__name__}"
+        raise Refusal(f"study {name!r} {what}; it needs the keys question and arms")
+    return cast("dict[str, Any]", read)
+
+
+def _arm(name: str, entries: Mapping[str, Any], trials: int | None) -> Arm:
+    checked_name("arm", name)
+    try:
+        of_search = {key: value for key, value in entries.items() if key in Settings.model_fields}
+        settings = Settings.model_validate({**of_search, **({"trials": trials} if trials is not None else {})})
+    except ValidationError as error:
+        raise _line(f"arm {name!r}", error, Settings) from error
+    if settings.searcher not in SAMPLERS:
+        raise unknown(f"searcher in arm {name!r}:", settings.searcher, SAMPLERS)
+    given = {key: value for key, value in entries.items() if key not in Settings.model_fields}
+    try:
+        fixed, space = _split(given)
+        arm = Arm(name, settings, fixed, space)
+        arm.trial({key: _corner(domain) for key, domain in space.items()}, seed=0)
+    except Refusal as refusal:
+        raise Refusal(f"arm {name!r}: {refusal}") from refusal
+    if len(json.dumps(arm.contents())) > MAX_CONTENTS:
+        raise Refusal(f"arm {name!r} is too long to be recorded: at most {MAX_CONTENTS} characters of JSON")
+    return arm
+
+
+def _split(given: Mapping[str, Any]) -> tuple[dict[str, Value], dict[str, Domain]]:
+    """Values and domains: what the arm says, else the domain beside the field, else the field's default."""
+    known = slots(Trial, {key: value for key, value in given.items() if not isinstance(value, dict)})
+    for key in given:
+        if key == "seed":
+            raise Refusal("seed cannot be set: it follows from the key of each trial (use seeds: for several)")
+        if key not in known:
+            raise unknown("key", key, {*known, *Settings.model_fields} - {"seed"})
+    fixed: dict[str, Value] = {}
+    space: dict[str, Domain] = {}
+    for key, slot in known.items():
+        if key not in given:
+            space |= {} if slot.domain is None else {key: slot.domain}
+        elif isinstance(given[key], dict):
+            space[key] = _domain(slot, given[key])
+        elif given[key] != DEFAULT:
+            fixed[key] = slot.checked(given[key])
+    return fixed, space
+
+
+def _domain(slot: Slot, given: dict[str, Any]) -> Domain:
+    if slot.family:
+        raise Refusal(f"{slot.key} cannot be searched: give every {slot.family.__name__.lower()} an arm of its own")
+    try:
+        domain = domain_of(given)
+    except Refusal as refusal:
+        raise Refusal(f"{slot.key}: {refusal}") from refusal
+    if isinstance(domain, Uniform) and slot.annotation is int:
+        raise Refusal(f"{slot.key} is a whole number: search it with integer: [low, high]")
+    for bound in next(iter(written(domain).values())):
+        slot.checked(float(bound) if slot.annotation is float and isinstance(domain, Integer) else bound)
+    return domain
+
+
+def _corner(domain: Domain) -> Value:
+    return next(iter(written(domain).values()))[0]
+
+
+def _line(where: str, error: ValidationError, model: type[BaseModel]) -> Refusal:
+    """The first complaint of pydantic, in our form."""
+    first = min(error.errors(), key=lambda entry: entry["type"] != "extra_forbidden")  # a misspelt key explains more
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return Refusal(f"{where}: {unknown('key', key, model.model_fields)}")
+    if first["type"] == "missing":
+        return Refusal(f"{where}: {key} is missing")
+    return Refusal(f"{where}: {key} {first['msg'].lower()}, got {first['input']!r}")

@@ -1,0 +1,70 @@
+"""Where the tests find data, and how they run the command."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+
+if (SHARED / "data").is_dir():
+    os.environ.setdefault("LR_STUDY_DATA", str(SHARED / "data"))
+
+
+@pytest.fixture
+def shared():
+    """The folder with reference data beside the checkout."""
+    if not SHARED.is_dir():
+        pytest.skip("needs ../shared, which is not here")
+    return SHARED
+
+
+class Done(NamedTuple):
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def lr_study(tmp_path, monkeypatch, capfd):
+    """Run the command `lr-study` in an empty folder, in this process: its imports take seconds."""
+
+    def run(*arguments, env=None):
+        from study.cli import main
+
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["lr-study", *map(str, arguments)])
+        for name, value in (env or {}).items():
+            monkeypatch.setenv(name, value)
+        capfd.readouterr()
+        try:
+            main()
+            code = 0
+        except SystemExit as ended:
+            code = ended.code
+        return Done(code, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def lr_study_process(tmp_path):
+    """Start the command `lr-study` in an empty folder, as a process of its own."""
+
+    def start(*arguments, env=None):
+        return subprocess.Popen(
+            [sys.executable, "-c", "from study.cli import main; main()", *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
+        )
+
+    return start

@@ -1,0 +1,119 @@
+"""The reconciler, on a real Ray: a study killed anywhere, as often as you like, ends with the same table."""
+
+import random
+import time
+
+import pandas as pd
+import psutil
+import pytest
+from mlflow import MlflowClient
+
+import study
+
+TEXT = """
+question: Does it survive?
+common: {task: quadratic, task.dim: 50, batch_size: 4, epochs: 25, trials: 5}
+arms:
+  random: {searcher: random, seeds: 2}
+  tpe: {searcher: tpe, direction: momentum, scheme.schedule: cosine}
+  adam: {searcher: tpe, parallel: 2, direction: adam, scheme: plateau}
+"""
+NUM_TRIALS = 20
+WALL_CLOCK = ["run_id", "seconds"]
+OFTEN = {"LR_STUDY_CHECKPOINT_SECONDS": "0.2"}
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The table of the study, run once and left alone."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (folder / "survival.yaml").write_text(TEXT)
+    uri = f"sqlite:///{folder}/mlflow.db"
+    assert study.run(str(folder / "survival.yaml"), tracking_uri=uri, storage=folder)
+    return study.read("survival", tracking_uri=uri)
+
+
+def same_table(left, right):
+    pd.testing.assert_frame_equal(left.drop(columns=WALL_CLOCK), right.drop(columns=WALL_CLOCK), check_exact=True)
+
+
+def check_record(folder):
+    """Every trial once, nothing running, no checkpoint left."""
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    experiment = client.get_experiment_by_name("survival")
+    runs = client.search_runs([experiment.experiment_id], max_results=1000)
+    trials = [run for run in runs if run.data.tags["lr_study.kind"] == "trial"]
+    assert len({run.data.tags["lr_study.key"] for run in trials}) == len(trials) == NUM_TRIALS
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert not list(folder.glob(".lr-study/checkpoints/**/*.p*t"))
+
+
+def test_all_epochs_are_there_without_gap(undisturbed):
+    for _, trial in undisturbed.groupby(["arm", "repetition", "k", "seed_number"]):
+        assert trial["record"].tolist() == list(range(1, len(trial) + 1))
+        assert trial["diverged"].iloc[-1] or trial["epoch"].iloc[-1] == 25
+    assert len(undisturbed.groupby(["arm", "repetition", "k", "seed_number"])) == NUM_TRIALS
+
+
+def workers_of(driver):
+    """Processes of the driver's Ray that train."""
+    try:
+        below = psutil.Process(driver.pid).children(recursive=True)
+        return [process for process in below if process.name().startswith("ray::Train")]
+    except psutil.Error:
+        return []
+
+
+def kill_a_worker(driver, chance):
+    """SIGKILL one training process at a random moment, if the driver lives that long."""
+    deadline = time.monotonic() + 60
+    while driver.poll() is None and time.monotonic() < deadline:
+        found = workers_of(driver)
+        if found:
+            time.sleep(chance.uniform(0, 2))
+            chance.choice(found).kill()
+            return 1
+        time.sleep(0.2)
+    return 0
+
+
+def end(driver):
+    """SIGKILL a driver and see its Ray off: the next one must not share the machine with it."""
+    below = psutil.Process(driver.pid).children(recursive=True) if driver.poll() is None else []
+    driver.kill()
+    driver.communicate()
+    _, alive = psutil.wait_procs(below, timeout=20)
+    for process in alive:
+        process.kill()
+
+
+def test_killed_at_ten_random_moments_it_ends_with_the_same_table(undisturbed, tmp_path, lr_study_process):
+    (tmp_path / "survival.yaml").write_text(TEXT)
+    chance = random.Random(0)
+    kills = 0
+    while kills < 10:
+        driver = lr_study_process("run", "survival.yaml", env=OFTEN)
+        kills += kill_a_worker(driver, chance) if kills % 2 else 0
+        time.sleep(chance.uniform(0, 12))
+        kills += driver.poll() is None
+        end(driver)
+    driver = lr_study_process("run", "survival.yaml", env=OFTEN)
+    out, err = driver.communicate(timeout=300)
+    assert driver.returncode == 0, err
+    assert "momentum" not in err or "Traceback" not in err
+    same_table(undisturbed, study.read("survival", tracking_uri=f"sqlite:///{tmp_path}/mlflow.db"))
+    check_record(tmp_path)
+    assert "random" in out
+
+
+def test_run_again_a_complete_study_does_nothing(undisturbed, tmp_path_factory, lr_study_process):
+    """The record is complete, so no Ray is started: the same table in a few seconds."""
+    folder = next(path for path in tmp_path_factory.getbasetemp().glob("undisturbed*"))
+    uri = f"sqlite:///{folder}/mlflow.db"
+    driver = lr_study_process("run", folder / "survival.yaml", "--tracking-uri", uri)
+    _, err = driver.communicate(timeout=100)
+    assert driver.returncode == 0, err
+    assert "trials" not in err
+    same_table(undisturbed, study.read("survival", tracking_uri=uri))

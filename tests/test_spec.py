@@ -1,0 +1,130 @@
+"""Study files: what is read, and what is refused in which words."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from study import spec
+from study.key import Key
+from trainables.components import members, slots
+from trainables.directions import Direction
+from trainables.refusal import Refusal
+from trainables.schemes import Scheme
+from trainables.space import LogUniform, Uniform
+from trainables.trial import Trial
+
+ARM = "{question: q, arms: {a: {task: quadratic, %s}}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "study 'x' is empty; it needs the keys question and arms"),
+        ("- 1", "study 'x' holds a list"),
+        ("a: [", "study 'x' is not plain YAML"),
+        ("!!python/object/apply:os.system [ls]", "study 'x' is not plain YAML: could not determine a constructor"),
+        ("{a: &a [1], b: *a}", "aliases (*name) are not allowed"),
+        ("{questio: q, arms: {a: {task: quadratic}}}", "unknown key 'questio': did you mean 'question'?"),
+        ("{question: q, arms: {}}", "arms dictionary should have at least 1 item"),
+        ("{question: q, arms: {a: {}}}", "arm 'a': task is missing: one of"),
+        ("{question: q, arms: {a: {task: quadratik}}}", "unknown task 'quadratik': did you mean 'quadratic'?"),
+        ("{question: q, arms: {../a: {task: quadratic}}}", "arm name '../a' must be"),
+        (ARM % "scheme.lrr: 1", "arm 'a': unknown key 'scheme.lrr': did you mean 'scheme.lr'?"),
+        (ARM % "scheme: cprob", "unknown scheme 'cprob'"),
+        (ARM % "direction: momentun", "unknown direction 'momentun': did you mean 'momentum'?"),
+        (ARM % "searcher: tpee", "'tpee': did you mean 'tpe'?"),
+        (ARM % "trials: 0", "arm 'a': trials input should be greater than or equal to 1, got 0"),
+        (ARM % "trials: -3", "got -3"),
+        (ARM % "trials: many", "got 'many'"),
+        (ARM % "epochs: -2", "arm 'a': epochs must lie in [1e-06, 1e+06], got -2"),
+        (ARM % "scheme.lr: -1", "arm 'a': scheme.lr must lie in [0, inf], got -1"),
+        (ARM % "scheme.lr: fast", "arm 'a': scheme.lr must be a number, got 'fast'"),
+        (ARM % "scheme.lr: .nan", "arm 'a': scheme.lr must be a number"),
+        (ARM % "seed: 3", "seed cannot be set"),
+        (ARM % "scheme.lr: {log_uniform: [0, 1]}", "log_uniform needs low > 0, got low=0"),
+        (ARM % "scheme.lr: {uniform: [2, 1]}", "uniform needs low < high, got low=2, high=1"),
+        (ARM % "scheme.lr: {uniform: [-1, 1]}", "scheme.lr must lie in [0, inf], got -1"),
+        (ARM % "scheme.lr: {lognormal: [1, 2]}", "unknown domain 'lognormal'"),
+        (ARM % "scheme.lr: {uniform: 3}", "uniform needs a list"),
+        (ARM % "task.dim: {uniform: [1, 3]}", "task.dim is a whole number"),
+        (ARM % "scheme.schedule: {choice: [cosine]}", "scheme.schedule cannot be searched"),
+    ],
+)
+def test_is_refused_in_one_clear_line(text, message):
+    with pytest.raises(Refusal) as refusal:
+        spec.parse(text, "x")
+    assert message in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path):
+    (tmp_path / "x.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(Refusal, match="is not text"):
+        spec.load(str(tmp_path / "x.yaml"))
+
+
+def test_a_file_that_is_too_large_is_refused(tmp_path):
+    (tmp_path / "x.yaml").write_bytes(b" " * (spec.MAX_BYTES + 1))
+    with pytest.raises(Refusal, match="1,000,001 bytes"):
+        spec.load(str(tmp_path / "x.yaml"))
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(Refusal, match="No such file"):
+        spec.load(str(tmp_path / "x.yaml"))
+
+
+def test_an_arm_overrides_what_is_common():
+    study = spec.parse("{question: q, common: {task: quadratic, trials: 3}, arms: {a: {}, b: {trials: 5}}}", "x")
+    assert [arm.settings.trials for arm in study.arms] == [3, 5]
+
+
+def test_searched_fields_are_searched_unless_the_arm_says_otherwise():
+    arms = "{a: {}, b: {scheme.lr: 0.5}, c: {scheme.lr: default}, d: {scheme.lr: {uniform: [0.1, 1]}}}"
+    study = spec.parse(f"{{question: q, common: {{task: quadratic}}, arms: {arms}}}", "x")
+    spaces = [arm.space.get("scheme.lr") for arm in study.arms]
+    assert spaces == [LogUniform(1e-5, 10.0), None, None, Uniform(0.1, 1)]
+    assert study.arms[1].trial({}, 0).rule.scheme.lr == 0.5
+
+
+def test_the_budget_is_no_part_of_the_contents():
+    short, long = (spec.parse(ARM % f"trials: {n}", "x") for n in (2, 20))
+    other = spec.parse(ARM % "epochs: 3", "x")
+    assert short.hash == long.hash != other.hash
+
+
+@pytest.mark.parametrize("name", spec.shipped())
+def test_a_shipped_study_states_its_question_command_and_duration(name):
+    study = spec.load(name)
+    assert study.file.question.endswith("?")
+    assert study.file.command.startswith(f"lr-study run {name}")
+    assert study.file.duration
+
+
+def test_a_key_is_its_path():
+    key = Key("study", "arm", 1, 2, 3)
+    assert Key.of_path(key.path) == key
+    assert key.seed != key._replace(k=3).seed
+
+
+@st.composite
+def flat_trials(draw):
+    chosen = {
+        "task": "quadratic",
+        "direction": draw(st.sampled_from(sorted(members(Direction)))),
+        "scheme": draw(st.sampled_from(sorted(members(Scheme)))),
+    }
+    for key, slot in slots(Trial, chosen).items():
+        if isinstance(slot.default, float) and slot.valid:
+            low, high = slot.valid.low, min(slot.valid.high, 1e6)
+            chosen[key] = draw(st.one_of(st.just(slot.default), st.floats(low, high)))
+        elif isinstance(slot.default, int) and slot.valid and not isinstance(slot.default, bool):
+            chosen[key] = draw(st.integers(int(slot.valid.low), int(min(slot.valid.high, 1e4))))
+    return chosen
+
+
+@given(flat_trials())
+def test_parsing_a_flat_trial_gives_it_back(flat):
+    trial = Trial.parse(flat)
+    assert Trial.parse(trial.flat()) == trial
+    assert flat.items() <= trial.flat().items()

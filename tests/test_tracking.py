@@ -1,0 +1,141 @@
+"""The record: what is written is read back, through a real store."""
+
+import math
+
+import mlflow.artifacts
+import pytest
+from mlflow import MlflowClient
+
+from study.spec import parse
+from study.tracking import Tracker, read
+from trainables.refusal import Refusal
+from trainables.trial import Record
+
+TEXT = "{question: q, common: {task: quadratic, trials: 2, %s}, arms: {sgd: {}}}"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """An empty embedded store; each test uses a study of its own in it."""
+    return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def record(number, **changed):
+    plain = {
+        "train_loss": 1 / number,
+        "train_score": 0.5,
+        "valid_loss": 0.1,
+        "valid_score": 0.2,
+        "lr": 0.1,
+        "passes": 3.0,
+        "flops": 0.0,
+        "steps": number,
+        "seconds": 0.5,
+        "diverged": False,
+    }
+    return Record(epoch=number, **{**plain, **changed})
+
+
+def started(store, name, text=TEXT % "epochs: 3"):
+    study = parse(text, name)
+    tracker = Tracker(study, store, {"versions": "v"})
+    search = next(study.searches())
+    tracker.open_searches(study.searches())
+    tracker.start(search, search.key(0), search.arm.trial({"scheme.lr": 0.3}, 7))
+    return tracker, search
+
+
+def test_what_is_written_is_read_back(store):
+    tracker, search = started(store, "roundtrip")
+    key = search.key(0)
+    for number in (1, 2, 3):
+        tracker.log(key, number, record(number, extras={"test_score": 0.9} if number == 3 else {}))
+    tracker.finish(key, "finished", 0.1 + 0.2)
+    table = read("roundtrip", store)
+    assert table["epoch"].tolist() == [1, 2, 3]
+    assert table["train_loss"].tolist() == [1.0, 1 / 2, 1 / 3]
+    assert table["scheme.lr"].tolist() == [0.3] * 3
+    assert table["task.dim"].tolist() == [10] * 3
+    assert table["status"].tolist() == ["finished"] * 3
+    assert math.isnan(table["test_score"][0])
+    assert table["test_score"][2] == 0.9
+    assert Tracker(tracker.study, store).recorded()[key].score == 0.1 + 0.2
+
+
+def test_nan_stays_nan(store):
+    tracker, search = started(store, "nan")
+    tracker.log(search.key(0), 1, record(1, valid_loss=math.nan, diverged=True))
+    tracker.finish(search.key(0), "diverged", 2.5)
+    table = read("nan", store)
+    assert math.isnan(table["valid_loss"][0])
+    assert table["diverged"][0] == 1
+
+
+def test_records_logged_twice_are_read_once(store):
+    tracker, search = started(store, "twice")
+    for _ in range(2):
+        for number in (1, 2):
+            tracker.log(search.key(0), number, record(number))
+        tracker.flush()
+    assert read("twice", store)["epoch"].tolist() == [1, 2]
+
+
+def test_a_trial_is_finished_only_with_its_terminal_status(store):
+    tracker, search = started(store, "terminal")
+    tracker.log(search.key(0), 1, record(1))
+    tracker.flush()
+    assert Tracker(tracker.study, store).recorded()[search.key(0)].status is None
+    tracker.finish(search.key(0), "finished", 0.2)
+    assert Tracker(tracker.study, store).recorded()[search.key(0)].status == "finished"
+
+
+def test_a_second_start_takes_up_the_same_run(store):
+    tracker, search = started(store, "again")
+    first = tracker.recorded()[search.key(0)]
+    second = Tracker(tracker.study, store)
+    second.start(search, search.key(0), search.arm.trial({"scheme.lr": 0.3}, 7))
+    after = second.recorded()[search.key(0)]
+    assert (after.run_id, after.attempts) == (first.run_id, 2)
+
+
+def test_an_orphan_of_a_repeated_create_is_removed(store):
+    tracker, search = started(store, "orphan")
+    client = MlflowClient(store)
+    original = client.get_run(tracker.recorded()[search.key(0)].run_id)
+    client.create_run(original.info.experiment_id, tags=original.data.tags)
+    reopened = Tracker(tracker.study, store)
+    assert reopened.recorded()[search.key(0)].run_id == original.info.run_id
+    assert len(Tracker(tracker.study, store).recorded()) == 1
+
+
+def test_an_interrupted_study_leaves_nothing_running(store):
+    tracker, search = started(store, "interrupted")
+    tracker.close(complete=False)
+    client = MlflowClient(store)
+    experiment = client.get_experiment_by_name("interrupted")
+    assert {run.info.status for run in client.search_runs([experiment.experiment_id])} == {"KILLED"}
+    assert Tracker(tracker.study, store).recorded()[search.key(0)].status is None
+
+
+def test_another_study_of_that_name_is_refused_saying_what_differs(store):
+    started(store, "same")
+    with pytest.raises(Refusal, match=r"in arm 'sgd', epochs was 3.0, is now 4.0.*new name"):
+        Tracker(parse(TEXT % "epochs: 4", "same"), store)
+
+
+def test_a_longer_budget_is_the_same_study(store):
+    started(store, "longer")
+    Tracker(parse(TEXT.replace("trials: 2", "trials: 9") % "epochs: 3", "longer"), store)
+
+
+def test_the_study_file_is_an_artifact_of_every_search(store):
+    tracker, _ = started(store, "artifact")
+    client = MlflowClient(store)
+    experiment = client.get_experiment_by_name("artifact")
+    parents = client.search_runs([experiment.experiment_id], "tags.`lr_study.kind` = 'search'")
+    assert mlflow.artifacts.load_text(f"{parents[0].info.artifact_uri}/study.yaml") == tracker.study.text
