@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
@@ -171,6 +172,12 @@ class _NoAliases(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):  # type: ignore[no-untyped-call]
             raise yaml.YAMLError("aliases (*name) are not allowed")
         return super().compose_node(parent, index)  # type: ignore[no-untyped-call]
+
+
+# YAML 1.1 reads 1e-5 as a text, because it has no dot; nobody who writes a learning rate means one.
+_NoAliases.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
 
 
 def _mapping(text: str, name: str) -> dict[str, Any]:

@@ -87,6 +87,11 @@ def test_searched_fields_are_searched_unless_the_arm_says_otherwise():
     assert study.arms[1].trial({}, 0).rule.scheme.lr == 0.5
 
 
+@pytest.mark.parametrize("text", ["1e-5", "1.0e-05", "0.00001", "1E-5"])
+def test_a_number_may_be_written_as_researchers_write_it(text):
+    assert spec.parse(ARM % f"scheme.lr: {text}", "x").arms[0].fixed["scheme.lr"] == 1e-5
+
+
 def test_the_budget_is_no_part_of_the_contents():
     short, long = (spec.parse(ARM % f"trials: {n}", "x") for n in (2, 20))
     other = spec.parse(ARM % "epochs: 3", "x")

@@ -1,0 +1,66 @@
+"""The reader: one tidy table of a recorded study."""
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Run
+
+from study.key import Key
+from study.tracking.store import client, own_tags, recorded_of, runs_of, shown
+from trainables.refusal import Refusal, unknown
+
+
+def read(study: str, uri: str) -> pd.DataFrame:
+    """One row per (trial, record), sorted by key and epoch: key, status, parameters, and the fields of `Record`."""
+    file = uri.removeprefix("sqlite:///")
+    if file != uri and not Path(file).exists():
+        raise Refusal(f"no MLflow store at {file}: run a study here first, or name another store with --tracking-uri")
+    store = client(uri)
+    experiment = store.get_experiment_by_name(study)
+    if experiment is None:
+        raise unknown(f"study in {shown(uri)}:", study, [found.name for found in store.search_experiments()])
+    runs = {run.info.run_id: run for run in runs_of(store, experiment.experiment_id, "trial")}
+    keys = {run_id: Key.of_path(own_tags(run)["key"]) for run_id, run in runs.items()}
+    frame = pd.DataFrame(_rows(store, runs.values()))
+    if frame.empty:
+        return frame
+    about = {run_id: {**keys[run_id]._asdict(), "run_id": run_id, **_about(run)} for run_id, run in runs.items()}
+    left = pd.DataFrame([about[run_id] for run_id in frame.pop("run_id")])
+    table = pd.concat([left, frame], axis=1)
+    return table.sort_values([*Key._fields, "record"], ignore_index=True)
+
+
+def _about(run: Run) -> dict[str, Any]:
+    recorded = recorded_of(run)
+    return {"status": recorded.status or "running", **recorded.params}
+
+
+def _rows(store: MlflowClient, runs: Iterable[Run]) -> list[dict[str, Any]]:
+    """The metrics of all runs, one dict per (run, record); of repeated points the last one counts."""
+    rows: dict[tuple[str, int], dict[str, Any]] = {}
+    names = {run.info.run_id: [name for name in run.data.metrics if name != "best_valid_score"] for run in runs}
+    for run_id, metric in _histories(store, names):
+        row = rows.setdefault((run_id, metric.step), {"run_id": run_id, "record": metric.step})
+        row[metric.key] = metric.value
+    return list(rows.values())
+
+
+def _histories(store: MlflowClient, names: Mapping[str, list[str]]) -> Iterable[tuple[str, Metric]]:
+    """Every metric point of every run: one query a name from a database, one a run and name from a server."""
+    inner = store._tracking_client.store
+    if hasattr(inner, "get_metric_history_bulk"):
+        every = sorted({name for wanted in names.values() for name in wanted})
+        for name in every:
+            for point in inner.get_metric_history_bulk(list(names), name, 2**31 - 1):
+                yield point.run_id, point
+        return
+    wanted = [(run_id, name) for run_id, of_run in names.items() for name in of_run]
+    with ThreadPoolExecutor(8) as pool:
+        found = pool.map(lambda pair: store.get_metric_history(*pair), wanted)
+        for (run_id, _), points in zip(wanted, found, strict=True):
+            for point in points:
+                yield run_id, point

@@ -1,0 +1,89 @@
+"""The README cannot lie: its tree, its commands and its study file are held against reality."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from study import spec
+from study.cli import cli
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+GATE = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def tree():
+    """The paths that the README's tree names, packages for folders with __init__."""
+    named, folder = set(), ""
+    for line in blocks("text")[-1].splitlines():
+        name = line.split()[0]
+        if not line.startswith(" "):
+            folder = name
+            named.add(name)
+        else:
+            named.add(folder + name)
+    return named
+
+
+def real():
+    """The files and folders that a reader of the tree should find."""
+    found = {"cluster/", "tests/"}
+    for package in ("study", "trainables"):
+        found.add(f"{package}/")
+        for path in (ROOT / package).iterdir():
+            if path.name.startswith(("__", ".")):
+                continue
+            found.add(f"{package}/{path.name}{'/' if path.is_dir() else ''}")
+    return found
+
+
+def test_the_tree_is_the_tree():
+    assert tree() == real()
+
+
+def test_the_commands_of_the_table_are_all_commands():
+    named = set(re.findall(r"^\| `lr-study (\w+)", README, flags=re.MULTILINE))
+    assert named == set(cli.list_commands(None))
+
+
+@pytest.mark.parametrize("line", sorted(set(re.findall(r"lr-study (run \w+|report \w+)", README))))
+def test_commands_name_studies_that_exist(line):
+    name = line.split()[1]
+    assert name in {*spec.shipped(), "STUDY", "my_study"}
+
+
+def test_options_named_in_the_readme_exist():
+    options = {
+        option
+        for name in cli.list_commands(None)
+        for parameter in cli.get_command(None, name).params
+        for option in parameter.opts
+    }
+    shell = " ".join(re.findall(r"`(?:lr-study [^`]*|--[^`]*)`", README))
+    for option in re.findall(r"(?<!\S)--[a-z-]+", shell):
+        assert option in options, f"the README names {option}, which no command has"
+
+
+def test_the_study_file_in_the_readme_is_read():
+    study = spec.parse(blocks("yaml")[0], "readme")
+    assert [arm.name for arm in study.arms] == ["sgd", "momentum", "adam"]
+
+
+def test_the_gate_ends_with_the_readmes_test_command():
+    command = next(block.strip() for block in blocks("sh") if "pytest" in block)
+    assert command in GATE
+
+
+def test_nothing_else_is_visible_at_the_top():
+    """`mlflow.db` is made by a run and ignored by git."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    top = {path.split("/")[0] for path in listed.split() if not path.startswith(".")}
+    if not top:
+        pytest.skip("not a git checkout")
+    assert top <= {"README.md", "cluster", "pyproject.toml", "study", "tests", "trainables"}
