@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import ray
 from ray import tune
-from ray.tune import Callback, CheckpointConfig, FailureConfig, RunConfig, TuneConfig
+from ray.tune import Callback, CheckpointConfig, FailureConfig, RunConfig, Stopper, TuneConfig
 from ray.tune.search import Searcher
 
 from study import provenance
@@ -81,6 +81,7 @@ def _tune(
             name=tracker.study.name,
             storage_path=str(storage / "tune"),
             callbacks=[bridge],
+            stop=Cancellation(tracker),
             failure_config=FailureConfig(max_failures=ATTEMPTS - 1),
             checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             verbose=3 if cluster.verbose else 0,
@@ -125,7 +126,9 @@ class Bridge(Callback):
         self._progress.reported(assignment.key, result["best"])
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        result = self._last[trial.trial_id]
+        result = self._last.get(trial.trial_id, {"finished": False})
+        if not result["finished"]:
+            return  # stopped by a cancellation: the record leaves it open, to be taken up again
         diverged = bool(result["records"] and result["records"][-1]["diverged"])
         status: Status = "diverged" if diverged else "finished"
         place = {"host": result["host"], "device": result["device"]}
@@ -143,6 +146,22 @@ class Bridge(Callback):
         self._dispatcher.observe(assignment.key, outcome)
         forget(self._storage / "checkpoints" / assignment.key.path)
         self._progress.ended(assignment.key, outcome)
+
+
+class Cancellation(Stopper):
+    """Ends the whole study when `lr-study cancel` has asked for it."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # as for the bridge
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._tracker.cancelled()
 
 
 class TuneSearcher(Searcher):

@@ -175,7 +175,7 @@ class _NoAliases(yaml.SafeLoader):
 
 
 # YAML 1.1 reads 1e-5 as a text, because it has no dot; nobody who writes a learning rate means one.
-_NoAliases.add_implicit_resolver(
+_NoAliases.add_implicit_resolver(  # type: ignore[no-untyped-call]
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
 )
 

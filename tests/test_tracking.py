@@ -7,7 +7,8 @@ import pytest
 from mlflow import MlflowClient
 
 from study.spec import parse
-from study.tracking import Tracker, read
+from study.tracking import Tracker, cancel, read, status
+from study.tracking import tracker as tracker_module
 from trainables.refusal import Refusal
 from trainables.trial import Record
 
@@ -139,3 +140,23 @@ def test_the_study_file_is_an_artifact_of_every_search(store):
     experiment = client.get_experiment_by_name("artifact")
     parents = client.search_runs([experiment.experiment_id], "tags.`lr_study.kind` = 'search'")
     assert mlflow.artifacts.load_text(f"{parents[0].info.artifact_uri}/study.yaml") == tracker.study.text
+
+
+def test_status_counts_what_is_recorded(store):
+    tracker, search = started(store, "status")
+    (before,) = status("status", store)
+    assert (before.arm, before.planned, before.ended, before.running) == ("sgd", 2, 0, 1)
+    assert math.isnan(before.seconds_left)
+    tracker.finish(search.key(0), "diverged", 9.0)
+    (after,) = status("status", store)
+    assert (after.ended, after.failed, after.running) == (1, 0, 0)
+    assert after.seconds_left >= 0
+
+
+def test_a_cancellation_reaches_the_driver_that_runs_and_no_later_one(store, monkeypatch):
+    monkeypatch.setattr(tracker_module, "CANCEL_SECONDS", -1.0)
+    running, _ = started(store, "cancelled")
+    assert not running.cancelled()
+    cancel("cancelled", store)
+    assert running.cancelled()
+    assert not Tracker(running.study, store).cancelled()

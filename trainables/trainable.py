@@ -51,7 +51,14 @@ class Trainable(tune.Trainable):
         new = [record.flat() for record in run.records[self._reported :]]
         first, self._reported = self._reported, len(run.records)
         place = {"host": socket.gethostname(), "device": device_name(run.device), "resumed": self._resumed}
-        return {"done": run.finished, "first": first, "records": new, "best": run.best_score, **place}
+        return {
+            "done": run.finished,
+            "finished": run.finished,
+            "first": first,
+            "records": new,
+            "best": run.best_score,
+            **place,
+        }
 
 
 def save(run: Run, folder: Path) -> None:

@@ -55,4 +55,5 @@ def run(
     click.echo(lr_study.report(read.name, tracking_uri=tracking_uri))
     click.echo(f"\nEvery trial in MLflow:  lr-study ui --tracking-uri {tracking_uri}", err=True)
     if not complete:
-        raise click.ClickException(f"interrupted; `lr-study run {study}` goes on")
+        click.echo(f"interrupted; `lr-study run {study}` goes on", err=True)
+        raise SystemExit(130)

@@ -6,7 +6,8 @@ its run is terminal *and* carries the tag `lr_study.status`; everything else is 
 """
 
 from study.tracking.reader import read
+from study.tracking.status import SearchStatus, cancel, status
 from study.tracking.store import client, shown
 from study.tracking.tracker import Tracker
 
-__all__ = ["Tracker", "client", "read", "shown"]
+__all__ = ["SearchStatus", "Tracker", "cancel", "client", "read", "shown", "status"]

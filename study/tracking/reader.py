@@ -14,8 +14,8 @@ from study.tracking.store import client, own_tags, recorded_of, runs_of, shown
 from trainables.refusal import Refusal, unknown
 
 
-def read(study: str, uri: str) -> pd.DataFrame:
-    """One row per (trial, record), sorted by key and epoch: key, status, parameters, and the fields of `Record`."""
+def found(study: str, uri: str) -> tuple[MlflowClient, str]:
+    """The store and the id of a study's experiment; reading makes neither."""
     file = uri.removeprefix("sqlite:///")
     if file != uri and not Path(file).exists():
         raise Refusal(f"no MLflow store at {file}: run a study here first, or name another store with --tracking-uri")
@@ -23,7 +23,13 @@ def read(study: str, uri: str) -> pd.DataFrame:
     experiment = store.get_experiment_by_name(study)
     if experiment is None:
         raise unknown(f"study in {shown(uri)}:", study, [found.name for found in store.search_experiments()])
-    runs = {run.info.run_id: run for run in runs_of(store, experiment.experiment_id, "trial")}
+    return store, experiment.experiment_id
+
+
+def read(study: str, uri: str) -> pd.DataFrame:
+    """One row per (trial, record), sorted by key and epoch: key, status, parameters, and the fields of `Record`."""
+    store, experiment = found(study, uri)
+    runs = {run.info.run_id: run for run in runs_of(store, experiment, "trial")}
     keys = {run_id: Key.of_path(own_tags(run)["key"]) for run_id, run in runs.items()}
     frame = pd.DataFrame(_rows(store, runs.values()))
     if frame.empty:

@@ -17,6 +17,7 @@ logging.getLogger("alembic").setLevel(logging.WARNING)
 
 ARTIFACTS = ".lr-study/artifacts"  # of the embedded store; a server has a place of its own
 PREFIX = "lr_study."
+CANCEL = f"{PREFIX}cancel"  # of the experiment: when somebody asked for the end
 TERMINAL = ("FINISHED", "FAILED")
 
 

@@ -12,12 +12,13 @@ from study.dispatcher import Recorded
 from study.key import Key
 from study.searchers import Status
 from study.spec import Search, Study
-from study.tracking.store import PREFIX, client, experiment_of, own_tags, recorded_of, runs_of, shown, text_of
+from study.tracking.store import CANCEL, PREFIX, client, experiment_of, own_tags, recorded_of, runs_of, shown, text_of
 from trainables.refusal import Refusal
 from trainables.trial import Record, Trial
 
 BATCH = 1000  # MLflow's limit on the metrics of one call
 FLUSH_SECONDS = 2.0
+CANCEL_SECONDS = 5.0  # between two looks whether the study has been cancelled
 
 
 class Tracker:
@@ -32,7 +33,9 @@ class Tracker:
         self._parents: dict[tuple[str, int], str] = {}
         self._runs: dict[Key, Recorded] = {}
         self._waiting: dict[Key, list[Metric]] = defaultdict(list)
-        self._flushed = time.monotonic()
+        self._flushed = self._asked = time.monotonic()
+        self._ignored = self._client.get_experiment(self._experiment).tags.get(CANCEL, "")  # of an earlier driver
+        self._cancelled = False
         self._load()
 
     def open_searches(self, searches: Iterable[Search]) -> None:
@@ -85,6 +88,15 @@ class Tracker:
         self._client.set_terminated(run, "FAILED" if status == "failed" else "FINISHED")
         self._runs[key] = self._runs[key]._replace(status=status, score=score)
 
+    def cancelled(self) -> bool:
+        """Whether somebody has asked for the end since this driver began; looked up every few seconds."""
+        now = time.monotonic()
+        if now - self._asked > CANCEL_SECONDS:
+            self._asked = now
+            tags = self._client.get_experiment(self._experiment).tags
+            self._cancelled = tags.get(CANCEL, "") not in ("", self._ignored)
+        return self._cancelled
+
     def flush(self) -> None:
         """Write every metric that is still here."""
         for key in list(self._waiting):
@@ -126,8 +138,10 @@ class Tracker:
         return self._parents[name]
 
     def _tags(self, kind: str, search: Search) -> dict[str, str]:
+        settings = search.arm.settings
+        planned = {"planned": str(settings.trials * settings.seeds)} if kind == "search" else {}
         own = {"kind": kind, "arm": search.arm.name, "repetition": str(search.repetition), "study": self.study.name}
-        return {**own, "study_hash": self.study.hash, **self._provenance}
+        return {**own, **planned, "study_hash": self.study.hash, **self._provenance}
 
     def _create(self, tags: Mapping[str, str], name: str, parent: str | None) -> str:
         own = {f"{PREFIX}{tag}": value for tag, value in tags.items()}

@@ -1,0 +1,17 @@
+"""`lr-study cancel`: end a running study from anywhere."""
+
+import click
+
+
+@click.command()
+@click.argument("study")
+@click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", default="sqlite:///mlflow.db", show_default=True)
+def cancel(study: str, tracking_uri: str) -> None:
+    """Ask the driver of STUDY to end cleanly, from any machine that reaches the MLflow store.
+
+    The driver looks every few seconds. What is recorded stays; `lr-study run STUDY` goes on from there.
+    """
+    from study import tracking
+
+    tracking.cancel(study, tracking_uri)
+    click.echo(f"asked {study} to end; `lr-study run {study}` goes on later")

@@ -1,0 +1,63 @@
+"""How far a study is, from any machine that reaches the store; and the request to end it."""
+
+import time
+from typing import NamedTuple
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from study.tracking.reader import found
+from study.tracking.store import CANCEL, own_tags, recorded_of, runs_of
+
+
+class SearchStatus(NamedTuple):
+    """Where one search stands."""
+
+    arm: str
+    repetition: int
+    planned: int  # trials
+    ended: int  # finished, diverged or stopped
+    failed: int
+    running: int
+    seconds_left: float  # at the pace so far; NaN before the first trial has ended
+
+
+def status(study: str, uri: str) -> list[SearchStatus]:
+    """One entry a search, in the order in which they were opened."""
+    store, experiment = found(study, uri)
+    searches = runs_of(store, experiment, "search")
+    trials: dict[tuple[str, str], list[Run]] = {}
+    for run in runs_of(store, experiment, "trial"):
+        trials.setdefault(_search(run), []).append(run)
+    return [_status(search, trials.get(_search(search), [])) for search in searches]
+
+
+def cancel(study: str, uri: str) -> None:
+    """Ask the driver of a study to end; it looks every few seconds, and leaves a record that can be gone on with."""
+    store: MlflowClient
+    store, experiment = found(study, uri)
+    store.set_experiment_tag(experiment, CANCEL, str(time.time()))
+
+
+def _search(run: Run) -> tuple[str, str]:
+    tags = own_tags(run)
+    return tags["arm"], tags["repetition"]
+
+
+def _status(search: Run, trials: list[Run]) -> SearchStatus:
+    arm, repetition = _search(search)
+    planned = int(own_tags(search).get("planned", len(trials)))
+    states = [recorded_of(run).status for run in trials]
+    ended = sum(state not in (None, "failed") for state in states)
+    failed = states.count("failed")
+    running = sum(run.info.status == "RUNNING" for run in trials)
+    return SearchStatus(arm, int(repetition), planned, ended, failed, running, _left(trials, planned))
+
+
+def _left(trials: list[Run], planned: int) -> float:
+    """(planned − done) · the time from the first start to the last end, a finished trial."""
+    ends = [run.info.end_time or 0 for run in trials if recorded_of(run).status]
+    if not ends:
+        return float("nan")
+    span = (max(ends) - min(run.info.start_time for run in trials)) / 1000
+    return span / len(ends) * max(0, planned - len(ends))
