@@ -102,7 +102,7 @@ def test_killed_at_ten_random_moments_it_ends_with_the_same_table(undisturbed, t
     driver = lr_study_process("run", "survival.yaml", env=OFTEN)
     out, err = driver.communicate(timeout=300)
     assert driver.returncode == 0, err
-    assert "momentum" not in err or "Traceback" not in err
+    assert "Traceback" not in err
     same_table(undisturbed, study.read("survival", tracking_uri=f"sqlite:///{tmp_path}/mlflow.db"))
     check_record(tmp_path)
     assert "random" in out

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from mlflow.entities import Metric, Run
 from study.key import Key
 from study.tracking.store import client, own_tags, recorded_of, runs_of, shown
 from trainables.refusal import Refusal, unknown
+from trainables.trial import Record
 
 
 def found(study: str, uri: str) -> tuple[MlflowClient, str]:
@@ -36,8 +38,16 @@ def read(study: str, uri: str) -> pd.DataFrame:
         return frame
     about = {run_id: {**keys[run_id]._asdict(), "run_id": run_id, **_about(run)} for run_id, run in runs.items()}
     left = pd.DataFrame([about[run_id] for run_id in frame.pop("run_id")])
-    table = pd.concat([left, frame], axis=1)
-    return table.sort_values([*Key._fields, "record"], ignore_index=True)
+    table = pd.concat([left, frame], axis=1).sort_values([*Key._fields, "record"], ignore_index=True)
+    return table.reindex(columns=_ordered(left, frame))
+
+
+def _ordered(left: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
+    """The columns in an order that does not depend on which trial came first: key, parameters, `Record`, extras."""
+    own = [entry.name for entry in fields(Record) if entry.name != "extras"]
+    first = [*Key._fields, "run_id", "status"]
+    extras = sorted(set(frame.columns) - set(own) - {"record"})
+    return [*first, *sorted(set(left.columns) - set(first)), "record", *own, *extras]
 
 
 def _about(run: Run) -> dict[str, Any]:
