@@ -14,10 +14,12 @@ from study.cost.expected import (
     smallest_budget,
 )
 from study.cost.intervals import (
+    TRIALS_A_CHOICE,
     BestDraws,
     cost_draws,
     ends,
     hit_probability_interval,
+    mean_draws,
     mean_interval,
     trials_interval,
     why_no_best_interval,
@@ -30,7 +32,7 @@ from study.cost.profile import (
     profile_scores,
     stratified_bootstrap,
 )
-from study.cost.quantities import Cost, Interval, NotDefined
+from study.cost.quantities import Cost, Draws, Interval, NotDefined
 from study.cost.savings import (
     Arm,
     Saving,
@@ -50,9 +52,11 @@ from study.cost.sensitivity import (
 )
 
 __all__ = [
+    "TRIALS_A_CHOICE",
     "Arm",
     "BestDraws",
     "Cost",
+    "Draws",
     "Interval",
     "NotDefined",
     "Saving",
@@ -71,6 +75,7 @@ __all__ = [
     "hit_probability_interval",
     "interquartile_mean",
     "log_efficiency",
+    "mean_draws",
     "mean_interval",
     "observe",
     "observed_cost",

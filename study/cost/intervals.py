@@ -25,7 +25,7 @@ DRAWS = 10_000
 FEWEST_TRIALS = 16  # and the next two: found by simulation; below them no interval of a score covers
 TRIALS_A_CHOICE = 8  # the best of k is given an interval for k ≤ n/8
 FEWEST_GOOD = 5  # trials that do better than the worst by a tenth of the range
-RESOLUTION = 32  # beyond this many trials neighbours are drawn in groups, finest at the top
+RESOLUTION = 16  # beyond this many trials neighbours are drawn in groups, finest at the top
 REACH = 4  # how many trials from the best tell how far beyond it a better one may lie
 
 
@@ -91,10 +91,18 @@ def mean_interval(
     >>> [round(end, 1) for end in mean_interval([0, 0, 0, 1], 0, 1, generator)]  # Clopper–Pearson's of 1 in 4
     [0.0, 0.8]
     """
+    draws_of_it = mean_draws(values, low, high, generator, draws)
+    return ends(*draws_of_it, float(np.mean(np.asarray(values, float))))
+
+
+def mean_draws(
+    values: ArrayLike, low: float, high: float, generator: np.random.Generator, draws: int = DRAWS
+) -> Draws:
+    """(draws,) low and high draws of a mean; the unseen value lies at the low or at the high end."""
     values = np.sort(np.asarray(values, float))
     share = shares(np.ones(values.size), generator, draws)
     seen, unseen = share[:, :-1] @ values, share[:, -1]
-    return ends(seen + unseen * low, seen + unseen * high, float(values.mean()))
+    return Draws(seen + unseen * low, seen + unseen * high)
 
 
 def why_no_best_interval(scores: ArrayLike, k: int) -> NotDefined | None:
@@ -175,7 +183,7 @@ def _even_groups(values: Floats, most: int = 8 * RESOLUTION) -> tuple[Floats, Fl
 
 
 def _group_starts(n: int) -> NDArray[np.intp]:
-    """Where the groups of n ascending scores begin: each alone up to 256, else wider away from the top."""
+    """Where the groups of n ascending scores begin: each alone up to 128, else wider away from the top."""
     starts, rank = [], 0
     single = 8 * RESOLUTION
     while rank < n:
