@@ -141,7 +141,7 @@ def _arm(trials: pd.DataFrame, rows: slice, search: NDArray, question: Question)
     optional = {name: part[name].to_numpy() for name in ("lr", "test_score") if name in part}
     test = optional.get("test_score")
     notes = []
-    if part["final"].isna().any():
+    if np.isnan(part["final"].to_numpy()).any():
         notes.append("a trial has no score and no chance level stands for it: give --chance")
     return Trials(
         task=str(part["task"].iloc[0]),
@@ -161,7 +161,7 @@ def _arm(trials: pd.DataFrame, rows: slice, search: NDArray, question: Question)
 
 def _dependence(part: pd.DataFrame, question: Question) -> str:
     """Why these trials depend on each other, in words; empty where they do not."""
-    if "status" in part and (part["status"] == "stopped").any():
+    if "status" in part and "stopped" in set(part["status"]):
         return "trials were stopped early, by comparison with others"
     if question.learns is not None:
         return "the searcher learns from earlier trials" if question.learns else ""
@@ -178,11 +178,11 @@ def _one_seed(table: pd.DataFrame, question: Question) -> pd.DataFrame:
     They are not independent trials; counted as such they would make every interval too narrow.
     """
     trial = [name for name in KEY if name in table and name != "seed"]
-    if "seed" not in table or not (table.groupby(trial, sort=False)["seed"].nunique() > 1).any():
+    if "seed" not in table or table.groupby(trial, sort=False)["seed"].nunique().max() == 1:
         return table
     table = table.assign(score=table["score"].where(np.isfinite(table["score"]), np.nan))
-    chance = table["task"].astype(str).map(lambda task: question.of("chance", task))
-    table["score"] = table["score"].fillna(pd.to_numeric(chance, errors="coerce"))
+    chance = table["task"].astype(str).map(lambda task: question.of("chance", task)).astype(float)
+    table["score"] = table["score"].fillna(chance)
     if "status" in table:
         stopped = (table["status"] == "stopped").groupby([table[name] for name in trial]).transform("any")
         table["status"] = np.where(stopped, "stopped", "finished")

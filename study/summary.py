@@ -52,7 +52,7 @@ def _unit(table: pd.DataFrame) -> str:
 
 def _check_levels(table: pd.DataFrame, question: Question) -> None:
     """Refuse levels for tasks that are not there, and a target nobody can be on either side of."""
-    tasks = [str(task) for task in pd.unique(table["task"])]
+    tasks = [str(task) for task in table["task"].drop_duplicates()]
     for name in ("target", "chance"):
         levels = getattr(question, name)
         for task in levels if isinstance(levels, dict) else ():

@@ -72,17 +72,15 @@ def validated(table: pd.DataFrame) -> pd.DataFrame:
     table = table.copy()
     for name in (*NUMBERS,):
         if name in table:
-            table[name] = _numbers(table[name])
+            table[name] = _numbers(pd.Series(table[name]))
     _refuse(table, "cost", lambda c: ~np.isfinite(c) | (c < 0), "must be finite and not negative")
     _refuse(table, "epoch", lambda e: ~np.isfinite(e) | (e < 0), "must be finite and not negative")
     _refuse(table, "lr", lambda lr: ~np.isnan(lr) & (~np.isfinite(lr) | (lr <= 0)), "must be positive")
     for name in KEY:
         if name in table:
-            _refuse(
-                table, name, lambda values: (values.isna() | (values == "")).to_numpy(), "must not be empty"
-            )
+            _refuse(table, name, _blank, "must not be empty")
     if "status" in table:
-        table["status"] = _statuses(table["status"])
+        table["status"] = _statuses(pd.Series(table["status"]))
     _refuse_duplicates(table)
     return table
 
@@ -100,7 +98,7 @@ def _read_csv(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
 def _numbers(values: pd.Series) -> pd.Series:
     """The column as floats; the first value that is text is refused."""
     if values.dtype == bool or values.dtype.kind not in "fiu":
-        numbers = pd.to_numeric(values, errors="coerce")
+        numbers = pd.Series(pd.to_numeric(values, errors="coerce"))
         said = values.notna() & ~values.astype(str).str.strip().isin([*MISSING, "nan", "<NA>"])
         text = np.flatnonzero((numbers.isna() & said).to_numpy())
         if text.size:
@@ -109,6 +107,10 @@ def _numbers(values: pd.Series) -> pd.Series:
             )
         values = numbers
     return values.astype(float)
+
+
+def _blank(values: pd.Series) -> Any:
+    return (values.isna() | (values == "")).to_numpy()
 
 
 def _statuses(values: pd.Series) -> pd.Series:
