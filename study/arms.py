@@ -178,7 +178,7 @@ def _one_seed(table: pd.DataFrame, question: Question) -> pd.DataFrame:
     They are not independent trials; counted as such they would make every interval too narrow.
     """
     trial = [name for name in KEY if name in table and name != "seed"]
-    if "seed" not in table or table.groupby(trial, sort=False)["seed"].nunique().max() == 1:
+    if "seed" not in table or int(table.groupby(trial, sort=False)["seed"].nunique().to_numpy().max()) == 1:
         return table
     table = table.assign(score=table["score"].where(np.isfinite(table["score"]), np.nan))
     chance = table["task"].astype(str).map(lambda task: question.of("chance", task)).astype(float)

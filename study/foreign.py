@@ -85,7 +85,7 @@ def read_optuna(study: str, uri: str | None, columns: Mapping[str, str]) -> pd.D
     if not rows:
         raise Refusal(f"there is no finished trial in {study or 'any study'}")
     table = pd.DataFrame(rows)
-    if table["step"].max() == 0:
+    if not table["step"].to_numpy().any():
         table = table.drop(columns="step")
     defaults = {"task": "=all", "scheme": "study", "trial": "number", "score": "value", "status": "state"}
     defaults |= {"epoch": "step"} if "step" in table else {}

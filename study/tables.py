@@ -129,9 +129,9 @@ def _refuse(table: pd.DataFrame, name: str, bad: Callable[[Any], Any], why: str)
     if name in table:
         rows = np.flatnonzero(bad(table[name]))
         if rows.size:
-            raise Refusal(
-                f"row {rows[0] + 1}, column {name!r}: {name} {why}, got {table[name].iloc[rows[0]]!r}"
-            )
+            value = table[name].iloc[rows[0]]
+            shown = f"{value:g}" if isinstance(value, float) else repr(value)
+            raise Refusal(f"row {rows[0] + 1}, column {name!r}: {name} {why}, got {shown}")
 
 
 def _refuse_duplicates(table: pd.DataFrame) -> None:

@@ -76,7 +76,7 @@ import click
     "--includes", multiple=True, metavar="A=B", help="Scheme A contains scheme B; losing to it is flagged."
 )
 def cost(table: str, json_file: Path | None, markdown: bool, figures: Path | None, **options: object) -> None:
-    r"""What tuning cost in TABLE, misses counted, and what each scheme saves against a baseline.
+    """What tuning cost in TABLE, misses counted, and what each scheme saves against a baseline.
 
     \b
     TABLE is one of
@@ -102,10 +102,11 @@ def cost(table: str, json_file: Path | None, markdown: bool, figures: Path | Non
 
     \b
     Examples:
-      lr-study cost trials.csv --target 0.92 --chance 0.1 --baseline sgd lr-study cost mlflow:tuning --uri
-      sqlite:///mlflow.db --column score=metrics.accuracy --column scheme=params.optimizer lr-study cost
-      optuna: --uri sqlite:///optuna.db --column lr=params.lr --independent
-    """
+      lr-study cost trials.csv --target 0.92 --chance 0.1 --baseline sgd
+      lr-study cost mlflow:tuning --uri sqlite:///mlflow.db \\
+          --column score=metrics.accuracy --column scheme=params.optimizer
+      lr-study cost optuna: --uri sqlite:///optuna.db --column lr=params.lr --independent
+    """  # noqa: D301 - \b is for click: leave this paragraph as it is
     import json
 
     from study import asked, printing

@@ -1,6 +1,6 @@
 """Do the printed intervals hold what they promise? Simulated arms whose answers are known.
 
-    python tests/benchmarks/coverage.py [DRAWS] [BOOTSTRAP]
+    python tests/benchmarks/interval_coverage.py [DRAWS] [BOOTSTRAP] [scores]
 
 prints, for each kind of interval and each simulated arm, how often the nominal 95 % interval held the truth
 among the draws in which it was printed, and how often it was printed. 2,000 draws take about 40 minutes on
@@ -218,10 +218,15 @@ def everything(draws: int, bootstrap: int) -> Iterator[Coverage]:
     """Every printed kind of interval over the arms above."""
     for n in (4, 8, 16, 36, 100):
         yield from costs(n, draws, bootstrap)
-    for n in (16, 24, 36, 64, 128):
+    yield from scores(draws, bootstrap)
+
+
+def scores(draws: int, bootstrap: int) -> Iterator[Coverage]:
+    """The intervals of scores, and of the saving that they decide."""
+    for n in (32, 36, 64, 128):
         for name in SCORES:
             yield from of_best(n, name, draws, bootstrap, n)
-    for n, budget, tolerance in ((16, 2, 0.0), (36, 1, 0.01), (36, 4, 0.0), (36, 4, 0.01), (128, 16, 0.0)):
+    for n, budget, tolerance in ((32, 4, 0.0), (36, 1, 0.01), (36, 4, 0.0), (36, 4, 0.01), (128, 16, 0.0)):
         for name in BUDGETED:
             yield of_saving_at_budget(n, budget, tolerance, name, draws, bootstrap, n)
 
@@ -243,7 +248,7 @@ def main() -> None:
     given = [int(value) for value in sys.argv[1:3]]
     draws, bootstrap = (given + [2000, 500][len(given) :])[:2]
     worst: dict[str, Coverage] = {}
-    for line in everything(draws, bootstrap):
+    for line in (scores if "scores" in sys.argv else everything)(draws, bootstrap):
         place = f"{line.interval:28} {line.arm:28} n={line.n:<4} k={line.k:<3}"
         print(f"{place} {line.share:.3f} of {line.printed} printed in {line.draws}", flush=True)
         kind = line.interval.split(", ")[0].rstrip("0123456789")
