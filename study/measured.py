@@ -199,7 +199,7 @@ def number(value: float | NotDefined) -> float:
 
 
 def _budgets(n: int, budget: int | None) -> list[int]:
-    """1, 2, 3, 4, 6, 8, 12, … up to n, n itself, and the budget that was asked for."""
+    """1, 2, 3, 4, 6, 8, 12, … 64, 128, 256, … up to n, n itself, and the budget that was asked for."""
     powers = [2**i for i in range(n.bit_length())]
-    asked = {n, *powers, *(3 * k for k in powers)} | ({budget} if budget else set())
+    asked = {n, *powers, *(3 * k for k in powers if k < 32)} | ({budget} if budget else set())
     return sorted(k for k in asked if 1 <= k <= n)
