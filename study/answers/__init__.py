@@ -1,0 +1,1 @@
+"""From a table to answers: what each scheme cost to tune on each task, against a baseline."""

@@ -1,0 +1,199 @@
+"""One arm's answers: what its own trials say of its tuning cost."""
+
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from study import cost
+from study.answers.arms import Question, Trials
+from study.answers.results import Quantity, Result
+from study.cost import Cost, Draws, Interval, NotDefined
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to compute: against whom, at what budget and tolerance (in score), with which randomness."""
+
+    question: Question = field(default_factory=Question)
+    baseline: str | None = None
+    budget: int | None = None
+    tolerance: float = 0.0
+    unit: str | None = None
+    seed: int = 0
+    draws: int = 10_000
+    includes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+class Measured:
+    """One arm, its result so far, and what a comparison needs: its expected cost, and draws of it."""
+
+    def __init__(self, trials: Trials, options: Options) -> None:
+        self.trials, self.options = trials, options
+        question = options.question
+        self.sign = question.sign()
+        self.target, chance = question.of("target", trials.task), question.of("chance", trials.task)
+        self.floor = None if chance is None else self.sign * chance
+        hits = None if self.target is None else int(trials.hit.sum())
+        self.result = Result(trials.task, trials.scheme, trials.score.size, hits, self.target)
+        self.result.notes += trials.notes
+        self.cost: Cost | NotDefined = NotDefined("no target was given")
+        self.cost_draws: Draws | None = None
+        self.result.expected_cost.unit = options.unit or ""
+        self.result.expected_trials.unit = "trials"
+        if trials.depends and trials.searches > 1:
+            self._observed()
+        elif trials.depends:
+            self._undefined(f"{trials.depends}, and there is one search only: give the column repetition")
+        else:
+            self._independent()
+        self._learning_rates()
+
+    def stream(self, name: str) -> np.random.Generator:
+        """A generator of this arm's and quantity's own: no arm depends on which others are in the table."""
+        words = f"{self.trials.task}\0{self.trials.scheme}\0{name}"
+        return np.random.default_rng([self.options.seed, zlib.crc32(words.encode())])
+
+    def note(self, name: str, why: NotDefined | None) -> None:
+        """Say in the notes why a quantity, or its interval, is not there."""
+        if why is not None:
+            self.result.notes.append(f"{name} {why}")
+
+    def _undefined(self, why: str) -> None:
+        self.cost = NotDefined(why)
+        self.note("expected_trials, expected_cost, expected_best and both savings are", self.cost)
+
+    def _independent(self) -> None:
+        arm, result, n = self.trials, self.result, self.trials.score.size
+        if self.target is None:
+            self.note("expected_trials and expected_cost are", NotDefined("no target was given"))
+        else:
+            hits = int(arm.hit.sum())
+            trials = Cost(cost.expected_trials(n, hits), censored=hits == 0)
+            fill(result.expected_trials, trials, cost.trials_interval(n, hits))
+            self.cost = spent = as_cost(cost.expected_cost(arm.charged, arm.hit))
+            self.cost_draws = cost.cost_draws(arm.full, arm.charged, arm.hit, self.stream("cost"), self.options.draws)
+            fill(result.expected_cost, spent, cost.ends(*self.cost_draws, spent.value))
+            result.censored = hits == 0
+        if np.isnan(arm.score).any():
+            self.note("expected_best is", NotDefined("a trial has no score and no chance level stands for it"))
+            return
+        self._expected_best(_budgets(n, self.options.budget))
+
+    def _expected_best(self, ks: list[int]) -> None:
+        arm, result = self.trials, self.result
+        draws = cost.BestDraws(arm.score, self.floor, self.stream("best"), self.options.draws)
+        refused: dict[int, NotDefined] = {}
+        for k in ks:
+            best = number(cost.expected_best(arm.score, k))
+            result.expected_best[k] = self.sign * best
+            result.expected_best_biased[k] = self.sign * number(cost.expected_best_biased(arm.score, k))
+            if arm.test is not None:
+                result.expected_test[k] = self.sign * number(cost.expected_best(arm.score, k, arm.test))
+            why = cost.why_no_best_interval(arm.score, k)
+            if why is None:
+                result.expected_best_interval[k] = self._own(cost.ends(draws.low(k), draws.high(k), best))
+            else:
+                refused[k] = why
+        if refused:
+            self.note(f"the interval of expected_best from k={min(refused)} is", refused[min(refused)])
+
+    def _observed(self) -> None:
+        """Searches that learn: their observed costs and best-so-far, over repetitions."""
+        arm, result = self.trials, self.result
+        result.notes.append(f"{arm.depends}: costs are those observed, the mean over {arm.searches} searches")
+        if self.target is None:
+            self.note("expected_trials and expected_cost are", NotDefined("no target was given"))
+        else:
+            seen = cost.observe(arm.search, arm.full, arm.charged, arm.hit)
+            sizes = np.bincount(arm.search).astype(float)
+            for quantity, spent, most in (
+                (result.expected_trials, seen.trials, sizes.max()),
+                (result.expected_cost, seen.cost, seen.full.max()),
+            ):
+                mean = as_cost(cost.observed_cost(spent, seen.reached))
+                generator = self.stream(f"observed {quantity.unit}")
+                ends = cost.mean_interval(spent, 0.0, most, generator, self.options.draws)
+                fill(quantity, mean, ends if seen.reached.all() else Interval(ends.low, math.inf))
+            self.cost = cost.observed_cost(seen.cost, seen.reached)
+            result.censored = not seen.reached.all()
+            low, high = cost.mean_draws(seen.cost, 0.0, seen.full.max(), self.stream("cost"), self.options.draws)
+            self.cost_draws = Draws(low, high if seen.reached.all() else np.full(high.size, math.inf))
+        for k in _budgets(int(np.bincount(arm.search).min()), self.options.budget):
+            heads = cost.best_so_far(arm.search, arm.score, k)
+            if isinstance(heads, NotDefined):
+                self.note("expected_best is", heads)
+                break
+            result.expected_best[k] = self.sign * float(heads.mean())
+            if cost.why_no_best_interval(heads, 1) is None:
+                draws = cost.BestDraws(heads, self.floor, self.stream(f"so far {k}"), self.options.draws)
+                ends = cost.ends(draws.low(1), draws.high(1), float(heads.mean()))
+                result.expected_best_interval[k] = self._own(ends)
+        self.note("expected_best_biased is", NotDefined(f"{arm.depends}"))
+
+    def _learning_rates(self) -> None:
+        arm, result = self.trials, self.result
+        if arm.lr is None:
+            self.note("sensitivity and width_decades are", NotDefined("there is no column lr"))
+            return
+        known = ~np.isnan(arm.lr)
+        lrs, losses = arm.lr[known], -arm.score[known]
+        if not known.any():
+            self.note("sensitivity and width_decades are", NotDefined("no trial has a learning rate"))
+            return
+        if self.floor is None:
+            self.note("sensitivity is", NotDefined("no chance level was given: --chance"))
+        else:
+            full = cost.sensitivity(lrs, losses, -self.floor)
+            window = cost.sensitivity(lrs, losses, -self.floor, decades=1)
+            self.note("sensitivity is", full if isinstance(full, NotDefined) else None)
+            result.sensitivity = {"full": defined(full), "window": defined(window)}
+        width = cost.width_decades(lrs, losses)
+        self.note("width_decades is", width if isinstance(width, NotDefined) else None)
+        result.width_decades = defined(width)
+        if isinstance(width, float):
+            result.notes.append(
+                "the learning rates are a fixed grid: numbers are exact for random subsets of it, "
+                "intervals treat its points as random draws"
+            )
+        if cost.best_on_edge(lrs, losses):
+            result.flags.append("the best learning rate stands on the edge of those tried")
+
+    def _own(self, ends: Interval) -> tuple[float, float]:
+        """An interval in the table's own sense of scores."""
+        low, high = sorted((self.sign * ends.low, self.sign * ends.high))
+        return low, high
+
+
+def fill(quantity: Quantity, value: Cost, ends: Interval) -> None:
+    """Write a cost and its interval where they belong."""
+    quantity.estimate, quantity.low, quantity.high = value.value, ends.low, ends.high
+    quantity.bound = ">" if value.censored else "="
+
+
+def defined(value: float | NotDefined) -> float | None:
+    """The number, or None for what is not defined."""
+    return None if isinstance(value, NotDefined) else value
+
+
+def as_cost(value: Cost | NotDefined) -> Cost:
+    """The cost of an arm that the caller knows to have trials."""
+    if isinstance(value, NotDefined):
+        raise ValueError(f"a cost was expected: it is {value}")
+    return value
+
+
+def number(value: float | NotDefined) -> float:
+    """The number that the caller has made sure of."""
+    if isinstance(value, NotDefined):
+        raise ValueError(f"a number was expected: it is {value}")
+    return value
+
+
+def _budgets(n: int, budget: int | None) -> list[int]:
+    """1, 2, 3, 4, 6, 8, 12, … 64, 128, 256, … up to n, n itself, and the budget that was asked for."""
+    powers = [2**i for i in range(n.bit_length())]
+    asked = {n, *powers, *(3 * k for k in powers if k < 32)} | ({budget} if budget else set())
+    return sorted(k for k in asked if 1 <= k <= n)

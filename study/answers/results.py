@@ -1,0 +1,62 @@
+"""What a summary says of one arm: plain dataclasses, and their JSON."""
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass
+class Quantity:
+    """An estimate with its 95 % interval; low and high are both None where no interval is printed."""
+
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    bound: str = "="  # "<" or ">" where the estimate is only a bound
+    unit: str = ""
+
+
+@dataclass
+class Result:
+    """What one arm's tuning cost. Scores are in the table's own sense."""
+
+    task: str
+    scheme: str
+    n: int
+    hits: int | None
+    target: float | None
+    expected_trials: Quantity = field(default_factory=Quantity)
+    expected_cost: Quantity = field(default_factory=Quantity)
+    censored: bool = False
+    expected_best: dict[int, float] = field(default_factory=dict)
+    expected_best_interval: dict[int, tuple[float, float]] = field(default_factory=dict)
+    expected_best_biased: dict[int, float] = field(default_factory=dict)
+    expected_test: dict[int, float] = field(default_factory=dict)
+    sensitivity: dict[str, float | None] = field(default_factory=lambda: {"full": None, "window": None})
+    width_decades: float | None = None
+    saving_to_target: Quantity = field(default_factory=Quantity)
+    saving_at_budget: Quantity = field(default_factory=Quantity)
+    log_efficiency: float | None = None
+    profile_score: float | None = None
+    flags: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain numbers, lists and dicts; infinite ends and what is not defined as None."""
+        plain = asdict(self)
+        for name in ("expected_best", "expected_best_interval", "expected_best_biased", "expected_test"):
+            plain[name] = {str(k): value for k, value in plain[name].items()}
+        return finite(plain)
+
+
+def finite(value: Any) -> Any:
+    """The same value with every infinite or missing number as None, which JSON calls null.
+
+    >>> finite({"low": 1.0, "high": float("inf")})
+    {'low': 1.0, 'high': None}
+    """
+    if isinstance(value, dict):
+        return {key: finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

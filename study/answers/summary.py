@@ -1,0 +1,107 @@
+"""From a table to answers: what each scheme's tuning cost on each task, against the baseline.
+
+One `study.answers.results.Result` a (task, scheme); its `as_json()` is the object the command writes. What is not
+defined is null there, and the sentence that says why stands in `notes`. No command line here: the report asks
+the same.
+"""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from study import cost
+from study.answers.arms import Question, arms
+from study.answers.compared import compare
+from study.answers.measured import Measured, Options
+from study.answers.results import Result
+from study.cost import NotDefined
+from trainables.refusal import Refusal, unknown
+
+__all__ = ["Options", "Question", "summarize"]
+
+
+def summarize(table: pd.DataFrame, options: Options) -> list[Result]:
+    """One result a (task, scheme) of a validated table (`study.tables`), in order of appearance.
+
+    Raises Refusal for a baseline that is not there, and for a target nobody can be on either side of.
+    """
+    _check_levels(table, options.question)
+    trials = arms(table, options.question)
+    schemes = list(dict.fromkeys(arm.scheme for arm in trials))
+    if options.baseline is not None and options.baseline not in schemes:
+        raise unknown("baseline", options.baseline, schemes)
+    options = replace(options, unit=options.unit or _unit(table))
+    results = []
+    for task in dict.fromkeys(arm.task for arm in trials):
+        here = [Measured(arm, options) for arm in trials if arm.task == task]
+        base = next((one for one in here if one.trials.scheme == options.baseline), None)
+        for one in here:
+            compare(one, base)
+        _flag_inclusions(here, options)
+        results += [one.result for one in here]
+    _profile(results)
+    return results
+
+
+def _unit(table: pd.DataFrame) -> str:
+    """What costs are counted in where nobody says: the cost column, else epochs, else trials."""
+    return next((unit for name, unit in (("cost", "cost"), ("epoch", "epochs")) if name in table), "trials")
+
+
+def _check_levels(table: pd.DataFrame, question: Question) -> None:
+    """Refuse levels for tasks that are not there, and a target nobody can be on either side of."""
+    tasks = [str(task) for task in table["task"].drop_duplicates()]
+    for name in ("target", "chance"):
+        levels = getattr(question, name)
+        for task in levels if isinstance(levels, dict) else ():
+            if task and task not in tasks:
+                raise unknown(f"task in --{name}", task, tasks)
+    for task in tasks:
+        target, chance = question.of("target", task), question.of("chance", task)
+        for name, value in (("target", target), ("chance", chance)):
+            if value is not None and not math.isfinite(value):
+                raise Refusal(f"nobody can be on either side of a {name} of {value}: --{name} must be finite")
+        if target is not None and chance is not None and question.sign() * (target - chance) <= 0:
+            better = "above" if question.mode == "max" else "below"
+            raise Refusal(
+                f"everybody reaches a target of {target} by chance, which is {chance}: with "
+                f"--mode {question.mode} the target must be {better} it"
+            )
+
+
+def _flag_inclusions(here: list[Measured], options: Options) -> None:
+    """Flag a scheme that loses to one it contains, at the largest k both have."""
+    by_name = {one.trials.scheme: one for one in here}
+    for general, specials in options.includes.items():
+        for special in specials:
+            if general in by_name and special in by_name:
+                pair = by_name[general], by_name[special]
+                shared = set(pair[0].result.expected_best) & set(pair[1].result.expected_best)
+                bests = [one.sign * one.result.expected_best[max(shared)] for one in pair] if shared else [0.0, 0.0]
+                if cost.violates_inclusion(bests[0], bests[1], options.tolerance):
+                    pair[0].result.flags.append(
+                        f"{general} contains {special} and loses to it at the best of {max(shared)}: "
+                        "a bug, or too small a budget"
+                    )
+
+
+def _profile(results: list[Result]) -> None:
+    """Performance profile scores over tasks, the expected cost to the target being the time."""
+    schemes = list(dict.fromkeys(result.scheme for result in results))
+    tasks = list(dict.fromkeys(result.task for result in results))
+    times = np.full((len(schemes), len(tasks)), np.inf)
+    told = set()
+    for result in results:
+        if result.expected_cost.estimate is not None:
+            told.add(result.scheme)
+            if not result.censored:
+                at = schemes.index(result.scheme), tasks.index(result.task)
+                times[at] = result.expected_cost.estimate
+    scores = cost.profile_scores(times)
+    for result in results:
+        if result.scheme in told:
+            result.profile_score = float(scores[schemes.index(result.scheme)])
+        else:
+            result.notes.append(f"profile_score {NotDefined('no expected cost is')}")

@@ -1,0 +1,118 @@
+"""`lr-study cost`: what tuning cost, from anybody's table."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("table")
+@click.option(
+    "--target",
+    multiple=True,
+    metavar="[TASK=]SCORE",
+    help="The score that ends the race; fix it before tuning.",
+)
+@click.option("--mode", type=click.Choice(["max", "min"]), help="Is a high score or a low one better? [default: max]")
+@click.option("--baseline", metavar="SCHEME", help="The scheme that savings are against.")
+@click.option(
+    "--budget",
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="Trials of the saving at budget. [default: n/8, at most 16]",
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    help="How much below the baseline's best of K will do.",
+)
+@click.option(
+    "--chance",
+    multiple=True,
+    metavar="[TASK=]SCORE",
+    help="The score of guessing; a diverged trial counts as this.",
+)
+@click.option("--unit", help="What costs are counted in. [default: cost, epochs or trials, by the columns]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seeds the intervals' draws.")
+@click.option(
+    "--draws",
+    type=click.IntRange(min=100),
+    default=10_000,
+    show_default=True,
+    help="How many draws an interval takes.",
+)
+@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the results here.")
+@click.option("--markdown", is_flag=True, help="Print Markdown instead of a terminal table.")
+@click.option(
+    "--figures",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write the two figures into this folder.",
+)
+@click.option("--column", multiple=True, metavar="OURS=THEIRS", help="Map a column; OURS==TEXT sets a constant.")
+@click.option("--uri", help="Where mlflow: or optuna: records are, such as sqlite:///FILE.")
+@click.option(
+    "--learns/--independent",
+    default=None,
+    help="Does the searcher learn from earlier trials? [default: by column searcher; optuna: learns]",
+)
+@click.option(
+    "--score-at",
+    type=click.Choice(["last", "best"]),
+    default="last",
+    show_default=True,
+    help="Which epoch's score a trial is worth.",
+)
+@click.option("--includes", multiple=True, metavar="A=B", help="Scheme A contains scheme B; losing to it is flagged.")
+def cost(table: str, json_file: Path | None, markdown: bool, figures: Path | None, **options: object) -> None:
+    """What tuning cost in TABLE, misses counted, and what each scheme saves against a baseline.
+
+    \b
+    TABLE is one of
+      FILE.csv, FILE.parquet
+      mlflow:EXPERIMENT   with --column score=metrics.NAME and --column scheme=params.NAME or tags.NAME
+      optuna:[STUDY]      with --uri; without STUDY every study in the storage, each a scheme
+
+    \b
+    Its columns, one row a trial, or one an epoch where there is an epoch:
+      task, scheme, trial, score   needed
+      repetition                   which independent search a trial belongs to
+      seed                         several a trial: their scores are averaged, their costs added
+      epoch                        counted from 0, before training
+      cost                         cumulative within the trial; without it a trial costs its epochs
+      lr                           for sensitivity and width
+      status                       finished, diverged, failed or stopped
+      searcher                     random, grid, qmc …; any other name is taken to learn
+      test_score                   what the trial chosen by score is worth
+
+    The formulas hold for independent trials. Where the searcher learns (--learns, column searcher), or a
+    trial was stopped early (status stopped or pruned), they are not defined, and the results say so; with
+    several repetitions the costs observed, search by search, stand in their place.
+
+    \b
+    Examples:
+      lr-study cost trials.csv --target 0.92 --chance 0.1 --baseline sgd
+      lr-study cost mlflow:tuning --uri sqlite:///mlflow.db \\
+          --column score=metrics.accuracy --column scheme=params.optimizer
+      lr-study cost optuna: --uri sqlite:///optuna.db --column lr=params.lr --independent
+    """  # noqa: D301 - \b is for click: leave this paragraph as it is
+    import json
+
+    from study import printing
+    from study.answers.summary import summarize
+    from study.tables import asked
+
+    results = summarize(*asked.read(table, options))
+    if json_file is not None:
+        json_file.write_text(json.dumps([result.as_json() for result in results], indent=1, allow_nan=False) + "\n")
+    made = printing.sheets(results)
+    if markdown:
+        click.echo(printing.markdown(made))
+    else:
+        printing.terminal(made)
+    if figures is not None:
+        from study.figures import save
+
+        for path in save(results, figures):
+            click.echo(f"wrote {path}")

@@ -1,0 +1,97 @@
+"""The statistics of tuning cost: arrays in, arrays and numbers out; numpy, and scipy's beta quantiles.
+
+Scores are higher-is-better here; whoever minimizes negates first. What the trials in hand do not define comes
+back as `NotDefined`, in words, never as a number.
+"""
+
+from study.cost.expected import (
+    best_weights,
+    expected_best,
+    expected_best_biased,
+    expected_cost,
+    expected_trials,
+    probability_of_hit,
+    smallest_budget,
+)
+from study.cost.intervals import (
+    TRIALS_A_CHOICE,
+    BestDraws,
+    cost_draws,
+    ends,
+    hit_probability_interval,
+    mean_draws,
+    mean_interval,
+    trials_interval,
+    why_no_best_interval,
+)
+from study.cost.observed import Searches, best_so_far, observe, observed_cost
+from study.cost.profile import (
+    interquartile_mean,
+    performance_profile,
+    probability_of_improvement,
+    profile_scores,
+    stratified_bootstrap,
+)
+from study.cost.quantities import Cost, Draws, Interval, NotDefined
+from study.cost.savings import (
+    Arm,
+    Saving,
+    log_efficiency,
+    saving_at_budget,
+    saving_at_budget_interval,
+    saving_to_target,
+    saving_to_target_interval,
+)
+from study.cost.sensitivity import (
+    best_on_edge,
+    default_regret,
+    grid_step,
+    sensitivity,
+    violates_inclusion,
+    width_decades,
+)
+
+__all__ = [
+    "TRIALS_A_CHOICE",
+    "Arm",
+    "BestDraws",
+    "Cost",
+    "Draws",
+    "Interval",
+    "NotDefined",
+    "Saving",
+    "Searches",
+    "best_on_edge",
+    "best_so_far",
+    "best_weights",
+    "cost_draws",
+    "default_regret",
+    "ends",
+    "expected_best",
+    "expected_best_biased",
+    "expected_cost",
+    "expected_trials",
+    "grid_step",
+    "hit_probability_interval",
+    "interquartile_mean",
+    "log_efficiency",
+    "mean_draws",
+    "mean_interval",
+    "observe",
+    "observed_cost",
+    "performance_profile",
+    "probability_of_hit",
+    "probability_of_improvement",
+    "profile_scores",
+    "saving_at_budget",
+    "saving_at_budget_interval",
+    "saving_to_target",
+    "saving_to_target_interval",
+    "sensitivity",
+    "smallest_budget",
+    "stratified_bootstrap",
+    "trials_interval",
+    "violates_inclusion",
+    "why_no_best_interval",
+    "width_decades",
+]

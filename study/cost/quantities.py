@@ -1,0 +1,45 @@
+"""What a statistic may answer: a number, an interval, or in words why there is none."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class NotDefined:
+    """A quantity that these trials do not define; it is false, and it is never a number.
+
+    >>> print(NotDefined("there is no trial"))
+    not defined, because there is no trial
+    """
+
+    because: str
+
+    def __str__(self) -> str:
+        return f"not defined, because {self.because}"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+class Interval(NamedTuple):
+    """A 95 % interval; an end that nothing bounds is infinite."""
+
+    low: float
+    high: float
+
+
+class Draws(NamedTuple):
+    """(draws,) each: pessimistic and optimistic draws of one quantity, draw by draw low ≤ high."""
+
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
+class Cost(NamedTuple):
+    """A cost, and whether it is only a lower bound because the target was never reached."""
+
+    value: float
+    censored: bool

@@ -1,0 +1,137 @@
+"""How much tuning one scheme saves over another: to a target, and at a budget."""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from study.cost.expected import expected_best, smallest_budget
+from study.cost.intervals import (
+    DRAWS,
+    TRIALS_A_CHOICE,
+    BestDraws,
+    ends,
+    why_no_best_interval,
+)
+from study.cost.quantities import Cost, Draws, Interval, NotDefined
+
+Floats = NDArray[np.float64]
+
+
+class Saving(NamedTuple):
+    """A ratio of costs, above 1 where the scheme is cheaper, and whether it is exact or only a bound."""
+
+    value: float
+    bound: Literal["=", "<", ">"]
+
+
+class Arm(NamedTuple):
+    """One scheme's n independent trials: scores (n,), higher is better, and the full cost of each, (n,)."""
+
+    scores: ArrayLike
+    costs: ArrayLike
+
+
+def saving_to_target(base: Cost, scheme: Cost) -> Saving | NotDefined:
+    """E[C] of the baseline / E[C] of the scheme.
+
+    A baseline that never reached the target makes it a lower bound, such a scheme an upper one.
+
+    >>> saving_to_target(Cost(1200, False), Cost(400, False))
+    Saving(value=3.0, bound='=')
+    """
+    if base.censored and scheme.censored:
+        return NotDefined("neither the baseline nor the scheme reached the target")
+    if scheme.value == 0:
+        return NotDefined("the scheme reached the target at no cost")
+    return Saving(base.value / scheme.value, ">" if base.censored else "<" if scheme.censored else "=")
+
+
+def saving_to_target_interval(base: Draws, scheme: Draws, estimate: float) -> Interval:
+    """The interval of `saving_to_target`. base, scheme: (draws,) low and high draws of each one's E[C]."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low = np.nan_to_num(base.low / scheme.high, nan=0.0, posinf=np.inf)
+        high = np.nan_to_num(base.high / scheme.low, nan=np.inf, posinf=np.inf)
+    return ends(low, high, estimate)
+
+
+def saving_at_budget(base: Arm, scheme: Arm, budget: int, tolerance: float = 0.0) -> Saving | NotDefined:
+    """cost_b(k*_b)/cost_s(k*_s): what each pays for the level U_K − ε of the baseline's best of K.
+
+    k* is the smallest k whose own U_k is at the level, cost(k) = k × the arm's mean trial cost. A scheme that
+    never gets there has a saving below cost_b(k*_b)/cost_s(n).
+
+    >>> saving_at_budget(Arm([1, 2, 3], [10, 10, 10]), Arm([3, 3, 3], [5, 5, 5]), budget=2)
+    Saving(value=4.0, bound='=')
+    """
+    best = expected_best(base.scores, budget)
+    if isinstance(best, NotDefined):
+        return best
+    if np.isnan(np.asarray(scheme.scores, float)).any():
+        return NotDefined("a trial has no score and no chance level to count it at")
+    costs = [float(np.asarray(arm.costs, float).mean()) for arm in (base, scheme)]
+    if costs[1] == 0:
+        return NotDefined("the scheme's trials cost nothing")
+    k_base = smallest_budget(base.scores, best - tolerance, most=budget)
+    k_scheme = smallest_budget(scheme.scores, best - tolerance)
+    if isinstance(k_scheme, NotDefined):
+        return Saving(k_base * costs[0] / (np.size(scheme.scores) * costs[1]), "<")  # type: ignore[operator]
+    return Saving(k_base * costs[0] / (k_scheme * costs[1]), "=")  # type: ignore[operator]
+
+
+def saving_at_budget_interval(
+    base: Arm,
+    scheme: Arm,
+    budget: int,
+    generator: np.random.Generator,
+    tolerance: float = 0.0,
+    floor: float | None = None,
+    draws: int = DRAWS,
+) -> Interval | NotDefined:
+    """The interval of `saving_at_budget`: the level, both k* and both mean costs drawn again and again.
+
+    A draw in which the scheme does not reach the level within what its trials can tell counts as its bound at
+    the high end (k* just above n/8) and as no saving, 0, at the low end.
+    """
+    why = why_no_best_interval(base.scores, budget) or why_no_best_interval(scheme.scores, 1)
+    if why is not None:
+        return why
+    ours = BestDraws(base.scores, floor, generator, draws, base.costs)
+    theirs = BestDraws(scheme.scores, floor, generator, draws, scheme.costs)
+    levels = ours.low(budget) - tolerance, ours.high(budget) - tolerance
+    own = [_smallest(curve, level, budget) for curve, level in zip((ours.low, ours.high), levels, strict=True)]
+    size = np.size(scheme.scores)
+    soonest = _smallest(theirs.high, levels[0], size // TRIALS_A_CHOICE)
+    latest = _smallest(theirs.low, levels[1], size)
+    high = np.maximum(*own) * ours.cost.high / (soonest * theirs.cost.low)
+    low = np.where(latest > size, 0.0, np.minimum(*own) * ours.cost.low / (latest * theirs.cost.high))
+    estimate = saving_at_budget(base, scheme, budget, tolerance)
+    return ends(low, high, estimate.value) if isinstance(estimate, Saving) else estimate
+
+
+def log_efficiency(base_curve: ArrayLike, scheme_curve: ArrayLike) -> float:
+    """Median over the baseline's levels of clip(log(1 + t_base) − log(1 + t_scheme), ±1) (Vizier).
+
+    base_curve, scheme_curve: (K,) and (M,) expected best of 1, 2, …, never falling; t is the first k at a
+    level, infinite where none is. Above 0 the scheme is the faster.
+
+    >>> log_efficiency([1, 2, 3], [1, 2, 3])
+    0.0
+    """
+    levels, other = np.asarray(base_curve, float), np.asarray(scheme_curve, float)
+    reached = np.searchsorted(other, levels) + 1.0
+    times = np.where(reached > other.size, np.inf, reached)
+    own = np.searchsorted(levels, levels) + 1.0
+    return float(np.median(np.clip(np.log1p(own) - np.log1p(times), -1, 1)))
+
+
+def _smallest(curve, level: Floats, most: int) -> Floats:  # noqa: ANN001 - a method of BestDraws
+    """(draws,) the smallest k ≤ most with curve(k) ≥ level, draw by draw; most + 1 where there is none."""
+    low, high = np.ones(level.size), np.full(level.size, most + 1.0)
+    slack = 1e-12 * np.maximum(1.0, np.abs(level))
+    for _ in range(int(most).bit_length() + 1):
+        middle = np.floor((low + high) / 2)
+        reached = curve(middle) >= level - slack
+        high = np.where((low < high) & reached, middle, high)
+        low = np.where((low < high) & ~reached, middle + 1, low)
+    return high

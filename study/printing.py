@@ -1,0 +1,143 @@
+"""Results for people: the same tables in a terminal and as Markdown."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from study.answers.results import Quantity, Result
+
+
+class Sheet(NamedTuple):
+    """One table of words: a title, the names of its columns, its rows, and remarks below it."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+    remarks: list[str]
+
+
+def sheets(results: list[Result]) -> list[Sheet]:
+    """Two tables a task: what reaching the target costs, and how good the best of k is."""
+    made = []
+    for task in dict.fromkeys(result.task for result in results):
+        here = [result for result in results if result.task == task]
+        made += [_costs(task, here), _scores(task, here)]
+    return made
+
+
+def _costs(task: str, here: list[Result]) -> Sheet:
+    unit = next((result.expected_cost.unit for result in here if result.expected_cost.unit), "cost")
+    target = "" if here[0].target is None else f" {here[0].target:.6g}"
+    columns = [
+        "scheme",
+        "hits",
+        "trials to target",
+        f"{unit} to target",
+        "saving to target",
+        "saving at budget",
+        "profile",
+    ]
+    rows = [
+        [
+            result.scheme,
+            f"{'—' if result.hits is None else result.hits} of {result.n}",
+            said(result.expected_trials),
+            said(result.expected_cost),
+            said(result.saving_to_target, "×"),
+            said(result.saving_at_budget, "×"),
+            "—" if result.profile_score is None else f"{result.profile_score:.3f}",
+        ]
+        for result in here
+    ]
+    return Sheet(f"{task}: tuning cost up to the target{target}", columns, rows, _remarks(here))
+
+
+def _scores(task: str, here: list[Result]) -> Sheet:
+    shown = [k for k in (1, 2, 4, 8, 16, 32, 64, 128) if any(k in result.expected_best for result in here)]
+    columns = ["scheme", *(f"best of {k}" for k in shown), "sensitivity", "±1 decade", "width"]
+    rows = []
+    for result in here:
+        best = [_score(result, k) for k in shown]
+        spread = [_or_dash(result.sensitivity[name], ".4f") for name in ("full", "window")]
+        width = "—" if result.width_decades is None else f"{result.width_decades:.1f} decades"
+        rows.append([result.scheme, *best, *spread, width])
+    return Sheet(f"{task}: expected best of k trials", columns, rows, [])
+
+
+def said(quantity: Quantity, suffix: str = "") -> str:
+    """An estimate and its interval in words.
+
+    >>> said(Quantity(1179.3, 476.3, None))
+    '1,179 (476 to ∞)'
+    >>> said(Quantity(0.5, bound="<"), "×")
+    '< 0.5×'
+    """
+    if quantity.estimate is None:
+        return "—"
+    sign = {"=": "", "<": "< ", ">": "≥ "}[quantity.bound]
+    text = f"{sign}{_number(quantity.estimate)}{suffix}"
+    if quantity.low is None or quantity.low == quantity.high:
+        return text
+    return f"{text} ({_number(quantity.low)} to {_number(quantity.high)})"
+
+
+def markdown(made: Iterable[Sheet]) -> str:
+    """The tables as Markdown."""
+    lines = []
+    for sheet in made:
+        lines += [f"### {sheet.title}", "", _row(sheet.columns), _row(["---"] * len(sheet.columns))]
+        lines += [*map(_row, sheet.rows), "", *(f"* {remark}" for remark in sheet.remarks)]
+        lines += [""] if sheet.remarks else []
+    return "\n".join(lines)
+
+
+def terminal(made: Iterable[Sheet]) -> None:
+    """Print the tables with rich; as wide as needed where nobody's terminal tells a width."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=140)
+    for sheet in made:
+        table = Table(title=escape(sheet.title), title_justify="left", title_style="bold")
+        for place, column in enumerate(sheet.columns):
+            table.add_column(escape(column), justify="right" if place else "left")
+        for row in sheet.rows:
+            table.add_row(*map(escape, row))
+        console.print(table)
+        for remark in sheet.remarks:
+            console.print(f"• {escape(remark)}", style="dim", highlight=False)
+
+
+def _remarks(here: list[Result]) -> list[str]:
+    """Flags and notes, those of all schemes once, the others under their scheme's name."""
+    said_by: dict[str, list[str]] = {}
+    for result in here:
+        for text in (*(f"suspicious: {flag}" for flag in result.flags), *result.notes):
+            said_by.setdefault(text, []).append(result.scheme)
+    return [text if len(who) == len(here) else f"{', '.join(who)}: {text}" for text, who in said_by.items()]
+
+
+def _score(result: Result, k: int) -> str:
+    if k not in result.expected_best:
+        return "—"
+    text = f"{result.expected_best[k]:.4f}"
+    if k in result.expected_best_interval:
+        low, high = result.expected_best_interval[k]
+        text += f" ({low:.3f}\u00a0to\u00a0{high:.3f})"  # a line may break only before the interval
+    return text
+
+
+def _number(value: float | None) -> str:
+    if value is None or value == float("inf"):
+        return "∞"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _or_dash(value: float | None, form: str) -> str:
+    return "—" if value is None else format(value, form)
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
