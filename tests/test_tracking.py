@@ -6,7 +6,10 @@ import mlflow.artifacts
 import pytest
 from mlflow import MlflowClient
 
+from study.answers.summary import summarize
+from study.dispatcher import Dispatcher
 from study.spec import parse
+from study.tables import asked
 from study.tracking import Tracker, cancel, read, status
 from study.tracking import tracker as tracker_module
 from trainables.refusal import Refusal
@@ -104,6 +107,18 @@ def test_a_second_start_takes_up_the_same_run(store):
     assert (after.run_id, after.attempts) == (first.run_id, 2)
 
 
+def test_a_driver_that_died_before_the_parameters_is_made_good(store):
+    tracker, search = started(store, "params")
+    client = MlflowClient(store)
+    original = client.get_run(tracker.recorded()[search.key(0)].run_id)
+    client.delete_run(original.info.run_id)
+    client.create_run(original.info.experiment_id, tags=original.data.tags)
+    again = Tracker(tracker.study, store)
+    assert Dispatcher(tracker.study, again.recorded()).next().key == search.key(0)
+    again.start(search, search.key(0), search.arm.trial({"scheme.lr": 0.3}, 7))
+    assert Tracker(tracker.study, store).recorded()[search.key(0)].params["scheme.lr"] == 0.3
+
+
 def test_an_orphan_of_a_repeated_create_is_removed(store):
     tracker, search = started(store, "orphan")
     client = MlflowClient(store)
@@ -160,3 +175,33 @@ def test_a_cancellation_reaches_the_driver_that_runs_and_no_later_one(store, mon
     cancel("cancelled", store)
     assert running.cancelled()
     assert not Tracker(running.study, store).cancelled()
+
+
+def test_what_a_recorded_study_cost(store):
+    """Two trials of three records each; the second reaches the target at its second record."""
+    tracker, search = started(store, "cost")
+    tracker.start(search, search.key(1), search.arm.trial({"scheme.lr": 0.4}, 8))
+    for k, scores in enumerate([(2.0, 1.9, 1.8), (2.0, 0.5, 0.4)]):
+        for number, score in enumerate(scores, start=1):
+            tracker.log(search.key(k), number, record(number, valid_score=score, passes=10.0 * number))
+        tracker.finish(search.key(k), "finished", min(scores))
+    words = {
+        "target": ("1.0",),
+        "chance": ("2.75",),
+        "mode": "min",
+        "score_at": "last",
+        "learns": None,
+        "column": (),
+        "uri": store,
+        "unit": None,
+        "baseline": None,
+        "budget": None,
+        "tolerance": 0.0,
+        "seed": 0,
+        "draws": 100,
+        "includes": (),
+    }
+    (result,) = summarize(*asked.read("study:cost", words))
+    assert (result.scheme, result.n, result.hits) == ("sgd", 2, 1)
+    assert result.expected_trials.estimate == 1.5
+    assert result.expected_cost.estimate == 30 * 1 / 2 + 20

@@ -71,6 +71,7 @@ def cost(table: str, json_file: Path | None, markdown: bool, figures: Path | Non
     \b
     TABLE is one of
       FILE.csv, FILE.parquet
+      study:NAME          a study of ours, in --uri; --unit passes, flops, steps, epochs or seconds
       mlflow:EXPERIMENT   with --column score=metrics.NAME and --column scheme=params.NAME or tags.NAME
       optuna:[STUDY]      with --uri; without STUDY every study in the storage, each a scheme
 

@@ -1,5 +1,6 @@
 """From the words of a command line to a table and the options of a summary."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,16 +8,20 @@ import pandas as pd
 
 from study import tables
 from study.answers.summary import Options, Question
-from study.tables import foreign
+from study.tables import foreign, own
 from trainables.refusal import Refusal
 
 
 def read(source: str, words: Mapping[str, Any]) -> tuple[pd.DataFrame, Options]:
-    """The validated table behind a source (file, `mlflow:…`, `optuna:…`), and the options as asked."""
+    """The validated table behind a source (file, `study:…`, `mlflow:…`, `optuna:…`), and the options as asked."""
     kind, colon, name = source.partition(":")
     columns, uri = foreign.mapping(words["column"]), words["uri"]
     learns, mode = words["learns"], words["mode"]
-    if colon and kind == "mlflow":
+    unit = words["unit"]
+    if colon and kind == "study":
+        unit = unit or "passes"
+        table = own.read_own(name, uri or os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db"), unit)
+    elif colon and kind == "mlflow":
         table = foreign.read_mlflow(name, uri, columns)
     elif colon and kind == "optuna":
         table = foreign.read_optuna(name, uri, columns)
@@ -32,8 +37,9 @@ def read(source: str, words: Mapping[str, Any]) -> tuple[pd.DataFrame, Options]:
         score_at=words["score_at"],
         learns=learns,
     )
-    names = "baseline", "budget", "tolerance", "unit", "seed", "draws"
-    return table, Options(question, includes=inclusions(words["includes"]), **{name: words[name] for name in names})
+    names = "baseline", "budget", "tolerance", "seed", "draws"
+    rest = {name: words[name] for name in names}
+    return table, Options(question, unit=unit, includes=inclusions(words["includes"]), **rest)
 
 
 def levels(name: str, words: tuple[str, ...]) -> dict[str, float] | None:

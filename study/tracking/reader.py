@@ -45,14 +45,15 @@ def read(study: str, uri: str) -> pd.DataFrame:
 def _ordered(left: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
     """The columns in an order that does not depend on which trial came first: key, parameters, `Record`, extras."""
     own = [entry.name for entry in fields(Record) if entry.name != "extras"]
-    first = [*Key._fields, "run_id", "status"]
+    first = [*Key._fields, "run_id", "status", "searcher"]
     extras = sorted(set(frame.columns) - set(own) - {"record"})
     return [*first, *sorted(set(left.columns) - set(first)), "record", *own, *extras]
 
 
 def _about(run: Run) -> dict[str, Any]:
     recorded = recorded_of(run)
-    return {"status": recorded.status or "running", **recorded.params}
+    searcher = own_tags(run)["searcher"]
+    return {"status": recorded.status or "running", "searcher": searcher, **recorded.params}
 
 
 def _rows(store: MlflowClient, runs: Iterable[Run]) -> list[dict[str, Any]]:

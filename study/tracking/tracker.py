@@ -56,16 +56,18 @@ class Tracker:
         if known is None:
             tags = {
                 "key": key.path,
+                "searcher": search.arm.settings.searcher,
                 **self._tags("trial", search),
                 "k": str(key.k),
                 "seed_number": str(key.seed_number),
             }
             run = self._create(tags, f"{key.arm}-{key.repetition}-{key.k}", self._parent(search))
-            params = [Param(name, text_of(value)) for name, value in trial.flat().items()]
-            self._client.log_batch(run, params=params)
         else:
             run = known.run_id
             self._client.update_run(run, status="RUNNING")
+        if known is None or not known.params:  # a driver may die between the two calls
+            params = [Param(name, text_of(value)) for name, value in trial.flat().items()]
+            self._client.log_batch(run, params=params)
         self._client.set_tag(run, f"{PREFIX}attempts", attempts)
         versions = self._provenance.get("versions", "")
         self._runs[key] = Recorded(run, trial.flat(), None, float("nan"), attempts, versions)
