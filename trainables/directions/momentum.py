@@ -11,7 +11,13 @@ from trainables.space import setting
 
 
 class Velocity(NamedTuple):
-    """The sum of past gradients."""
+    """The sum of past gradients, shaped like the parameter."""
+
+    velocity: Tensor
+
+
+class Damped(NamedTuple):
+    """The sum of past gradients, and what the next one counts in it."""
 
     velocity: Tensor  # v, shaped like the parameter
     weight: Tensor  # of the next gradient in the sum, a scalar: 1 for the first, 1 − dampening for all others
@@ -35,12 +41,12 @@ class Momentum(Direction):
     momentum: float = setting(0.9, valid=(0.0, 1.0))
     dampening: float = setting(0.0, valid=(0.0, 1.0))
 
-    def init(self, param: Tensor) -> Velocity:
+    def init(self, param: Tensor) -> Damped:
         """V = 0."""
-        return Velocity(torch.zeros_like(param), torch.ones((), dtype=torch.float64))
+        return Damped(torch.zeros_like(param), torch.ones((), dtype=torch.float64))
 
-    def apply(self, grad: Tensor, state: Velocity, param: Tensor) -> tuple[Tensor, Velocity]:
+    def apply(self, grad: Tensor, state: Damped, param: Tensor) -> tuple[Tensor, Damped]:
         """D = v after this gradient."""
         undamped = isinstance(self.dampening, float) and self.dampening == 0.0  # spares a pass over memory
         velocity = self.momentum * state.velocity + (grad if undamped else state.weight * grad)
-        return velocity, Velocity(velocity, torch.ones_like(state.weight) * (1 - self.dampening))
+        return velocity, Damped(velocity, torch.ones_like(state.weight) * (1 - self.dampening))
