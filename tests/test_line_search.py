@@ -58,15 +58,23 @@ def test_backtracking_takes_the_first_rate_of_the_sequence_that_is_good_enough(d
     oracle, _, params = quadratic()
     grad = oracle.gradient(params)[1]
     scheme = LineSearch(lr=3.0, shrink=0.8, decrease=decrease, interpolate=False, trials=100)
-    rate, state = scheme.rate(oracle, Gradients(grad, grad), grad, scheme.init(params), params, NOW)
+    rate, _ = scheme.rate(oracle, Gradients(grad, grad), grad, scheme.init(params), params, NOW)
     sequence = [3.0 * 0.8**power for power in range(100)]
     good = [
         oracle.loss({"w": params["w"] - rate * grad["w"]}) <= oracle.loss(params) - decrease * rate * inner(grad, grad)
         for rate in sequence
     ]
     assert rate.base.item() == pytest.approx(sequence[good.index(True)], rel=1e-12)
-    again, _ = scheme.rate(oracle, Gradients(grad, grad), grad, state, params, NOW)
-    assert again.base <= 2.0 * rate.base  # the next search starts at twice the last rate
+
+
+def test_a_search_starts_at_growth_times_the_last_rate_and_never_above_lr():
+    oracle, _, params = quadratic()
+    grad = oracle.gradient(params)[1]
+    scheme = LineSearch(lr=1e-6, growth=3.0)
+    for last, start in ((math.inf, 1e-6), (1e-7, 3e-7), (1e-6, 1e-6)):
+        state = scheme.init(params)._replace(rate=torch.tensor(last, dtype=torch.float64))
+        rate, after = scheme.rate(oracle, Gradients(grad, grad), grad, state, params, NOW)
+        assert rate.base.item() == after.rate.item() == pytest.approx(start, rel=1e-12)
 
 
 def test_every_step_of_a_small_network_decreases_enough():
