@@ -47,3 +47,24 @@ def test_the_noiseless_quadratic_has_its_optimum_at_one():
     task = Quadratic(noise=0.0)
     assert task.loss(torch.zeros(1, task.dim), torch.zeros(1)) == 0
     assert task.chance == pytest.approx(sum(10.0 ** (-j / 9) for j in range(10)) / 2, rel=1e-6)
+
+
+def quadratic(**flat):
+    return list(Run(Trial.parse({"task": "quadratic", "task.num_examples": 320, "scheme.lr": 0.1, **flat})))
+
+
+def test_records_come_several_times_an_epoch():
+    records = quadratic(batch_size=32, epochs=1.5, record_every=0.25)
+    assert [record.steps for record in records] == [2, 5, 8, 10, 12, 15]  # of 10 an epoch; halves round to even
+    whole = quadratic(batch_size=32, epochs=1.5)
+    assert [record.steps for record in whole] == [10, 15]
+    assert records[-1].valid_loss == whole[-1].valid_loss  # looking more often changes nothing
+    seen = [later.steps - earlier.steps for earlier, later in zip([records[0], *records], records, strict=False)]
+    mean = sum(n * r.train_loss for n, r in zip([2, *seen[1:]], records, strict=True)) / 15
+    assert mean == pytest.approx((10 * whole[0].train_loss + 5 * whole[1].train_loss) / 15, rel=1e-9)
+
+
+def test_a_full_batch_is_one_step_an_epoch_and_the_largest_batch_there_is():
+    full, large = quadratic(batch_size="full", epochs=3), quadratic(batch_size=10_000, epochs=3)
+    assert [record.steps for record in full] == [1, 2, 3]
+    assert [record.valid_loss for record in full] == [record.valid_loss for record in large]

@@ -2,6 +2,7 @@
 
 A *family* is an abstract class (`Direction`, `Scheme`, `Task`, …); its members are the final classes in the
 folder where it is defined, found by importing that folder: a new member is a new file and nothing else.
+Other people's are named by where they are: `package.module:Name` or `./my_task.py:Name`.
 """
 
 import math
@@ -15,6 +16,7 @@ from inspect import isabstract
 from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from trainables.outside import imported, is_outside, spelled
 from trainables.refusal import Refusal, unknown
 from trainables.space import Domain, Interval, Value
 
@@ -73,17 +75,23 @@ def members(family: type[F]) -> dict[str, type[F]]:
     package = import_module(family.__module__)
     for module in pkgutil.iter_modules(getattr(package, "__path__", [])):
         import_module(f"{package.__name__}.{module.name}")
-    found = {name_of(member): member for member in _final(family) if member.__module__.startswith(package.__name__)}
+    found = {name_of(member): member for member in _final(family, package.__name__)}
     return dict(sorted(found.items()))
 
 
-def _final(family: type[F]) -> list[type[F]]:
-    below = [member for child in family.__subclasses__() for member in _final(child)]
+def _final(family: type[F], package: str) -> list[type[F]]:
+    inside = [child for child in family.__subclasses__() if child.__module__.startswith(package)]
+    below = [member for child in inside for member in _final(child, package)]
     return below if isabstract(family) or below else [family]
 
 
 def name_of(member: type[Component]) -> str:
-    """The name users type: the module's where the class is named after it, else the class's in lower case."""
+    """The name users type: the module's where the class is named after it, else the class's in lower case.
+
+    A class from outside this project is named by its place, as in `package.module:Name`.
+    """
+    if not member.__module__.startswith(f"{__package__}."):
+        return spelled(member)
     module = member.__module__.rpartition(".")[2]
     lower = member.__name__.lower()
     return module if module.replace("_", "") == lower else lower
@@ -91,6 +99,8 @@ def name_of(member: type[Component]) -> str:
 
 def find(family: type[F], name: object) -> type[F]:
     """The member of that name, or a refusal that offers the nearest."""
+    if is_outside(name):
+        return imported(family, str(name))
     known = members(family)
     if name not in known:
         raise unknown(family.__name__.lower(), name, known)

@@ -2,9 +2,9 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from trainables.directions import Direction
 from trainables.directions.sgd import SGD
 from trainables.oracle import Oracle, Tensors
 from trainables.refusal import Refusal
+from trainables.schedules import Constant, Schedule
 from trainables.schemes import Gradients, Rate, Scheme
 from trainables.schemes.fixed import Fixed
 from trainables.space import setting
@@ -57,10 +58,21 @@ class Rule(Component):
         """Scalars that belong into every `Record`, the rate `lr` among them."""
 
 
+@dataclass(frozen=True)
 class Decay(Component):
-    """Weight decay λ, in one of its two places (Loshchilov & Hutter 2019, arXiv 1711.05101, Algorithm 1)."""
+    """Weight decay λ, in one of its two places (Loshchilov & Hutter 2019, arXiv 1711.05101, Algorithm 1).
+
+    λ is `weight_decay` times `schedule`, a function of progress as for a rate.
+    """
 
     weight_decay: float
+    schedule: Schedule = field(default_factory=Constant, kw_only=True)
+
+    def at(self, progress: Tensor) -> Self:
+        """The decay of this moment, its `weight_decay` the product of both."""
+        if isinstance(self.weight_decay, float) and self.weight_decay == 0.0:
+            return self
+        return replace(self, weight_decay=self.weight_decay * self.schedule(progress))
 
     @abstractmethod
     def couple(self, raw: Tensors, params: Tensors) -> Tensors:
@@ -145,16 +157,17 @@ class Composed(Rule):
         oracle: Oracle | None = None,
     ) -> tuple[Tensors, ComposedState]:
         """The update alone, a pure function of tensors wherever the scheme does not ask the oracle."""
-        decayed = self.decay.couple(raw, params)
+        decay = self.decay.at(progress)
+        decayed = decay.couple(raw, params)
         applied = {n: self.direction.apply(g, state.directions[n], params[n]) for n, g in decayed.items()}
         direction = {name: d for name, (d, _) in applied.items()}
         rate, scheme = self.scheme.rate(oracle, Gradients(raw, decayed), direction, state.scheme, params, progress)
-        moved = {name: self._moved(param, direction[name], rate, name) for name, param in params.items()}
+        moved = {name: self._moved(decay, param, direction[name], rate, name) for name, param in params.items()}
         return moved, ComposedState({n: s for n, (_, s) in applied.items()}, scheme, rate.base)
 
-    def _moved(self, param: Tensor, direction: Tensor, rate: Rate, name: str) -> Tensor:
+    def _moved(self, decay: Decay, param: Tensor, direction: Tensor, rate: Rate, name: str) -> Tensor:
         scaled = direction if rate.scale is None else rate.scale[name] * direction
-        return self.decay.shrink(param, rate.base) - rate.base * scaled
+        return decay.shrink(param, rate.base) - rate.base * scaled
 
     def compiled(self) -> Callable[[Oracle, Tensors, ComposedState, Tensor], Step]:
         """The step with `update` compiled once for all rules that differ in real numbers only."""

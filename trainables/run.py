@@ -149,7 +149,7 @@ class Run:
             # `epoch` gives the caller's back. Seeded anew, every call sees the same noise.
             _seed(self.device, noise)
             buffers = {name: buffer.clone() for name, buffer in before.items()}
-            predicted = self._forward(params, buffers, inputs)
+            predicted = self._forward(params, buffers, self.trial.task.augment(inputs))
             if not outputs:
                 self.buffers = buffers
                 outputs.append(predicted.detach())
@@ -232,6 +232,7 @@ class Run:
             outputs = self._forward(params, buffers, split.inputs[rows])
             loss = loss + len(rows) * self.trial.task.loss(outputs, targets)
             score = score + len(rows) * self.trial.task.score(outputs, targets)
+        self._model.train()
         size = len(split) or math.nan
         return Scores(float(loss) / size, float(score) / size)
 

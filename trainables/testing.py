@@ -23,7 +23,7 @@ from trainables.rules import Composed
 from trainables.run import Run
 from trainables.schemes import Scheme
 from trainables.seeds import generator
-from trainables.tasks import Task
+from trainables.tasks import Data, Split, Task
 from trainables.trial import Trial
 
 T = TypeVar("T")
@@ -179,6 +179,8 @@ class SchemeSuite:
         assert all(value.numel() == 1 for value in rule.extras(state).values())
 
     def test_vmap_over_its_numbers_equals_the_loop(self, scheme: Scheme, direction: Direction) -> None:
+        if not scheme.vmaps:
+            pytest.skip(f"{type(scheme).__name__} says vmaps = False")
         check_vmap(Composed(direction=direction, scheme=scheme))
 
 
@@ -201,10 +203,12 @@ class TaskSuite:
             assert not set(data.train.rows.tolist()) & set(data.valid.rows.tolist())
 
     def test_is_better_than_chance_after_a_little_training(self, task: Task) -> None:
-        trial = Trial.parse(
-            {**_named(task), "epochs": 0.2, "record_every": 0.2, "direction": "adam", "scheme.lr": 1e-3}
-        )
-        *_, record = Run(trial)
+        given = {"direction": "adam", "scheme.lr": 1e-3, "batch_size": 64, "epochs": 10.0, "record_every": 10.0}
+        run = Run(Trial.parse({**_named(task), **given, "evaluate_test": "never"}))
+        affordable = min(int(EFFORT / max(run.flops_per_example, 1.0)), 3000)
+        if affordable < 500:
+            pytest.skip(f"{affordable} examples are all that {EFFORT:.0e} operations pay for")
+        record = cut(run, train=affordable // 10, others=500).epoch()
         assert not record.diverged
         assert record.flops >= 0
         if task.mode == "max":
@@ -212,8 +216,25 @@ class TaskSuite:
         else:
             assert record.valid_score < task.chance
 
+    def test_learns_a_few_examples_by_heart(self, task: Task) -> None:
+        given = {"direction": "adam", "scheme.lr": 2e-3, "batch_size": "full", "epochs": 6, "evaluate_test": "never"}
+        run = cut(Run(Trial.parse({**_named(task), **given})), train=8, others=2)
+        records = list(run)
+        assert records[-1].train_loss < records[0].train_loss
+
     def test_resumes_bit_for_bit(self, task: Task) -> None:
-        check_resume({**_named(task), "epochs": 0.05, "record_every": 0.02, "scheme.lr": 1e-3}, interrupt=1)
+        check_resume({**_named(task), "batch_size": 4, "epochs": 2.0, "scheme.lr": 1e-3}, interrupt=3, rows=8)
+
+
+EFFORT = 1e11
+"""Floating-point operations that the gradients of one test may take: seconds on one thread."""
+
+
+def cut(run: Run, train: int, others: int) -> Run:
+    """The run, left with the first `train` training examples and `others` of each other split."""
+    sizes = (train, others, others)
+    run.data = Data(*(Split(s.inputs, s.targets, s.rows[:n]) for s, n in zip(run.data, sizes, strict=True)))
+    return run
 
 
 def check_vmap(rule: Composed) -> None:
@@ -234,10 +255,16 @@ def check_vmap(rule: Composed) -> None:
             torch.testing.assert_close(batched[name][row], param, rtol=1e-12, atol=1e-12)
 
 
-def check_resume(flat: dict[str, Any], interrupt: int) -> None:
-    """A run stopped after `interrupt` steps and continued elsewhere ends with the same bits as one left alone."""
+def check_resume(flat: dict[str, Any], interrupt: int, rows: int | None = None) -> None:
+    """A run stopped after `interrupt` steps and continued elsewhere ends with the same bits as one left alone.
+
+    `rows` leaves that many examples of each split, where all of them would take long.
+    """
     trial = Trial.parse(flat)
     whole, first, second = Run(trial), Run(trial), Run(trial)
+    if rows is not None:
+        for run in (whole, first, second):
+            cut(run, rows, rows)
     for _ in whole:
         pass
     while first.steps < interrupt:

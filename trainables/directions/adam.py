@@ -1,4 +1,4 @@
-"""Adam: momentum over the root of the mean squared gradient."""
+"""Adam: momentum over the root of the mean squared gradient; and AMSGrad, which never forgets a large one."""
 
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
@@ -48,3 +48,46 @@ class Adam(Direction):
         scale = (1 - self.beta2**steps).sqrt()
         direction = mean / ((square.sqrt() / scale + self.eps) * (1 - self.beta1**steps))
         return direction, Moments(mean, square, steps)
+
+
+class LargestMoments(NamedTuple):
+    """The running moments of one tensor's gradient, and the largest second moment so far."""
+
+    mean: Tensor  # m, shaped like the parameter
+    square: Tensor  # v, shaped like the parameter
+    largest: Tensor  # max v, shaped like the parameter
+    steps: Tensor  # t, a scalar
+
+
+@dataclass(frozen=True)
+class AMSGrad(Direction):
+    """Adam with v̂ = max(v₁ … v_t)/(1−β₂ᵗ)  (Reddi, Kale & Kumar 2018, Algorithm 2, in torch's form).
+
+    The paper corrects no bias; torch does, after the maximum. As long as v grows this is Adam.
+
+    >>> direction, g = AMSGrad(beta1=0.0, beta2=0.0, eps=0.0), torch.tensor([4.0])
+    >>> first, state = direction.apply(g, direction.init(g), g)
+    >>> second, state = direction.apply(g / 4, state, g)  # still divided by the larger gradient
+    >>> first.item(), second.item()
+    (1.0, 0.25)
+    """
+
+    descends: ClassVar[bool] = False
+    beta1: float = setting(0.9, valid=(0.0, 1.0))
+    beta2: float = setting(0.999, valid=(0.0, 1.0))
+    eps: float = setting(1e-8, valid=(0.0, 1.0))
+
+    def init(self, param: Tensor) -> LargestMoments:
+        """M = v = max v = 0 and t = 0."""
+        zeros = torch.zeros_like(param)
+        return LargestMoments(zeros, zeros, zeros, torch.zeros((), dtype=torch.float64))
+
+    def apply(self, grad: Tensor, state: LargestMoments, param: Tensor) -> tuple[Tensor, LargestMoments]:
+        """D = m̂ / (√v̂ + ε) after this gradient."""
+        steps = state.steps + 1
+        mean = torch.lerp(grad, state.mean, self.beta1)
+        square = self.beta2 * state.square + (1 - self.beta2) * grad * grad
+        largest = torch.maximum(state.largest, square)
+        scale = (1 - self.beta2**steps).sqrt()
+        direction = mean / ((largest.sqrt() / scale + self.eps) * (1 - self.beta1**steps))
+        return direction, LargestMoments(mean, square, largest, steps)

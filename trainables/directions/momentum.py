@@ -16,11 +16,19 @@ class Velocity(NamedTuple):
     velocity: Tensor
 
 
+class Damped(NamedTuple):
+    """The sum of past gradients, and what the next one counts in it."""
+
+    velocity: Tensor  # v, shaped like the parameter
+    weight: Tensor  # of the next gradient in the sum, a scalar: 1 for the first, 1 − dampening for all others
+
+
 @dataclass(frozen=True)
 class Momentum(Direction):
-    """v ← μ v + g,  d = v  (Polyak 1964; in torch's form, where the rate stands outside v).
+    """v ← μ v + (1 − τ) g,  d = v  (Polyak 1964; in torch's form, where the rate stands outside v).
 
-    μ is `momentum`.
+    μ is `momentum` and τ is `dampening`, which spares the first gradient, as in torch: v₁ = g₁.
+    With μ = τ = 0 it is SGD.
 
     >>> direction, g = Momentum(momentum=0.5), torch.tensor([1.0])
     >>> first, state = direction.apply(g, direction.init(g), g)
@@ -31,12 +39,14 @@ class Momentum(Direction):
 
     descends: ClassVar[bool] = False
     momentum: float = setting(0.9, valid=(0.0, 1.0))
+    dampening: float = setting(0.0, valid=(0.0, 1.0))
 
-    def init(self, param: Tensor) -> Velocity:
+    def init(self, param: Tensor) -> Damped:
         """V = 0."""
-        return Velocity(torch.zeros_like(param))
+        return Damped(torch.zeros_like(param), torch.ones((), dtype=torch.float64))
 
-    def apply(self, grad: Tensor, state: Velocity, param: Tensor) -> tuple[Tensor, Velocity]:
+    def apply(self, grad: Tensor, state: Damped, param: Tensor) -> tuple[Tensor, Damped]:
         """D = v after this gradient."""
-        velocity = self.momentum * state.velocity + grad
-        return velocity, Velocity(velocity)
+        undamped = isinstance(self.dampening, float) and self.dampening == 0.0  # spares a pass over memory
+        velocity = self.momentum * state.velocity + (grad if undamped else state.weight * grad)
+        return velocity, Damped(velocity, torch.ones_like(state.weight) * (1 - self.dampening))

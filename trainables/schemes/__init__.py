@@ -30,10 +30,11 @@ class Scheme(Component):
     """From what is known before a step to its rate, purely: state in, state out.
 
     A scheme that needs more than the gradient asks the oracle, a bounded number of times a step, and says
-    so with `asks = True`.
+    so with `asks = True`. One whose control flow depends on the data says `vmaps = False`.
     """
 
     asks: ClassVar[bool] = False
+    vmaps: ClassVar[bool] = True
 
     @abstractmethod
     def init(self, params: Tensors) -> State:

@@ -64,6 +64,15 @@ class Task(Component):
     def score(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The mean score of a batch, a scalar."""
 
+    # The hook below is the one place where a method may be replaced: most tasks do not augment.
+
+    def augment(self, inputs: Tensor) -> Tensor:
+        """A training batch of stored inputs, on the device, changed at random.
+
+        Drawn from torch's global generators, which `Run` seeds at every call: all calls of one step see the same.
+        """
+        return inputs
+
 
 class Classification(Task):
     """A task with cross-entropy as its loss and accuracy as its score."""

@@ -1,7 +1,6 @@
 """The classical large network on MNIST."""
 
 from dataclasses import dataclass
-from functools import cache
 
 from torch import Tensor, nn
 
@@ -20,7 +19,7 @@ class MnistMLP(Classification):
 
     def data(self) -> Data:
         """60,000 training images, `valid_size` of them held out, and 10,000 test images."""
-        return _data(self.valid_size)
+        return datasets.images("MNIST", self.valid_size)
 
     def model(self) -> nn.Module:
         """Two hidden layers."""
@@ -29,8 +28,3 @@ class MnistMLP(Classification):
     def prepare(self, inputs: Tensor) -> Tensor:
         """Mean 0 and variance 1 over the training set's pixels."""
         return (inputs.float() - 0.1307 * 255) / (0.3081 * 255)
-
-
-@cache
-def _data(valid_size: int) -> Data:
-    return datasets.split(datasets.load("MNIST"), valid_size)

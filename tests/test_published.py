@@ -1,0 +1,37 @@
+"""Other people's published curves, reproduced: minutes to an hour on a CPU, so only with `-m slow`.
+
+pytest -m slow tests/test_published.py -s
+"""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from trainables.run import Run
+from trainables.trial import Trial
+
+ANCHORS = Path(__file__).parents[1].parent / "shared" / "anchors" / "deepobs_fmnist_2c2d.csv"
+
+
+def published(scheme, lr):
+    """DeepOBS's test accuracy after each epoch, from 0 on."""
+    with ANCHORS.open() as lines:
+        rows = [row for row in csv.DictReader(lines) if row["scheme"] == scheme and float(row["lr"]) == lr]
+    return [float(row["score"]) for row in sorted(rows, key=lambda row: int(row["epoch"]))]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@pytest.mark.skipif(not ANCHORS.exists(), reason="needs ../shared/anchors, which is not here")
+@pytest.mark.parametrize(
+    ("scheme", "direction", "lr"),
+    [("sgd", {}, 0.1), ("momentum", {"direction.momentum": 0.99}, 0.001), ("adam", {}, 0.001)],
+)
+def test_fashion_2c2d_is_within_a_point_and_a_half_of_deepobs_after_every_epoch(scheme, direction, lr):
+    protocol = {"task.valid_size": 0, "batch_size": 128, "epochs": 3.0, "evaluate_test": "epoch"}
+    run = Run(Trial.parse({"task": "fashion_2c2d", "direction": scheme, **direction, "scheme.lr": lr, **protocol}))
+    for record, theirs in zip(run, published(scheme, lr)[1:4], strict=True):
+        ours = record.flat()["test_score"]
+        print(f"| {scheme} | {lr:g} | {record.epoch:g} | {ours:.4f} | {theirs:.4f} | {100 * (ours - theirs):+.2f} |")
+        assert abs(ours - theirs) <= 0.015
