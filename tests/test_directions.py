@@ -6,7 +6,7 @@ import torch
 from trainables.components import members
 from trainables.directions import Direction
 from trainables.directions.adam import Adam
-from trainables.directions.momentum import Momentum
+from trainables.directions.momentum import Momentum, Nesterov
 from trainables.directions.sgd import SGD
 from trainables.rules import Composed, Coupled, Decoupled
 from trainables.schemes.fixed import Fixed
@@ -41,6 +41,11 @@ def of_torch(optimizer, count, **settings):
             Composed(Momentum(0.8), Fixed(lr=0.02), Coupled(0.05)),
             torch.optim.SGD,
             {"lr": 0.02, "momentum": 0.8, "weight_decay": 0.05},
+        ),
+        (
+            Composed(Nesterov(0.8), Fixed(lr=0.02), Coupled(0.05)),
+            torch.optim.SGD,
+            {"lr": 0.02, "momentum": 0.8, "weight_decay": 0.05, "nesterov": True},
         ),
         (Composed(Adam(), Fixed(lr=0.01)), torch.optim.Adam, {"lr": 0.01}),
         (
