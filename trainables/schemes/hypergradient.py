@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from trainables.oracle import Oracle, Tensors
+from trainables.oracle import Oracle, Tensors, products, total
 from trainables.schemes import Gradients, Rate, Scheme
 from trainables.space import LogUniform, searched, setting
 
@@ -58,12 +58,11 @@ class Hypergradient(Scheme):
         progress: Tensor,
     ) -> tuple[Rate, Memory]:
         """The rate after one step on itself."""
-        slope = torch.stack(list(products(grads.decayed, state.previous).values())).sum()
+        slope = total(products(grads.decayed, state.previous))
         if self.form == "additive":
             lr = state.lr + self.beta * slope
         else:
-            lengths = [products(tensors, tensors) for tensors in (grads.decayed, state.previous)]
-            squares = [torch.stack(list(length.values())).sum() for length in lengths]
+            squares = (total(products(tensors, tensors)) for tensors in (grads.decayed, state.previous))
             lr = state.lr * (1 + self.beta * cosine(slope, *squares))
         return Rate(lr), Memory(lr, direction)
 
@@ -72,15 +71,6 @@ def scalar(value: float | Tensor, params: Tensors) -> Tensor:
     """`value` as a scalar of the state, on the device of the parameters so that no step waits for a copy."""
     device = next(iter(params.values())).device if params else None
     return torch.as_tensor(value, dtype=torch.float64, device=device)
-
-
-def products(left: Tensors, right: Tensors) -> Tensors:
-    """The inner product of each pair of tensors, in one pass over memory.
-
-    >>> products({"w": torch.tensor([1.0, 2.0])}, {"w": torch.tensor([3.0, 4.0])})
-    {'w': tensor(11.)}
-    """
-    return {name: torch.dot(tensor.reshape(-1), right[name].reshape(-1)) for name, tensor in left.items()}
 
 
 def cosine(product: Tensor, left: Tensor, right: Tensor) -> Tensor:
