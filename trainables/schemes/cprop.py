@@ -21,7 +21,7 @@ class History(NamedTuple):
 
     mean: Tensors  # m, one tensor a parameter, shaped like it
     square: Tensors  # v, likewise
-    steps: Tensor  # t, a scalar
+    num_seen: Tensor  # n = Σ_{i<t} βⁱ = (1 − βᵗ)/(1 − β), the gradients that the means amount to, a scalar
     scale: Tensor  # the mean of the last s over all elements, a scalar
 
 
@@ -76,14 +76,14 @@ class CProp(Scheme):
 
     lr: float = searched(LogUniform(1e-5, 1e1), default=0.1, valid=(0.0, float("inf")))
     schedule: Schedule = field(default_factory=Constant)
-    beta: float = setting(0.999, valid=(0.0, 1.0))
+    beta: float = setting(0.999, valid=(0.0, 1 - 1e-9))
     c: float = setting(1.0, valid=(0.0, float("inf")))
     eps: float = setting(1e-8, valid=(0.0, 1.0))
     cdf: Literal["normal", "cubic", "linear", "variance"] = setting("cubic")
     order: Literal["sgd", "adam"] = setting("sgd")
 
     def init(self, params: Tensors) -> History:
-        """M = v = 0 and t = 0."""
+        """Nothing seen: m = v = 0 and n = 0."""
         zeros = {name: torch.zeros_like(param) for name, param in params.items()}
         scale = torch.ones((), dtype=torch.float64, device=next(iter(params.values())).device if params else None)
         return History(zeros, zeros, torch.zeros((), dtype=torch.float64), scale)
@@ -101,25 +101,24 @@ class CProp(Scheme):
         base = self.lr * self.schedule(progress)
         if isinstance(self.c, float) and math.isinf(self.c):
             return Rate(base), state
-        steps = state.steps + 1
-        bias = 1 - self.beta**steps
-        numbers = Numbers(self.beta, bias, bias / (1 - self.beta) - 1 + self.eps, self.eps, self.c)
+        count = self.beta * state.num_seen + 1
+        numbers = Numbers(self.beta, count * (1 - self.beta), count - 1 + self.eps, self.eps, self.c)
         seen = grads.raw if self.order == "sgd" else grads.decayed
-        parts = {n: self._part(g, state.mean[n], state.square[n], steps, numbers) for n, g in seen.items()}
+        parts = {n: self._part(g, state.mean[n], state.square[n], count == 1, numbers) for n, g in seen.items()}
         size = sum(part.scale.numel() for part in parts.values())
         mean_scale = torch.stack([part.scale.sum() for part in parts.values()]).sum(dtype=torch.float64) / size
         after = History(
             {name: part.mean for name, part in parts.items()},
             {name: part.square for name, part in parts.items()},
-            steps,
+            count,
             mean_scale,
         )
         return Rate(base, {name: part.scale for name, part in parts.items()}), after
 
-    def _part(self, grad: Tensor, mean: Tensor, square: Tensor, steps: Tensor, numbers: Numbers[Any]) -> Part:
-        if _is_plain(grad, *numbers, steps):
-            return in_blocks(grad, mean, square, float(steps) == 1, Numbers(*map(float, numbers)), self.cdf)
-        return reference(grad, mean, square, steps == 1, numbers, self.cdf)
+    def _part(self, grad: Tensor, mean: Tensor, square: Tensor, first: Tensor, numbers: Numbers[Any]) -> Part:
+        if _is_plain(grad, *numbers, first):
+            return in_blocks(grad, mean, square, bool(first), Numbers(*map(float, numbers)), self.cdf)
+        return reference(grad, mean, square, first, numbers, self.cdf)
 
     def extras(self, state: History) -> dict[str, Tensor]:
         """`scale`: the mean of s over all elements at the last step."""
