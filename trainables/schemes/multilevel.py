@@ -94,6 +94,11 @@ class MultiLevel(Scheme):
         """The levels, from coarse to fine."""
         return tuple(self.levels.split("+"))
 
+    @property
+    def layered(self) -> bool:
+        """Whether layers are among the levels."""
+        return "layer" in self.used
+
     def init(self, params: Tensors) -> Memory:
         """Every rate is lr, the weights are equal, and there is no direction yet."""
         zeros = {name: torch.zeros_like(param) for name, param in params.items()}
