@@ -13,7 +13,7 @@ from functools import cache
 from importlib import import_module
 from inspect import isabstract
 from types import NoneType, UnionType
-from typing import Any, Literal, NamedTuple, Self, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from trainables.refusal import Refusal, unknown
 from trainables.space import Domain, Interval, Value
@@ -21,6 +21,8 @@ from trainables.space import Domain, Interval, Value
 
 class Component(ABC):
     """A frozen dataclass that can be written as a flat mapping and read from one."""
+
+    elsewhere: ClassVar[tuple[str, ...]] = ()  # of a family: modules outside of its folder that hold members too
 
     def flat(self) -> dict[str, Value]:
         """Every field under a dotted key; a field that is a component by its name, its own fields below it."""
@@ -73,7 +75,10 @@ def members(family: type[F]) -> dict[str, type[F]]:
     package = import_module(family.__module__)
     for module in pkgutil.iter_modules(getattr(package, "__path__", [])):
         import_module(f"{package.__name__}.{module.name}")
-    found = {name_of(member): member for member in _final(family) if member.__module__.startswith(package.__name__)}
+    for module in family.elsewhere:
+        import_module(module)
+    places = (package.__name__, *family.elsewhere)
+    found = {name_of(member): member for member in _final(family) if member.__module__.startswith(places)}
     return dict(sorted(found.items()))
 
 
