@@ -9,7 +9,7 @@ from trainables.directions.adadelta import Adadelta
 from trainables.directions.adagrad import Adagrad
 from trainables.directions.adam import Adam, AMSGrad
 from trainables.directions.adamax import Adamax
-from trainables.directions.momentum import Momentum
+from trainables.directions.momentum import Momentum, Nesterov
 from trainables.directions.nadam import NAdam
 from trainables.directions.radam import RAdam
 from trainables.directions.rmsprop import RMSProp
@@ -58,6 +58,11 @@ def of_torch(optimizer, count, **settings):
             Composed(Momentum(0.8), Fixed(lr=0.02), Coupled(0.05)),
             torch.optim.SGD,
             {"lr": 0.02, "momentum": 0.8, "weight_decay": 0.05},
+        ),
+        (
+            Composed(Nesterov(0.8), Fixed(lr=0.02), Coupled(0.05)),
+            torch.optim.SGD,
+            {"lr": 0.02, "momentum": 0.8, "weight_decay": 0.05, "nesterov": True},
         ),
         (Composed(Adam(), Fixed(lr=0.01)), torch.optim.Adam, {"lr": 0.01}),
         (

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from trainables.components import members
+from trainables.directions import Direction
 from trainables.rules import Composed
 from trainables.schemes import Scheme
 from trainables.schemes.fixed import Fixed
@@ -14,6 +15,10 @@ from trainables.testing import SchemeSuite, same, steps, two_layers
 class TestSchemes(SchemeSuite):
     @pytest.fixture(params=members(Scheme).values(), ids=members(Scheme))
     def scheme(self, request):
+        return request.param()
+
+    @pytest.fixture(params=members(Direction).values(), ids=members(Direction))
+    def direction(self, request):
         return request.param()
 
 

@@ -14,7 +14,7 @@ from functools import cache
 from importlib import import_module
 from inspect import isabstract
 from types import NoneType, UnionType
-from typing import Any, Literal, NamedTuple, Self, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from trainables.outside import imported, is_outside, spelled
 from trainables.refusal import Refusal, unknown
@@ -23,6 +23,8 @@ from trainables.space import Domain, Interval, Value
 
 class Component(ABC):
     """A frozen dataclass that can be written as a flat mapping and read from one."""
+
+    elsewhere: ClassVar[tuple[str, ...]] = ()  # of a family: modules outside of its folder that hold members too
 
     def flat(self) -> dict[str, Value]:
         """Every field under a dotted key; a field that is a component by its name, its own fields below it."""
@@ -75,13 +77,16 @@ def members(family: type[F]) -> dict[str, type[F]]:
     package = import_module(family.__module__)
     for module in pkgutil.iter_modules(getattr(package, "__path__", [])):
         import_module(f"{package.__name__}.{module.name}")
-    found = {name_of(member): member for member in _final(family, package.__name__)}
+    for module in family.elsewhere:
+        import_module(module)
+    places = (package.__name__, *family.elsewhere)
+    found = {name_of(member): member for member in _final(family, places)}
     return dict(sorted(found.items()))
 
 
-def _final(family: type[F], package: str) -> list[type[F]]:
-    inside = [child for child in family.__subclasses__() if child.__module__.startswith(package)]
-    below = [member for child in inside for member in _final(child, package)]
+def _final(family: type[F], places: tuple[str, ...]) -> list[type[F]]:
+    inside = [child for child in family.__subclasses__() if child.__module__.startswith(places)]
+    below = [member for child in inside for member in _final(child, places)]
     return below if isabstract(family) or below else [family]
 
 

@@ -76,6 +76,20 @@ def inner(left: Tensors, right: Tensors) -> Tensor:
     return torch.stack([(value * right[name]).sum() for name, value in left.items()]).sum()
 
 
+def products(left: Tensors, right: Tensors) -> Tensors:
+    """The inner product of each pair of tensors, in one pass over memory.
+
+    >>> products({"w": torch.tensor([1.0, 2.0])}, {"w": torch.tensor([3.0, 4.0])})
+    {'w': tensor(11.)}
+    """
+    return {name: torch.dot(tensor.reshape(-1), right[name].reshape(-1)) for name, tensor in left.items()}
+
+
+def total(parts: Tensors) -> Tensor:
+    """The sum of scalars, in double precision."""
+    return torch.stack(list(parts.values())).sum(dtype=torch.float64)
+
+
 def clipped(gradient: Tensors, max_norm: float) -> Tensors:
     """G · min(1, max_norm/‖g‖), the norm taken over all tensors (Pascanu, Mikolov & Bengio 2013, Algorithm 1).
 

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, NamedTuple, Self, TypeAlias
+from typing import Any, ClassVar, NamedTuple, Self, TypeAlias
 
 import torch
 from torch import Tensor
@@ -32,6 +32,8 @@ class Step(NamedTuple):
 
 class Rule(Component):
     """From parameters and a mini-batch to the next parameters."""
+
+    elsewhere: ClassVar[tuple[str, ...]] = ("trainables.packaged",)
 
     @abstractmethod
     def init(self, params: Tensors) -> State:

@@ -10,16 +10,18 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_flatten, tree_unflatten
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainables.oracle import Objective, Oracle, Tensors
+from trainables.oracle import FORWARD, Objective, Oracle, Tensors
 from trainables.seeds import generator, seed_of
 from trainables.tasks import Data, Split
 from trainables.trial import Record, Trial
 
 CHECK_EVERY = 16  # steps between two looks at the loss for divergence: a fixed number, so that costs are exact
 EVALUATION_BATCH = 2000
+REFRESH_BATCHES = 50  # what the authors of schedule-free optimizers advise for BatchNorm's statistics
 
 
 class Scores(NamedTuple):
@@ -179,12 +181,13 @@ class Run:
     def _record(self) -> Record:
         task, totals = self.trial.task, self._totals
         params = self.trial.rule.evaluated(self.params, self.rule_state)
-        valid = self._evaluate(params, self.buffers, self.data.valid)
+        buffers = self._buffers_of(params)
+        valid = self._evaluate(params, buffers, self.data.valid)
         self.diverged = self.diverged or not (math.isfinite(valid.loss) or not len(self.data.valid))
         if self.diverged:
             valid = Scores(math.nan, task.chance)
         elif len(self.data.valid):
-            self._keep_best(valid.score, params)
+            self._keep_best(valid.score, params, buffers)
             sign = 1 if task.mode == "max" else -1
             self.rule_state = self.trial.rule.after_epoch(self.rule_state, sign * valid.score)
         extras = {name: float(value) for name, value in self.trial.rule.extras(self.rule_state).items()}
@@ -200,15 +203,15 @@ class Run:
             steps=self.steps,
             seconds=self.seconds,
             diverged=self.diverged,
-            extras=extras | self._tested(params),
+            extras=extras | self._tested(params, buffers),
         )
 
-    def _keep_best(self, score: float, params: Tensors) -> None:
+    def _keep_best(self, score: float, params: Tensors, buffers: Tensors) -> None:
         better = max if self.trial.task.mode == "max" else min
         if self._best is None or better(score, self._best[0]) != self._best[0]:
-            self._best = (score, params, self.buffers)
+            self._best = (score, params, buffers)
 
-    def _tested(self, params: Tensors) -> dict[str, float]:
+    def _tested(self, params: Tensors, buffers: Tensors) -> dict[str, float]:
         """The test scores: of the best parameters at the end, or of the present ones at every record."""
         when = self.trial.evaluate_test
         if when == "never" or (when == "end" and not self.finished):
@@ -217,10 +220,39 @@ class Run:
             _, params, buffers = self._best
         elif self.diverged:
             return {"test_loss": math.nan, "test_score": self.trial.task.chance}
-        else:
-            buffers = self.buffers
         test = self._evaluate(params, buffers, self.data.test)
         return {"test_loss": test.loss, "test_score": test.score}
+
+    @torch.no_grad()
+    def _buffers_of(self, params: Tensors) -> Tensors:
+        """The buffers to evaluate with: where `params` are not those trained with, BatchNorm's are averaged anew.
+
+        The batches are drawn for this purpose, in training mode; each is charged as the forward pass that it is.
+        """
+        norms = [module for module in self._model.modules() if isinstance(module, _BatchNorm)]
+        momenta = [norm.momentum for norm in norms]
+        if params is self.params or not norms or self.diverged:
+            return self.buffers
+        fresh = {name: buffer.clone() for name, buffer in self.buffers.items()}
+        for name, module in self._model.named_modules():
+            if module in norms:
+                prefix = f"{name}." if name else ""
+                fresh |= {
+                    prefix + key: _reset(key, fresh[prefix + key]) for key, _ in module.named_buffers(recurse=False)
+                }
+        rows = self.data.train.rows
+        drawn = torch.randperm(len(rows), generator=generator(self.trial.seed, "refresh", self.steps)).to(self.device)
+        self._model.train()
+        for norm in norms:
+            norm.momentum = None  # a plain mean over the batches
+        with _global_generators(self.device, seed_of(self.trial.seed, "refresh noise", self.steps)):
+            for places in drawn.split(self.batch_size)[:REFRESH_BATCHES]:
+                self._forward(params, fresh, self.data.train.inputs[rows[places]])
+                self.passes += FORWARD
+                self.example_passes += FORWARD * len(places)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        return fresh
 
     @torch.no_grad()
     def _evaluate(self, params: Tensors, buffers: Tensors, split: Split) -> Scores:
@@ -291,6 +323,11 @@ class Run:
 
 def _on_device(data: Data, device: torch.device) -> Data:
     return Data(*(Split(*(tensor.to(device) for tensor in split)) for split in data))
+
+
+def _reset(key: str, buffer: Tensor) -> Tensor:
+    """A buffer of BatchNorm before it has seen anything: variance 1, mean 0, no batches."""
+    return torch.ones_like(buffer) if key == "running_var" else torch.zeros_like(buffer)
 
 
 def _finite(value: Tensor | float) -> float:

@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 from trainables.components import Component, floats, slots, with_floats
 from trainables.directions import Direction
 from trainables.directions.sgd import SGD
-from trainables.oracle import Oracle, Tensors
+from trainables.oracle import Objective, Oracle, Tensors
 from trainables.rules import Composed
 from trainables.run import Run
 from trainables.schemes import Scheme
@@ -55,15 +55,20 @@ def two_layers(dtype: torch.dtype = torch.float64) -> Tensors:
     return {name: torch.randn(shape, generator=draws, dtype=dtype) for name, shape in shapes.items()}
 
 
-def noisy_bowl(step: int, dtype: torch.dtype = torch.float64) -> Oracle:
-    """A mini-batch of a convex problem on those parameters, another one at every step."""
+def bowl(step: int, dtype: torch.dtype = torch.float64) -> Objective:
+    """The loss of a mini-batch of a convex problem on those parameters, another one at every step."""
     draws = generator("bowl", step)
     centre = {n: torch.randn(p.shape, generator=draws, dtype=dtype) for n, p in two_layers(dtype).items()}
 
     def objective(params: Tensors) -> Tensor:
         return torch.stack([(params[n] - 0.1 * c).square().sum() for n, c in centre.items()]).sum()
 
-    return Oracle(objective)
+    return objective
+
+
+def noisy_bowl(step: int, dtype: torch.dtype = torch.float64) -> Oracle:
+    """What a rule may ask of that mini-batch."""
+    return Oracle(bowl(step, dtype))
 
 
 def steps(rule: Composed, count: int, dtype: torch.dtype = torch.float64) -> tuple[Tensors, Any]:

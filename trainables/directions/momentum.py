@@ -50,3 +50,29 @@ class Momentum(Direction):
         undamped = isinstance(self.dampening, float) and self.dampening == 0.0  # spares a pass over memory
         velocity = self.momentum * state.velocity + (grad if undamped else state.weight * grad)
         return velocity, Damped(velocity, torch.ones_like(state.weight) * (1 - self.dampening))
+
+
+@dataclass(frozen=True)
+class Nesterov(Direction):
+    """v ← μ v + g,  d = g + μ v  (Nesterov 1983, in the form of Sutskever et al. 2013 that torch uses).
+
+    μ is `momentum`.
+
+    >>> direction, g = Nesterov(momentum=0.5), torch.tensor([1.0])
+    >>> first, state = direction.apply(g, direction.init(g), g)
+    >>> second, state = direction.apply(g, state, g)
+    >>> first.item(), second.item()
+    (1.5, 1.75)
+    """
+
+    descends: ClassVar[bool] = False
+    momentum: float = setting(0.9, valid=(0.0, 1.0))
+
+    def init(self, param: Tensor) -> Velocity:
+        """V = 0."""
+        return Velocity(torch.zeros_like(param))
+
+    def apply(self, grad: Tensor, state: Velocity, param: Tensor) -> tuple[Tensor, Velocity]:
+        """D = g + μv after this gradient."""
+        velocity = self.momentum * state.velocity + grad
+        return grad + self.momentum * velocity, Velocity(velocity)

@@ -52,7 +52,7 @@ class Scheme(Component):
     ) -> tuple[Rate, State]:
         """The rate of this step and the state after it; `oracle` is there when `asks`."""
 
-    # The two hooks below are the one place where a method may be replaced: almost no scheme needs them.
+    # The hooks below are the one place where a method may be replaced: almost no scheme needs them.
 
     def after_epoch(self, state: State, valid_score: float) -> State:
         """The state after an evaluation whose score, higher is better, was `valid_score`."""
@@ -61,3 +61,8 @@ class Scheme(Component):
     def extras(self, state: State) -> dict[str, Tensor]:
         """Scalars of this scheme that belong into every `Record`, by name."""
         return {}
+
+    @property
+    def layered(self) -> bool:
+        """Whether it reads layers off the parameters' names, so that nameless parameters will not do."""
+        return False

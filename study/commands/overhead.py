@@ -1,0 +1,75 @@
+"""`lr-study overhead`: what each scheme adds to a training step, on your task and device."""
+
+import click
+
+
+@click.command()
+@click.option("--task", required=True, help="A task's name; see `lr-study list tasks`.")
+@click.option("--direction", default="sgd", show_default=True, help="The direction under every scheme.")
+@click.option("--scheme", "schemes", multiple=True, help="Only this scheme (repeatable). Default: all of them.")
+@click.option(
+    "--row",
+    "rows",
+    multiple=True,
+    metavar="KEY=VALUE,…",
+    help="One more row (repeatable), e.g. scheme=multilevel,scheme.levels=global+parameter,compile=true.",
+)
+@click.option("--batch-size", type=click.IntRange(min=1), default=128, show_default=True)
+@click.option("--precision", default="float32", show_default=True, help="float32, bfloat16 or float64.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--compile", "compiled", is_flag=True, help="Compile every update.")
+@click.option("--steps", type=click.IntRange(min=1), default=30, show_default=True, help="Steps measured, each rule.")
+@click.option("--device", help="cpu or cuda. Default: cuda if there is one.")
+def overhead(
+    task: str,
+    direction: str,
+    schemes: tuple[str, ...],
+    rows: tuple[str, ...],
+    batch_size: int,
+    precision: str,
+    threads: int,
+    compiled: bool,
+    steps: int,
+    device: str | None,
+) -> None:
+    """Measure step time, FLOPs and peak memory of every scheme as multiples of plain SGD's.
+
+    Steps of all schemes are interleaved and medians are taken; keep the machine quiet all the same. FLOPs are those of
+    products, as torch counts them; memory is parameters, state and the most that a step holds besides.
+    """
+    import torch
+
+    from trainables.components import find, members
+    from trainables.overhead import overhead as measure
+    from trainables.schemes import Scheme
+
+    chosen = [name for name in schemes if find(Scheme, name)] or list(members(Scheme))
+    trials: dict[str, dict[str, object]] = {
+        name: {"direction": direction, "scheme": name, "compile": compiled} for name in chosen
+    }
+    for row in rows:
+        keys = _keys(row)
+        trials[row] = {"compile": compiled, **({} if "rule" in keys else {"direction": direction}), **keys}
+    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    common = {"task": task, "batch_size": batch_size, "precision": precision, "threads": threads}
+    found = measure(common, trials, steps, where)
+    click.echo(f"{task}, batches of {batch_size}, {precision}, {where}, {threads} thread(s), torch {torch.__version__}")
+    width = max(len(row.name) for row in found)
+    click.echo(f"{'':{width}}  ms a step    time   FLOPs  memory")
+    for row in found:
+        numbers = f"{1e3 * row.seconds:9.3f}  {row.time:6.2f}  {row.flops:6.2f}  {row.memory:6.2f}"
+        click.echo(f"{row.name:{width}}  {row.refused or numbers}")
+    if where == "cpu" and not torch.cuda.is_available():
+        click.echo("On a GPU: not measured, there is none here.")
+
+
+def _keys(row: str) -> dict[str, object]:
+    """The flat keys of a row: numbers, booleans and names as YAML reads them."""
+    import yaml
+
+    from trainables.refusal import Refusal
+
+    pairs = [pair.partition("=") for pair in row.split(",")]
+    if any(not equals for _, equals, _ in pairs):
+        raise Refusal(f"--row needs KEY=VALUE,…, got {row!r}")
+    return {key.strip(): yaml.safe_load(value) for key, _, value in pairs}
