@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -90,6 +90,7 @@ def test_level_one_leaves_the_loss_of_a_quadratic_unchanged():
     assert losses == pytest.approx(20 * [losses[0]], rel=1e-12)
 
 
+@settings(max_examples=20, deadline=None)
 @given(st.floats(0.01, 0.99), st.floats(0.0, 0.99), st.lists(st.floats(-9, 9), min_size=3, max_size=3))
 def test_levels_below_one_never_raise_a_quadratic(level, beta3, start):
     path = walk(9 * [bowl], at(*start), newton(level=level, beta3=beta3), Preconditioned())

@@ -10,8 +10,8 @@ from torch import Tensor
 from trainables.refusal import Refusal
 from trainables.second_order.graph import Graph, graph_of
 from trainables.second_order.jets import Along, inner
-
-__all__ = ["Objective", "Oracle", "Recipe", "Tensors", "clip_factor", "clipped", "inner"]
+from trainables.second_order.sweep import sweep
+from trainables.second_order.tape import Tape, tape_of
 
 Tensors: TypeAlias = dict[str, Tensor]
 """Parameters, gradients or directions by parameter name; the names carry the layers."""
@@ -52,7 +52,7 @@ class Oracle:
         self._objective = objective
         self._clip = gradient_clip
         self._part = part
-        self._kept: tuple[Tensors, Graph] | None = None
+        self._kept: tuple[Tensors, Graph | Tape] | None = None
         self._factor: Tensor | float = 1.0
         self.passes = 0.0
 
@@ -69,8 +69,8 @@ class Oracle:
         """
         self.passes += 2 * FORWARD
         with _leaves(params) as leaves:
-            if keep == "graph":
-                kept = graph_of(self._objective, leaves)
+            if keep in ("graph", "adjoints"):
+                kept = (graph_of if keep == "graph" else tape_of)(self._objective, leaves)
                 self._kept = (params, kept)
                 loss, gradient = kept.loss, {name: grad.detach() for name, grad in kept.gradient.items()}
             else:
@@ -101,7 +101,7 @@ class Oracle:
     ) -> Tensor:
         """⟨∇²J(θ) v, v⟩, a scalar, exactly; the curvature of the first `share` of the batch where that is below 1.
 
-        At the `params` of a gradient that kept something, only the price of its recipe; elsewhere three passes.
+        At the `params` of a gradient that kept something, by its recipe; elsewhere by a forward sweep.
         `own_decay` is for a `vector` that is that gradient plus λθ: λ by name, empty where there is no decay.
 
         >>> oracle, params = Oracle(lambda params: (params["w"] ** 3).sum()), {"w": torch.tensor([1.0, 2.0])}
@@ -115,8 +115,8 @@ class Oracle:
             self.passes += bent.price
         else:
             with _leaves(params) as leaves:
-                bent = graph_of(self._share(share), leaves).curvature(along)
-            self.passes += share * (2 * FORWARD + bent.price)
+                bent = sweep(self._share(share), leaves, along)
+            self.passes += share * bent.price
         return bent.curvature
 
     def _share(self, share: float) -> Objective:
