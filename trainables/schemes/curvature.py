@@ -36,8 +36,8 @@ class Curvature(Scheme):
     `clamp_low`, `clamp_high` and `clamp_power`, off by default: the paper gives no values.
 
     Not in the paper: |·| stands before the average (a negative c would ascend, and an average of both signs
-    passes near 0, which is a huge step); L̃ is at least `floor` · ⟨d, g⟩ / (‖d‖ (1 + ‖θ‖)), so that on a loss
-    without curvature no step is longer than 2ℓ(1 + ‖θ‖)/`floor`.
+    passes near 0, which is a huge step); L̃ is at least `floor` · ⟨d, g⟩ / ‖d‖, so that on a loss without
+    curvature no step is longer than 2ℓ/`floor`.
 
     `every: m` measures at steps 1, m+1, … only and holds L̃ in between; `share: s` measures on the first
     ⌈s · batch⌉ examples. Both are cheaper, and both are other algorithms. `recipe` chooses among exact ways to
@@ -101,8 +101,7 @@ class Curvature(Scheme):
             measured = measured + 1
             average = self.beta3 * average + (1 - self.beta3) * curvature
         smoothness = torch.maximum(average / (1 - self.beta3**measured), curvature)
-        least = self.floor * slope / (square.sqrt() * (1 + inner(params, params).double().sqrt()))
-        smoothness = torch.maximum(smoothness, torch.where(square > 0, least, 0.0))
+        smoothness = torch.maximum(smoothness, torch.where(square > 0, self.floor * slope / square.sqrt(), 0.0))
         rescaling = torch.where(slope > 0, 2 * slope / (square * smoothness), 0.0)
         scale = steps**-self.clamp_power
         highest = None if self.clamp_high is None else self.clamp_high * scale
@@ -117,5 +116,5 @@ class Curvature(Scheme):
 
 def _of_penalty(weight_decay: Mapping[str, Any], direction: Tensors) -> Tensor | float:
     """⟨∇²P d, d⟩ = Σ λ ‖d‖² of the penalty P(θ) = Σ λ ‖θ‖²/2."""
-    decayed = [decay * direction[name].square().sum().double() for name, decay in weight_decay.items()]
+    decayed = [decay * direction[name].norm().double().square() for name, decay in weight_decay.items()]
     return torch.stack(decayed).sum() if decayed else 0.0

@@ -66,7 +66,8 @@ def inner(left: dict[str, Tensor], right: dict[str, Tensor]) -> Tensor:
     >>> inner({"w": torch.tensor([1.0, 2.0])}, {"w": torch.tensor([3.0, 4.0])}).item()
     11.0
     """
-    return torch.stack([(value * right[name]).sum() for name, value in left.items()]).sum()
+    # `dot` needs no memory for the products, which would cost more than they do
+    return torch.stack([torch.dot(value.flatten(), right[name].flatten()) for name, value in left.items()]).sum()
 
 
 def plus(*terms: Tensor | None) -> Tensor | None:
