@@ -64,23 +64,20 @@ def conv2d(
 ) -> Lifted:
     """Y = X ∗ W + b:  Ẏ = Ẋ ∗ W + X ∗ Ẇ + ḃ,  Ÿ = Ẍ ∗ W + 2 Ẋ ∗ Ẇ + X ∗ Ẅ + b̈."""
 
-    def convolved(left: Tensor | None, right: Tensor | None, kernel: Tensor | None) -> list[Tensor | None]:
-        there = [side for side in (left, right) if side is not None]
-        if kernel is None or not there:
-            return [None, None]
-        stacked = torch.cat(there) if len(there) == 2 else there[0]
-        done = list(torch.conv2d(stacked, kernel, None, stride, padding, dilation, groups).chunk(len(there)))
-        return [None if side is None else done.pop(0) for side in (left, right)]
+    def convolved(left: Tensor | None, kernel: Tensor | None) -> Tensor | None:
+        if left is None or kernel is None:
+            return None
+        return torch.conv2d(left, kernel, None, stride, padding, dilation, groups)
+
+    def wide(shift: Tensor | None) -> Tensor | None:
+        return None if shift is None else shift[:, None, None]
 
     def jet(dx: Jet, dw: Jet, db: Jet) -> Jet:
-        pulled, bent_pulled = convolved(dx.first, dx.second, weight)
-        moved, mixed = convolved(input, dx.first, dw.first)
-        curved, _ = convolved(input, None, dw.second)
-        first = plus(pulled, moved, None if db.first is None else db.first[:, None, None])
-        second = plus(bent_pulled, times(2, mixed), curved)
-        second = plus(second, None if db.second is None else db.second[:, None, None])
-        products = sum(term is not None for term in (pulled, bent_pulled, moved, mixed, curved))
-        return Jet(first, second, macs * products)
+        pulled, moved = convolved(dx.first, weight), convolved(input, dw.first)
+        bent, mixed, curved = convolved(dx.second, weight), convolved(dx.first, dw.first), convolved(input, dw.second)
+        products = sum(term is not None for term in (pulled, moved, bent, mixed, curved))
+        second = plus(bent, times(2, mixed), curved, wide(db.second))
+        return Jet(plus(pulled, moved, wide(db.first)), second, macs * products)
 
     value = torch.conv2d(input, weight, bias, stride, padding, dilation, groups)
     macs = float(value.numel() * weight[0].numel())

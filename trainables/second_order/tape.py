@@ -11,6 +11,8 @@ from trainables.second_order.graph import Graph
 from trainables.second_order.jets import ZERO, Along, Bent, Jet, Lifted, Own
 from trainables.second_order.recorder import Objective, Recorder, Tensors
 
+_NOTHING = torch.empty(0)
+
 
 class Entry(NamedTuple):
     """One call on the tape; tensors are numbered in the order in which they appeared, parameters first."""
@@ -34,14 +36,16 @@ class Tape:
         self._entries: list[Entry] = []
         self._uses: Counter[int | None] = Counter()
         self._adjoints: dict[int, Tensor | None] = {}
-        self.loss = torch.empty(0)
+        self.loss = _NOTHING
         self.gradient: Tensors = {}
 
     def note(self, lifted: Lifted, inputs: list[int | None]) -> int:
         """One call more; its output's number."""
         number = len(self._names) + len(self._entries)
         edge = get_gradient_edge(lifted.value) if lifted.curved else None
-        self._entries.append(Entry(inputs, number, lifted.value.shape, lifted._replace(value=torch.empty(0)), edge))
+        # The tape holds what the jets hold and no more: a ReLU's input, for one, is free to go.
+        jet = lifted._replace(value=_NOTHING, inputs=())
+        self._entries.append(Entry(inputs, number, lifted.value.shape, jet, edge))
         self._uses.update(inputs)
         return number
 
@@ -69,7 +73,7 @@ class Tape:
             out = self._jet(entry, [jets.get(number, ZERO) for number in entry.inputs], along)  # type: ignore[arg-type]
             adjoint = self._adjoints.get(entry.output)
             if out.second is not None and adjoint is not None:
-                terms.append((adjoint * out.second).sum())
+                terms.append(torch.dot(adjoint.flatten(), out.second.flatten()))
             jets[entry.output] = Jet(shaped(out.first, entry.shape))
             spent += out.macs
             for number in set(entry.inputs):  # what nobody will ask for again
