@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from study import spec
 from trainables.components import members
 from trainables.directions import Direction
 from trainables.oracle import Oracle
@@ -223,6 +224,29 @@ def test_decoupled_decay_is_refused_when_read_and_when_built():
         Trial.parse({"task": "quadratic", "scheme": "curvature", "decay": "decoupled"})
     with pytest.raises(Refusal, match="got 'decoupled'"):
         Composed(scheme=Curvature(), decay=Decoupled()).init(at(1.0))
+
+
+def test_a_study_with_such_a_pair_is_refused_in_one_line():
+    text = "{question: q, arms: {a: {task: quadratic, scheme: curvature, direction: momentum}}}"
+    with pytest.raises(Refusal, match="arm 'a': scheme 'curvature' needs a direction that descends: one of"):
+        spec.parse(text, "x")
+
+
+def test_an_update_with_oracle_calls_is_not_compiled():
+    with pytest.raises(Refusal, match="compile: true needs a scheme that asks for nothing but the gradient"):
+        Run(Trial.parse({"task": "quadratic", "scheme": "curvature", "compile": True}))
+
+
+@pytest.mark.parametrize("recipe", ["adjoints", "sweep"])
+def test_mixed_precision_trains_by_the_fallback(recipe):
+    flat = {"task": "digits_mlp", "scheme": "curvature", "scheme.recipe": recipe, "epochs": 1}
+    curvatures = {}
+    for precision in ("float32", "bfloat16"):
+        run = Run(Trial.parse({**flat, "precision": precision}))
+        run.step()
+        curvatures[precision] = run.rule_state.scheme.curvature.item()
+    assert curvatures["bfloat16"] == pytest.approx(curvatures["float32"], rel=0.1)
+    assert run.passes > 3.0 - 1e-9
 
 
 def test_the_default_read_is_the_default_built():
