@@ -48,7 +48,7 @@ class Tied(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.inside = nn.Linear(6, 6)
+        self.inside = nn.Linear(12, 12)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.inside(torch.tanh(self.inside(x)))
@@ -92,7 +92,7 @@ VECTORS = {
     "batch norm, evaluated": nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5).eval(), nn.Tanh(), nn.Linear(5, 3)),
     "plain batch norm": nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5, affine=False), nn.Linear(5, 3)),
     "residual": nn.Sequential(nn.Linear(6, 6), Residual(nn.Linear(6, 6), nn.Tanh(), nn.Linear(6, 6)), nn.Linear(6, 3)),
-    "tied": nn.Sequential(nn.Linear(6, 6), Tied(), nn.Linear(6, 3)),
+    "tied": nn.Sequential(nn.Linear(6, 12), Tied(), nn.Linear(12, 3)),
     "no bias": nn.Sequential(nn.Linear(6, 7, bias=False), nn.ReLU(), nn.Linear(7, 3, bias=False)),
     "wide": nn.Sequential(nn.Linear(6, 12), nn.Tanh(), nn.Linear(12, 12), nn.Tanh(), nn.Linear(12, 3)),
     "arithmetic": around(lambda x: (2 - x) * x / 3 + x * 0.5 - (x - 1) * torch.arange(7.0, dtype=x.dtype)),
