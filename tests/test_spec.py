@@ -119,6 +119,8 @@ def flat_trials(draw):
         "direction": draw(st.sampled_from(sorted(members(Direction)))),
         "scheme": draw(st.sampled_from(sorted(members(Scheme)))),
     }
+    if members(Scheme)[chosen["scheme"]].needs_descent:
+        chosen["direction"] = "sgd"
     for key, slot in slots(Trial, chosen).items():
         if isinstance(slot.default, float) and slot.valid:
             low, high = slot.valid.low, min(slot.valid.high, 1e6)

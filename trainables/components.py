@@ -39,6 +39,9 @@ class Component(ABC):
                 raise unknown("key", key, known)
         return _build(cls, {key: slot.checked(flat[key]) for key, slot in known.items() if key in flat}, "")
 
+    def check(self) -> None:  # noqa: B027 — most components have nothing to refuse
+        """Refuses fields that are each allowed but do not go together; called when a component is read."""
+
 
 F = TypeVar("F", bound=Component)
 
@@ -129,8 +132,19 @@ def slots(cls: type[Component], chosen: Mapping[str, Any], prefix: str = "") -> 
         found[key] = Slot(key, family, name, None, None)
         if name is not MISSING:
             below = "" if entry.metadata.get("inline") else f"{key}."
-            found |= slots(find(family, name), chosen, below)
+            given = _given(default, name, below, chosen)
+            inner = slots(find(family, name), {**given, **chosen}, below)
+            found |= {key: slot._replace(default=given.get(key, slot.default)) for key, slot in inner.items()}
     return found
+
+
+def _given(default: Any, name: object, prefix: str, chosen: Mapping[str, Any]) -> dict[str, Value]:
+    """What a field's default says below it, its own numbers and all, except below names chosen otherwise."""
+    if not isinstance(default, Component) or name != name_of(type(default)):
+        return {}
+    given = _flat(default, prefix)
+    replaced = tuple(f"{key}." for key, value in given.items() if chosen.get(key, value) != value)
+    return {key: value for key, value in given.items() if not key.startswith(replaced)}
 
 
 def _default(entry: Any) -> Any:
@@ -161,14 +175,16 @@ def _build(cls: type[F], flat: Mapping[str, Any], prefix: str) -> F:
         if _is_family(family):
             if key not in flat and default is MISSING:
                 raise Refusal(f"{key} is missing: one of {', '.join(members(family))}")
-            member = find(family, flat.get(key, default if default is MISSING else name_of(type(default))))
+            name = flat.get(key, default if default is MISSING else name_of(type(default)))
             below = "" if entry.metadata.get("inline") else f"{key}."
-            arguments[entry.name] = _build(member, flat, below)
+            arguments[entry.name] = _build(find(family, name), {**_given(default, name, below, flat), **flat}, below)
         elif key in flat:
             arguments[entry.name] = flat[key]
         elif default is MISSING:
             raise Refusal(f"{key} is missing")
-    return cls(**arguments)
+    component = cls(**arguments)
+    component.check()
+    return component
 
 
 def _converted(key: str, annotation: Any, value: Any) -> Any:

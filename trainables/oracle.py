@@ -1,17 +1,27 @@
 """What a rule may ask of one mini-batch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
+
+from trainables.refusal import Refusal
+from trainables.second_order.graph import Graph, graph_of
+from trainables.second_order.jets import Along, inner
+from trainables.second_order.sweep import sweep
+from trainables.second_order.tape import Tape, tape_of
 
 Tensors: TypeAlias = dict[str, Tensor]
 """Parameters, gradients or directions by parameter name; the names carry the layers."""
 
 Objective: TypeAlias = Callable[[Tensors], Tensor]
 """The mini-batch loss as a function of the parameters: same data and same noise at every call."""
+
+Recipe: TypeAlias = Literal["adjoints", "sweep", "graph"]
+"""The exact ways to a curvature along a direction that the gradient decides: keep what a tangent pass after the
+gradient needs (twice the memory), sweep forward anew (nothing kept), or keep the gradient's own graph."""
 
 FORWARD = 0.5
 """The price of a forward pass in gradients; a backward pass is the other half."""
@@ -29,10 +39,21 @@ class Oracle:
     (5.0, [2.0, 4.0], 1.0)
     """
 
-    def __init__(self, objective: Objective, gradient_clip: float | None = None) -> None:
-        """`gradient_clip` is the largest Euclidean norm a gradient may have; a longer one is shortened to it."""
+    def __init__(
+        self,
+        objective: Objective,
+        gradient_clip: float | None = None,
+        part: Callable[[float], Objective] | None = None,
+    ) -> None:
+        """`gradient_clip` is the largest Euclidean norm a gradient may have; a longer one is shortened to it.
+
+        `part` makes the objective of the first examples of the batch, given their share of it.
+        """
         self._objective = objective
         self._clip = gradient_clip
+        self._part = part
+        self._kept: tuple[Tensors, Graph | Tape] | None = None
+        self._factor: Tensor | float = 1.0
         self.passes = 0.0
 
     def loss(self, params: Tensors) -> Tensor:
@@ -41,13 +62,24 @@ class Oracle:
         with torch.no_grad():
             return self._objective(params)
 
-    def gradient(self, params: Tensors) -> tuple[Tensor, Tensors]:
-        """J(θ) and ∇J(θ), shaped like the parameters; one pass."""
+    def gradient(self, params: Tensors, keep: Recipe | None = None) -> tuple[Tensor, Tensors]:
+        """J(θ) and ∇J(θ), shaped like the parameters; one pass.
+
+        `keep` says how the curvature at these `params` will be asked for: the gradient keeps what that needs.
+        """
         self.passes += 2 * FORWARD
         with _leaves(params) as leaves:
-            loss = self._objective(leaves)
-            gradient = _gradients(loss, leaves)
-            return loss.detach(), gradient if self._clip is None else clipped(gradient, self._clip)
+            if keep in ("graph", "adjoints"):
+                kept = (graph_of if keep == "graph" else tape_of)(self._objective, leaves)
+                self._kept = (params, kept)
+                loss, gradient = kept.loss, {name: grad.detach() for name, grad in kept.gradient.items()}
+            else:
+                loss = self._objective(leaves)
+                gradient = _gradients(loss, leaves)
+        if self._clip is not None:
+            self._factor = clip_factor(gradient, self._clip)
+            gradient = {name: self._factor * grad for name, grad in gradient.items()}
+        return loss.detach(), gradient
 
     def hessian_vector(self, params: Tensors, vector: Tensors) -> Tensors:
         """∇²J(θ) v, exactly, by reverse over reverse: ∂/∂θ ⟨∇J(θ), v⟩; three passes.
@@ -56,24 +88,43 @@ class Oracle:
         >>> oracle.hessian_vector({"w": torch.ones(2)}, {"w": torch.tensor([1.0, 2.0])})["w"].tolist()
         [3.0, 6.0]
         """
-        self.passes += 6 * FORWARD
+        self.passes += 2 * FORWARD + Graph.price
         with _leaves(params) as leaves:
-            gradient = torch.autograd.grad(self._objective(leaves), list(leaves.values()), create_graph=True)
-            slope = inner(dict(zip(leaves, gradient, strict=True)), vector)
-            return _gradients(slope, leaves)
+            return graph_of(self._objective, leaves).product(vector)
 
-    def curvature(self, params: Tensors, vector: Tensors) -> Tensor:
-        """⟨∇²J(θ) v, v⟩, a scalar; three passes."""
-        return inner(self.hessian_vector(params, vector), vector)
+    def curvature(
+        self,
+        params: Tensors,
+        vector: Tensors,
+        own_decay: Mapping[str, Any] | None = None,
+        share: float = 1.0,
+    ) -> Tensor:
+        """⟨∇²J(θ) v, v⟩, a scalar, exactly; the curvature of the first `share` of the batch where that is below 1.
 
+        At the `params` of a gradient that kept something, by its recipe; elsewhere by a forward sweep.
+        `own_decay` is for a `vector` that is that gradient plus λθ: λ by name, empty where there is no decay.
 
-def inner(left: Tensors, right: Tensors) -> Tensor:
-    """The inner product ⟨left, right⟩ over all tensors, a scalar.
+        >>> oracle, params = Oracle(lambda params: (params["w"] ** 3).sum()), {"w": torch.tensor([1.0, 2.0])}
+        >>> _, gradient = oracle.gradient(params, keep="graph")
+        >>> oracle.curvature(params, gradient, own_decay={}).item(), oracle.passes  # Σ 6w (3w²)²
+        (1782.0, 3.0)
+        """
+        along = Along(vector, None if own_decay is None else self._factor, own_decay or {})
+        if self._kept is not None and self._kept[0] is params and share == 1.0:
+            bent = self._kept[1].curvature(along)
+            self.passes += bent.price
+        else:
+            with _leaves(params) as leaves:
+                bent = sweep(self._share(share), leaves, along)
+            self.passes += share * bent.price
+        return bent.curvature
 
-    >>> inner({"w": torch.tensor([1.0, 2.0])}, {"w": torch.tensor([3.0, 4.0])}).item()
-    11.0
-    """
-    return torch.stack([(value * right[name]).sum() for name, value in left.items()]).sum()
+    def _share(self, share: float) -> Objective:
+        if share == 1.0:
+            return self._objective
+        if self._part is None:
+            raise Refusal(f"share: {share} needs a batch that can be divided: give the oracle `part`")
+        return self._part(share)
 
 
 def products(left: Tensors, right: Tensors) -> Tensors:
@@ -96,8 +147,13 @@ def clipped(gradient: Tensors, max_norm: float) -> Tensors:
     >>> clipped({"w": torch.tensor([3.0, 4.0])}, max_norm=1.0)["w"].tolist()
     [0.6000000238418579, 0.800000011920929]
     """
-    factor = (max_norm / inner(gradient, gradient).sqrt()).clamp(max=1.0)
+    factor = clip_factor(gradient, max_norm)
     return {name: factor * grad for name, grad in gradient.items()}
+
+
+def clip_factor(gradient: Tensors, max_norm: float) -> Tensor:
+    """min(1, max_norm/‖g‖), a scalar."""
+    return (max_norm / inner(gradient, gradient).sqrt()).clamp(max=1.0)
 
 
 @contextmanager

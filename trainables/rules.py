@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple, Self, TypeAlias
 import torch
 from torch import Tensor
 
-from trainables.components import Component, floats, with_floats
+from trainables.components import Component, floats, members, name_of, with_floats
 from trainables.directions import Direction
 from trainables.directions.sgd import SGD
 from trainables.oracle import Oracle, Tensors
@@ -81,6 +81,10 @@ class Decay(Component):
         """The gradient that the direction sees."""
 
     @abstractmethod
+    def penalised(self, params: Tensors) -> dict[str, Any]:
+        """λ by name, of the parameters that `couple` pulls."""
+
+    @abstractmethod
     def shrink(self, param: Tensor, base: Tensor) -> Tensor:
         """The parameter before the step along the direction."""
 
@@ -93,9 +97,14 @@ class Coupled(Decay):
 
     def couple(self, raw: Tensors, params: Tensors) -> Tensors:
         """G + λθ, and g itself where λ = 0."""
-        if isinstance(self.weight_decay, float) and self.weight_decay == 0.0:
+        if not self.penalised(params):
             return raw
         return {name: torch.add(grad, params[name] * self.weight_decay) for name, grad in raw.items()}
+
+    def penalised(self, params: Tensors) -> dict[str, Any]:
+        """λ everywhere, and nothing where λ = 0."""
+        off = isinstance(self.weight_decay, float) and self.weight_decay == 0.0
+        return {} if off else dict.fromkeys(params, self.weight_decay)
 
     def shrink(self, param: Tensor, base: Tensor) -> Tensor:
         """θ, untouched."""
@@ -111,6 +120,10 @@ class Decoupled(Decay):
     def couple(self, raw: Tensors, params: Tensors) -> Tensors:
         """G, untouched."""
         return raw
+
+    def penalised(self, params: Tensors) -> dict[str, Any]:
+        """Nothing."""
+        return {}
 
     def shrink(self, param: Tensor, base: Tensor) -> Tensor:
         """(1 − base · λ) θ."""
@@ -139,14 +152,24 @@ class Composed(Rule):
     scheme: Scheme = field(default_factory=Fixed)
     decay: Decay = field(default_factory=Coupled)
 
+    def check(self) -> None:
+        """Refuses a direction or a decay that the scheme cannot work with."""
+        scheme, direction = name_of(type(self.scheme)), name_of(type(self.direction))
+        if self.scheme.needs_descent and not self.direction.descends:
+            good = ", ".join(name for name, member in members(Direction).items() if member.descends)  # type: ignore[attr-defined]
+            raise Refusal(f"scheme {scheme!r} needs a direction that descends: one of {good}; got {direction!r}")
+        if self.scheme.needs_descent and isinstance(self.decay, Decoupled):
+            raise Refusal(f"scheme {scheme!r} needs the penalty in the loss: decay 'coupled', got 'decoupled'")
+
     def init(self, params: Tensors) -> ComposedState:
         """The states of all parts."""
+        self.check()
         directions = {name: self.direction.init(param) for name, param in params.items()}
         return ComposedState(directions, self.scheme.init(params), torch.zeros((), dtype=torch.float64))
 
     def step(self, oracle: Oracle, params: Tensors, state: ComposedState, progress: Tensor) -> Step:
         """One gradient, then the update."""
-        loss, raw = oracle.gradient(params)
+        loss, raw = oracle.gradient(params, self.scheme.keeps(state.scheme))
         with torch.no_grad():
             return Step(loss, *self.update(raw, params, state, progress, oracle))
 
@@ -163,7 +186,8 @@ class Composed(Rule):
         decayed = decay.couple(raw, params)
         applied = {n: self.direction.apply(g, state.directions[n], params[n]) for n, g in decayed.items()}
         direction = {name: d for name, (d, _) in applied.items()}
-        rate, scheme = self.scheme.rate(oracle, Gradients(raw, decayed), direction, state.scheme, params, progress)
+        grads = Gradients(raw, decayed, decay.penalised(params))
+        rate, scheme = self.scheme.rate(oracle, grads, direction, state.scheme, params, progress)
         moved = {name: self._moved(decay, param, direction[name], rate, name) for name, param in params.items()}
         return moved, ComposedState({n: s for n, (_, s) in applied.items()}, scheme, rate.base)
 

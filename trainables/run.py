@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -128,7 +128,8 @@ class Run:
         """One step of the rule on the next mini-batch."""
         inputs, targets = self._batch()
         outputs: list[Tensor] = []
-        oracle = Oracle(self._objective(inputs, targets, outputs), self.trial.gradient_clip)
+        objective = self._objective(inputs, targets, outputs)
+        oracle = Oracle(objective, self.trial.gradient_clip, partial(self._part, inputs, targets, outputs))
         progress = torch.tensor(self.steps / self.num_steps, dtype=torch.float64)
         loss, self.params, self.rule_state = self._step(oracle, self.params, self.rule_state, progress)
         size = len(targets)
@@ -158,6 +159,11 @@ class Run:
             return self.trial.task.loss(predicted, targets)
 
         return objective
+
+    def _part(self, inputs: Tensor, targets: Tensor, outputs: list[Tensor], share: float) -> Objective:
+        """The loss of the first examples of this batch."""
+        size = math.ceil(share * len(targets))
+        return self._objective(inputs[:size], targets[:size], outputs)
 
     def _forward(self, params: Tensors, buffers: Tensors, inputs: Tensor) -> Tensor:
         prepared = self.trial.task.prepare(inputs)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 from torch import Tensor
 
 from trainables.components import Component
-from trainables.oracle import Oracle, Tensors
+from trainables.oracle import Oracle, Recipe, Tensors
 
 State: TypeAlias = Any
 """Any nesting of NamedTuples, tuples and dicts whose leaves are tensors; replaced, never written into."""
@@ -17,6 +17,7 @@ class Gradients(NamedTuple):
 
     raw: Tensors
     decayed: Tensors
+    weight_decay: dict[str, Any] | None = None  # λ by name, of the parameters that coupled decay pulls
 
 
 class Rate(NamedTuple):
@@ -30,10 +31,12 @@ class Scheme(Component):
     """From what is known before a step to its rate, purely: state in, state out.
 
     A scheme that needs more than the gradient asks the oracle, a bounded number of times a step, and says
-    so with `asks = True`. One whose control flow depends on the data says `vmaps = False`.
+    so with `asks = True`. One that trusts ⟨gradient, direction⟩ > 0 says `needs_descent`; one whose control flow
+    depends on the data, or whose oracle calls have no batching rule, says `vmaps = False`.
     """
 
     asks: ClassVar[bool] = False
+    needs_descent: ClassVar[bool] = False
     vmaps: ClassVar[bool] = True
 
     @abstractmethod
@@ -53,6 +56,10 @@ class Scheme(Component):
         """The rate of this step and the state after it; `oracle` is there when `asks`."""
 
     # The hooks below are the one place where a method may be replaced: almost no scheme needs them.
+
+    def keeps(self, state: State) -> Recipe | None:
+        """What this step's gradient shall keep for `Oracle.curvature`; None if it will not be asked."""
+        return None
 
     def after_epoch(self, state: State, valid_score: float) -> State:
         """The state after an evaluation whose score, higher is better, was `valid_score`."""

@@ -1,0 +1,159 @@
+"""What a step with the curvature costs, in gradient steps: batch 128, float32, one thread, interleaved.
+
+    uv run python tests/benchmarks/curvature.py [rounds] [device] [network …]
+
+A step is forward, backward, curvature, and the update of the parameters; the base is the same step at a fixed
+rate. Prints the count of products (`Oracle.passes`), the median of the measured ratios with their range, and the
+largest memory beside the parameters, as a ratio too (on a CUDA device; the CPU does not tell).
+"""
+
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.func import functional_call
+from torch.nn import functional
+
+from trainables.directions import Direction
+from trainables.directions.sgd import SGD
+from trainables.networks import mlp
+from trainables.oracle import Oracle
+from trainables.rules import Composed
+from trainables.schemes.curvature import Curvature
+from trainables.schemes.fixed import Fixed
+
+PROGRESS = torch.tensor(0.5, dtype=torch.float64)
+
+
+@dataclass(frozen=True)
+class Preconditioned(Direction):
+    """RMSProp's direction."""
+
+    descends = True
+
+    def init(self, param):
+        return (torch.zeros_like(param),)
+
+    def apply(self, grad, state, param):
+        square = 0.9 * state[0] + 0.1 * grad * grad
+        return grad / (square.sqrt() + 1e-8), (square,)
+
+
+def lenet5():
+    """The network of the task `mnist_lenet5`."""
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10),
+    )  # fmt: skip
+
+
+def net_3c3d():
+    """The network of the task `cifar10_3c3d`."""
+    return nn.Sequential(
+        nn.Conv2d(3, 64, 5), nn.ReLU(), nn.MaxPool2d(3, 2, ceil_mode=True),
+        nn.Conv2d(64, 96, 3), nn.ReLU(), nn.MaxPool2d(3, 2, ceil_mode=True),
+        nn.Conv2d(96, 128, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2, ceil_mode=True), nn.Flatten(),
+        nn.Linear(3 * 3 * 128, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 10),
+    )  # fmt: skip
+
+
+NETWORKS = {
+    "mnist_mlp": (lambda: mlp(784, 1000, 1000, 10), (784,), 20),
+    "mnist_lenet5": (lenet5, (1, 28, 28), 20),
+    "cifar10_3c3d": (net_3c3d, (3, 32, 32), 2),
+}
+
+
+def stepper(network, shape, rule, device):
+    """A function that makes one step, and tells its passes."""
+    torch.manual_seed(0)
+    model = network().to(device)
+    inputs, targets = torch.randn(128, *shape, device=device), torch.randint(10, (128,), device=device)
+    params = {name: param.detach().clone() for name, param in model.named_parameters()}
+    place = [params, rule.init(params)]
+
+    def step():
+        oracle = Oracle(lambda given: functional.cross_entropy(functional_call(model, given, (inputs,)), targets))
+        _, place[0], place[1] = rule.step(oracle, place[0], place[1], PROGRESS)
+        return oracle.passes
+
+    return step
+
+
+def rules():
+    """The steps compared; the level is tiny, so that all of them stay where they start."""
+    small = {"level": 1e-6}
+    found = {}
+    for name, direction in (("gradient", SGD()), ("rmsprop", Preconditioned())):
+        found[f"{name}, fixed"] = Composed(direction, Fixed(lr=1e-9))
+        for recipe in ("adjoints", "sweep", "graph"):
+            found[f"{name}, {recipe}"] = Composed(direction, Curvature(recipe=recipe, **small))
+    found["gradient, every 10th"] = Composed(SGD(), Curvature(every=10, **small))
+    return found
+
+
+def finish(device):
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def timed(steps, repeats, rounds, device):
+    """Seconds a step of every kind in every round, the kinds one after the other in each; a first round warms up.
+
+    On one CPU thread they are the thread's own, which other processes disturb less.
+    """
+    seconds = {name: [] for name in steps}
+    clock = time.perf_counter if device == "cuda" else time.process_time
+    for turn in range(rounds + 1):
+        for name, step in steps.items():
+            finish(device)
+            started = clock()
+            for _ in range(repeats):
+                step()
+            finish(device)
+            if turn:
+                seconds[name].append((clock() - started) / repeats)
+    return seconds
+
+
+def peak(step, device):
+    """Bytes above what was there before, at most, in one step; NaN where the device does not tell."""
+    if device != "cuda":
+        return float("nan")
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    step()
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated() - before
+
+
+def main(rounds, device, networks):
+    torch.set_num_threads(1)
+    print(f"{'':34} count  median [  min,   max]  memory  ms of the base")
+    for network in networks:
+        build, shape, repeats = NETWORKS[network]
+        steps = {name: stepper(build, shape, rule, device) for name, rule in rules().items()}
+        seconds = timed(steps, repeats, rounds, device)
+        counts = {name: statistics.mean(step() for _ in range(10)) for name, step in steps.items()}
+        memory = {name: peak(step, device) for name, step in steps.items()}
+        for name in steps:
+            base = f"{name.split(',')[0]}, fixed"
+            if name == base:
+                continue
+            ratios = sorted(ours / plain for ours, plain in zip(seconds[name], seconds[base], strict=True))
+            print(
+                f"{network:13} {name:20} {counts[name]:5.2f}  {statistics.median(ratios):6.2f} "
+                f"[{ratios[0]:5.2f}, {ratios[-1]:5.2f}]  {memory[name] / memory[base]:6.2f}  "
+                f"{1e3 * statistics.median(seconds[base]):.2f}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    rounds, device, *networks = [*sys.argv[1:], *["9", "cpu"][len(sys.argv) - 1 :]]
+    main(int(rounds), device, networks or NETWORKS)

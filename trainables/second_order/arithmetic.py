@@ -1,0 +1,86 @@
+# ruff: noqa: A002 — the arguments have torch's names
+"""Second-order jets of sums, products, and functions that are linear in one tensor."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainables.second_order.jets import Jet, Lifted, plus, times
+
+
+def linear_in_first(function: Callable[..., Tensor]) -> Callable[..., Lifted]:
+    """The jets of a function that is linear in its first argument, the others constant: Ẏ = F(Ẋ), Ÿ = F(Ẍ)."""
+
+    def lift(input: Tensor, *args: Any, **kwargs: Any) -> Lifted:
+        def mapped(tangent: Tensor | None) -> Tensor | None:
+            return None if tangent is None else function(tangent, *args, **kwargs)
+
+        value = function(input, *args, **kwargs)
+        return Lifted(value, (input,), lambda dx: Jet(mapped(dx.first), mapped(dx.second)), curved=False)
+
+    return lift
+
+
+def stack(tensors: Sequence[Tensor], dim: int = 0) -> Lifted:
+    """Tensors side by side."""
+
+    def stacked(tangents: list[Tensor | None]) -> Tensor | None:
+        if all(tangent is None for tangent in tangents):
+            return None
+        filled = [torch.zeros_like(x) if t is None else t for x, t in zip(tensors, tangents, strict=True)]
+        return torch.stack(filled, dim)
+
+    def jet(*jets: Jet) -> Jet:
+        return Jet(stacked([jet.first for jet in jets]), stacked([jet.second for jet in jets]))
+
+    return Lifted(torch.stack(tuple(tensors), dim), tuple(tensors), jet, curved=False)
+
+
+def add(input: Any, other: Any, alpha: float = 1) -> Lifted:
+    """Y = A + αB, broadcast."""
+    value = torch.add(input, other, alpha=alpha) if isinstance(input, Tensor) else input + alpha * other
+
+    def summed(left: Tensor | None, right: Tensor | None) -> Tensor | None:
+        return plus(left, right if alpha == 1 else times(alpha, right))
+
+    def jet(da: Jet, db: Jet) -> Jet:
+        return Jet(summed(da.first, db.first), summed(da.second, db.second))
+
+    return Lifted(value, (_tensor(input), _tensor(other)), jet, curved=False)
+
+
+def sub(input: Any, other: Any, alpha: float = 1) -> Lifted:
+    """Y = A − αB, broadcast."""
+    return add(input, other, -alpha)
+
+
+def rsub(input: Any, other: Any) -> Lifted:
+    """Y = B − A, broadcast."""
+    return add(other, input, -1)
+
+
+def mul(input: Any, other: Any) -> Lifted:
+    """Y = A ⊙ B, broadcast:  Ẏ = ȦB + AḂ,  Ÿ = ÄB + 2ȦḂ + AB̈."""
+    value = input * other
+
+    def jet(da: Jet, db: Jet) -> Jet:
+        first = plus(times(da.first, other), times(input, db.first))
+        mixed = times(da.first, db.first)
+        second = plus(times(da.second, other), times(2, mixed), times(input, db.second))
+        return Jet(first, second)
+
+    both = all(isinstance(side, Tensor) and side.requires_grad for side in (input, other))
+    return Lifted(value, (_tensor(input), _tensor(other)), jet, curved=both)
+
+
+def div(input: Any, other: Any) -> Lifted | None:
+    """Y = A ⊘ B for a constant B."""
+    if isinstance(other, Tensor) and other.requires_grad:
+        return None
+    return linear_in_first(torch.div)(input, other)
+
+
+def _tensor(value: Any) -> Tensor | None:
+    return value if isinstance(value, Tensor) else None

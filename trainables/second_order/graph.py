@@ -1,0 +1,43 @@
+"""Curvature of any objective at all: reverse over reverse."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from trainables.second_order.jets import Along, Bent, inner
+
+
+class Graph:
+    """A gradient whose own graph is kept, so that it can be differentiated once more: exact for every objective.
+
+    ⟨∇²J v, v⟩ = ⟨∂/∂θ ⟨∇J(θ), v⟩, v⟩ (Pearlmutter 1994). Each of a layer's three products in the gradient has
+    two derivatives that are products again: two gradients more.
+    """
+
+    price = 2.0
+
+    def __init__(self, loss: Tensor, leaves: dict[str, Tensor]) -> None:
+        self._leaves = leaves
+        self.loss = loss
+        found = torch.autograd.grad(loss, list(leaves.values()), create_graph=True, materialize_grads=True)
+        self.gradient = dict(zip(leaves, found, strict=True))
+
+    def product(self, vector: dict[str, Tensor]) -> dict[str, Tensor]:
+        """∇²J v."""
+        with torch.enable_grad():
+            slope = inner(self.gradient, vector)
+            if not slope.requires_grad:  # a gradient that does not depend on θ: J is linear
+                return {name: torch.zeros_like(leaf) for name, leaf in self._leaves.items()}
+            # The graph is kept, so that a second direction may be asked for.
+            found = torch.autograd.grad(slope, list(self._leaves.values()), retain_graph=True, materialize_grads=True)
+        return dict(zip(self._leaves, found, strict=True))
+
+    def curvature(self, along: Along) -> Bent:
+        """⟨∇²J v, v⟩."""
+        return Bent(inner(self.product(along.vector), along.vector), self.price)
+
+
+def graph_of(objective: Callable[[dict[str, Tensor]], Tensor], leaves: dict[str, Tensor]) -> Graph:
+    """The gradient of `objective` at `leaves`, its graph kept."""
+    return Graph(objective(leaves), leaves)

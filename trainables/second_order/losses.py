@@ -1,0 +1,72 @@
+# ruff: noqa: A002 — the arguments have torch's names
+"""Second-order jets of losses."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from trainables.second_order.jets import Jet, Lifted, plus, times
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Lifted | None:
+    """J = mean_n log Σ_j exp z_nj − ⟨q_n, z_n⟩ with targets q, softmax p:
+
+    J̇ = mean_n ⟨p − q, ż⟩,  J̈ = mean_n [Σ_j p_j ż_j² − (Σ_j p_j ż_j)² + ⟨p − q, z̈⟩].
+    """
+    usual = weight is None and size_average is None and reduce is None and reduction == "mean"
+    classes = input.dim() == 2 and not target.is_floating_point()
+    if not (usual and classes and ignore_index == -100):
+        return None
+    value = functional.cross_entropy(input, target, label_smoothing=label_smoothing)
+
+    def jet(dz: Jet) -> Jet:
+        if dz.first is None:
+            return Jet()
+        size, num_classes = input.shape
+        probabilities = torch.softmax(input, 1)
+        expected = (probabilities * dz.first).sum(1, keepdim=True)
+        spread = (probabilities * (dz.first - expected).square()).sum() / size
+        hot = functional.one_hot(target, num_classes).to(input.dtype)  # integers times a number are float32
+        aim = hot * (1 - label_smoothing) + label_smoothing / num_classes
+        residual = (probabilities - aim) / size
+        pulled = None if dz.second is None else (residual * dz.second).sum()
+        return Jet((residual * dz.first).sum(), plus(spread, pulled))
+
+    return Lifted(value, (input,), jet)
+
+
+def mse_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
+) -> Lifted | None:
+    """J = mean R² with R = X − T:  J̇ = 2 mean RṘ,  J̈ = 2 mean(Ṙ² + RR̈); or their sums."""
+    if not (weight is None and size_average is None and reduce is None and reduction in ("mean", "sum")):
+        return None
+    if input.shape != target.shape:
+        return None
+    value = functional.mse_loss(input, target, reduction=reduction)
+
+    def jet(dx: Jet, dt: Jet) -> Jet:
+        share = 2.0 / input.numel() if reduction == "mean" else 2.0
+        residual = input - target
+        moved = plus(dx.first, times(-1, dt.first))
+        bent = plus(dx.second, times(-1, dt.second))
+        if moved is None:
+            return Jet()
+        curved = plus(moved.square().sum(), None if bent is None else (residual * bent).sum())
+        return Jet(share * (residual * moved).sum(), times(share, curved))
+
+    return Lifted(value, (input, target), jet)

@@ -1,0 +1,84 @@
+# ruff: noqa: A002 — the arguments have torch's names
+"""Second-order jets of matrix products: linear layers and convolutions."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from trainables.second_order.jets import Jet, Lifted, Own, plus, times
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Lifted:
+    """Y = X Wᵀ + b:  Ẏ = Ẋ Wᵀ + X Ẇᵀ + ḃ,  Ÿ = Ẍ Wᵀ + 2 Ẋ Ẇᵀ + X Ẅᵀ + b̈.
+
+    Along the gradient itself, Ẇ = sẐᵀX + λW with Ẑ = ∂J/∂Y, so X Ẇᵀ = s(X Xᵀ)Ẑ + λ(Y − b) and
+    Ẋ Ẇᵀ = s(Ẋ Xᵀ)Ẑ + λẊWᵀ: cheaper where rows < n_in · n_out / (n_in + n_out).
+    """
+    value = functional.linear(input, weight, bias)
+    num_out, num_in = weight.shape
+    rows = input.numel() // num_in
+    macs = float(rows * num_in * num_out)
+
+    def jet(dx: Jet, dw: Jet, db: Jet) -> Jet:
+        along_input, input_products = _product(dx.first, dx.second, weight)
+        along_weight, weight_products = _product(input, dx.first, dw.first)
+        bent, bent_products = _product(input, None, dw.second)
+        first = plus(along_input[0], along_weight[0], db.first)
+        second = plus(along_input[1], times(2, along_weight[1]), bent[0], db.second)
+        return Jet(first, second, macs * (input_products + weight_products + bent_products))
+
+    def own(known: Own, dx: Jet, dw: Jet, db: Jet) -> Jet:
+        adjoint, flat = known.adjoint.reshape(rows, num_out), input.reshape(rows, num_in)
+        pulled = None if dx.first is None else functional.linear(dx.first, weight)
+        both = flat if dx.first is None else torch.cat((flat, dx.first.reshape(rows, num_in)))
+        gram = known.scale * ((both @ flat.T) @ adjoint)
+        moved = gram[:rows].reshape(value.shape)
+        second = None if pulled is None else 2 * gram[rows:].reshape(value.shape)
+        if not (isinstance(known.decay, float) and known.decay == 0.0):
+            moved = moved + known.decay * (value if bias is None else value - bias)
+            second = plus(second, times(2 * known.decay, pulled))
+        products = len(both) * rows * (num_in + num_out) + (0.0 if pulled is None else macs)
+        return Jet(plus(moved, pulled, db.first), second, products)
+
+    cheaper = rows < num_in * num_out / (num_in + num_out)
+    return Lifted(value, (input, weight, bias), jet, macs=macs, own=own if cheaper else None)
+
+
+def _product(left: Tensor | None, right: Tensor | None, weight: Tensor | None) -> tuple[list[Tensor | None], int]:
+    """Both inputs times Wᵀ in one product, each None where it is zero, and the number of products it is worth."""
+    there = [side for side in (left, right) if side is not None]
+    if weight is None or not there:
+        return [None, None], 0
+    done = list(functional.linear(torch.stack(there) if len(there) == 2 else there[0][None], weight))
+    return [None if side is None else done.pop(0) for side in (left, right)], len(there)
+
+
+def conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | tuple[int, ...] = 1,
+    padding: int | str | tuple[int, ...] = 0,
+    dilation: int | tuple[int, ...] = 1,
+    groups: int = 1,
+) -> Lifted:
+    """Y = X ∗ W + b:  Ẏ = Ẋ ∗ W + X ∗ Ẇ + ḃ,  Ÿ = Ẍ ∗ W + 2 Ẋ ∗ Ẇ + X ∗ Ẅ + b̈."""
+
+    def convolved(left: Tensor | None, kernel: Tensor | None) -> Tensor | None:
+        if left is None or kernel is None:
+            return None
+        return torch.conv2d(left, kernel, None, stride, padding, dilation, groups)
+
+    def wide(shift: Tensor | None) -> Tensor | None:
+        return None if shift is None else shift[:, None, None]
+
+    def jet(dx: Jet, dw: Jet, db: Jet) -> Jet:
+        pulled, moved = convolved(dx.first, weight), convolved(input, dw.first)
+        bent, mixed, curved = convolved(dx.second, weight), convolved(dx.first, dw.first), convolved(input, dw.second)
+        products = sum(term is not None for term in (pulled, moved, bent, mixed, curved))
+        second = plus(bent, times(2, mixed), curved, wide(db.second))
+        return Jet(plus(pulled, moved, wide(db.first)), second, macs * products)
+
+    value = torch.conv2d(input, weight, bias, stride, padding, dilation, groups)
+    macs = float(value.numel() * weight[0].numel())
+    return Lifted(value, (input, weight, bias), jet, macs=macs)

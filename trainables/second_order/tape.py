@@ -1,0 +1,118 @@
+"""Recipe 1: the gradient keeps its adjoints, and one tangent pass after it gives the curvature."""
+
+from collections import Counter
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import GradientEdge, get_gradient_edge
+
+from trainables.second_order.graph import Graph
+from trainables.second_order.jets import ZERO, Along, Bent, Jet, Lifted, Own
+from trainables.second_order.recorder import Objective, Recorder, Tensors
+
+_NOTHING = torch.empty(0)
+
+
+class Entry(NamedTuple):
+    """One call on the tape; tensors are numbered in the order in which they appeared, parameters first."""
+
+    inputs: list[int | None]
+    output: int
+    shape: torch.Size
+    lifted: Lifted
+    edge: GradientEdge | None  # where the adjoint of the output comes from, if it is needed
+
+
+class Tape:
+    """A gradient that has kept what a curvature needs.
+
+    With X_{s+1} = F_s(X_s, θ_s), J = X_N, adjoints X̂_s = ∂J/∂X_s and tangents Ẋ_{s+1} = DF_s[Ẋ_s, θ̇_s], Ẋ_0 = 0,
+    ⟨∇²J θ̇, θ̇⟩ = Σ_s ⟨X̂_{s+1}, D²F_s[(Ẋ_s, θ̇_s)²]⟩  (de Gournay & Gossard 2022, arXiv 2210.14520, section 3).
+    """
+
+    def __init__(self, leaves: Tensors) -> None:
+        self._names = list(leaves)
+        self._entries: list[Entry] = []
+        self._uses: Counter[int | None] = Counter()
+        self._adjoints: dict[int, Tensor | None] = {}
+        self.loss = _NOTHING
+        self.gradient: Tensors = {}
+
+    def note(self, lifted: Lifted, inputs: list[int | None]) -> int:
+        """One call more; its output's number."""
+        number = len(self._names) + len(self._entries)
+        edge = get_gradient_edge(lifted.value) if lifted.curved else None
+        # The tape holds what the jets hold and no more: a ReLU's input, for one, is free to go.
+        jet = lifted._replace(value=_NOTHING, inputs=())
+        self._entries.append(Entry(inputs, number, lifted.value.shape, jet, edge))
+        self._uses.update(inputs)
+        return number
+
+    def differentiate(self, loss: Tensor, leaves: Tensors) -> None:
+        """The gradient and the adjoints that are needed, in one backward pass."""
+        bends = [entry for entry in self._entries if entry.edge is not None]
+        asked = [*leaves.values(), *(entry.edge for entry in bends)]
+        found = torch.autograd.grad(loss, asked, allow_unused=True)
+        own, adjoints = found[: len(leaves)], found[len(leaves) :]
+        self.gradient = {
+            name: torch.zeros_like(leaf) if grad is None else grad
+            for (name, leaf), grad in zip(leaves.items(), own, strict=True)
+        }
+        self._adjoints = {entry.output: adjoint for entry, adjoint in zip(bends, adjoints, strict=True)}
+        self.loss = loss.detach()
+
+    @torch.no_grad()
+    def curvature(self, along: Along) -> Bent:
+        """⟨∇²J v, v⟩ and its price: the products of the tangent pass over those of the gradient."""
+        jets = {number: Jet(along.vector[name]) for number, name in enumerate(self._names)}
+        last = {number: entry.output for entry in self._entries for number in entry.inputs}
+        terms: list[Tensor] = []
+        spent = 0.0
+        for entry in self._entries:
+            out = self._jet(entry, [jets.get(number, ZERO) for number in entry.inputs], along)  # type: ignore[arg-type]
+            adjoint = self._adjoints.get(entry.output)
+            if out.second is not None and adjoint is not None:
+                terms.append(torch.dot(adjoint.flatten(), out.second.flatten()))
+            jets[entry.output] = Jet(shaped(out.first, entry.shape))
+            spent += out.macs
+            for number in set(entry.inputs):  # what nobody will ask for again
+                if last.get(number) == entry.output:
+                    jets.pop(number, None)  # type: ignore[arg-type]
+        price = gradient_macs((entry.lifted, entry.inputs) for entry in self._entries)
+        total = torch.stack(terms).sum() if terms else self.loss.new_zeros(())
+        return Bent(total, spent / price if price else 1.0)
+
+    def _jet(self, entry: Entry, inputs: list[Jet], along: Along) -> Jet:
+        adjoint, weight = self._adjoints.get(entry.output), self._own_weight(entry)
+        if entry.lifted.own is None or along.scale is None or adjoint is None or weight is None:
+            return entry.lifted.jet(*inputs)
+        return entry.lifted.own(Own(adjoint, along.scale, along.decay.get(weight, 0.0)), *inputs)
+
+    def _own_weight(self, entry: Entry) -> str | None:
+        """The parameter whose gradient comes from this call alone: one that serves twice has a sum of two."""
+        weight = entry.inputs[1] if len(entry.inputs) > 1 else None
+        if weight is None or weight >= len(self._names) or self._uses[weight] > 1:
+            return None
+        return self._names[weight]
+
+
+def shaped(tangent: Tensor | None, shape: torch.Size) -> Tensor | None:
+    """A tangent in the shape of its tensor: jets may leave it to be broadcast."""
+    return tangent if tangent is None or tangent.shape == shape else tangent.expand(shape)
+
+
+def gradient_macs(calls: object) -> float:
+    """Multiply-adds of a gradient: a layer's output, its weight's gradient, and its input's where that is asked for."""
+    return sum(lifted.macs * (2 if inputs[0] is None else 3) for lifted, inputs in calls if lifted.macs)  # type: ignore[attr-defined]
+
+
+def tape_of(objective: Objective, leaves: Tensors) -> Tape | Graph:
+    """The gradient of `objective` at `leaves` on a tape; with its graph where a call in it has no jet."""
+    tape = Tape(leaves)
+    recorder = Recorder([(leaf, number) for number, leaf in enumerate(leaves.values())], tape.note)
+    loss, noted = recorder.run(objective, leaves)
+    if noted is None:
+        return Graph(loss, leaves)
+    tape.differentiate(loss, leaves)
+    return tape
