@@ -142,7 +142,7 @@ def total(parts: Tensors) -> Tensor:
 
 
 def clipped(gradient: Tensors, max_norm: float) -> Tensors:
-    """G · min(1, max_norm/‖g‖), the norm taken over all tensors (Pascanu, Mikolov & Bengio 2013, Algorithm 1).
+    """g · min(1, max_norm/‖g‖), the norm taken over all tensors (Pascanu, Mikolov & Bengio 2013, Algorithm 1).
 
     >>> clipped({"w": torch.tensor([3.0, 4.0])}, max_norm=1.0)["w"].tolist()
     [0.6000000238418579, 0.800000011920929]

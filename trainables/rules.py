@@ -96,7 +96,7 @@ class Coupled(Decay):
     weight_decay: float = setting(0.0, valid=(0.0, float("inf")))
 
     def couple(self, raw: Tensors, params: Tensors) -> Tensors:
-        """G + λθ, and g itself where λ = 0."""
+        """g + λθ, and g itself where λ = 0."""
         if not self.penalised(params):
             return raw
         return {name: torch.add(grad, params[name] * self.weight_decay) for name, grad in raw.items()}
@@ -118,7 +118,7 @@ class Decoupled(Decay):
     weight_decay: float = setting(0.01, valid=(0.0, float("inf")))
 
     def couple(self, raw: Tensors, params: Tensors) -> Tensors:
-        """G, untouched."""
+        """g, untouched."""
         return raw
 
     def penalised(self, params: Tensors) -> dict[str, Any]:

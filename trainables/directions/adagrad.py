@@ -33,10 +33,10 @@ class Adagrad(Direction):
     eps: float = setting(1e-10, valid=(0.0, 1.0))
 
     def init(self, param: Tensor) -> Sum:
-        """S = 0."""
+        """s = 0."""
         return Sum(torch.zeros_like(param))
 
     def apply(self, grad: Tensor, state: Sum, param: Tensor) -> tuple[Tensor, Sum]:
-        """D = g / (√s + ε) after this gradient."""
+        """d = g / (√s + ε) after this gradient."""
         squares = state.squares + grad * grad
         return grad / (squares.sqrt() + self.eps), Sum(squares)

@@ -36,12 +36,12 @@ class Adam(Direction):
     eps: float = setting(1e-8, valid=(0.0, 1.0))
 
     def init(self, param: Tensor) -> Moments:
-        """M = v = 0 and t = 0."""
+        """m = v = 0 and t = 0."""
         zeros = torch.zeros_like(param)
         return Moments(zeros, zeros, torch.zeros((), dtype=torch.float64))
 
     def apply(self, grad: Tensor, state: Moments, param: Tensor) -> tuple[Tensor, Moments]:
-        """D = m̂ / (√v̂ + ε) after this gradient."""
+        """d = m̂ / (√v̂ + ε) after this gradient."""
         steps = state.steps + 1
         mean = torch.lerp(grad, state.mean, self.beta1)
         square = self.beta2 * state.square + (1 - self.beta2) * grad * grad
@@ -78,12 +78,12 @@ class AMSGrad(Direction):
     eps: float = setting(1e-8, valid=(0.0, 1.0))
 
     def init(self, param: Tensor) -> LargestMoments:
-        """M = v = max v = 0 and t = 0."""
+        """m = v = max v = 0 and t = 0."""
         zeros = torch.zeros_like(param)
         return LargestMoments(zeros, zeros, zeros, torch.zeros((), dtype=torch.float64))
 
     def apply(self, grad: Tensor, state: LargestMoments, param: Tensor) -> tuple[Tensor, LargestMoments]:
-        """D = m̂ / (√v̂ + ε) after this gradient."""
+        """d = m̂ / (√v̂ + ε) after this gradient."""
         steps = state.steps + 1
         mean = torch.lerp(grad, state.mean, self.beta1)
         square = self.beta2 * state.square + (1 - self.beta2) * grad * grad

@@ -38,12 +38,12 @@ class Adamax(Direction):
     eps: float = setting(1e-8, valid=(0.0, 1.0))
 
     def init(self, param: Tensor) -> Norms:
-        """M = u = 0 and t = 0."""
+        """m = u = 0 and t = 0."""
         zeros = torch.zeros_like(param)
         return Norms(zeros, zeros, torch.zeros((), dtype=torch.float64))
 
     def apply(self, grad: Tensor, state: Norms, param: Tensor) -> tuple[Tensor, Norms]:
-        """D = m̂ / u after this gradient."""
+        """d = m̂ / u after this gradient."""
         steps = state.steps + 1
         mean = torch.lerp(grad, state.mean, self.beta1)
         largest = torch.maximum(self.beta2 * state.largest, grad.abs() + self.eps)

@@ -42,11 +42,11 @@ class Momentum(Direction):
     dampening: float = setting(0.0, valid=(0.0, 1.0))
 
     def init(self, param: Tensor) -> Damped:
-        """V = 0."""
+        """v = 0."""
         return Damped(torch.zeros_like(param), torch.ones((), dtype=torch.float64))
 
     def apply(self, grad: Tensor, state: Damped, param: Tensor) -> tuple[Tensor, Damped]:
-        """D = v after this gradient."""
+        """d = v after this gradient."""
         undamped = isinstance(self.dampening, float) and self.dampening == 0.0  # spares a pass over memory
         velocity = self.momentum * state.velocity + (grad if undamped else state.weight * grad)
         return velocity, Damped(velocity, torch.ones_like(state.weight) * (1 - self.dampening))
@@ -69,10 +69,10 @@ class Nesterov(Direction):
     momentum: float = setting(0.9, valid=(0.0, 1.0))
 
     def init(self, param: Tensor) -> Velocity:
-        """V = 0."""
+        """v = 0."""
         return Velocity(torch.zeros_like(param))
 
     def apply(self, grad: Tensor, state: Velocity, param: Tensor) -> tuple[Tensor, Velocity]:
-        """D = g + μv after this gradient."""
+        """d = g + μv after this gradient."""
         velocity = self.momentum * state.velocity + grad
         return grad + self.momentum * velocity, Velocity(velocity)

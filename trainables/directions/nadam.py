@@ -38,7 +38,7 @@ class NAdam(Direction):
     momentum_decay: float = setting(0.004, valid=(0.0, 1e3))
 
     def init(self, param: Tensor) -> Moments:
-        """M = v = 0, Π = 1 and t = 0."""
+        """m = v = 0, Π = 1 and t = 0."""
         zeros, one = torch.zeros_like(param), torch.ones((), dtype=torch.float64)
         return Moments(zeros, zeros, one, torch.zeros_like(one))
 

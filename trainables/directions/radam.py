@@ -30,7 +30,7 @@ class RAdam(Direction):
     eps: float = setting(1e-8, valid=(0.0, 1.0))
 
     def init(self, param: Tensor) -> Moments:
-        """M = v = 0 and t = 0."""
+        """m = v = 0 and t = 0."""
         zeros = torch.zeros_like(param)
         return Moments(zeros, zeros, torch.zeros((), dtype=torch.float64))
 

@@ -38,12 +38,12 @@ class RMSProp(Direction):
     centered: bool = setting(False)
 
     def init(self, param: Tensor) -> Squares:
-        """V = m = 0."""
+        """v = m = 0."""
         zeros = torch.zeros_like(param)
         return Squares(zeros, zeros if self.centered else ())
 
     def apply(self, grad: Tensor, state: Squares, param: Tensor) -> tuple[Tensor, Squares]:
-        """D = g / (√v + ε) after this gradient."""
+        """d = g / (√v + ε) after this gradient."""
         square = self.alpha * state.square + (1 - self.alpha) * grad * grad
         if not isinstance(state.mean, Tensor):
             return grad / (square.sqrt() + self.eps), Squares(square, ())

@@ -25,5 +25,5 @@ class SGD(Direction):
         return ()
 
     def apply(self, grad: Tensor, state: tuple[()], param: Tensor) -> tuple[Tensor, tuple[()]]:
-        """D = g."""
+        """d = g."""
         return grad, state

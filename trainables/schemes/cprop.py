@@ -142,7 +142,7 @@ def certainty(z: Tensor, cdf: CDF) -> Tensor:
 
 
 def reference(grad: Tensor, mean: Tensor, square: Tensor, first: Tensor, numbers: Numbers[Any], cdf: CDF) -> Part:
-    """S, m and v after one more gradient of one tensor, as the paper writes them; `first` is t = 1."""
+    """s, m and v after one more gradient of one tensor, as the paper writes them; `first` is t = 1."""
     mean = mean + (1 - numbers.keep) * (grad - mean)
     square = square + (1 - numbers.keep) * (grad * grad - square)
     mean_hat, square_hat = mean / numbers.bias, square / numbers.bias
