@@ -89,17 +89,19 @@ class Dispatcher:
             trial = search.arm.trial(suggestion.values, key.seed)
             recorded = self._recorded.get(key)
             if recorded is not None:
-                _check(key, suggestion, recorded)
+                _check(key, suggestion, trial, recorded)
             if recorded is not None and recorded.status is not None:
                 self.observe(key, Outcome(recorded.status, recorded.score))
             else:
                 self._waiting.append(Assignment(search, key, trial))
 
 
-def _check(key: Key, suggestion: Suggestion, recorded: Recorded) -> None:
+def _check(key: Key, suggestion: Suggestion, trial: Trial, recorded: Recorded) -> None:
     if not recorded.params:
         return  # the driver died before it wrote them
-    for name, value in suggestion.values.items():
+    flat = trial.flat()
+    for name in suggestion.values:
+        value = flat[name]
         if recorded.params.get(name) != value:
             raise Refusal(
                 f"trial {key.path} is recorded with {name}={recorded.params.get(name)}, but asked again it is {value}; "

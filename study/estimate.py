@@ -8,7 +8,7 @@ import torch
 from study.progress import clock
 from study.spec import Arm, Study
 from trainables.run import Run
-from trainables.space import written
+from trainables.space import corner, written
 
 
 def dry_run(study: Study) -> str:
@@ -31,7 +31,7 @@ def dry_run(study: Study) -> str:
 
 def _seconds(arm: Arm) -> float:
     """The time of one trial: that of a step after the first, times their number."""
-    trial = arm.trial({key: next(iter(written(domain).values()))[0] for key, domain in arm.space.items()}, seed=0)
+    trial = arm.trial({key: corner(domain) for key, domain in arm.space.items()}, seed=0)
     torch.set_num_threads(trial.threads)
     training = Run(trial)
     training.step()

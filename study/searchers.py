@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
 
+from study import sequences
 from trainables.seeds import seed_of
-from trainables.space import Choice, Domain, Integer, LogUniform, Value
+from trainables.space import Choice, Domain, Integer, LogUniform, OverLr, Value
 
 if TYPE_CHECKING:
     from study.spec import Search
@@ -26,14 +27,26 @@ STARTUP = 5  # random trials before TPE learns; Optuna's own 10 would spend most
 
 
 class Sampler(NamedTuple):
-    """How one of Optuna's samplers is used here."""
+    """One of Optuna's samplers, or a sequence of points that is known beforehand."""
 
     make: Callable[[int, bool], BaseSampler]  # (seed, whether several suggestions run at once)
     learns: bool  # whether a suggestion depends on results
+    points: Callable[[Mapping[str, Domain], int, int], dict[str, Value]] | None = None  # (space, search's seed, k)
+
+
+def _random(seed: int, _: bool) -> BaseSampler:
+    return RandomSampler(seed=seed)
 
 
 SAMPLERS: dict[str, Sampler] = {
-    "random": Sampler(lambda seed, _: RandomSampler(seed=seed), learns=False),
+    "random": Sampler(_random, learns=False),
+    "sobol": Sampler(_random, learns=False, points=sequences.sobol),
+    "halton": Sampler(_random, learns=False, points=sequences.halton),
+    "grid": Sampler(_random, learns=False, points=sequences.grid),
+    "gp": Sampler(lambda seed, _: GPSampler(seed=seed, n_startup_trials=STARTUP), learns=True),
+    "cmaes": Sampler(
+        lambda seed, _: CmaEsSampler(seed=seed, n_startup_trials=STARTUP, warn_independent_sampling=False), learns=True
+    ),
     "tpe": Sampler(lambda seed, liar: TPESampler(seed=seed, n_startup_trials=STARTUP, constant_liar=liar), learns=True),
 }
 
@@ -110,6 +123,9 @@ class Searching:
         k = len(self._asked)
         seed = seed_of("search", *self.search.key(k)) % 2**32
         self._study.sampler = self._sampler.make(seed, self._settings.parallel > 1)
+        if self._sampler.points:
+            whole = seed_of("sequence", *self.search.key(0)) % 2**32  # one scramble a search
+            self._study.enqueue_trial(self._sampler.points(self.search.arm.space, whole, k))
         self._asked.append(self._study.ask(self._distributions))
         return Suggestion(k, dict(self._asked[k].params))
 
@@ -135,6 +151,8 @@ class Searching:
 
 def distribution(domain: Domain) -> BaseDistribution:
     """The domain in Optuna's words."""
+    if isinstance(domain, OverLr):
+        return distribution(domain.product)
     if isinstance(domain, Choice):
         return CategoricalDistribution(domain.options)
     if isinstance(domain, Integer):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from importlib import resources
@@ -11,16 +12,18 @@ from typing import Annotated, Any, NamedTuple, TypeAlias, cast
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from study import sequences
 from study.key import Key, checked_name
 from study.searchers import SAMPLERS
 from trainables.components import Slot, slots
 from trainables.refusal import Refusal, unknown
-from trainables.space import Domain, Integer, Uniform, Value, domain_of, written
+from trainables.space import Choice, Domain, Integer, OverLr, Uniform, Value, corner, domain_of, resolved, written
 from trainables.trial import Trial
 
 Scalar: TypeAlias = bool | int | float | str | None
 Written: TypeAlias = Scalar | dict[str, list[Scalar]]
 MAX_BYTES = 1_000_000
+MIN_CMAES = 2  # Optuna's CMA-ES falls back to random draws in one dimension
 MAX_CONTENTS = 5_000  # it is a tag in MLflow, which takes 8,000
 DEFAULT = "default"  # as a value: keep the field at its default instead of searching it
 
@@ -61,7 +64,8 @@ class Arm(NamedTuple):
 
     def trial(self, values: Mapping[str, Value], seed: int) -> Trial:
         """The trial at one point of the space."""
-        return Trial.parse({**self.fixed, **values, "seed": seed})
+        lr = values.get("scheme.lr", Trial.parse(self.fixed).flat().get("scheme.lr", math.nan))
+        return Trial.parse({**self.fixed, **resolved(self.space, values, float(lr or math.nan)), "seed": seed})
 
     @property
     def task(self) -> Any:
@@ -205,12 +209,25 @@ def _arm(name: str, entries: Mapping[str, Any], trials: int | None) -> Arm:
     try:
         fixed, space = _split(given)
         arm = Arm(name, settings, fixed, space)
-        arm.trial({key: _corner(domain) for key, domain in space.items()}, seed=0)
+        arm.trial({key: corner(domain) for key, domain in space.items()}, seed=0)
     except Refusal as refusal:
         raise Refusal(f"arm {name!r}: {refusal}") from refusal
+    _check_searcher(arm)
     if len(json.dumps(arm.contents())) > MAX_CONTENTS:
         raise Refusal(f"arm {name!r} is too long to be recorded: at most {MAX_CONTENTS} characters of JSON")
     return arm
+
+
+def _check_searcher(arm: Arm) -> None:
+    """What a searcher cannot do, refused before anything starts."""
+    settings, domains = arm.settings, arm.space.values()
+    endless = [key for key, domain in arm.space.items() if not isinstance(domain, (Choice, Integer))]
+    if settings.searcher == "grid" and endless:
+        raise Refusal(f"arm {arm.name!r}: a grid needs finite domains; give {endless[0]} a choice: [...]")
+    if settings.searcher == "grid" and settings.trials > (cells := sequences.num_cells(arm.space)):
+        raise Refusal(f"arm {arm.name!r}: the grid has {cells} points, trials asks for {settings.trials}")
+    if settings.searcher == "cmaes" and sum(not isinstance(domain, Choice) for domain in domains) < MIN_CMAES:
+        raise Refusal(f"arm {arm.name!r}: cmaes needs at least {MIN_CMAES} numbers to search, else it draws at random")
 
 
 def _split(given: Mapping[str, Any]) -> tuple[dict[str, Value], dict[str, Domain]]:
@@ -242,13 +259,11 @@ def _domain(slot: Slot, given: dict[str, Any]) -> Domain:
         raise Refusal(f"{slot.key}: {refusal}") from refusal
     if isinstance(domain, Uniform) and slot.annotation is int:
         raise Refusal(f"{slot.key} is a whole number: search it with integer: [low, high]")
+    if isinstance(domain, OverLr):
+        return domain
     for bound in next(iter(written(domain).values())):
         slot.checked(float(bound) if slot.annotation is float and isinstance(domain, Integer) else bound)
     return domain
-
-
-def _corner(domain: Domain) -> Value:
-    return next(iter(written(domain).values()))[0]
 
 
 def _line(where: str, error: ValidationError, model: type[BaseModel]) -> Refusal:

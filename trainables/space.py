@@ -101,7 +101,21 @@ class Choice:
         return value in self.options
 
 
-Domain: TypeAlias = Uniform | LogUniform | Integer | Choice
+@dataclass(frozen=True)
+class OverLr:
+    """What is searched is the product of the field and the learning rate; the field is the product over it.
+
+    On weight decay this searches the intrinsic learning rate ηλ (Li, Lyu & Arora 2020, arXiv 2010.02916).
+    """
+
+    name: ClassVar[str] = "over_lr"
+    product: Uniform | LogUniform
+
+    def __contains__(self, value: object) -> bool:
+        return _is_number(value) and value >= 0
+
+
+Domain: TypeAlias = Uniform | LogUniform | Integer | Choice | OverLr
 _DOMAINS: dict[str, type[Uniform] | type[LogUniform] | type[Integer]] = {
     domain.name: domain for domain in (Uniform, LogUniform, Integer)
 }
@@ -118,20 +132,48 @@ def domain_of(written: Mapping[str, Any]) -> Domain:
     if len(written) != 1:
         raise Refusal(f"a domain has one name, as in {{log_uniform: [1e-4, 1.0]}}, got {dict(written)}")
     ((name, given),) = written.items()
+    if name == OverLr.name:
+        product = domain_of(cast("Mapping[str, Any]", given)) if isinstance(given, Mapping) else None
+        if not isinstance(product, (Uniform, LogUniform)):
+            raise Refusal(f"over_lr needs a domain of the product, as in {{log_uniform: [1e-5, 1e-1]}}, got {given!r}")
+        return OverLr(product)
     if not isinstance(given, (list, tuple)):
         raise Refusal(f"{name} needs a list, as in {name}: [low, high], got {given!r}")
     numbers = cast("Sequence[Any]", given)
     if name == Choice.name:
         return Choice(tuple(numbers))
     if name not in _DOMAINS:
-        raise unknown("domain", name, [*_DOMAINS, Choice.name])
+        raise unknown("domain", name, [*_DOMAINS, Choice.name, OverLr.name])
     if len(numbers) != 2:
         raise Refusal(f"{name} needs [low, high], got {list(numbers)}")
     return _DOMAINS[name](*numbers)
 
 
-def written(domain: Domain) -> dict[str, list[Value]]:
+def resolved(space: Mapping[str, Domain], values: Mapping[str, Value], lr: float) -> dict[str, Value]:
+    """Sampled values as their fields take them: products over the learning rate are divided by it.
+
+    >>> resolved({"decay.weight_decay": OverLr(Uniform(0, 1))}, {"decay.weight_decay": 0.5}, lr=0.25)
+    {'decay.weight_decay': 2.0}
+    """
+    derived = {key: float(values[key]) / lr for key, domain in space.items() if isinstance(domain, OverLr)}
+    return {**values, **derived}
+
+
+def corner(domain: Domain) -> Value:
+    """A value that the domain's field can take, to try a configuration out.
+
+    >>> corner(LogUniform(1e-3, 1.0)), corner(Choice(("a", "b")))
+    (0.001, 'a')
+    """
+    if isinstance(domain, OverLr):
+        return domain.product.low
+    return domain.options[0] if isinstance(domain, Choice) else domain.low
+
+
+def written(domain: Domain) -> dict[str, Any]:
     """The domain as a study file writes it; the inverse of `domain_of`."""
+    if isinstance(domain, OverLr):
+        return {domain.name: written(domain.product)}
     return {domain.name: list(domain.options if isinstance(domain, Choice) else (domain.low, domain.high))}
 
 
@@ -141,7 +183,7 @@ def searched(domain: Domain, *, default: Any, valid: tuple[float, float] | None 
     `default` is the literature's value, for trials nobody tuned; `valid` is the closed interval of values
     that make sense at all (default: the domain itself).
     """
-    within = valid or (None if isinstance(domain, Choice) else (domain.low, domain.high))
+    within = valid or (None if isinstance(domain, (Choice, OverLr)) else (domain.low, domain.high))
     metadata = {"domain": domain, "valid": Interval(*within) if within else None}
     return field(default=default, metadata=metadata)
 
