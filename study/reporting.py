@@ -46,7 +46,8 @@ def _row(arm: str, table: pd.DataFrame) -> dict[str, Any]:
     trials = table.groupby("run_id", sort=False)
     last = trials.last()
     scores = trials["valid_score"].agg(mode).where(last["diverged"] == 0, last["valid_score"])
-    best: dict[str, Any] = last.loc[scores.idxmax() if mode == "max" else scores.idxmin()].to_dict()
+    judged = scores.fillna(0.0)  # without validation data nothing may be selected: the first trial stands for all
+    best: dict[str, Any] = last.loc[judged.idxmax() if mode == "max" else judged.idxmin()].to_dict()
     return {
         "arm": arm,
         "task": best["task"],

@@ -8,6 +8,12 @@ import pytest
 
 from study import spec
 from study.cli import cli
+from study.searchers import SAMPLERS
+from trainables.components import members
+from trainables.directions import Direction
+from trainables.schedules import Schedule
+from trainables.schemes import Scheme
+from trainables.tasks import Task
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -87,3 +93,12 @@ def test_nothing_else_is_visible_at_the_top():
     if not top:
         pytest.skip("not a git checkout")
     assert top <= {"README.md", "cluster", "pyproject.toml", "study", "tests", "trainables"}
+
+
+FAMILIES = {"directions": Direction, "schemes": Scheme, "schedules": Schedule, "tasks": Task}
+
+
+@pytest.mark.parametrize("kind", [*FAMILIES, "searchers"])
+def test_the_table_of_names_is_complete(kind):
+    (row,) = re.findall(rf"^\| `{kind}` \| (.*) \|$", README, flags=re.MULTILINE)
+    assert row.split(", ") == list(SAMPLERS if kind == "searchers" else members(FAMILIES[kind]))
