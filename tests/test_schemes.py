@@ -5,6 +5,7 @@ import torch
 
 from trainables.components import members
 from trainables.directions import Direction
+from trainables.refusal import Refusal
 from trainables.rules import Composed
 from trainables.schemes import Scheme
 from trainables.schemes.fixed import Fixed
@@ -12,14 +13,42 @@ from trainables.schemes.plateau import Plateau
 from trainables.testing import SchemeSuite, same, steps, two_layers
 
 
-class TestSchemes(SchemeSuite):
-    @pytest.fixture(params=members(Scheme).values(), ids=members(Scheme))
-    def scheme(self, request):
-        return request.param()
+def allowed(scheme, direction):
+    try:
+        Composed(direction=direction(), scheme=scheme()).check()
+    except Refusal:
+        return False
+    return True
 
-    @pytest.fixture(params=members(Direction).values(), ids=members(Direction))
-    def direction(self, request):
-        return request.param()
+
+PAIRS = {
+    f"{scheme_name}-{direction_name}": (scheme, direction)
+    for scheme_name, scheme in members(Scheme).items()
+    for direction_name, direction in members(Direction).items()
+    if allowed(scheme, direction)
+}
+
+
+class TestSchemes(SchemeSuite):
+    """Every scheme on every direction that it does not refuse."""
+
+    @pytest.fixture(params=PAIRS.values(), ids=PAIRS)
+    def pair(self, request):
+        return request.param
+
+    @pytest.fixture
+    def scheme(self, pair):
+        return pair[0]()
+
+    @pytest.fixture
+    def direction(self, pair):
+        return pair[1]()
+
+
+def test_only_what_needs_descent_refuses_a_direction():
+    for scheme in members(Scheme).values():
+        for direction in members(Direction).values():
+            assert allowed(scheme, direction) == (direction.descends or not scheme.needs_descent)
 
 
 def test_a_rate_of_zero_changes_nothing():
