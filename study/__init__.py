@@ -7,6 +7,7 @@ table = study.read("quickstart")  # a pandas DataFrame, one row per (trial, epoc
 print(study.report("quickstart"))
 """
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from study.spec import Study
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing of a study goes anywhere unasked
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 URI = "sqlite:///mlflow.db"
 

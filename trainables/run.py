@@ -180,7 +180,8 @@ class Run:
             drawn = torch.randperm(len(self.data.train), generator=generator(self.trial.seed, "order", epoch))
             self._order = (epoch, self.data.train.rows[drawn.to(self.device)])
         rows = self._order[1][place * self.batch_size : (place + 1) * self.batch_size]
-        return self.data.train.inputs[rows], self.data.train.targets[rows]
+        inputs, targets = self.data.train.inputs, self.data.train.targets
+        return inputs.index_select(0, rows), targets.index_select(0, rows)
 
     # --- the record ----------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
@@ -82,11 +82,9 @@ class Tracker:
     def finish(self, key: Key, status: Status, score: float, error: str = "", **tags: str) -> None:
         """A trial has ended: its metrics first, its status last."""
         self._waiting[key].append(Metric("best_valid_score", score, int(time.time() * 1000), 0))
-        self._flush(key)
-        run = self._runs[key].run_id
         told = {"status": status, "score": repr(score), "error": error[:5000], **tags}
-        written = [RunTag(f"{PREFIX}{name}", value) for name, value in told.items() if value]
-        self._client.log_batch(run, tags=written)
+        self._flush(key, [RunTag(f"{PREFIX}{name}", value) for name, value in told.items() if value])
+        run = self._runs[key].run_id
         self._client.set_terminated(run, "FAILED" if status == "failed" else "FINISHED")
         self._runs[key] = self._runs[key]._replace(status=status, score=score)
 
@@ -151,10 +149,14 @@ class Tracker:
         run = self._client.create_run(self._experiment, tags={**own, **above, MLFLOW_RUN_NAME: name})
         return run.info.run_id
 
-    def _flush(self, key: Key) -> None:
+    def _flush(self, key: Key, tags: Sequence[RunTag] = ()) -> None:
+        """What waits of a trial, in as few calls as may be; tags go with the last of them."""
         metrics = self._waiting.pop(key, [])
-        for first in range(0, len(metrics), BATCH):
-            self._client.log_batch(self._runs[key].run_id, metrics=metrics[first : first + BATCH])
+        while len(metrics) > BATCH:
+            self._client.log_batch(self._runs[key].run_id, metrics=metrics[:BATCH])
+            metrics = metrics[BATCH:]
+        if metrics or tags:
+            self._client.log_batch(self._runs[key].run_id, metrics=metrics, tags=tags)
 
 
 def _refuse_other_contents(study: str, arm: str, before: str, now: str | None, uri: str) -> None:

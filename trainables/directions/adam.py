@@ -44,10 +44,8 @@ class Adam(Direction):
         """d = m̂ / (√v̂ + ε) after this gradient."""
         steps = state.steps + 1
         mean = torch.lerp(grad, state.mean, self.beta1)
-        square = self.beta2 * state.square + (1 - self.beta2) * grad * grad
-        scale = (1 - self.beta2**steps).sqrt()
-        direction = mean / ((square.sqrt() / scale + self.eps) * (1 - self.beta1**steps))
-        return direction, Moments(mean, square, steps)
+        square = torch.lerp(grad * grad, state.square, self.beta2)
+        return _normalised(self, mean, square, steps), Moments(mean, square, steps)
 
 
 class LargestMoments(NamedTuple):
@@ -86,8 +84,13 @@ class AMSGrad(Direction):
         """d = m̂ / (√v̂ + ε) after this gradient."""
         steps = state.steps + 1
         mean = torch.lerp(grad, state.mean, self.beta1)
-        square = self.beta2 * state.square + (1 - self.beta2) * grad * grad
+        square = torch.lerp(grad * grad, state.square, self.beta2)
         largest = torch.maximum(state.largest, square)
-        scale = (1 - self.beta2**steps).sqrt()
-        direction = mean / ((largest.sqrt() / scale + self.eps) * (1 - self.beta1**steps))
-        return direction, LargestMoments(mean, square, largest, steps)
+        return _normalised(self, mean, largest, steps), LargestMoments(mean, square, largest, steps)
+
+
+def _normalised(direction: Adam | AMSGrad, mean: Tensor, square: Tensor, steps: Tensor) -> Tensor:
+    """m̂ / (√v̂ + ε), the bias of m folded into the scalars: every operation on a tensor is a pass over memory."""
+    unbias = 1 - direction.beta1**steps
+    scale = unbias / (1 - direction.beta2**steps).sqrt()
+    return mean / (square.sqrt() * scale + direction.eps * unbias)

@@ -47,8 +47,10 @@ class Momentum(Direction):
 
     def apply(self, grad: Tensor, state: Damped, param: Tensor) -> tuple[Tensor, Damped]:
         """d = v after this gradient."""
-        undamped = isinstance(self.dampening, float) and self.dampening == 0.0  # spares a pass over memory
-        velocity = self.momentum * state.velocity + (grad if undamped else state.weight * grad)
+        if isinstance(self.dampening, float) and self.dampening == 0.0:  # spares a pass over memory
+            velocity = self.momentum * state.velocity + grad
+            return velocity, Damped(velocity, state.weight)
+        velocity = self.momentum * state.velocity + state.weight * grad
         return velocity, Damped(velocity, torch.ones_like(state.weight) * (1 - self.dampening))
 
 

@@ -30,6 +30,8 @@ class Schedule(Component):
 
     def __call__(self, progress: Tensor) -> Tensor:
         """The factor at `progress`; both are scalars."""
+        if isinstance(self.warmup, float) and self.warmup == 0.0:
+            return self.shape(progress)
         since = (progress - self.warmup) / (1 - self.warmup)
         shape = self.shape(since.clamp(min=0))
         return torch.where(progress < self.warmup, shape * progress / self.warmup, shape)
