@@ -1,0 +1,244 @@
+"""A cluster on one machine: every node a network, PID, mount and UTS namespace of its own, with its own sshd.
+
+All of them live in one outer PID namespace. When its first process dies, so does everything inside, whatever state a
+test left it in; the network namespaces and their bridge go with it, and no packet ever leaves them.
+"""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+ROOT = Path(__file__).parents[1]
+ADDRESSES = {"laptop": "10.77.0.1", "head": "10.77.0.2", "one": "10.77.0.3", "two": "10.77.0.4", "store": "10.77.0.9"}
+INIT = "while :; do sleep 3600 & wait; done"  # a first process that reaps what its namespace leaves behind
+POSTGRES = Path("/usr/lib/postgresql")
+
+
+def missing() -> str:
+    """Why there can be no laboratory here; empty where there can."""
+    if os.geteuid() != 0:
+        return "network namespaces need root"
+    programs = [name for name in ("unshare", "nsenter", "ip", "ssh", "rsync", "runuser") if not shutil.which(name)]
+    if not Path("/usr/sbin/sshd").exists():
+        programs.append("sshd")
+    if not list(POSTGRES.glob("*/bin/initdb")):
+        programs.append("postgresql")
+    if programs:
+        return f"not installed: {', '.join(programs)}"
+    tried = subprocess.run(
+        [
+            "unshare",
+            "--net",
+            "--pid",
+            "--mount",
+            "--uts",
+            "--fork",
+            "--mount-proc",
+            "ip",
+            "link",
+            "add",
+            "name",
+            "probe",
+            "type",
+            "bridge",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return f"namespaces are not allowed: {tried.stderr.strip()}" if tried.returncode else ""
+
+
+class Done(NamedTuple):
+    """How a command ended."""
+
+    returncode: int
+    output: str
+
+
+class Node:
+    """One machine: commands run in its namespaces, and it dies as a whole."""
+
+    def __init__(self, lab: "Laboratory", name: str, above: "Node | None") -> None:
+        self.name, self.address = name, ADDRESSES[name]
+        self.home = lab.folder / name / "home"
+        self.home.mkdir(parents=True)
+        (self.home / ".bashrc").touch()
+        (lab.folder / name / "tmp").mkdir(mode=0o1777)
+        inner = ["unshare", "--net", "--pid", "--mount", "--uts", "--fork", "--kill-child", "--mount-proc"]
+        outer = above.inside if above else []
+        self._process = subprocess.Popen([*outer, *inner, "bash", "-c", INIT, f"init-{name}"], stdin=subprocess.DEVNULL)
+        self.pid = self._first()
+
+    def _first(self) -> int:
+        for _ in range(100):
+            for process in psutil.Process(self._process.pid).children(recursive=True):
+                if process.name() == "bash" and process.cmdline()[-1] == f"init-{self.name}":
+                    return process.pid
+            time.sleep(0.1)
+        raise RuntimeError(f"{self.name} did not start")
+
+    @property
+    def inside(self) -> list[str]:
+        """The words that put a command into this node."""
+        return ["nsenter", f"--target={self.pid}", "--net", "--pid", "--mount", "--uts", "--"]
+
+    def start(self, command: str, log: Path, **env: str) -> subprocess.Popen:
+        """Start a shell command here, its output in a file."""
+        lines = {"HOME": str(self.home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", **env}
+        command = f"cd {ROOT}; {command}"  # nsenter leaves /
+        words = [
+            *self.inside,
+            "env",
+            "-i",
+            *(f"{name}={value}" for name, value in lines.items()),
+            "bash",
+            "-c",
+            command,
+        ]
+        with log.open("ab") as out:
+            return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+
+    def run(self, command: str, timeout: float = 300, **env: str) -> Done:
+        """Run a shell command here; its output goes through a file, for it may outlive its reader."""
+        log = self.home / f"{time.monotonic_ns()}.log"
+        process = self.start(command, log, **env)
+        try:
+            process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return Done(124, f"{command} took longer than {timeout} s\n{log.read_text(errors='replace')}")
+        return Done(process.returncode, log.read_text(errors="replace"))
+
+    def kill(self) -> None:
+        """SIGKILL to the first process: the kernel ends all others in the same moment."""
+        psutil.Process(self.pid).kill()
+        self._process.wait(30)
+
+
+class Laboratory:
+    """A laptop, a head, two workers and a machine for the store, on one bridge."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.shared = folder / "shared"
+        self.shared.mkdir()
+        self._keys()
+        self.laptop = Node(self, "laptop", None)
+        self._network()
+        self.nodes = {name: self._machine(name) for name in ADDRESSES if name != "laptop"}
+
+    def close(self) -> None:
+        """End everything, and remove it."""
+        self.laptop.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _keys(self) -> None:
+        for name in ("host", "user"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.folder / name], check=True)
+
+    def _network(self) -> None:
+        script = f"""
+            ip link set lo up
+            ip link add name lan type bridge
+            ip address add {self.laptop.address}/24 dev lan
+            ip link set lan up
+        """
+        self._configure(self.laptop, script)
+
+    def _machine(self, name: str) -> Node:
+        node = Node(self, name, self.laptop)
+        # The pair is made from outside, for only there both processes have numbers.
+        pair = f"ip link add {name} type veth peer name eth0 netns {node.pid} && ip link set {name} master lan up"
+        network = ["nsenter", f"--target={self.laptop.pid}", "--net", "--", "bash", "-c", pair]
+        subprocess.run(network, check=True)
+        script = f"""
+            ip link set lo up
+            ip address add {node.address}/24 dev eth0
+            ip link set eth0 up
+        """
+        self._configure(node, script)
+        self._sshd(node)
+        return node
+
+    def _configure(self, node: Node, network: str) -> None:
+        """Address, name, home, and temporary folders of its own."""
+        users = Path("/etc/passwd").read_text().splitlines()
+        root = f"root:x:0:0:root:{node.home}:/bin/bash"
+        (self.folder / node.name / "passwd").write_text("\n".join([root, *users[1:], ""]))
+        (self.folder / node.name / "shadow").write_text("root:*:19000:0:99999:7:::\n")  # not locked: keys may enter
+        script = f"""
+            set -e
+            {network}
+            hostname {node.name}
+            mount --bind {self.folder}/{node.name}/passwd /etc/passwd
+            mount --bind {self.folder}/{node.name}/shadow /etc/shadow
+            mount --bind {self.folder}/{node.name}/tmp /tmp
+            mount -t tmpfs -o size=1g tmpfs /dev/shm
+            mount -t tmpfs tmpfs /run
+            mkdir /run/sshd
+        """  # noqa: S108 — its own /tmp, of its own mount namespace
+        done = node.run(script)
+        if done.returncode:
+            raise RuntimeError(f"{node.name}: {done.output}")
+
+    def _sshd(self, node: Node) -> None:
+        settings = {
+            "ListenAddress": node.address,
+            "HostKey": self.folder / "host",
+            "AuthorizedKeysFile": self.folder / "user.pub",
+            "PermitRootLogin": "prohibit-password",
+            "PasswordAuthentication": "no",
+            "StrictModes": "no",
+            "UsePAM": "no",
+            "PidFile": "none",
+        }
+        file = self.folder / node.name / "sshd_config"
+        file.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
+        node.start(f"exec /usr/sbin/sshd -D -e -f {file}", self.folder / node.name / "sshd.log")
+
+    # --- what stands beside the cluster ----------------------------------------------------------------
+
+    def serve(self, credentials: dict[str, str]) -> str:
+        """PostgreSQL and MLflow, as cluster/README.md starts them; MLflow's address."""
+        node, data = self.nodes["store"], self.folder / "store" / "postgres"
+        data.mkdir()
+        shutil.chown(data, "postgres")
+        self.folder.chmod(0o755)
+        programs = max(POSTGRES.glob("*/bin"))
+        options = f"-c listen_addresses=127.0.0.1 -c unix_socket_directories={data} -c dynamic_shared_memory_type=mmap"
+        as_postgres = "runuser -u postgres --"
+        done = node.run(
+            f"cd / && {as_postgres} {programs}/initdb -D {data} -A trust -U mlflow >/dev/null"
+            f" && {as_postgres} {programs}/pg_ctl -D {data} -w -l {data}/log -o {shlex.quote(options)} start"
+            f" && {as_postgres} {programs}/createdb -h 127.0.0.1 -U mlflow mlflow"
+        )
+        if done.returncode:
+            raise RuntimeError(done.output)
+        command = (
+            f"cd {self.folder}/store && exec {sys.executable} -m mlflow server --app-name basic-auth"
+            f" --host {node.address} --port 5000 --workers 1 --artifacts-destination {self.folder}/store/artifacts"
+        )
+        own = {
+            "MLFLOW_BACKEND_STORE_URI": "postgresql://mlflow@127.0.0.1/mlflow",
+            "MLFLOW_AUTH_ADMIN_USERNAME": credentials["MLFLOW_TRACKING_USERNAME"],
+            "MLFLOW_AUTH_ADMIN_PASSWORD": credentials["MLFLOW_TRACKING_PASSWORD"],
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": "only-of-the-laboratory",
+        }
+        node.start(command, self.folder / "store" / "mlflow.log", **own)
+        return f"http://{node.address}:5000"
+
+    def wait_for(self, command: str, seconds: float = 120) -> None:
+        """Until a command on the laptop ends well."""
+        deadline = time.monotonic() + seconds
+        while (done := self.laptop.run(command)).returncode:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{command}: {done.output[-2000:]}")
+            time.sleep(1)
