@@ -43,8 +43,8 @@ class Adam(Direction):
     def apply(self, grad: Tensor, state: Moments, param: Tensor) -> tuple[Tensor, Moments]:
         """d = m̂ / (√v̂ + ε) after this gradient."""
         steps = state.steps + 1
-        mean = torch.lerp(grad, state.mean, self.beta1)
-        square = torch.lerp(grad * grad, state.square, self.beta2)
+        mean = torch.lerp(state.mean, grad, 1 - self.beta1)
+        square = torch.lerp(state.square, grad * grad, 1 - self.beta2)
         return _normalised(self, mean, square, steps), Moments(mean, square, steps)
 
 
@@ -83,8 +83,8 @@ class AMSGrad(Direction):
     def apply(self, grad: Tensor, state: LargestMoments, param: Tensor) -> tuple[Tensor, LargestMoments]:
         """d = m̂ / (√v̂ + ε) after this gradient."""
         steps = state.steps + 1
-        mean = torch.lerp(grad, state.mean, self.beta1)
-        square = torch.lerp(grad * grad, state.square, self.beta2)
+        mean = torch.lerp(state.mean, grad, 1 - self.beta1)
+        square = torch.lerp(state.square, grad * grad, 1 - self.beta2)
         largest = torch.maximum(state.largest, square)
         return _normalised(self, mean, largest, steps), LargestMoments(mean, square, largest, steps)
 

@@ -45,6 +45,6 @@ class Adamax(Direction):
     def apply(self, grad: Tensor, state: Norms, param: Tensor) -> tuple[Tensor, Norms]:
         """d = m̂ / u after this gradient."""
         steps = state.steps + 1
-        mean = torch.lerp(grad, state.mean, self.beta1)
+        mean = torch.lerp(state.mean, grad, 1 - self.beta1)
         largest = torch.maximum(self.beta2 * state.largest, grad.abs() + self.eps)
         return mean / (largest * (1 - self.beta1**steps)), Norms(mean, largest, steps)

@@ -45,7 +45,7 @@ class NAdam(Direction):
     def apply(self, grad: Tensor, state: Moments, param: Tensor) -> tuple[Tensor, Moments]:
         """The direction after this gradient."""
         steps = state.steps + 1
-        mean = torch.lerp(grad, state.mean, self.beta1)
+        mean = torch.lerp(state.mean, grad, 1 - self.beta1)
         square = self.beta2 * state.square + (1 - self.beta2) * grad * grad
         now, after = self._momentum(steps), self._momentum(steps + 1)
         product = state.product * now

@@ -37,7 +37,7 @@ class RAdam(Direction):
     def apply(self, grad: Tensor, state: Moments, param: Tensor) -> tuple[Tensor, Moments]:
         """The direction after this gradient."""
         steps = state.steps + 1
-        mean = torch.lerp(grad, state.mean, self.beta1)
+        mean = torch.lerp(state.mean, grad, 1 - self.beta1)
         square = self.beta2 * state.square + (1 - self.beta2) * grad * grad
         unbiased = mean / (1 - self.beta1**steps)
         correction = 1 - self.beta2**steps

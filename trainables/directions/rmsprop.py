@@ -47,6 +47,6 @@ class RMSProp(Direction):
         square = self.alpha * state.square + (1 - self.alpha) * grad * grad
         if not isinstance(state.mean, Tensor):
             return grad / (square.sqrt() + self.eps), Squares(square, ())
-        mean = torch.lerp(grad, state.mean, self.alpha)
+        mean = torch.lerp(state.mean, grad, 1 - self.alpha)
         deviation = (square - mean * mean).clamp(min=0).sqrt()
         return grad / (deviation + self.eps), Squares(square, mean)
