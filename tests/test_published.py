@@ -5,6 +5,7 @@ pytest -m slow tests/test_published.py -s
 
 import csv
 from pathlib import Path
+from statistics import mean
 
 import pytest
 
@@ -29,9 +30,11 @@ def published(scheme, lr):
     [("sgd", {}, 0.1), ("momentum", {"direction.momentum": 0.99}, 0.001), ("adam", {}, 0.001)],
 )
 def test_fashion_2c2d_is_within_a_point_and_a_half_of_deepobs_after_every_epoch(scheme, direction, lr):
+    """The mean of two seeds: one seed's accuracy after the first epoch moves by two points, theirs is one seed."""
     protocol = {"task.valid_size": 0, "batch_size": 128, "epochs": 3.0, "evaluate_test": "epoch"}
-    run = Run(Trial.parse({"task": "fashion_2c2d", "direction": scheme, **direction, "scheme.lr": lr, **protocol}))
-    for record, theirs in zip(run, published(scheme, lr)[1:4], strict=True):
-        ours = record.flat()["test_score"]
-        print(f"| {scheme} | {lr:g} | {record.epoch:g} | {ours:.4f} | {theirs:.4f} | {100 * (ours - theirs):+.2f} |")
-        assert abs(ours - theirs) <= 0.015
+    flat = {"task": "fashion_2c2d", "direction": scheme, **direction, "scheme.lr": lr, **protocol}
+    runs = [[r.flat()["test_score"] for r in Run(Trial.parse({**flat, "seed": seed}))] for seed in range(2)]
+    means = [mean(scores) for scores in zip(*runs, strict=True)]
+    for epoch, (ours, theirs) in enumerate(zip(means, published(scheme, lr)[1:4], strict=True), start=1):
+        print(f"| {scheme} | {lr:g} | {epoch} | {ours:.4f} | {theirs:.4f} | {100 * (ours - theirs):+.2f} |")
+    assert means == pytest.approx(published(scheme, lr)[1:4], abs=0.015)
