@@ -6,6 +6,7 @@ import time
 import pandas as pd
 import psutil
 import pytest
+import ray
 from mlflow import MlflowClient
 
 import study
@@ -32,6 +33,7 @@ def undisturbed(tmp_path_factory):
     (folder / "survival.yaml").write_text(TEXT)
     uri = f"sqlite:///{folder}/mlflow.db"
     assert study.run(str(folder / "survival.yaml"), tracking_uri=uri, storage=folder)
+    ray.shutdown()  # its idle workers would share the machine with the drivers that are killed
     return study.read("survival", tracking_uri=uri)
 
 
