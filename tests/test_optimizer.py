@@ -205,9 +205,12 @@ def test_a_state_of_another_rule_is_refused():
         SchemeOptimizer(network(), CProp(beta=0.99)).load_state_dict(state)
 
 
-def test_the_lines_in_the_readme_run():
-    text = (Path(__file__).parents[1] / "README.md").read_text()
-    (lines,) = [block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "SchemeOptimizer(" in block]
+README = (Path(__file__).parents[1] / "README.md").read_text()
+LINES = [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "SchemeOptimizer(" in block]
+
+
+@pytest.mark.parametrize("lines", LINES, ids=range(len(LINES)))
+def test_the_lines_in_the_readme_run(lines):
     model = network()
     before = copy.deepcopy(model.state_dict())
     exec(lines, {"model": model, "loss_of": loss_of})  # noqa: S102  — the README's own lines are what is tested

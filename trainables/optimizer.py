@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
+from trainables.closure import Closure
+from trainables.components import name_of
 from trainables.directions import Direction
 from trainables.directions.sgd import SGD
-from trainables.oracle import Oracle, Tensors
+from trainables.oracle import Oracle, Recipe, Tensors
 from trainables.refusal import Refusal
 from trainables.rules import Composed, ComposedState, Coupled, Decay
 from trainables.schemes import Gradients, Rate, Scheme, State
@@ -23,6 +25,12 @@ class SchemeOptimizer(torch.optim.Optimizer):
     none) and `weight_decay` may differ. Afterwards `group["lr"]` is a handle on the step: what a torch LR
     scheduler makes of it, divided by its first value, multiplies the scheme's rate. Gradients may be clipped in
     between. A parameter without a gradient stays where it is; to its state that is a gradient of zero.
+
+    Schemes that ask for more than a gradient (line search, curvature) need `step(closure)`, a closure that computes
+    the loss of one mini-batch and returns it. Unlike torch's own it calls neither `zero_grad()` nor `backward()`:
+    gradients, and other parameters to look at, are the scheme's business, and `.grad` is left alone. It may be called
+    several times a step, each time with the noise of the first; BatchNorm's statistics then move once if `params` is
+    the module, else with every call. These schemes take one parameter group.
 
     `params` is a module, or what every torch optimizer takes; schemes with rates for layers need names, so a module or
     named parameters. `weight_decay` is short for `decay=Coupled(weight_decay)`; with a `decay` it is that decay's λ.
@@ -49,8 +57,8 @@ class SchemeOptimizer(torch.optim.Optimizer):
         self._rule = rule if scheme is None else replace(rule, scheme=scheme)
         self._total_steps = total_steps
         self._structures: dict[int, TreeSpec] = {}
-        if self._rule.scheme.asks:
-            raise Refusal(f"SchemeOptimizer has only gradients to give, and {self._rule.scheme} asks for more")
+        self._rule.check()
+        self._module = params if isinstance(params, nn.Module) else None
         if isinstance(params, nn.Module):
             params = params.named_parameters()
         defaults = {
@@ -62,6 +70,8 @@ class SchemeOptimizer(torch.optim.Optimizer):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """One more group, with a rule of its own."""
+        if self._rule.scheme.asks and self.param_groups:
+            raise Refusal(f"scheme {self._name!r} looks along one direction: give SchemeOptimizer one parameter group")
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         group["first_lr"] = float(group["lr"])
@@ -70,7 +80,12 @@ class SchemeOptimizer(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]  — torch has overloads
-        """One step of every group; `closure` computes the loss and its gradients anew, and the loss is returned."""
+        """One step of every group. `closure` computes the loss and its gradients anew; the loss is returned.
+
+        Where the scheme asks for more than a gradient, `closure` computes the loss alone.
+        """
+        if self._rule.scheme.asks:
+            return self._ask(closure)
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -86,15 +101,42 @@ class SchemeOptimizer(torch.optim.Optimizer):
         grads = {n: torch.zeros_like(p) if p.grad is None else p.grad.detach().clone() for n, p in leaves.items()}
         if all(leaf.grad is None for leaf in leaves.values()):
             return
-        kept = self.state[_key(index)]
-        state = self._state(index) if kept else rule.init(params)
-        done = kept.get("steps", 0)
-        progress = torch.tensor(min(done / self._total_steps, 1.0) if self._total_steps else 0.0, dtype=torch.float64)
-        moved, state = rule.update(grads, params, state, progress)
+        state, done = self._begin(index, rule, params)
+        moved, state = rule.update(grads, params, state, self._progress(done))
         for name, leaf in leaves.items():
             if leaf.grad is not None:
                 leaf.copy_(moved[name])
         self._keep(index, state, done + 1)
+
+    def _ask(self, closure: Callable[[], Any] | None) -> Tensor:
+        """One step of the one group, by a rule that asks what the closure's loss is here and elsewhere."""
+        if closure is None:
+            raise Refusal(f"scheme {self._name!r} asks for losses: step() needs a closure that returns the loss")
+        (group,) = self.param_groups
+        leaves, rule = self._named(group), self._rule_of(group)
+        params = {name: leaf.detach() for name, leaf in leaves.items()}
+        state, done = self._begin(0, rule, params)
+        if state.directions.keys() != params.keys():
+            raise Refusal("parameters were frozen or thawed after the first step: make another SchemeOptimizer")
+        objective = Closure(closure, leaves, self._module)
+        oracle = Oracle(objective, leaves=objective.leaves)
+        loss, moved, state = rule.step(oracle, params, state, self._progress(done))
+        for name, leaf in leaves.items():
+            leaf.copy_(moved[name])
+        self._keep(0, state, done + 1)
+        return loss
+
+    @property
+    def _name(self) -> str:
+        return name_of(type(self._rule.scheme))
+
+    def _begin(self, index: int, rule: Composed, params: Tensors) -> tuple[ComposedState, int]:
+        """A group's state and the number of its steps so far."""
+        kept = self.state[_key(index)]
+        return (self._state(index), kept["steps"]) if kept else (rule.init(params), 0)
+
+    def _progress(self, done: int) -> Tensor:
+        return torch.tensor(min(done / self._total_steps, 1.0) if self._total_steps else 0.0, dtype=torch.float64)
 
     def _rule_of(self, group: dict[str, Any]) -> Composed:
         """The trial's rule with the numbers of this group."""
@@ -108,7 +150,10 @@ class SchemeOptimizer(torch.optim.Optimizer):
 
     def _named(self, group: dict[str, Any]) -> Tensors:
         names = group.get("param_names") or [str(place) for place in range(len(group["params"]))]
-        return dict(zip(names, group["params"], strict=True))
+        named = dict(zip(names, group["params"], strict=True))
+        if not self._rule.scheme.asks:
+            return named
+        return {name: param for name, param in named.items() if param.requires_grad}  # no way leads along the others
 
     # --- the state: lists of tensors, so that `state_dict()` is read with `weights_only=True` ------------
 
@@ -134,7 +179,7 @@ class SchemeOptimizer(torch.optim.Optimizer):
         self._structures.clear()
 
     def __getstate__(self) -> dict[str, Any]:
-        own = {"_rule": self._rule, "_total_steps": self._total_steps, "_structures": {}}
+        own = {"_rule": self._rule, "_total_steps": self._total_steps, "_structures": {}, "_module": self._module}
         return {**super().__getstate__(), **own}
 
     # --- what the rule says and hears ----------------------------------------------------------------
@@ -178,3 +223,6 @@ class _Scaled(Scheme):
     ) -> tuple[Rate, State]:
         rate, state = self.scheme.rate(oracle, grads, direction, state, params, progress)
         return rate._replace(base=rate.base * self.factor), state
+
+    def keeps(self, state: State) -> Recipe | None:
+        return self.scheme.keeps(state)

@@ -1,7 +1,7 @@
 """What a rule may ask of one mini-batch."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -44,12 +44,15 @@ class Oracle:
         objective: Objective,
         gradient_clip: float | None = None,
         part: Callable[[float], Objective] | None = None,
+        leaves: Callable[[Tensors], AbstractContextManager[Tensors]] | None = None,
     ) -> None:
         """`gradient_clip` is the largest Euclidean norm a gradient may have; a longer one is shortened to it.
 
-        `part` makes the objective of the first examples of the batch, given their share of it.
+        `part` makes the objective of the first examples of the batch, given their share of it. `leaves` says what the
+        objective is differentiated by, given the parameters' values: fresh leaves, unless it has leaves of its own.
         """
         self._objective = objective
+        self._leaves = leaves or _leaves
         self._clip = gradient_clip
         self._part = part
         self._kept: tuple[Tensors, Graph | Tape] | None = None
@@ -60,7 +63,7 @@ class Oracle:
         """J(θ), a scalar; half a pass."""
         self.passes += FORWARD
         with torch.no_grad():
-            return self._objective(params)
+            return self._objective(params).detach()
 
     def gradient(self, params: Tensors, keep: Recipe | None = None) -> tuple[Tensor, Tensors]:
         """J(θ) and ∇J(θ), shaped like the parameters; one pass.
@@ -68,7 +71,7 @@ class Oracle:
         `keep` says how the curvature at these `params` will be asked for: the gradient keeps what that needs.
         """
         self.passes += 2 * FORWARD
-        with _leaves(params) as leaves:
+        with torch.enable_grad(), self._leaves(params) as leaves:
             if keep in ("graph", "adjoints"):
                 kept = (graph_of if keep == "graph" else tape_of)(self._objective, leaves)
                 self._kept = (params, kept)
@@ -89,7 +92,7 @@ class Oracle:
         [3.0, 6.0]
         """
         self.passes += 2 * FORWARD + Graph.price
-        with _leaves(params) as leaves:
+        with torch.enable_grad(), self._leaves(params) as leaves:
             return graph_of(self._objective, leaves).product(vector)
 
     def curvature(
@@ -114,7 +117,7 @@ class Oracle:
             bent = self._kept[1].curvature(along)
             self.passes += bent.price
         else:
-            with _leaves(params) as leaves:
+            with torch.enable_grad(), self._leaves(params) as leaves:
                 bent = sweep(self._share(share), leaves, along)
             self.passes += share * bent.price
         return bent.curvature
@@ -123,7 +126,7 @@ class Oracle:
         if share == 1.0:
             return self._objective
         if self._part is None:
-            raise Refusal(f"share: {share} needs a batch that can be divided: give the oracle `part`")
+            raise Refusal(f"share: {share} needs a batch that can be divided: set it to 1, or give the oracle `part`")
         return self._part(share)
 
 
@@ -159,8 +162,7 @@ def clip_factor(gradient: Tensors, max_norm: float) -> Tensor:
 @contextmanager
 def _leaves(params: Tensors) -> Iterator[Tensors]:
     """The parameters as fresh leaves of a graph that ends here."""
-    with torch.enable_grad():
-        yield {name: param.detach().requires_grad_() for name, param in params.items()}
+    yield {name: param.detach().requires_grad_() for name, param in params.items()}
 
 
 def _gradients(loss: Tensor, leaves: Tensors) -> Tensors:

@@ -1,0 +1,81 @@
+"""The closure of somebody's training loop, as the objective of an oracle."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainables.oracle import Tensors
+from trainables.refusal import Refusal
+
+
+class Closure:
+    """The loss that a closure returns, as a function of the parameters: one step of a loop that is not ours.
+
+    While the closure runs, the loop's own parameters hold the values asked for. Only the first call moves the
+    module's buffers (BatchNorm's statistics) and torch's global generators, as a loop does that calls its model once
+    a step; the later ones see the same noise and leave both as the first has left them.
+
+    >>> weight = nn.Parameter(torch.tensor([2.0]))
+    >>> objective = Closure(lambda: weight.square().sum(), {"w": weight})
+    >>> objective({"w": torch.tensor([3.0])}).item(), weight.item()
+    (9.0, 2.0)
+    """
+
+    def __init__(self, function: Callable[[], Any], params: Tensors, module: nn.Module | None = None) -> None:
+        """`params` are the loop's leaves by name; of a `module`, the buffers move once."""
+        self._function, self._params = function, params
+        buffers = () if module is None else module.buffers()
+        self._buffers = [(buffer, buffer.detach().clone()) for buffer in buffers]
+        self._cuda = sorted({param.device.index for param in params.values() if param.is_cuda})
+        self._noise: list[Tensor] | None = None  # the generators before the first call
+
+    def __call__(self, values: Tensors) -> Tensor:
+        """The loss at `values`, gradients enabled, as torch's optimizers call their closures."""
+        with self.leaves(values), torch.enable_grad():
+            if self._noise is None:
+                self._noise = [torch.get_rng_state(), *(torch.cuda.get_rng_state(index) for index in self._cuda)]
+                return self._loss()
+            with torch.random.fork_rng(self._cuda), _holding((b, before.clone()) for b, before in self._buffers):
+                torch.set_rng_state(self._noise[0])
+                for index, state in zip(self._cuda, self._noise[1:], strict=True):
+                    torch.cuda.set_rng_state(state, index)
+                return self._loss()
+
+    @contextmanager
+    def leaves(self, values: Tensors) -> Iterator[Tensors]:
+        """The loop's own parameters, holding `values` for the time being."""
+        with _holding((param, values[name].detach()) for name, param in self._params.items()):
+            yield self._params
+
+    def _loss(self) -> Tensor:
+        """The closure's value, with torch's own kind of closure refused: one that calls backward() leaves gradients."""
+        kept = [param.grad for param in self._params.values()]
+        try:
+            for param in self._params.values():
+                param.grad = None
+            loss = self._function()
+            if any(param.grad is not None for param in self._params.values()):
+                raise Refusal("the closure must return the loss without calling backward(): the scheme asks for more")
+        finally:
+            for param, grad in zip(self._params.values(), kept, strict=True):
+                param.grad = grad
+        if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.requires_grad:
+            raise Refusal(f"the closure must return the loss, one number that depends on the parameters; got {loss!r}")
+        return loss.reshape(()) if loss.dim() else loss
+
+
+@contextmanager
+def _holding(pairs: Iterable[tuple[Tensor, Tensor]]) -> Iterator[None]:
+    """Tensors that hold other values for the time being."""
+    pairs = list(pairs)
+    own = [(tensor, tensor.data) for tensor, _ in pairs]
+    try:
+        for tensor, value in pairs:
+            tensor.data = value  # not `copy_`, which would spoil the graphs that hold the tensor
+        yield
+    finally:
+        for tensor, value in own:
+            tensor.data = value
