@@ -1,9 +1,10 @@
 """What there is to choose from, read off the folders and the fields themselves."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from study import spec
 from study.searchers import SAMPLERS
+from study.stoppers import STOPPERS
 from trainables.components import Component, members, slots
 from trainables.directions import Direction
 from trainables.schedules import Schedule
@@ -22,13 +23,19 @@ FAMILIES: dict[str, tuple[type[Component], str]] = {
 def lines(kind: str) -> Iterator[str]:
     """The names of a kind with what belongs to each, as lines of text."""
     if kind in FAMILIES:
-        return _family(*FAMILIES[kind])
-    others: dict[str, Callable[[], Iterator[str]]] = {"studies": _studies, "arms": _arms, "searchers": _searchers}
+        family, key = FAMILIES[kind]
+        return _components(members(family), key)
+    others: dict[str, Callable[[], Iterator[str]]] = {
+        "studies": _studies,
+        "arms": _arms,
+        "searchers": _searchers,
+        "stoppers": lambda: _components(STOPPERS, "stopper"),
+    }
     return others[kind]()
 
 
-def _family(family: type[Component], key: str) -> Iterator[str]:
-    for name, member in members(family).items():
+def _components(named: Mapping[str, type[Component]], key: str) -> Iterator[str]:
+    for name, member in named.items():
         yield f"{name}: {_first_line(member)}"
         for slot in slots(member, {}, f"{key}.").values():
             default = f" = {slot.default}" if isinstance(slot.default, str | int | float | None) else ""

@@ -7,6 +7,7 @@ from study.key import Key
 from study.searchers import Outcome, Searching, Status, Suggestion, joined
 from study.spec import Search, Study
 from trainables.refusal import Refusal
+from trainables.rungs import Rung
 from trainables.trial import Trial
 
 
@@ -19,6 +20,7 @@ class Recorded(NamedTuple):
     score: float  # NaN until it is finished
     attempts: int
     versions: str  # of the parts it was first started with
+    rungs: tuple[Rung, ...] = ()  # as in its outcome
 
 
 class Assignment(NamedTuple):
@@ -27,6 +29,7 @@ class Assignment(NamedTuple):
     search: Search
     key: Key
     trial: Trial
+    bars: tuple[Rung, ...]  # what it must reach to go on
 
 
 class Dispatcher:
@@ -91,9 +94,9 @@ class Dispatcher:
             if recorded is not None:
                 _check(key, suggestion, trial, recorded)
             if recorded is not None and recorded.status is not None:
-                self.observe(key, Outcome(recorded.status, recorded.score))
+                self.observe(key, Outcome(recorded.status, recorded.score, recorded.rungs))
             else:
-                self._waiting.append(Assignment(search, key, trial))
+                self._waiting.append(Assignment(search, key, trial, suggestion.bars))
 
 
 def _check(key: Key, suggestion: Suggestion, trial: Trial, recorded: Recorded) -> None:

@@ -22,7 +22,7 @@ def dry_run(study: Study) -> str:
         space = ", ".join(f"{key} {written(domain)}" for key, domain in arm.space.items())
         lines.append(
             f"  {arm.name}: {settings.repetitions} × {settings.trials} trials by {settings.searcher}, "
-            f"about {clock(seconds)} of one core; searches {space or 'nothing'}"
+            f"{'at most' if arm.stopper else 'about'} {clock(seconds)} of one core; searches {space or 'nothing'}"
         )
     workers = max(1, os.cpu_count() or 1)
     lines.append(f"{study.num_trials} trials, about {clock(total / workers)} on the {workers} cores here")

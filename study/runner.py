@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from ray.tune import Callback, CheckpointConfig, FailureConfig, RunConfig, Stopp
 from ray.tune.search import Searcher
 
 from study import provenance
+from study.checks import check_data
 from study.dispatcher import Assignment, Dispatcher
 from study.progress import Progress
 from study.searchers import Outcome, Status
@@ -47,6 +49,8 @@ def run(
     """
     for task in {arm.task for arm in study.arms}:
         task.data()  # downloaded and verified here, or refused, before anything starts
+    for arm in study.arms:
+        check_data(arm)
     tracker = Tracker(study, tracking_uri, provenance.tags())
     dispatcher = Dispatcher(study, tracker.recorded())
     if not dispatcher.done:
@@ -98,6 +102,7 @@ class Bridge(Callback):
         self._storage = storage
         self._running: dict[str, Assignment] = {}
         self._last: dict[str, Mapping[str, Any]] = {}
+        self._scores: dict[str, dict[int, float]] = defaultdict(dict)  # by number of record: resumed, some come twice
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its callbacks to restore them; here MLflow is the only state there is
@@ -109,7 +114,8 @@ class Bridge(Callback):
             return Searcher.FINISHED if self._dispatcher.exhausted else None
         self._running[trial_id] = assignment
         folder = self._storage / "checkpoints" / assignment.key.path
-        return {"trial": json.dumps(assignment.trial.flat()), "checkpoint": str(folder)}
+        trial, bars = json.dumps(assignment.trial.flat()), json.dumps(assignment.bars)
+        return {"trial": trial, "bars": bars, "checkpoint": str(folder)}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         assignment = self._running[trial.trial_id]
@@ -122,6 +128,7 @@ class Bridge(Callback):
         assignment = self._running[trial.trial_id]
         for number, flat in enumerate(result["records"], start=result["first"] + 1):
             self._tracker.log(assignment.key, number, Record.parse(flat))
+            self._scores[trial.trial_id][number] = flat["valid_score"]
         self._last[trial.trial_id] = result
         self._progress.reported(assignment.key, result["best"])
 
@@ -130,9 +137,11 @@ class Bridge(Callback):
         if not result["finished"]:
             return  # stopped by a cancellation: the record leaves it open, to be taken up again
         diverged = bool(result["records"] and result["records"][-1]["diverged"])
-        status: Status = "diverged" if diverged else "finished"
-        place = {"host": result["host"], "device": result["device"]}
-        self._ended(trial.trial_id, Outcome(status, result["best"]), place)
+        status: Status = "diverged" if diverged else "stopped" if result["stopped"] else "finished"
+        scores = [score for _, score in sorted(self._scores[trial.trial_id].items())]
+        rungs = self._running[trial.trial_id].search.arm.rungs(scores, diverged=diverged)
+        tags = {"host": result["host"], "device": result["device"], "rungs": json.dumps(rungs) if rungs else ""}
+        self._ended(trial.trial_id, Outcome(status, result["best"], rungs), tags)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         error = trial.get_error()
@@ -142,6 +151,7 @@ class Bridge(Callback):
     def _ended(self, trial_id: str, outcome: Outcome, tags: Mapping[str, str]) -> None:
         assignment = self._running.pop(trial_id)
         self._last.pop(trial_id, None)
+        self._scores.pop(trial_id, None)
         self._tracker.finish(assignment.key, outcome.status, outcome.score, **tags)
         self._dispatcher.observe(assignment.key, outcome)
         forget(self._storage / "checkpoints" / assignment.key.path)

@@ -1,8 +1,8 @@
 """Searchers: Optuna's samplers, asked and told in an order that a restart can repeat.
 
-Inside one search, suggestion k sees exactly the results 0…k−parallel; later ones count as running even if they
-are finished. Every ask uses a sampler freshly seeded by the key, so a search asked again from the start draws the
-same configurations, and no sampler state need ever be stored.
+Inside one search whose searcher learns, or which has a stopper, suggestion k sees exactly the results 0…k−parallel;
+later ones count as running even if they are finished. Every ask uses a sampler freshly seeded by the key, so a search
+asked again from the start draws the same configurations, and no sampler state need ever be stored.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,6 +14,7 @@ from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler,
 from optuna.trial import TrialState
 
 from study import sequences
+from trainables.rungs import Rung
 from trainables.seeds import seed_of
 from trainables.space import Choice, Domain, Integer, LogUniform, OverLr, Value
 
@@ -32,6 +33,7 @@ class Sampler(NamedTuple):
     make: Callable[[int, bool], BaseSampler]  # (seed, whether several suggestions run at once)
     learns: bool  # whether a suggestion depends on results
     points: Callable[[Mapping[str, Domain], int, int], dict[str, Value]] | None = None  # (space, search's seed, k)
+    hears_stops: bool = True  # whether it makes use of trials that were stopped early, or needs no results
 
 
 def _random(seed: int, _: bool) -> BaseSampler:
@@ -43,9 +45,11 @@ SAMPLERS: dict[str, Sampler] = {
     "sobol": Sampler(_random, learns=False, points=sequences.sobol),
     "halton": Sampler(_random, learns=False, points=sequences.halton),
     "grid": Sampler(_random, learns=False, points=sequences.grid),
-    "gp": Sampler(lambda seed, _: GPSampler(seed=seed, n_startup_trials=STARTUP), learns=True),
+    "gp": Sampler(lambda seed, _: GPSampler(seed=seed, n_startup_trials=STARTUP), learns=True, hears_stops=False),
     "cmaes": Sampler(
-        lambda seed, _: CmaEsSampler(seed=seed, n_startup_trials=STARTUP, warn_independent_sampling=False), learns=True
+        lambda seed, _: CmaEsSampler(seed=seed, n_startup_trials=STARTUP, warn_independent_sampling=False),
+        learns=True,
+        hears_stops=False,
     ),
     "tpe": Sampler(lambda seed, liar: TPESampler(seed=seed, n_startup_trials=STARTUP, constant_liar=liar), learns=True),
 }
@@ -56,6 +60,7 @@ class Outcome(NamedTuple):
 
     status: Status
     score: float  # the best validation score; the task's chance level where it diverged
+    rungs: tuple[Rung, ...] = ()  # what it was worth where a stopper judges; none where there is no stopper
 
 
 class Suggestion(NamedTuple):
@@ -63,6 +68,7 @@ class Suggestion(NamedTuple):
 
     k: int
     values: dict[str, Value]
+    bars: tuple[Rung, ...] = ()  # what its training must reach to go on
 
 
 _STATES = {
@@ -126,8 +132,9 @@ class Searching:
         if self._sampler.points:
             whole = seed_of("sequence", *self.search.key(0)) % 2**32  # one scramble a search
             self._study.enqueue_trial(self._sampler.points(self.search.arm.space, whole, k))
+        bars = self._bars()
         self._asked.append(self._study.ask(self._distributions))
-        return Suggestion(k, dict(self._asked[k].params))
+        return Suggestion(k, dict(self._asked[k].params), bars)
 
     def observe(self, k: int, outcome: Outcome) -> None:
         """The outcome of configuration k, in whatever order outcomes come."""
@@ -135,16 +142,23 @@ class Searching:
 
     @property
     def _visible(self) -> int:
-        """How many outcomes the next suggestion sees; those that do not learn see none."""
-        return max(0, len(self._asked) - self._settings.parallel + 1) if self._sampler.learns else 0
+        """How many outcomes the next suggestion sees: none where nothing depends on them."""
+        sees = self._sampler.learns or self.search.arm.stopper
+        return max(0, len(self._asked) - self._settings.parallel + 1) if sees else 0
+
+    def _bars(self) -> tuple[Rung, ...]:
+        """What the next training must reach, from the outcomes that it sees and no others."""
+        stopper = self.search.arm.stopper
+        return stopper.bars(self._outcomes[k].rungs for k in range(self._visible)) if stopper else ()
 
     def _tell(self, k: int) -> None:
         outcome = self._outcomes[k]
         value = None if outcome.status == "failed" else outcome.score
         trial = self._asked[k]
-        if outcome.status == "stopped":
-            trial.report(outcome.score, step=1)  # a pruned trial is told by its intermediate values
-            value = None
+        if outcome.status == "stopped":  # a pruned trial is told by its intermediate values
+            value, sign = None, 1 if self.search.arm.task.mode == "max" else -1
+            for rung in outcome.rungs:
+                trial.report(sign * rung.score, step=rung.record)
         self._study.tell(trial, value, state=_STATES[outcome.status])
         self._num_told = k + 1
 
@@ -162,6 +176,8 @@ def distribution(domain: Domain) -> BaseDistribution:
 
 def joined(outcomes: Mapping[int, Outcome]) -> Outcome:
     """The outcome of a configuration from those of its seeds: the mean score, and the worst of the statuses."""
+    if len(outcomes) == 1:
+        return next(iter(outcomes.values()))
     order: list[Status] = ["failed", "diverged", "stopped", "finished"]
     statuses = {outcome.status for outcome in outcomes.values()}
     scores = [outcome.score for outcome in outcomes.values()]

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeAlias, cast
@@ -12,19 +12,21 @@ from typing import Annotated, Any, NamedTuple, TypeAlias, cast
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from study import sequences
+from study.checks import check_searcher, check_stopper
 from study.key import Key, checked_name
 from study.searchers import SAMPLERS
+from study.stoppers import STOPPERS, Stopper, stopper_of
 from trainables.components import Slot, slots
 from trainables.refusal import Refusal, unknown
-from trainables.space import Choice, Domain, Integer, OverLr, Uniform, Value, corner, domain_of, resolved, written
+from trainables.rungs import Rung
+from trainables.space import Domain, Integer, OverLr, Uniform, Value, corner, domain_of, resolved, written
 from trainables.trial import Trial
 
 Scalar: TypeAlias = bool | int | float | str | None
 Written: TypeAlias = Scalar | dict[str, list[Scalar]]
 MAX_BYTES = 1_000_000
-MIN_CMAES = 2  # Optuna's CMA-ES falls back to random draws in one dimension
 MAX_CONTENTS = 5_000  # it is a tag in MLflow, which takes 8,000
+STOPPER = "stopper."  # before the fields of a stopper
 DEFAULT = "default"  # as a value: keep the field at its default instead of searching it
 
 
@@ -38,7 +40,8 @@ class Settings(BaseModel):
     repetitions: Annotated[int, Field(ge=1, le=100_000, description="independent searches of the arm")] = 1
     seeds: Annotated[int, Field(ge=1, le=1_000, description="trainings of each configuration")] = 1
     searcher: Annotated[str, Field(description=f"one of {', '.join(SAMPLERS)}")] = "random"
-    parallel: Annotated[int, Field(ge=1, description="a learning searcher sees results 0…k−parallel")] = 1
+    stopper: Annotated[str | None, Field(description=f"none, or one of {', '.join(STOPPERS)}")] = None
+    parallel: Annotated[int, Field(ge=1, description="what learns or stops sees results 0…k−parallel")] = 1
 
 
 class StudyFile(BaseModel):
@@ -61,6 +64,7 @@ class Arm(NamedTuple):
     settings: Settings
     fixed: dict[str, Value]
     space: dict[str, Domain]
+    stopper: Stopper | None = None
 
     def trial(self, values: Mapping[str, Value], seed: int) -> Trial:
         """The trial at one point of the space."""
@@ -72,10 +76,21 @@ class Arm(NamedTuple):
         """The arm's task."""
         return Trial.parse(self.fixed).task
 
+    def rungs(self, scores: Sequence[float], *, diverged: bool) -> tuple[Rung, ...]:
+        """What a trial with these validation scores, one a record, was worth where the stopper judges."""
+        if self.stopper is None:
+            return ()
+        trial = Trial.parse(self.fixed)
+        sign = 1 if trial.task.mode == "max" else -1
+        return self.stopper.reached([sign * score for score in scores], trial.record_every, diverged=diverged)
+
     def contents(self) -> dict[str, Any]:
         """What makes the arm this arm; budgets are left out, because a study may be extended."""
         settings = self.settings
         search = {"searcher": settings.searcher, "parallel": settings.parallel, "seeds": settings.seeds}
+        if self.stopper:
+            search |= {"stopper": settings.stopper}
+            search |= {STOPPER + key: value for key, value in self.stopper.flat().items()}
         return {**search, **self.fixed, **{key: written(domain) for key, domain in self.space.items()}}
 
 
@@ -203,31 +218,19 @@ def _arm(name: str, entries: Mapping[str, Any], trials: int | None) -> Arm:
         settings = Settings.model_validate({**of_search, **({"trials": trials} if trials is not None else {})})
     except ValidationError as error:
         raise _line(f"arm {name!r}", error, Settings) from error
-    if settings.searcher not in SAMPLERS:
-        raise unknown(f"searcher in arm {name!r}:", settings.searcher, SAMPLERS)
-    given = {key: value for key, value in entries.items() if key not in Settings.model_fields}
+    of_stopper = {key.removeprefix(STOPPER): value for key, value in entries.items() if key.startswith(STOPPER)}
+    given = {k: v for k, v in entries.items() if k not in Settings.model_fields and not k.startswith(STOPPER)}
     try:
         fixed, space = _split(given)
-        arm = Arm(name, settings, fixed, space)
+        arm = Arm(name, settings, fixed, space, stopper_of(settings.stopper, of_stopper))
         arm.trial({key: corner(domain) for key, domain in space.items()}, seed=0)
     except Refusal as refusal:
         raise Refusal(f"arm {name!r}: {refusal}") from refusal
-    _check_searcher(arm)
+    check_searcher(arm)
+    check_stopper(arm)
     if len(json.dumps(arm.contents())) > MAX_CONTENTS:
         raise Refusal(f"arm {name!r} is too long to be recorded: at most {MAX_CONTENTS} characters of JSON")
     return arm
-
-
-def _check_searcher(arm: Arm) -> None:
-    """What a searcher cannot do, refused before anything starts."""
-    settings, domains = arm.settings, arm.space.values()
-    endless = [key for key, domain in arm.space.items() if not isinstance(domain, (Choice, Integer))]
-    if settings.searcher == "grid" and endless:
-        raise Refusal(f"arm {arm.name!r}: a grid needs finite domains; give {endless[0]} a choice: [...]")
-    if settings.searcher == "grid" and settings.trials > (cells := sequences.num_cells(arm.space)):
-        raise Refusal(f"arm {arm.name!r}: the grid has {cells} points, trials asks for {settings.trials}")
-    if settings.searcher == "cmaes" and sum(not isinstance(domain, Choice) for domain in domains) < MIN_CMAES:
-        raise Refusal(f"arm {arm.name!r}: cmaes needs at least {MIN_CMAES} numbers to search, else it draws at random")
 
 
 def _split(given: Mapping[str, Any]) -> tuple[dict[str, Value], dict[str, Domain]]:

@@ -9,6 +9,7 @@ import pytest
 from study import spec
 from study.cli import cli
 from study.searchers import SAMPLERS
+from study.stoppers import STOPPERS
 from trainables.components import members
 from trainables.directions import Direction
 from trainables.schedules import Schedule
@@ -98,7 +99,10 @@ def test_nothing_else_is_visible_at_the_top():
 FAMILIES = {"directions": Direction, "schemes": Scheme, "schedules": Schedule, "tasks": Task}
 
 
-@pytest.mark.parametrize("kind", [*FAMILIES, "searchers"])
+ENTRIES = {"searchers": SAMPLERS, "stoppers": STOPPERS}
+
+
+@pytest.mark.parametrize("kind", [*FAMILIES, *ENTRIES])
 def test_the_table_of_names_is_complete(kind):
     (row,) = re.findall(rf"^\| `{kind}` \| (.*) \|$", README, flags=re.MULTILINE)
-    assert row.split(", ") == list(SAMPLERS if kind == "searchers" else members(FAMILIES[kind]))
+    assert row.split(", ") == list(ENTRIES[kind] if kind in ENTRIES else members(FAMILIES[kind]))

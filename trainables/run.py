@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from torch.utils.flop_counter import FlopCounterMode
 
 from trainables.oracle import FORWARD, Objective, Oracle, Tensors
+from trainables.rungs import Rung, stopped_at
 from trainables.seeds import generator, seed_of
 from trainables.tasks import Data, Split
 from trainables.trial import Record, Trial
@@ -43,15 +44,16 @@ class Run:
     """The training that a `Trial` describes, one `Record` at a time.
 
     Everything random comes from the trial's seed and the place in the training, so the state is only what
-    `state_dict()` holds: a run continued from it gives the same bits as one never interrupted.
+    `state_dict()` holds: a run continued from it gives the same bits as one never interrupted. Where `bars` are given,
+    it ends after the record at which its validation score has fallen short of one.
 
     >>> run = Run(Trial.parse({"task": "quadratic", "batch_size": "full", "scheme.lr": 1.0, "epochs": 2}))
     >>> [record.epoch for record in run]
     [1.0, 2.0]
     """
 
-    def __init__(self, trial: Trial, device: str | torch.device = "cpu") -> None:
-        self.trial, self.device = trial, torch.device(device)
+    def __init__(self, trial: Trial, device: str | torch.device = "cpu", bars: Sequence[Rung] = ()) -> None:
+        self.trial, self.device, self.bars = trial, torch.device(device), tuple(bars)
         self.dtype = torch.float64 if trial.precision == "float64" else torch.float32
         self.data = _on_device(trial.task.data(), self.device)
         with _global_generators(self.device, seed_of(trial.seed, "init")):
@@ -63,7 +65,7 @@ class Run:
         self.rule_state = trial.rule.init(self.params)
         self._step = trial.rule.compiled() if trial.compile else trial.rule.step
         self.steps, self.passes, self.example_passes, self.seconds = 0, 0.0, 0.0, 0.0
-        self.diverged = False
+        self.diverged = self.stopped = False
         self.records: list[Record] = []
         self._best: tuple[float, Tensors, Tensors] | None = None
         self._totals = self._nothing()
@@ -96,7 +98,7 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether there is nothing left to do."""
-        return self.diverged or self.steps >= self.num_steps
+        return self.diverged or self.stopped or self.steps >= self.num_steps
 
     @property
     def best_score(self) -> float:
@@ -195,8 +197,8 @@ class Run:
             valid = Scores(math.nan, task.chance)
         elif len(self.data.valid):
             self._keep_best(valid.score, params, buffers)
-            sign = 1 if task.mode == "max" else -1
-            self.rule_state = self.trial.rule.after_epoch(self.rule_state, sign * valid.score)
+            self.rule_state = self.trial.rule.after_epoch(self.rule_state, self._sign * valid.score)
+            self.stopped = self._falls_short([*(record.valid_score for record in self.records), valid.score])
         extras = {name: float(value) for name, value in self.trial.rule.extras(self.rule_state).items()}
         return Record(
             epoch=self.steps / self.steps_per_epoch,
@@ -212,6 +214,16 @@ class Run:
             diverged=self.diverged,
             extras=extras | self._tested(params, buffers),
         )
+
+    @property
+    def _sign(self) -> int:
+        """What scores are multiplied with so that higher is better."""
+        return 1 if self.trial.task.mode == "max" else -1
+
+    def _falls_short(self, scores: Sequence[float]) -> bool:
+        """Whether validation scores so far end the training before its last step."""
+        signed = [self._sign * score for score in scores]
+        return self.steps < self.num_steps and stopped_at(self.bars, signed) is not None
 
     def _keep_best(self, score: float, params: Tensors, buffers: Tensors) -> None:
         better = max if self.trial.task.mode == "max" else min
@@ -323,6 +335,7 @@ class Run:
             self._best = (score, self._here(params), self._here(buffers))
         self.steps, self.passes, self.example_passes, self.seconds, self.diverged = state["counts"]
         self.records = [Record.parse(record) for record in state["records"]]
+        self.stopped = self._falls_short([record.valid_score for record in self.records]) and not self.diverged
 
     def _here(self, tensors: Tensors) -> Tensors:
         return {name: tensor.to(self.device) for name, tensor in tensors.items()}

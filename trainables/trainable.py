@@ -13,6 +13,7 @@ import torch
 from ray import tune
 
 from trainables.run import Run
+from trainables.rungs import Rung
 from trainables.trial import Trial
 
 REPORT_SECONDS = 1.0  # short epochs travel together: a report costs Tune several milliseconds
@@ -24,6 +25,8 @@ FILE = "run.pt"
 class Trainable(tune.Trainable):
     """Trains `config["trial"]` (flat, as JSON) and keeps its checkpoint in `config["checkpoint"]`, a folder.
 
+    It ends early where it falls short of one of `config["bars"]` (rungs, as JSON).
+
     The checkpoint carries every record so far. A trial started again finds it, reports all its records again, and
     goes on; whether that happens here or on another node makes no difference.
     """
@@ -32,7 +35,8 @@ class Trainable(tune.Trainable):
         trial = Trial.parse(json.loads(config["trial"]))
         torch.set_num_threads(trial.threads)
         self._folder = Path(config["checkpoint"])
-        self._training = Run(trial, "cuda" if torch.cuda.is_available() else "cpu")
+        bars = [Rung(*bar) for bar in json.loads(config["bars"])]
+        self._training = Run(trial, "cuda" if torch.cuda.is_available() else "cpu", bars)
         self._resumed = load(self._training, self._folder)
         self._reported = 0
         self._saved = time.monotonic()
@@ -54,6 +58,7 @@ class Trainable(tune.Trainable):
         return {
             "done": run.finished,
             "finished": run.finished,
+            "stopped": run.stopped,
             "first": first,
             "records": new,
             "best": run.best_score,

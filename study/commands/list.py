@@ -2,7 +2,7 @@
 
 import click
 
-KINDS = ("studies", "arms", "directions", "schemes", "schedules", "tasks", "searchers")
+KINDS = ("studies", "arms", "directions", "schemes", "schedules", "tasks", "searchers", "stoppers")
 
 
 @click.command(name="list")

@@ -11,6 +11,7 @@ from mlflow.exceptions import MlflowException
 
 from study.dispatcher import Recorded
 from trainables.refusal import Refusal
+from trainables.rungs import Rung
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)  # its migrations are not news
 logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -89,7 +90,9 @@ def recorded_of(run: Run) -> Recorded:
     status: Any = tags.get("status") if run.info.status in TERMINAL else None
     params = {name: value_of(text) for name, text in run.data.params.items()}
     score = float(tags["score"]) if status else float("nan")
-    return Recorded(run.info.run_id, params, status, score, int(tags.get("attempts", "0")), tags.get("versions", ""))
+    rungs = tuple(Rung(*rung) for rung in json.loads(tags.get("rungs", "[]"))) if status else ()
+    attempts, versions = int(tags.get("attempts", "0")), tags.get("versions", "")
+    return Recorded(run.info.run_id, params, status, score, attempts, versions, rungs)
 
 
 def text_of(value: Any) -> str:

@@ -1,0 +1,35 @@
+"""Rungs: what a training had reached by certain records, and what another must reach there to go on."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+
+class Rung(NamedTuple):
+    """A score at a record: the best that one trial had by then, or the bar that another must reach."""
+
+    record: int  # 1 the first
+    score: float  # higher is better, whatever the task's own sense
+
+
+def stopped_at(bars: Iterable[Rung], scores: Sequence[float]) -> int | None:
+    """The record at which a training ends early, the first where no score so far is as good as its bar; else None.
+
+    bars: in order of records. scores: (num_records,) validation scores so far, higher is better; NaN is no score.
+
+    >>> bars = [Rung(1, 0.5), Rung(3, 0.8)]
+    >>> stopped_at(bars, [0.5, 0.7, 0.7, 0.9]), stopped_at(bars, [0.5, 0.9, 0.1])
+    (3, None)
+    """
+    for bar in bars:
+        if bar.record <= len(scores) and best(scores[: bar.record]) < bar.score:
+            return bar.record
+    return None
+
+
+def best(scores: Iterable[float]) -> float:
+    """The highest of the scores that are numbers; −∞ where none is.
+
+    >>> best([0.5, float("nan"), 0.7]), best([])
+    (0.7, -inf)
+    """
+    return max((score for score in scores if score == score), default=-float("inf"))
