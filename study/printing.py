@@ -48,7 +48,7 @@ def _costs(task: str, here: list[Result]) -> Sheet:
         ]
         for result in here
     ]
-    return Sheet(f"{task}: tuning cost up to the target{target}", columns, rows, _remarks(here))
+    return Sheet(f"{task}: tuning cost up to the target{target}", columns, rows, remarks(here))
 
 
 def _scores(task: str, here: list[Result]) -> Sheet:
@@ -110,11 +110,12 @@ def terminal(made: Iterable[Sheet]) -> None:
             console.print(f"• {escape(remark)}", style="dim", highlight=False)
 
 
-def _remarks(here: list[Result]) -> list[str]:
+def remarks(here: list[Result], *, suspicions: bool = True) -> list[str]:
     """Flags and notes, those of all schemes once, the others under their scheme's name."""
     said_by: dict[str, list[str]] = {}
     for result in here:
-        for text in (*(f"suspicious: {flag}" for flag in result.flags), *result.notes):
+        flags = [f"suspicious: {flag.words}" for flag in result.flags] if suspicions else []
+        for text in (*flags, *result.notes):
             said_by.setdefault(text, []).append(result.scheme)
     return [text if len(who) == len(here) else f"{', '.join(who)}: {text}" for text, who in said_by.items()]
 

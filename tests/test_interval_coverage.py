@@ -18,6 +18,12 @@ def test_expected_best(name):
         assert line.share >= ENOUGH, line
 
 
+@pytest.mark.parametrize("name", interval_coverage.SCORES)
+def test_a_typical_trial_and_whether_it_beats_the_baselines(name):
+    for line in interval_coverage.of_typical(8, name, DRAWS, BOOTSTRAP, seed=1):
+        assert line.share >= ENOUGH, line
+
+
 @pytest.mark.parametrize("name", interval_coverage.COSTS)
 @pytest.mark.parametrize("p", [0.1, 0.9])
 def test_expected_cost(p, name):

@@ -3,8 +3,9 @@
 import numpy as np
 
 from study import cost
-from study.answers.measured import Measured
-from study.cost import Cost, NotDefined
+from study.answers.measured import FEWEST_TYPICAL, Measured
+from study.answers.spent import saving
+from study.cost import NotDefined
 
 
 def compare(scheme: Measured, base: Measured | None) -> None:
@@ -22,37 +23,27 @@ def compare(scheme: Measured, base: Measured | None) -> None:
         scheme.note("saving_at_budget is", NotDefined(dependent))
     else:
         _at_budget(scheme, base)
+        _improvement(scheme, base)
 
 
 def _to_target(scheme: Measured, base: Measured) -> None:
-    costs: list[Cost] = []
-    for one in (base, scheme):
-        if isinstance(one.cost, NotDefined):
-            scheme.note("saving_to_target is", one.cost)
-            return
-        costs.append(one.cost)
-    saving = cost.saving_to_target(*costs)
-    if isinstance(saving, NotDefined):
-        scheme.note("saving_to_target is", saving)
-        return
-    quantity = scheme.result.saving_to_target
-    quantity.estimate, quantity.bound = saving
-    if scheme is base:  # the ratio of an arm to itscheme is known
-        quantity.low = quantity.high = 1.0
-    elif base.cost_draws and scheme.cost_draws:
-        ends = cost.saving_to_target_interval(base.cost_draws, scheme.cost_draws, saving.value)
-        quantity.low, quantity.high = ends
+    found = saving(base.spent, scheme.spent, scheme.options.unit or "")
+    if isinstance(found, NotDefined):
+        scheme.note("saving_to_target is", found)
+    else:
+        scheme.result.saving_to_target = found
 
 
 def _at_budget(scheme: Measured, base: Measured) -> None:
     ours, theirs = (cost.Arm(one.trials.score, one.trials.full) for one in (base, scheme))
     n, options, quantity = base.trials.score.size, scheme.options, scheme.result.saving_at_budget
     budget = options.budget or max(1, min(16, n // cost.TRIALS_A_CHOICE))
-    saving = cost.saving_at_budget(ours, theirs, budget, options.tolerance)
-    if isinstance(saving, NotDefined):
-        scheme.note("saving_at_budget is", saving)
+    found = cost.saving_at_budget(ours, theirs, budget, options.tolerance)
+    if isinstance(found, NotDefined):
+        scheme.note("saving_at_budget is", found)
         return
-    quantity.estimate, quantity.bound = saving
+    quantity.estimate, quantity.bound = found
+    scheme.result.budget = budget
     scheme.result.notes.append(
         f"saving_at_budget is for the baseline's best of {budget}, tolerance {options.tolerance:g}"
     )
@@ -67,6 +58,17 @@ def _at_budget(scheme: Measured, base: Measured) -> None:
         scheme.note("the interval of saving_at_budget is", ends)
     else:
         quantity.low, quantity.high = ends
+
+
+def _improvement(scheme: Measured, base: Measured) -> None:
+    ours, theirs = scheme.trials.score, base.trials.score
+    if np.isnan(ours).any() or np.isnan(theirs).any():
+        return
+    quantity = scheme.result.improvement
+    quantity.estimate = cost.probability_of_improvement([ours], [theirs])
+    if scheme is not base and min(ours.size, theirs.size) >= FEWEST_TYPICAL:
+        drawn = cost.improvement_draws(ours, theirs, scheme.stream("improvement"), scheme.options.draws)
+        quantity.low, quantity.high = cost.ends(*drawn, quantity.estimate)
 
 
 def _log_efficiency(scheme: Measured, base: Measured, budget: int) -> float:

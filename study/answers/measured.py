@@ -1,6 +1,5 @@
 """One arm's answers: what its own trials say of its tuning cost."""
 
-import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,8 +8,11 @@ import numpy as np
 
 from study import cost
 from study.answers.arms import Question, Trials
-from study.answers.results import Quantity, Result
-from study.cost import Cost, Draws, Interval, NotDefined
+from study.answers.results import Flag, Result
+from study.answers.spent import Spent, spent
+from study.cost import Interval, NotDefined
+
+FEWEST_TYPICAL = 8  # trials from which the intervals of typical trials cover (tests/test_interval_coverage.py)
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Options:
 
 
 class Measured:
-    """One arm, its result so far, and what a comparison needs: its expected cost, and draws of it."""
+    """One arm, its result so far, and what a comparison needs: what it spent."""
 
     def __init__(self, trials: Trials, options: Options) -> None:
         self.trials, self.options = trials, options
@@ -39,8 +41,7 @@ class Measured:
         hits = None if self.target is None else int(trials.hit.sum())
         self.result = Result(trials.task, trials.scheme, trials.score.size, hits, self.target)
         self.result.notes += trials.notes
-        self.cost: Cost | NotDefined = NotDefined("no target was given")
-        self.cost_draws: Draws | None = None
+        self.spent = Spent(NotDefined("no target was given"))
         self.result.expected_cost.unit = options.unit or ""
         self.result.expected_trials.unit = "trials"
         if trials.depends and trials.searches > 1:
@@ -53,8 +54,7 @@ class Measured:
 
     def stream(self, name: str) -> np.random.Generator:
         """A generator of this arm's and quantity's own: no arm depends on which others are in the table."""
-        words = f"{self.trials.task}\0{self.trials.scheme}\0{name}"
-        return np.random.default_rng([self.options.seed, zlib.crc32(words.encode())])
+        return stream(self.options.seed, self.trials, name)
 
     def note(self, name: str, why: NotDefined | None) -> None:
         """Say in the notes why a quantity, or its interval, is not there."""
@@ -62,25 +62,26 @@ class Measured:
             self.result.notes.append(f"{name} {why}")
 
     def _undefined(self, why: str) -> None:
-        self.cost = NotDefined(why)
-        self.note("expected_trials, expected_cost, expected_best and both savings are", self.cost)
+        self.spent = Spent(NotDefined(why))
+        self.note("expected_trials, expected_cost, expected_best and both savings are", NotDefined(why))
 
-    def _independent(self) -> None:
-        arm, result, n = self.trials, self.result, self.trials.score.size
+    def _to_target(self) -> None:
         if self.target is None:
             self.note("expected_trials and expected_cost are", NotDefined("no target was given"))
-        else:
-            hits = int(arm.hit.sum())
-            trials = Cost(cost.expected_trials(n, hits), censored=hits == 0)
-            fill(result.expected_trials, trials, cost.trials_interval(n, hits))
-            self.cost = spent = as_cost(cost.expected_cost(arm.charged, arm.hit))
-            self.cost_draws = cost.cost_draws(arm.full, arm.charged, arm.hit, self.stream("cost"), self.options.draws)
-            fill(result.expected_cost, spent, cost.ends(*self.cost_draws, spent.value))
-            result.censored = hits == 0
+            return
+        self.spent = spent(self.trials, self.options.unit or "", self.stream, self.options.draws)
+        result = self.result
+        result.expected_trials, result.expected_cost = self.spent.trials_quantity, self.spent.cost_quantity
+        result.censored = self.spent.censored
+
+    def _independent(self) -> None:
+        arm = self.trials
+        self._to_target()
         if np.isnan(arm.score).any():
             self.note("expected_best is", NotDefined("a trial has no score and no chance level stands for it"))
             return
-        self._expected_best(_budgets(n, self.options.budget))
+        self._expected_best(_budgets(arm.score.size, self.options.budget))
+        self._typical()
 
     def _expected_best(self, ks: list[int]) -> None:
         arm, result = self.trials, self.result
@@ -100,27 +101,19 @@ class Measured:
         if refused:
             self.note(f"the interval of expected_best from k={min(refused)} is", refused[min(refused)])
 
+    def _typical(self) -> None:
+        score, quantity = self.trials.score, self.result.interquartile_mean
+        middle = cost.interquartile_mean([score])
+        quantity.estimate = self.sign * middle
+        if score.size >= FEWEST_TYPICAL:
+            drawn = cost.interquartile_draws(score, self.stream("typical"), self.options.draws)
+            quantity.low, quantity.high = self._own(cost.ends(*drawn, middle))
+
     def _observed(self) -> None:
         """Searches that learn: their observed costs and best-so-far, over repetitions."""
         arm, result = self.trials, self.result
         result.notes.append(f"{arm.depends}: costs are those observed, the mean over {arm.searches} searches")
-        if self.target is None:
-            self.note("expected_trials and expected_cost are", NotDefined("no target was given"))
-        else:
-            seen = cost.observe(arm.search, arm.full, arm.charged, arm.hit)
-            sizes = np.bincount(arm.search).astype(float)
-            for quantity, spent, most in (
-                (result.expected_trials, seen.trials, sizes.max()),
-                (result.expected_cost, seen.cost, seen.full.max()),
-            ):
-                mean = as_cost(cost.observed_cost(spent, seen.reached))
-                generator = self.stream(f"observed {quantity.unit}")
-                ends = cost.mean_interval(spent, 0.0, most, generator, self.options.draws)
-                fill(quantity, mean, ends if seen.reached.all() else Interval(ends.low, math.inf))
-            self.cost = cost.observed_cost(seen.cost, seen.reached)
-            result.censored = not seen.reached.all()
-            low, high = cost.mean_draws(seen.cost, 0.0, seen.full.max(), self.stream("cost"), self.options.draws)
-            self.cost_draws = Draws(low, high if seen.reached.all() else np.full(high.size, math.inf))
+        self._to_target()
         for k in _budgets(int(np.bincount(arm.search).min()), self.options.budget):
             heads = cost.best_so_far(arm.search, arm.score, k)
             if isinstance(heads, NotDefined):
@@ -158,8 +151,8 @@ class Measured:
                 "the learning rates are a fixed grid: numbers are exact for random subsets of it, "
                 "intervals treat its points as random draws"
             )
-        if cost.best_on_edge(lrs, losses):
-            result.flags.append("the best learning rate stands on the edge of those tried")
+        if np.ptp(losses) > 0 and cost.best_on_edge(lrs, losses):
+            result.flags.append(Flag("learning_rate", "the best learning rate stands on the edge of those tried"))
 
     def _own(self, ends: Interval) -> tuple[float, float]:
         """An interval in the table's own sense of scores."""
@@ -167,22 +160,14 @@ class Measured:
         return low, high
 
 
-def fill(quantity: Quantity, value: Cost, ends: Interval) -> None:
-    """Write a cost and its interval where they belong."""
-    quantity.estimate, quantity.low, quantity.high = value.value, ends.low, ends.high
-    quantity.bound = ">" if value.censored else "="
+def stream(seed: int, arm: Trials, name: str) -> np.random.Generator:
+    """The generator of one arm's quantity of that name."""
+    return np.random.default_rng([seed, zlib.crc32(f"{arm.task}\0{arm.scheme}\0{name}".encode())])
 
 
 def defined(value: float | NotDefined) -> float | None:
     """The number, or None for what is not defined."""
     return None if isinstance(value, NotDefined) else value
-
-
-def as_cost(value: Cost | NotDefined) -> Cost:
-    """The cost of an arm that the caller knows to have trials."""
-    if isinstance(value, NotDefined):
-        raise ValueError(f"a cost was expected: it is {value}")
-    return value
 
 
 def number(value: float | NotDefined) -> float:

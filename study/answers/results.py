@@ -16,6 +16,14 @@ class Quantity:
     unit: str = ""
 
 
+@dataclass(frozen=True)
+class Flag:
+    """A suspicion, and which quantity it weakens: a field of `Result`, or `learning_rate`."""
+
+    weakens: str
+    words: str
+
+
 @dataclass
 class Result:
     """What one arm's tuning cost. Scores are in the table's own sense."""
@@ -34,11 +42,14 @@ class Result:
     expected_test: dict[int, float] = field(default_factory=dict)
     sensitivity: dict[str, float | None] = field(default_factory=lambda: {"full": None, "window": None})
     width_decades: float | None = None
+    interquartile_mean: Quantity = field(default_factory=Quantity)  # of the trials' scores
+    improvement: Quantity = field(default_factory=Quantity)  # P(a trial beats one of the baseline's)
     saving_to_target: Quantity = field(default_factory=Quantity)
+    budget: int | None = None  # trials of the baseline whose best sets the level of saving_at_budget
     saving_at_budget: Quantity = field(default_factory=Quantity)
     log_efficiency: float | None = None
     profile_score: float | None = None
-    flags: list[str] = field(default_factory=list)
+    flags: list[Flag] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:

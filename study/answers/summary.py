@@ -15,7 +15,7 @@ from study import cost
 from study.answers.arms import Question, arms
 from study.answers.compared import compare
 from study.answers.measured import Measured, Options
-from study.answers.results import Result
+from study.answers.results import Flag, Result
 from study.cost import NotDefined
 from trainables.refusal import Refusal, unknown
 
@@ -41,7 +41,7 @@ def summarize(table: pd.DataFrame, options: Options) -> list[Result]:
             compare(one, base)
         _flag_inclusions(here, options)
         results += [one.result for one in here]
-    _profile(results)
+    over_tasks(results)
     return results
 
 
@@ -81,13 +81,12 @@ def _flag_inclusions(here: list[Measured], options: Options) -> None:
                 shared = set(pair[0].result.expected_best) & set(pair[1].result.expected_best)
                 bests = [one.sign * one.result.expected_best[max(shared)] for one in pair] if shared else [0.0, 0.0]
                 if cost.violates_inclusion(bests[0], bests[1], options.tolerance):
-                    pair[0].result.flags.append(
-                        f"{general} contains {special} and loses to it at the best of {max(shared)}: "
-                        "a bug, or too small a budget"
-                    )
+                    loses = f"{general} contains {special} and loses to it at the best of {max(shared)}"
+                    flag = Flag("expected_best", f"{loses}: a bug, or too small a budget")
+                    pair[0].result.flags.append(flag)
 
 
-def _profile(results: list[Result]) -> None:
+def over_tasks(results: list[Result]) -> None:
     """Performance profile scores over tasks, the expected cost to the target being the time."""
     schemes = list(dict.fromkeys(result.scheme for result in results))
     tasks = list(dict.fromkeys(result.task for result in results))

@@ -50,6 +50,7 @@ from study.cost.sensitivity import (
     violates_inclusion,
     width_decades,
 )
+from study.cost.typical import improvement_draws, interquartile_draws
 
 __all__ = [
     "TRIALS_A_CHOICE",
@@ -73,6 +74,8 @@ __all__ = [
     "expected_trials",
     "grid_step",
     "hit_probability_interval",
+    "improvement_draws",
+    "interquartile_draws",
     "interquartile_mean",
     "log_efficiency",
     "mean_draws",

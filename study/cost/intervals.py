@@ -62,8 +62,8 @@ def cost_draws(
     low draws, and a miss at the dearest full cost for the high ones; without any hit these are infinite.
     """
     full, charged, hit = np.asarray(full, float), np.asarray(charged, float), np.asarray(hit, bool)
-    missed = _even_groups(np.sort(charged[~hit]))
-    found = _even_groups(np.sort(charged[hit]))
+    missed = even_groups(np.sort(charged[~hit]))
+    found = even_groups(np.sort(charged[hit]))
     counts = np.concatenate([missed[0], found[0]])
     share = shares(counts, generator, draws)
     spent = share[:, :-1] @ np.concatenate([missed[1], found[1]])
@@ -174,7 +174,7 @@ def shares(counts: ArrayLike, generator: np.random.Generator, draws: int) -> Flo
     return gaps / gaps.sum(axis=1, keepdims=True)
 
 
-def _even_groups(values: Floats, most: int = 8 * RESOLUTION) -> tuple[Floats, Floats]:
+def even_groups(values: Floats, most: int = 8 * RESOLUTION) -> tuple[Floats, Floats]:
     """Sizes and means of at most that many groups of neighbours; each value alone where they are few."""
     if values.size == 0:
         return np.empty(0), np.empty(0)

@@ -159,6 +159,24 @@ def of_best(n: int, name: str, draws: int, bootstrap: int, seed: int) -> list[Co
     return [Coverage("best of k", name, n, k, h, p, draws) for k, h, p in counts]
 
 
+def of_typical(n: int, name: str, draws: int, bootstrap: int, seed: int) -> list[Coverage]:
+    """The interquartile mean, and the probability that a trial beats one whose scores are normal."""
+    draw, rng = SCORES[name][0], np.random.default_rng(seed)
+    many, others = np.sort(draw(rng, 400_000)), np.sort(rng.normal(0, 1, 400_000))
+    middle = many[100_000:-100_000].mean()
+    wins = (np.searchsorted(others, many, "left") + np.searchsorted(others, many, "right")).mean() / (2 * others.size)
+    held = np.zeros(2, int)
+    for _ in range(draws):
+        scores, theirs = draw(rng, n), rng.normal(0, 1, n)
+        low, high = cost.ends(*cost.interquartile_draws(scores, rng, bootstrap), cost.interquartile_mean([scores]))
+        held[0] += low <= middle <= high
+        share = cost.probability_of_improvement([scores], [theirs])
+        low, high = cost.ends(*cost.improvement_draws(scores, theirs, rng, bootstrap), share)
+        held[1] += low <= wins <= high
+    kinds = "interquartile mean", "improvement"
+    return [Coverage(kind, name, n, 0, int(h), draws, draws) for kind, h in zip(kinds, held, strict=True)]
+
+
 BUDGETED = {
     "same arm": (lambda rng, n: bowl(rng, n), lambda rng, n: bowl(rng, n), 0.1),
     "better scheme": (
@@ -221,6 +239,9 @@ def everything(draws: int, bootstrap: int) -> Iterator[Coverage]:
 
 def scores(draws: int, bootstrap: int) -> Iterator[Coverage]:
     """The intervals of scores, and of the saving that they decide."""
+    for n in (8, 16, 64):
+        for name in SCORES:
+            yield from of_typical(n, name, draws, bootstrap, n)
     for n in (32, 36, 64, 128):
         for name in SCORES:
             yield from of_best(n, name, draws, bootstrap, n)

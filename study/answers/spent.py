@@ -1,0 +1,96 @@
+"""What one arm spent until it reached the target: the expected cost in one unit, with its interval."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from study import cost
+from study.answers.arms import Trials
+from study.answers.results import Quantity
+from study.cost import Cost, Draws, Interval, NotDefined
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Trials and cost up to the target, and what a comparison needs: the cost itself, and draws of it."""
+
+    cost: Cost | NotDefined
+    draws: Draws | None = None
+    censored: bool = False
+    trials_quantity: Quantity = field(default_factory=Quantity)
+    cost_quantity: Quantity = field(default_factory=Quantity)
+
+
+def spent(arm: Trials, unit: str, stream: Callable[[str], np.random.Generator], draws: int) -> Spent:
+    """The expected cost of an arm whose task has a target, in the unit of the table that it was read from.
+
+    By the formula of independent trials, or as observed where they depend on each other.
+    """
+    if not arm.depends:
+        return _independent(arm, unit, stream, draws)
+    if arm.searches > 1:
+        return _observed(arm, unit, stream, draws)
+    return Spent(NotDefined(f"{arm.depends}, and there is one search only: give the column repetition"))
+
+
+def saving(base: Spent, scheme: Spent, unit: str) -> Quantity | NotDefined:
+    """What the scheme saves: the baseline's expected cost over its own."""
+    costs: list[Cost] = []
+    for one in (base, scheme):
+        if isinstance(one.cost, NotDefined):
+            return one.cost
+        costs.append(one.cost)
+    found = cost.saving_to_target(*costs)
+    if isinstance(found, NotDefined):
+        return found
+    quantity = Quantity(found.value, bound=found.bound, unit=unit)
+    if scheme is base:  # the ratio of an arm to itself is known
+        quantity.low = quantity.high = 1.0
+    elif base.draws and scheme.draws:
+        quantity.low, quantity.high = cost.saving_to_target_interval(base.draws, scheme.draws, found.value)
+    return quantity
+
+
+def _independent(arm: Trials, unit: str, stream: Callable[[str], np.random.Generator], draws: int) -> Spent:
+    n, hits = arm.score.size, int(arm.hit.sum())
+    trials = Cost(cost.expected_trials(n, hits), censored=hits == 0)
+    expected = as_cost(cost.expected_cost(arm.charged, arm.hit))
+    drawn = cost.cost_draws(arm.full, arm.charged, arm.hit, stream("cost"), draws)
+    return Spent(
+        expected,
+        drawn,
+        censored=hits == 0,
+        trials_quantity=quantity(trials, cost.trials_interval(n, hits), "trials"),
+        cost_quantity=quantity(expected, cost.ends(*drawn, expected.value), unit),
+    )
+
+
+def _observed(arm: Trials, unit: str, stream: Callable[[str], np.random.Generator], draws: int) -> Spent:
+    seen = cost.observe(arm.search, arm.full, arm.charged, arm.hit)
+    reached, most = bool(seen.reached.all()), float(np.bincount(arm.search).max())
+    quantities = []
+    for values, highest, name in ((seen.trials, most, "trials"), (seen.cost, seen.full.max(), unit)):
+        mean = as_cost(cost.observed_cost(values, seen.reached))
+        ends = cost.mean_interval(values, 0.0, highest, stream(f"observed {name}"), draws)
+        quantities.append(quantity(mean, ends if reached else Interval(ends.low, math.inf), name))
+    low, high = cost.mean_draws(seen.cost, 0.0, seen.full.max(), stream("cost"), draws)
+    return Spent(
+        cost.observed_cost(seen.cost, seen.reached),
+        Draws(low, high if reached else np.full(high.size, math.inf)),
+        not reached,
+        *quantities,
+    )
+
+
+def quantity(value: Cost, ends: Interval, unit: str) -> Quantity:
+    """A cost and its interval, as a summary says them."""
+    return Quantity(value.value, ends.low, ends.high, ">" if value.censored else "=", unit)
+
+
+def as_cost(value: Cost | NotDefined) -> Cost:
+    """The cost of an arm that the caller knows to have trials."""
+    if isinstance(value, NotDefined):
+        raise ValueError(f"a cost was expected: it is {value}")
+    return value
