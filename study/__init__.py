@@ -5,6 +5,7 @@ import study
 study.run("quickstart")
 table = study.read("quickstart")  # a pandas DataFrame, one row per (trial, epoch)
 print(study.report("quickstart"))
+print(study.page("quickstart").path)  # everything about it, as one HTML file
 """
 
 import os
@@ -12,11 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
+    from study.pages import Written
     from study.spec import Study
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing of a study goes anywhere unasked
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 URI = "sqlite:///mlflow.db"
@@ -51,3 +56,29 @@ def report(study: str, form: str = "text", *, tracking_uri: str = URI) -> str:
     from study import reporting
 
     return reporting.render(reporting.summary(read(study, tracking_uri=tracking_uri)), form)
+
+
+def page(
+    study: str | Path,
+    folder: str | Path | None = None,
+    *,
+    tracking_uri: str = URI,
+    baseline: str | None = None,
+    target: "Mapping[str, float] | None" = None,
+    unit: str = "passes",
+    record: bool = False,
+) -> "Written":
+    """Write the page of a recorded study, or of a saved record (.csv, .parquet), into a folder of its own.
+
+    target: by task, '' for all others; what is not given is the task's own. record: write its numbers and files into
+    MLflow too.
+    """
+    from study import pages, tracking
+
+    saved = Path(study).suffix in (".csv", ".parquet")
+    material = pages.of_file(Path(study)) if saved else pages.of_study(str(study), tracking_uri)
+    place = Path(folder) if folder else pages.folder_of(Path(".lr-study"), material.name)
+    written = pages.write(material, place, pages.Asked(baseline, dict(target or {}), unit))
+    if record and not saved:
+        tracking.publish(material.name, tracking_uri, written.metrics, place)
+    return written

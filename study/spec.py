@@ -53,6 +53,9 @@ class StudyFile(BaseModel):
     command: str = ""
     duration: str = ""
     result: str = ""
+    baseline: Annotated[
+        str, Field(description="the arm that savings are against; the first one where none is named")
+    ] = ""
     common: dict[str, Any] = Field(default_factory=dict[str, Any], description="what all arms share")
     arms: dict[str, dict[str, Any]] = Field(min_length=1)
 
@@ -165,12 +168,20 @@ def parse(text: str, name: str, trials: int | None = None) -> Study:
     >>> study.arms[0].space
     {'scheme.lr': LogUniform(low=1e-05, high=10.0)}
     """
+    file = read(text, name)
+    arms = tuple(_arm(arm, {**file.common, **entries}, trials) for arm, entries in file.arms.items())
+    return Study(name, file, arms, text)
+
+
+def read(text: str, name: str) -> StudyFile:
+    """The study file as it is written; what its arms hold is not looked at."""
     try:
         file = StudyFile.model_validate(_mapping(text, name))
     except ValidationError as error:
         raise _line(f"study {name!r}", error, StudyFile) from error
-    arms = tuple(_arm(arm, {**file.common, **entries}, trials) for arm, entries in file.arms.items())
-    return Study(name, file, arms, text)
+    if file.baseline and file.baseline not in file.arms:
+        raise Refusal(f"study {name!r}: {unknown('baseline', file.baseline, file.arms)}")
+    return file
 
 
 def _text(path: Path) -> str:

@@ -201,8 +201,9 @@ def test_suspicions_are_flagged():
         pd.concat([long([0.1, 0.2, 0.3], "a", lr=[1, 10, 100]), long([0.7, 0.9, 0.8], "b", lr=[1, 10, 100])]),
         includes={"a": ["b"]},
     )
-    assert "the best learning rate stands on the edge of those tried" in results[0].flags
-    assert any(flag.startswith("a contains b and loses to it") for flag in results[0].flags)
+    edge, loses = results[0].flags
+    assert (edge.weakens, edge.words) == ("learning_rate", "the best learning rate stands on the edge of those tried")
+    assert (loses.weakens, loses.words[:28]) == ("expected_best", "a contains b and loses to it")
     assert results[1].flags == []
 
 
@@ -220,10 +221,9 @@ def test_terminal_and_markdown_say_the_same(tmp_path):
         assert text in marked
 
 
-def test_figures_are_drawn_even_where_nothing_is_defined(tmp_path):
+def test_figures_that_are_defined_are_drawn_with_their_data(tmp_path):
+    defined = {"some": {"expected_best", "cost_to_target"}, "none": set()}
     for name, more in (("some", ["--target", 0.5]), ("none", ["--learns"])):
         asked(written(tmp_path, GOOD), "--figures", tmp_path / name, *more)
-        assert {path.name for path in (tmp_path / name).iterdir()} == {
-            "expected_best.png",
-            "cost_to_target.png",
-        }
+        files = {path.name for path in (tmp_path / name).iterdir()}
+        assert files == {f"{figure}.{kind}" for figure in defined[name] for kind in ("png", "csv")}

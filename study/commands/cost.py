@@ -48,7 +48,7 @@ import click
 @click.option(
     "--figures",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write the two figures into this folder.",
+    help="Write the figures that are defined, and their data, into this folder.",
 )
 @click.option("--column", multiple=True, metavar="OURS=THEIRS", help="Map a column; OURS==TEXT sets a constant.")
 @click.option("--uri", help="Where mlflow: or optuna: records are, such as sqlite:///FILE.")
@@ -115,5 +115,5 @@ def cost(table: str, json_file: Path | None, markdown: bool, figures: Path | Non
     if figures is not None:
         from study.figures import save
 
-        for path in save(results, figures):
+        for path in save(results, figures, str(options["baseline"])):
             click.echo(f"wrote {path}")

@@ -1,4 +1,6 @@
-"""`lr-study report`: the table of a recorded study."""
+"""`lr-study report`: the table of a recorded study, and its page."""
+
+from pathlib import Path
 
 import click
 
@@ -13,18 +15,48 @@ import click
     show_default=True,
     help="What to print.",
 )
-@click.option("--epochs", is_flag=True, help="With csv or json: every epoch of every trial instead of the summary.")
+@click.option("--epochs", is_flag=True, help="With csv or json: every epoch of every trial; no page is written.")
 @click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", default="sqlite:///mlflow.db", show_default=True)
-def report(study: str, form: str, epochs: bool, tracking_uri: str) -> None:
-    """Print the table of STUDY: one row an arm, the best first.
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the page.  [default: .lr-study/reports/STUDY]",
+)
+@click.option("--baseline", metavar="ARM", help="What savings are against.  [default: the study's, or its first arm]")
+@click.option(
+    "--target", multiple=True, metavar="[TASK=]SCORE", help="The score that ends the race.  [default: the task's own]"
+)
+@click.option("--unit", default="passes", show_default=True, help="Of the sentence: passes, flops, steps or seconds.")
+@click.option("--record", is_flag=True, help="Write the summary, page and figures into MLflow too.")
+def report(study: str, form: str, epochs: bool, tracking_uri: str, **asked: object) -> None:
+    """Print the table of STUDY, one row an arm, the best first; write its page, report.html.
 
-    `passes` and `seconds` count all trials of an arm, misses and diverged ones too.
+    `passes` and `seconds` count all trials of an arm, misses and diverged ones too. The page says what each scheme
+    saves, with intervals and figures; report.md and report.json say the same, figures/ holds every figure with its
+    data.
+
+    STUDY may also be a saved record: the .csv that --epochs printed, or a .parquet of it.
     """
     import study as lr_study
+    from study import reporting
+    from study.pages import of_file
 
+    saved = Path(study).suffix in (".csv", ".parquet")
+    record = of_file(Path(study)).record if saved else lr_study.read(study, tracking_uri=tracking_uri)
     if epochs:
-        table = lr_study.read(study, tracking_uri=tracking_uri)
-        text = table.to_json(orient="records") if form == "json" else table.to_csv(index=False).rstrip("\n")
-        click.echo(text)
+        click.echo(record.to_json(orient="records") if form == "json" else record.to_csv(index=False).rstrip("\n"))
         return
-    click.echo(lr_study.report(study, form, tracking_uri=tracking_uri))
+    click.echo(reporting.render(reporting.summary(record), form))
+    written = _page(study, tracking_uri, asked)
+    for sentence in written.sentences if form == "text" else []:
+        click.echo(f"\n{sentence}")
+    click.echo(f"\npage: {written.path}", err=True)
+
+
+def _page(study: str, tracking_uri: str, asked: dict):  # noqa: ANN202 - importing Written here would take seconds
+    import study as lr_study
+    from study.tables.asked import levels
+
+    words = {name: asked[name] for name in ("baseline", "unit", "record")}
+    target = levels("target", asked["target"])
+    return lr_study.page(study, asked["output"], tracking_uri=tracking_uri, target=target, **words)

@@ -1,4 +1,4 @@
-"""`lr-study run`: make a study's record complete, then print its table."""
+"""`lr-study run`: make a study's record complete, then print its table and write its page."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def run(
     dry_run: bool,
     verbose: bool,
 ) -> None:
-    """Run STUDY, a shipped study's name or a path to a YAML file, and print its table.
+    """Run STUDY, a shipped study's name or a path to a YAML file, print its table and write its page.
 
     What is already recorded is not run again: the same command goes on after an interruption, and does nothing
     when the record is complete.
@@ -53,7 +53,24 @@ def run(
         read, tracking_uri=tracking_uri, storage=storage, address=address, gpus_per_trial=gpus, verbose=verbose
     )
     click.echo(lr_study.report(read.name, tracking_uri=tracking_uri))
-    click.echo(f"\nEvery trial in MLflow:  lr-study ui --tracking-uri {tracking_uri}", err=True)
+    _page(read.name, tracking_uri, storage, complete)
+    click.echo(f"Every trial in MLflow:  lr-study ui --tracking-uri {tracking_uri}", err=True)
     if not complete:
         click.echo(f"interrupted; `lr-study run {study}` goes on", err=True)
         raise SystemExit(130)
+
+
+def _page(study: str, tracking_uri: str, storage: Path, complete: bool) -> None:
+    """Write the page and say where it is; a record that no page can be made of is still a record."""
+    import study as lr_study
+    from study.pages import folder_of
+    from trainables.refusal import Refusal
+
+    try:
+        written = lr_study.page(study, folder_of(storage, study), tracking_uri=tracking_uri, record=complete)
+    except Refusal as refusal:
+        click.echo(f"\nno page: {refusal}", err=True)
+        return
+    for sentence in written.sentences:
+        click.echo(f"\n{sentence}")
+    click.echo(f"\nThe page about it:      {written.path}", err=True)

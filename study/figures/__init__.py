@@ -1,0 +1,30 @@
+"""Answers as figures: one module a figure, each with the numbers that it draws.
+
+A *panel* is one small figure of one task, drawn with matplotlib alone; `svg` writes it for a file or for a page that
+is light or dark. The same results give the same bytes: no dates, no random names.
+"""
+
+from pathlib import Path
+
+from study.answers.results import Result
+from study.figures import best, target
+from study.figures.style import Look, Panel, looks
+
+__all__ = ["Look", "Panel", "looks", "save"]
+
+
+def save(results: list[Result], folder: Path, baseline: str | None = None) -> list[Path]:
+    """Write both figures of a summary into the folder, one PNG and one CSV each a task; their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    look, made = looks(dict.fromkeys(result.scheme for result in results)), []
+    tasks = list(dict.fromkeys(result.task for result in results))
+    for place, task in enumerate(tasks):
+        here = [result for result in results if result.task == task]
+        panels = {"expected_best": best.panel(here, look), "cost_to_target": target.panel(here, look, baseline)}
+        for name, panel in panels.items():
+            if panel is not None:
+                stem = folder / (f"{name}-{place + 1}" if len(tasks) > 1 else name)
+                panel.figure.savefig(stem.with_suffix(".png"), dpi=200, facecolor="white")
+                panel.data.to_csv(stem.with_suffix(".csv"), index=False)
+                made += [stem.with_suffix(".png"), stem.with_suffix(".csv")]
+    return made

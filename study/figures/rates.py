@@ -1,0 +1,33 @@
+"""The rate that each scheme really used over time: that of its best trial, the mean over parameters."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from study.figures.style import End, Look, Panel, canvas, logarithmic, margin, name_ends
+
+
+def panel(rates: pd.DataFrame, look: Mapping[str, Look]) -> Panel | None:
+    """One task's rates; None where nothing positive was recorded.
+
+    rates: columns task, scheme, repetition, trial, epoch, rate: the records of each scheme's best trial.
+    """
+    known: Any = rates[(rates["rate"] > 0) & rates["scheme"].isin(list(look))]
+    if known.empty:
+        return None
+    schemes = [scheme for scheme in look if scheme in set(known["scheme"])]
+    axes, ends = canvas(3.3, left=0.78, right=margin(schemes) + 0.25), []
+    for scheme in schemes:
+        here = known[known["scheme"] == scheme].sort_values("epoch")
+        colour, style, marker = look[scheme]
+        epoch, rate = here["epoch"].to_numpy(float), here["rate"].to_numpy(float)
+        every = max(1, len(here) // 8)
+        axes.plot(
+            epoch, rate, linestyle=style, color=colour, marker=marker, markevery=every, markersize=3.8, linewidth=1.6
+        )
+        ends.append(End(epoch[-1], rate[-1], scheme))
+    logarithmic(axes.yaxis)
+    axes.set(xlabel="epoch", ylabel="rate (logarithmic)")
+    name_ends(axes, ends, look)
+    return Panel(str(known["task"].iloc[0]), axes.figure, known.reset_index(drop=True))

@@ -1,0 +1,68 @@
+"""A study's page: `report.html`, self-contained, with Markdown, JSON, figures and their data beside it.
+
+The data of a figure is also inside the page, as a link that holds it: a page that is sent or kept alone keeps its
+numbers. The same record gives the same bytes.
+"""
+
+import math
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from study.answers.results import Quantity
+from study.pages.answered import Answers, Asked, answered
+from study.pages.material import Material, of_file, of_study
+from study.pages.page import as_json, html, markdown, page, said
+
+__all__ = ["Asked", "Written", "folder_of", "metrics", "of_file", "of_study", "write"]
+
+
+class Written(NamedTuple):
+    """Where the page is, what it says first, and the numbers of every arm."""
+
+    path: Path
+    sentences: list[str]
+    metrics: dict[str, dict[str, float]]
+
+
+def folder_of(storage: Path, study: str) -> Path:
+    """Where a study's page is by default."""
+    return storage / "reports" / quote(study, safe="")
+
+
+def write(material: Material, folder: Path, asked: Asked = Asked()) -> Written:  # noqa: B008 — immutable
+    """Write the page of a record into the folder, made if it is not there."""
+    every = answered(material, asked)
+    made = page(material, every)
+    figures = folder / "figures"
+    figures.mkdir(parents=True, exist_ok=True)
+    groups = [group for part in made.parts for group in part.figures] + made.figures
+    for panel in (panel for group in groups for panel in group.panels):
+        (figures / f"{panel.name}.svg").write_text(panel.file, encoding="utf-8")
+        (figures / f"{panel.name}.csv").write_text(panel.csv, encoding="utf-8")
+    for name, text in (("report.html", html(made)), ("report.md", markdown(made)), ("report.json", as_json(made))):
+        (folder / name).write_text(text, encoding="utf-8")
+    return Written(folder / "report.html", [said(part.sentence) for part in made.parts], metrics(every))
+
+
+def metrics(every: list[Answers]) -> dict[str, dict[str, float]]:
+    """The numbers of every arm by name, for its runs in MLflow; what is not defined or infinite is left out."""
+    told: dict[str, dict[str, float]] = {}
+    for answers in every:
+        arms = answers.trials.drop_duplicates("scheme").set_index("scheme")["arm"]
+        for result in answers.results:
+            values: dict[str, float | None] = {"trials": result.n, "hits": result.hits}
+            values |= _ends("expected_trials", result.expected_trials)
+            values |= _ends("saving_to_target", result.saving_to_target) | _ends(
+                "saving_at_budget", result.saving_at_budget
+            )
+            for unit, paid in answers.paid.get(result.scheme, {}).items():
+                values |= _ends(f"expected_{unit}", paid.cost)
+            values |= {f"expected_best_{k}": best for k, best in result.expected_best.items()}
+            kept = {name: float(value) for name, value in values.items() if value is not None and math.isfinite(value)}
+            told[str(arms[result.scheme])] = kept
+    return told
+
+
+def _ends(name: str, quantity: Quantity) -> dict[str, float | None]:
+    return {name: quantity.estimate, f"{name}_low": quantity.low, f"{name}_high": quantity.high}

@@ -1,0 +1,92 @@
+"""The figures of a page, and the data that each of them draws."""
+
+from typing import NamedTuple
+from urllib.parse import quote
+
+import pandas as pd
+
+from study.figures import Look, Panel, best, profile, rates, svg, sweep, target
+from study.pages.answered import Answers
+from study.pages.material import Material
+
+
+class Drawn(NamedTuple):
+    """One panel: as a file, and inside a page; its data as CSV."""
+
+    name: str  # of its files, without an ending
+    title: str
+    file: str
+    inline: str
+    csv: str
+
+
+class Group(NamedTuple):
+    """A figure: its panels, what it shows, and how to read it."""
+
+    title: str
+    caption: str
+    panels: list[Drawn]
+    csv: str  # of all its panels
+    name: str
+    kind: str  # 'wide' where it has many small panels
+
+
+CAPTIONS = {
+    "cost_to_target": (
+        "Cost to the target",
+        "Point: expected cost up to the first hit. Bar: 95 % interval; an arrow where nothing bounds it from above, "
+        "a hollow point where the target was never reached and the cost is a lower bound. Dashed: the baseline.",
+    ),
+    "expected_best": (
+        "Expected best of k trials",
+        "What the best of k random trials scores on validation data. Band: 95 % interval, drawn where it is known to "
+        "hold what it promises. Dashed: the target.",
+    ),
+    "score_against_rate": (
+        "Score against learning rate",
+        "One point a trial, at the best score it had; crosses diverged and stand at chance, which they count as. "
+        "All panels of a task share their axes. Dashed: the target.",
+    ),
+    "rates": (
+        "The rate each scheme used",
+        "By the best trial of every scheme, after every epoch: the base rate times the mean of its scales.",
+    ),
+    "profile": (
+        "Performance profile",
+        "On which share of the tasks a scheme's tuning costs at most τ times the cheapest's. Further up and left is "
+        "better; a target that was never reached is a miss.",
+    ),
+}
+
+
+def of_task(answers: Answers, material: Material, look: dict[str, Look]) -> list[Group]:
+    """The figures of one task; those that nothing defines are left out."""
+    panels: dict[str, list[Panel | None]] = {
+        "cost_to_target": [target.panel(answers.results, look, answers.baseline)],
+        "expected_best": [best.panel(answers.results, look)],
+        "rates": [rates.panel(answers.rates, look)],
+        "score_against_rate": list(sweep.panels(answers.trials, look, answers.target, material.link)),
+    }
+    made = [_group(name, [panel for panel in found if panel], answers.task) for name, found in panels.items()]
+    return [group for group in made if group.panels]
+
+
+def of_all(every: list[Answers], look: dict[str, Look]) -> list[Group]:
+    """The figures over all tasks."""
+    panel = profile.panel([result for answers in every for result in answers.results], look)
+    return [_group("profile", [panel], "all")] if panel else []
+
+
+def _group(name: str, panels: list[Panel], place: str) -> Group:
+    title, caption = CAPTIONS[name]
+    file = quote(f"{name}-{place}", safe="")
+    many = name == "score_against_rate"
+    drawn = [_drawn(name, panel, f"{file}-{quote(panel.title, safe='')}" if many else file) for panel in panels]
+    data = pd.concat([panel.data for panel in panels]) if panels else pd.DataFrame()
+    return Group(title, caption, drawn, data.to_csv(index=False), file, "wide" if many else "")
+
+
+def _drawn(name: str, panel: Panel, file: str) -> Drawn:
+    text = svg.written(panel.figure, file)
+    label = f"{CAPTIONS[name][0]}: {panel.title}"
+    return Drawn(file, panel.title, text, svg.inline(text, label), panel.data.to_csv(index=False))

@@ -1,0 +1,102 @@
+"""What a page is made of: a record, and what its study file says of it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from study.tables import own
+from trainables.components import find, slots
+from trainables.refusal import Refusal
+from trainables.tasks import Task
+from trainables.trial import Trial
+
+
+@dataclass(frozen=True)
+class Material:
+    """A study's record and what is known beside it; only the record is needed."""
+
+    name: str
+    record: pd.DataFrame  # as `study.tracking.read` gives it
+    question: str = ""
+    baseline: str = ""  # as the study file names it
+    planned: dict[str, int] = field(default_factory=dict)  # trials of every arm, those without a trial yet included
+    runs: dict[str, str] = field(default_factory=dict)  # arm → where its trials are in MLflow
+    run: str = ""  # where one trial is in MLflow; {} stands for its run's id
+
+    def link(self, run_id: object) -> str | None:
+        """The address of a trial's run in MLflow."""
+        return self.run.replace("{}", str(run_id)) if self.run and isinstance(run_id, str) else None
+
+
+def of_study(name: str, uri: str) -> Material:
+    """A study recorded in MLflow."""
+    from study import tracking
+
+    about = tracking.about(name, uri)
+    question, baseline = _said(about.study_file)
+    record = tracking.read(name, uri)
+    return Material(name, record, question, baseline, about.planned, about.arms, about.run)
+
+
+def of_file(path: Path) -> Material:
+    """A record that was saved: what `lr-study report STUDY --epochs` wrote, as CSV or Parquet."""
+    from study import spec
+
+    record = _frame(path)
+    missing = {"arm", "k", "task", "record", "valid_score", "passes"} - set(record.columns)
+    if missing:
+        raise Refusal(
+            f"{str(path)!r} lacks the column {min(missing)!r}: give what `lr-study report STUDY --epochs` wrote"
+        )
+    shipped = spec.shipped().get(path.stem)
+    question, baseline = _said(shipped.read_text(encoding="utf-8") if shipped else "")
+    return Material(path.stem, record, question, baseline)
+
+
+def _frame(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise Refusal(f"there is no record {str(path)!r}: give a study's name, or a .csv or .parquet file")
+    try:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        names: Any = dict.fromkeys(("study", "arm", "task", "status", "searcher"), str)  # an arm may be called NA
+        read: Any = pd.read_csv(path, converters=names, low_memory=False)
+        return read
+    except (ValueError, OSError) as error:
+        raise Refusal(f"cannot read {str(path)!r}: {str(error).strip()}") from error
+
+
+def task_of(record: pd.DataFrame, name: str) -> Task:
+    """The task of that name, with the fields that its trials had."""
+    row = record[record["task"] == name].iloc[0]
+    known = slots(Trial, {"task": name})
+    flat = {key: plain(row[key]) for key in known if key.startswith("task.") and key in row and row[key] == row[key]}
+    find(Task, name)  # refused here, in one line, where nobody knows it
+    return Trial.parse({"task": name, **flat}).task
+
+
+def plain(value: Any) -> Any:
+    """A number as it was written: a table turns whole numbers into floats where some are missing."""
+    value = value.item() if hasattr(value, "item") else value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _said(text: str) -> tuple[str, str]:
+    """Question and baseline of a study file; nothing where there is no file that can be read."""
+    from study import spec
+
+    try:
+        file = spec.read(text, "recorded") if text else None
+    except Refusal:  # of another version of this program
+        file = None
+    return (file.question, file.baseline) if file else ("", "")
+
+
+def schemes_of(material: Material) -> list[str]:
+    """Every scheme, in the order of the study file: those without a trial too."""
+    record = material.record
+    pairs = [] if record.empty else record[["arm", "task"]].drop_duplicates().itertuples(index=False)
+    named: dict[str, str] = {str(arm): own.scheme_of(arm, task) for arm, task in pairs}
+    return list(dict.fromkeys(named.get(arm, arm) for arm in [*material.planned, *named]))

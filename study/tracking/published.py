@@ -1,0 +1,83 @@
+"""What a report needs to know beside the table, and where its summary goes in the store."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+from urllib.parse import quote
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Run
+from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
+
+from study.tracking.reader import found
+from study.tracking.store import PREFIX, own_tags, runs_of, shown
+
+PAGES = "http://127.0.0.1:5000"  # where `lr-study ui` shows a store that has no pages of its own
+REPORT = "report"
+
+
+class About(NamedTuple):
+    """What the store says of a study beside its trials."""
+
+    study_file: str  # as it was read by the last driver; empty where it cannot be reached
+    planned: dict[str, int]  # trials an arm, in the order of the study file
+    arms: dict[str, str]  # arm → the address of its trials in MLflow's pages
+    run: str  # the address of one run there; {} stands for its id
+
+
+def about(study: str, uri: str) -> About:
+    """What is known of a recorded study."""
+    store, experiment = found(study, uri)
+    searches = runs_of(store, experiment, "search")
+    planned: dict[str, int] = {}
+    for search in searches:
+        tags = own_tags(search)
+        planned[tags["arm"]] = planned.get(tags["arm"], 0) + int(tags.get("planned", "0"))
+    place = f"{_pages(uri)}/#/experiments/{experiment}"
+    arms = {arm: f"{place}/runs?searchFilter={quote(_trials_of(arm))}" for arm in planned}
+    return About(_study_file(store, searches), planned, arms, f"{place}/runs/{{}}")
+
+
+def publish(study: str, uri: str, metrics: Mapping[str, Mapping[str, float]], folder: Path) -> None:
+    """Write a summary into the store: numbers of every arm on its parent runs, the folder's files on a run `report`.
+
+    Written again, the last numbers count and the files are replaced.
+    """
+    store, experiment = found(study, uri)
+    now = int(time.time() * 1000)
+    for search in runs_of(store, experiment, "search"):
+        told = metrics.get(own_tags(search)["arm"], {})
+        store.log_batch(search.info.run_id, metrics=[Metric(name, value, now, 0) for name, value in told.items()])
+    before = runs_of(store, experiment, REPORT)
+    run = before[0] if before else _report(store, experiment, study)
+    store.log_artifacts(run.info.run_id, str(folder))
+
+
+def _report(store: MlflowClient, experiment: str, study: str) -> Run:
+    tags = {f"{PREFIX}kind": REPORT, f"{PREFIX}study": study, MLFLOW_RUN_NAME: REPORT}
+    run = store.create_run(experiment, tags=tags)
+    store.set_terminated(run.info.run_id, "FINISHED")
+    return run
+
+
+def _study_file(store: MlflowClient, searches: list[Run]) -> str:
+    if not searches:
+        return ""
+    with TemporaryDirectory() as folder:
+        try:
+            path = store.download_artifacts(searches[-1].info.run_id, "study.yaml", folder)
+            return Path(path).read_text(encoding="utf-8")
+        except (MlflowException, OSError):  # the artifacts may be on another machine
+            return ""
+
+
+def _trials_of(arm: str) -> str:
+    return f"tags.`{PREFIX}kind` = 'trial' AND tags.`{PREFIX}arm` = '{arm}'"
+
+
+def _pages(uri: str) -> str:
+    """Where MLflow shows the store, without a user name and password."""
+    return shown(uri).replace("…@", "").rstrip("/") if uri.startswith("http") else PAGES
