@@ -8,9 +8,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from trainables.components import find
 from trainables.refusal import unknown
-from trainables.tasks import Task
 
 FORMATS = ("text", "markdown", "json", "csv")
 COLUMNS = {
@@ -37,12 +35,12 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame(columns=list(COLUMNS))
     rows = [_row(str(arm), of_arm) for arm, of_arm in table.groupby("arm", sort=False)]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    mode = find(Task, rows[0]["task"]).mode
+    mode = table["mode"].iloc[0]
     return frame.sort_values(["task", "best_valid"], ascending=[True, mode == "min"], ignore_index=True)
 
 
 def _row(arm: str, table: pd.DataFrame) -> dict[str, Any]:
-    mode = find(Task, table["task"].iloc[0]).mode
+    mode = table["mode"].iloc[0]
     trials = table.groupby("run_id", sort=False)
     last = trials.last()
     scores = trials["valid_score"].agg(mode).where(last["diverged"] == 0, last["valid_score"])

@@ -20,6 +20,7 @@ from study.progress import Progress
 from study.searchers import Outcome, Status
 from study.spec import Study
 from study.tracking import Tracker
+from trainables.components import files_of
 from trainables.refusal import Refusal
 from trainables.trainable import Trainable, forget
 from trainables.trial import Record, Trial
@@ -114,8 +115,9 @@ class Bridge(Callback):
             return Searcher.FINISHED if self._dispatcher.exhausted else None
         self._running[trial_id] = assignment
         folder = self._storage / "checkpoints" / assignment.key.path
-        trial, bars = json.dumps(assignment.trial.flat()), json.dumps(assignment.bars)
-        return {"trial": trial, "bars": bars, "checkpoint": str(folder)}
+        trial, files = assignment.trial.flat(), sorted(files_of(assignment.trial))
+        told = {"trial": trial, "bars": assignment.bars, "files": files}
+        return {"checkpoint": str(folder), **{name: json.dumps(value) for name, value in told.items()}}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         assignment = self._running[trial.trial_id]

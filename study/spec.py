@@ -16,7 +16,8 @@ from study.checks import check_searcher, check_stopper
 from study.key import Key, checked_name
 from study.searchers import SAMPLERS
 from study.stoppers import STOPPERS, Stopper, stopper_of
-from trainables.components import Slot, slots
+from trainables.components import Slot, files_of, slots
+from trainables.outside import File, located
 from trainables.refusal import Refusal, unknown
 from trainables.rungs import Rung
 from trainables.space import Domain, Integer, OverLr, Uniform, Value, corner, domain_of, resolved, written
@@ -78,6 +79,10 @@ class Arm(NamedTuple):
     def task(self) -> Any:
         """The arm's task."""
         return Trial.parse(self.fixed).task
+
+    def files(self) -> list[File]:
+        """The files from outside this project that its trials need."""
+        return sorted(files_of(self.trial({key: corner(domain) for key, domain in self.space.items()}, seed=0)))
 
     def rungs(self, scores: Sequence[float], *, diverged: bool) -> tuple[Rung, ...]:
         """What a trial with these validation scores, one a record, was worth where the stopper judges."""
@@ -158,18 +163,18 @@ def load(name_or_path: str, trials: int | None = None) -> Study:
         if name_or_path not in shipped():
             raise unknown("study", name_or_path, [*shipped(), "or a path that ends in .yaml"])
         path = shipped()[name_or_path]
-    return parse(_text(path), checked_name("study", path.stem), trials)
+    return parse(_text(path), checked_name("study", path.stem), trials, path.resolve().parent)
 
 
-def parse(text: str, name: str, trials: int | None = None) -> Study:
-    """The study that `text` describes.
+def parse(text: str, name: str, trials: int | None = None, folder: Path | None = None) -> Study:
+    """The study that `text` describes; names like `./my_task.py:Mine` count from `folder`, or where we are now.
 
     >>> study = parse("{question: q, common: {task: quadratic}, arms: {sgd: {}}}", "example")
     >>> study.arms[0].space
     {'scheme.lr': LogUniform(low=1e-05, high=10.0)}
     """
     file = read(text, name)
-    arms = tuple(_arm(arm, {**file.common, **entries}, trials) for arm, entries in file.arms.items())
+    arms = tuple(_arm(arm, {**file.common, **entries}, trials, folder or Path()) for arm, entries in file.arms.items())
     return Study(name, file, arms, text)
 
 
@@ -222,7 +227,7 @@ def _mapping(text: str, name: str) -> dict[str, Any]:
     return cast("dict[str, Any]", read)
 
 
-def _arm(name: str, entries: Mapping[str, Any], trials: int | None) -> Arm:
+def _arm(name: str, entries: Mapping[str, Any], trials: int | None, folder: Path) -> Arm:
     checked_name("arm", name)
     try:
         of_search = {key: value for key, value in entries.items() if key in Settings.model_fields}
@@ -230,7 +235,8 @@ def _arm(name: str, entries: Mapping[str, Any], trials: int | None) -> Arm:
     except ValidationError as error:
         raise _line(f"arm {name!r}", error, Settings) from error
     of_stopper = {key.removeprefix(STOPPER): value for key, value in entries.items() if key.startswith(STOPPER)}
-    given = {k: v for k, v in entries.items() if k not in Settings.model_fields and not k.startswith(STOPPER)}
+    of_trial = entries.keys() - Settings.model_fields.keys() - {STOPPER + key for key in of_stopper}
+    given = {key: located(value, folder.resolve()) for key, value in entries.items() if key in of_trial}
     try:
         fixed, space = _split(given)
         arm = Arm(name, settings, fixed, space, stopper_of(settings.stopper, of_stopper))

@@ -57,13 +57,13 @@ def lr_study(tmp_path, monkeypatch, capfd):
 def lr_study_process(tmp_path):
     """Start the command `lr-study` in an empty folder, as a process of its own."""
 
-    def start(*arguments, env=None):
+    def start(*arguments, env=None, cwd=tmp_path):
         return subprocess.Popen(
             [sys.executable, "-c", "from study.cli import main; main()", *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            cwd=tmp_path,
+            cwd=cwd,
             env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
         )
 

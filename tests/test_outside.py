@@ -1,13 +1,23 @@
 """Your own task, scheme or direction, without touching this repository; and a new one in it, one file."""
 
 import gc
+import os
+import re
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import ray
 import torch
+from mlflow import MlflowClient
 
+import study
 import trainables.directions
+from study import spec
 from study.catalogue import lines
+from trainables import outside
 from trainables.components import find, members, name_of
 from trainables.directions import Direction
 from trainables.directions.sgd import SGD
@@ -19,6 +29,7 @@ from trainables.tasks import Task
 from trainables.testing import DirectionSuite, SchemeSuite, TaskSuite
 from trainables.trial import Trial
 
+ROOT = Path(__file__).parents[1]
 DIRECTION = '''
 """Signs."""
 
@@ -196,6 +207,81 @@ def test_a_component_from_outside_is_no_member_and_hides_none():
     assert members.__wrapped__(Direction) == before
 
 
+STUDY = """
+question: Does it know its own folder?
+common: {task: ./my_task.py:Halves, task.width: 2, batch_size: 20, epochs: 2, trials: 2}
+arms:
+  theirs: {scheme: ./my_scheme.py:Normalised, searcher: tpe}
+  ours: {scheme.lr: {log_uniform: [0.01, 1.0]}}
+"""
+
+
+@pytest.fixture
+def elsewhere(here, tmp_path_factory, monkeypatch):
+    """Their folder with a study in it; the working directory is another one."""
+    (here / "mine.yaml").write_text(STUDY)
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    return here
+
+
+def test_in_a_study_file_a_path_counts_from_its_folder_and_is_recorded_as_written(elsewhere):
+    theirs, _ = spec.load(str(elsewhere / "mine.yaml")).arms
+    flat = theirs.trial({"scheme.lr": 0.1}, seed=0).flat()
+    assert flat["task"] == theirs.contents()["task"] == "./my_task.py:Halves"
+    assert flat["scheme"] == theirs.contents()["scheme"] == "./my_scheme.py:Normalised"
+    with pytest.raises(Refusal, match="there is no file"):
+        Trial.parse(flat)  # here, the same words mean another file
+
+
+def test_two_studies_of_one_process_may_each_have_a_file_of_that_name(elsewhere, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    (other / "my_task.py").write_text(TASK.replace("range(200)", "range(100)"))
+    (other / "my_scheme.py").write_text(SCHEME)
+    (other / "mine.yaml").write_text(STUDY)
+    first, second = (spec.load(str(folder / "mine.yaml")).arms[0] for folder in (elsewhere, other))
+    assert first.contents() == second.contents()
+    assert type(first.task) is not type(second.task)
+    assert type(first.task) is type(spec.load(str(elsewhere / "mine.yaml")).arms[1].task)
+
+
+def test_what_travels_is_the_text_of_the_files_that_a_trial_names(elsewhere, monkeypatch):
+    """As on another machine: nothing lies there, under any path."""
+    theirs, ours = spec.load(str(elsewhere / "mine.yaml")).arms
+    assert [Path(file.path).name for file in theirs.files()] == ["my_scheme.py", "my_task.py"]
+    assert [(file.place, file.text) for file in ours.files()] == [("./my_task.py", TASK)]
+    monkeypatch.setattr(outside, "_SHIPPED", {})
+    outside.receive(file._replace(path=f"/nowhere/{file.place}") for file in theirs.files())
+    flat = theirs.trial({"scheme.lr": 0.1}, seed=0).flat()
+    there = Trial.parse(flat)
+    assert there.flat() == flat
+    *_, record = Run(there)
+    assert record.valid_score > 0.8
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(300)
+def test_a_study_of_their_components_runs_from_any_folder(elsewhere, lr_study_process, tmp_path_factory, monkeypatch):
+    """From the command line, then on from Python in another folder; the workers are in a third."""
+    uri, storage = f"sqlite:///{elsewhere}/mlflow.db", elsewhere / "storage"
+    away = tmp_path_factory.mktemp("away")
+    words = "--tracking-uri", uri, "--storage", storage, "--trials", 1
+    driver = lr_study_process("run", elsewhere / "mine.yaml", *words, cwd=away)
+    out, err = driver.communicate(timeout=200)
+    assert driver.returncode == 0, err
+    assert "./my_task.py:Halves" in out
+    monkeypatch.chdir(away)
+    assert study.run(str(elsewhere / "mine.yaml"), tracking_uri=uri, storage=storage)
+    ray.shutdown()
+    table = study.read("mine", tracking_uri=uri)
+    assert set(table["task"]) == {"./my_task.py:Halves"}
+    assert set(table["scheme"]) == {"./my_scheme.py:Normalised", "fixed"}
+    assert len(table) == 2 * 2 * 2
+    client = MlflowClient(uri)
+    parent = client.search_runs([client.get_experiment_by_name("mine").experiment_id], "tags.`lr_study.arm` = 'theirs'")
+    kept = {file.path for run in parent for file in client.list_artifacts(run.info.run_id)}
+    assert kept == {"study.yaml", "my_task.py", "my_scheme.py"}
+
+
 class TestTheirDirection(DirectionSuite):
     @pytest.fixture
     def direction(self, here):
@@ -239,6 +325,29 @@ def test_a_new_direction_is_one_file_and_nothing_else():
     suite.test_fields(rule.direction)
     suite.test_descends_where_it_says_so(rule.direction)
     suite.test_vmap_over_its_numbers_equals_the_loop(rule.direction)
+
+
+def test_a_new_file_is_in_the_conformance_run_and_the_readmes_check_asks_for_it(tmp_path):
+    """In a copy of the checkout with one file more, and no other change."""
+    for name in ("README.md", "pyproject.toml", ".ci", "study", "trainables", "tests"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    (tmp_path / "trainables" / "directions" / "signum.py").write_text(DIRECTION)
+    files = "tests/test_directions.py", "tests/test_schemes.py", "tests/test_readme.py"
+    words = "-v", "-p", "no:cacheprovider", "-k", "signum or (table_of_names and directions)", *files
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-m", "pytest", *words]
+    out = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False).stdout
+    passed = re.findall(r"::(\w+)\[(\S+?)(?:-dtype\d)?\] PASSED", out)
+    for suite, names in (
+        (DirectionSuite, ["signum"]),
+        (SchemeSuite, [f"{scheme}-signum" for scheme in members(Scheme)]),
+    ):
+        facts = [fact for fact in dir(suite) if fact.startswith("test_")]
+        assert {(fact, name) for fact in facts for name in names} <= set(passed), out
+    failed = re.findall(r"::(\w+)\[(\S+)\] FAILED", out)
+    assert failed == [("test_the_table_of_names_is_complete", "directions")], out
+    assert "signum" in out.split("FAILURES")[1]
 
 
 def test_the_new_direction_is_gone_again():

@@ -2,7 +2,7 @@
 
 A *family* is an abstract class (`Direction`, `Scheme`, `Task`, …); its members are the final classes in the
 folder where it is defined, found by importing that folder: a new member is a new file and nothing else.
-Other people's are named by where they are: `package.module:Name` or `./my_task.py:Name`.
+Other people's are named by where they are: `package.module:Name` or `./my_task.py:Name` (trainables/outside.py).
 """
 
 import math
@@ -16,7 +16,7 @@ from inspect import isabstract
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from trainables.outside import imported, is_outside, spelled
+from trainables.outside import File, file_of, imported, is_outside, spelled
 from trainables.refusal import Refusal, unknown
 from trainables.space import Domain, Interval, Value
 
@@ -107,8 +107,8 @@ def name_of(member: type[Component]) -> str:
 
 def find(family: type[F], name: object) -> type[F]:
     """The member of that name, or a refusal that offers the nearest."""
-    if is_outside(name):
-        return imported(family, str(name))
+    if isinstance(name, str) and is_outside(name):
+        return imported(family, name)
     known = members(family)
     if name not in known:
         raise unknown(family.__name__.lower(), name, known)
@@ -209,6 +209,14 @@ def _described(options: tuple[Any, ...]) -> str:
         literal = get_origin(option) is Literal
         parts += [repr(choice) for choice in get_args(option)] if literal else [words.get(option, str(option))]
     return " or ".join(parts)
+
+
+def files_of(component: Component) -> set[File]:
+    """The files from outside this project that the component and those inside it came from."""
+    inner = (getattr(component, entry.name) for entry in fields(component))  # type: ignore[arg-type]
+    below = {file for value in inner if isinstance(value, Component) for file in files_of(value)}
+    own = file_of(type(component))
+    return {own, *below} if own else below
 
 
 def floats(component: Component) -> dict[str, float]:

@@ -1,23 +1,44 @@
 """Components from outside this project, by the name a study file gives them.
 
-`package.module:Name` is imported; `./my_task.py:Name` is a file, read and run once per process.
+`package.module:Name` is imported; `./my_task.py:Name` is a file, read and run once per process. Its path counts from
+the study file's folder, elsewhere from the working directory. A worker may run in another folder or on another
+machine, so what travels to it is the text that the driver has read: all trials of a study run the same code, and it
+need lie nowhere but beside the study.
 """
 
 import sys
+from collections.abc import Iterable
 from hashlib import blake2b
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from inspect import isabstract, isclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from trainables.refusal import Refusal, unknown
 
 T = TypeVar("T")
 
-_SPELLED: dict[str, str] = {}
-"""The path as it was written, by the name of the module that was made of it."""
+
+class Located(str):
+    """A name as it was written, which knows the folder that its path counts from."""
+
+    folder: Path
+
+
+class File(NamedTuple):
+    """A file of other people's, as it travels to a worker."""
+
+    place: str  # its path as it was written
+    path: str  # where it lay when it was read
+    text: str
+
+
+_LOADED: dict[str, File] = {}
+"""What has been read and run, by the name of the module that was made of it."""
+_SHIPPED: dict[str, File] = {}
+"""What came from the driver, by the path as it was written."""
 
 
 def is_outside(name: object) -> bool:
@@ -25,15 +46,41 @@ def is_outside(name: object) -> bool:
     return isinstance(name, str) and ":" in name
 
 
+def located(value: Any, folder: Path) -> Any:
+    """The value, which remembers the folder where it is the name of something in a file.
+
+    >>> name = located("./my_task.py:Mine", Path("/somewhere"))
+    >>> name == "./my_task.py:Mine", name.folder.name, located(0.1, Path("/somewhere"))
+    (True, 'somewhere', 0.1)
+    """
+    if not (is_outside(value) and value.rpartition(":")[0].endswith(".py")):
+        return value
+    name = Located(value)
+    name.folder = folder
+    return name
+
+
 def spelled(member: type) -> str:
     """The name under which `imported` finds the class again."""
-    return f"{_SPELLED.get(member.__module__, member.__module__)}:{member.__qualname__}"
+    file = file_of(member)
+    return f"{file.place if file else member.__module__}:{member.__qualname__}"
+
+
+def file_of(member: type) -> File | None:
+    """The file that the class came from; None where it came from an importable module."""
+    return _LOADED.get(member.__module__)
+
+
+def receive(files: Iterable[File]) -> None:
+    """Take the text of these files from here on, not from the paths that name them."""
+    _SHIPPED.update({file.place: file for file in files})
 
 
 def imported(family: type[T], name: str) -> type[T]:
     """The class of that name, which must be a member of the family; or a refusal that says what is missing."""
     place, _, wanted = name.rpartition(":")
-    module = _file(place, name) if place.endswith(".py") else _module(place, name)
+    folder = name.folder if isinstance(name, Located) else Path()
+    module = _file(place, name, folder) if place.endswith(".py") else _module(place, name)
     found = getattr(module, wanted, None)
     if found is None:
         own = [key for key, value in vars(module).items() if isclass(value) and value.__module__ == module.__name__]
@@ -66,24 +113,35 @@ def _module(place: str, name: str) -> ModuleType:
         raise _broken(name, error) from error
 
 
-def _file(place: str, name: str) -> ModuleType:
-    path = Path(place).expanduser().resolve()
+def _file(place: str, name: str, folder: Path) -> ModuleType:
+    shipped = _SHIPPED.get(place)
+    path = Path(shipped.path) if shipped else (folder / Path(place).expanduser()).resolve()
     # Both the place and its spelling: `spelled` must give back what was written.
     module_name = f"{path.stem}_{blake2b(f'{path}:{place}'.encode(), digest_size=8).hexdigest()}"
     if module_name in sys.modules:
         return sys.modules[module_name]
-    spec = spec_from_file_location(module_name, path)
-    if not path.is_file() or spec is None or spec.loader is None:
-        raise Refusal(f"{name}: there is no file {path}")
+    file = shipped or File(place, str(path), _text(path, name))
+    spec = spec_from_file_location(module_name, file.path)
+    if spec is None:
+        raise Refusal(f"{name}: {path} is no Python file")
     module = module_from_spec(spec)
     sys.modules[module_name] = module  # before it runs: dataclasses and type hints look their module up
+    _LOADED[module_name] = file
     try:
-        spec.loader.exec_module(module)
+        exec(compile(file.text, file.path, "exec"), vars(module))  # noqa: S102 — what an import does with a file
     except Exception as error:  # whatever other people's code raises
-        del sys.modules[module_name]
+        del sys.modules[module_name], _LOADED[module_name]
         raise _broken(name, error) from error
-    _SPELLED[module_name] = place
     return module
+
+
+def _text(path: Path, name: str) -> str:
+    if not path.is_file():
+        raise Refusal(f"{name}: there is no file {path}")
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _broken(name, error) from error
 
 
 def _broken(name: str, error: Exception) -> Refusal:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from ray import tune
 
+from trainables.outside import File, receive
 from trainables.run import Run
 from trainables.rungs import Rung
 from trainables.trial import Trial
@@ -25,13 +26,15 @@ FILE = "run.pt"
 class Trainable(tune.Trainable):
     """Trains `config["trial"]` (flat, as JSON) and keeps its checkpoint in `config["checkpoint"]`, a folder.
 
-    It ends early where it falls short of one of `config["bars"]` (rungs, as JSON).
+    It ends early where it falls short of one of `config["bars"]` (rungs, as JSON). `config["files"]` (as JSON) are
+    other people's files that the trial names.
 
     The checkpoint carries every record so far. A trial started again finds it, reports all its records again, and
     goes on; whether that happens here or on another node makes no difference.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
+        receive(File(*file) for file in json.loads(config["files"]))
         trial = Trial.parse(json.loads(config["trial"]))
         torch.set_num_threads(trial.threads)
         self._folder = Path(config["checkpoint"])

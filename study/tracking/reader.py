@@ -12,7 +12,9 @@ from mlflow.entities import Metric, Run
 
 from study.key import Key
 from study.tracking.store import client, own_tags, recorded_of, runs_of, shown
+from trainables.components import find
 from trainables.refusal import Refusal, unknown
+from trainables.tasks import Task
 from trainables.trial import Record
 
 
@@ -45,15 +47,16 @@ def read(study: str, uri: str) -> pd.DataFrame:
 def _ordered(left: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
     """The columns in an order that does not depend on which trial came first: key, parameters, `Record`, extras."""
     own = [entry.name for entry in fields(Record) if entry.name != "extras"]
-    first = [*Key._fields, "run_id", "status", "searcher"]
+    first = [*Key._fields, "run_id", "status", "searcher", "mode"]
     extras = sorted(set(frame.columns) - set(own) - {"record"})
     return [*first, *sorted(set(left.columns) - set(first)), "record", *own, *extras]
 
 
 def _about(run: Run) -> dict[str, Any]:
-    recorded = recorded_of(run)
-    searcher = own_tags(run)["searcher"]
-    return {"status": recorded.status or "running", "searcher": searcher, **recorded.params}
+    recorded, tags = recorded_of(run), own_tags(run)
+    older = recorded.params.get("task")  # in a record from before the tag
+    mode = tags.get("mode") or (find(Task, older).mode if older else "")
+    return {"status": recorded.status or "running", "searcher": tags["searcher"], "mode": mode, **recorded.params}
 
 
 def _rows(store: MlflowClient, runs: Iterable[Run]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
@@ -39,11 +40,13 @@ class Tracker:
         self._load()
 
     def open_searches(self, searches: Iterable[Search]) -> None:
-        """Every search has its parent run, running, with the study file beside it."""
+        """Every search has its parent run, running, with the study file and other people's files beside it."""
         for search in searches:
             run = self._parent(search)
             self._client.update_run(run, status="RUNNING")
             self._client.log_text(run, self.study.text, "study.yaml")
+            for file in search.arm.files():
+                self._client.log_text(run, file.text, Path(file.path).name)
 
     def recorded(self) -> dict[Key, Recorded]:
         """Every trial the record knows, finished or not."""
@@ -57,6 +60,7 @@ class Tracker:
             tags = {
                 "key": key.path,
                 "searcher": search.arm.settings.searcher,
+                "mode": trial.task.mode,
                 **self._tags("trial", search),
                 "k": str(key.k),
                 "seed_number": str(key.seed_number),
