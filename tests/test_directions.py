@@ -138,11 +138,18 @@ GROWING = [grad.sign() * (step + 2 + grad.abs()) for step, grad in enumerate(GRA
     ("special", "general", "grads"),
     [
         (SGD(), Momentum(momentum=0.0), GRADS),
+        (SGD(), Nesterov(momentum=0.0), GRADS),
         (Momentum(momentum=0.9), Momentum(momentum=0.9, dampening=0.0), GRADS),
         (Adam(beta1=0.7, beta2=0.5), AMSGrad(beta1=0.7, beta2=0.5), GROWING),
         (SGD(), RAdam(beta1=0.0, beta2=0.5), GRADS),
     ],
-    ids=["momentum 0 is SGD", "dampening 0 is momentum", "AMSGrad is Adam where v grows", "RAdam untrusted is SGD"],
+    ids=[
+        "momentum 0 is SGD",
+        "Nesterov 0 is SGD",
+        "dampening 0 is momentum",
+        "AMSGrad is Adam where v grows",
+        "RAdam untrusted is SGD",
+    ],
 )
 def test_special_cases_bit_for_bit(special, general, grads):
     assert same(directions_of(special, grads), directions_of(general, grads))

@@ -1,7 +1,9 @@
 """The README cannot lie: its tree, its commands and its study file are held against reality."""
 
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from study.searchers import SAMPLERS
 from study.stoppers import STOPPERS
 from trainables.components import members
 from trainables.directions import Direction
+from trainables.run import Run
 from trainables.schedules import Schedule
 from trainables.schemes import Scheme
 from trainables.tasks import Task
@@ -80,6 +83,33 @@ def test_options_named_in_the_readme_exist():
 def test_the_study_file_in_the_readme_is_read():
     study = spec.parse(blocks("yaml")[0], "readme")
     assert [arm.name for arm in study.arms] == ["sgd", "momentum", "adam"]
+
+
+@pytest.fixture
+def examples(tmp_path):
+    """A folder with every file that the README writes out under its name."""
+    for language in ("python", "yaml"):
+        for block in blocks(language):
+            named = re.match(r"# (\w+\.\w+)\n", block)
+            if named:
+                (tmp_path / named[1]).write_text(block)
+    return tmp_path
+
+
+def test_the_task_and_the_scheme_in_the_readme_train(examples):
+    fixed, bold = spec.load(str(examples / "mine.yaml")).arms
+    records = {arm.name: list(Run(arm.trial({"scheme.lr": 0.3}, seed=0))) for arm in (fixed, bold)}
+    assert min(max(record.valid_score for record in of_arm) for of_arm in records.values()) > 0.8
+    assert {record.lr for record in records["fixed"]} == {0.3}
+    assert len({record.lr for record in records["bold"]}) == 10
+
+
+def test_the_conformance_test_in_the_readme_passes(examples):
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_my_scheme.py"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=examples, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"^[6-9] passed", done.stdout, flags=re.MULTILINE), done.stdout
 
 
 def test_the_gate_ends_with_the_readmes_test_command():

@@ -56,6 +56,11 @@ def test_a_rate_of_zero_changes_nothing():
     assert same(params, two_layers())
 
 
+def test_a_plateau_that_drops_to_itself_is_fixed():
+    fixed, plateau = (Composed(scheme=scheme) for scheme in (Fixed(lr=0.1), Plateau(lr=0.1, factor=1.0, patience=1)))
+    assert same(steps(fixed, 5)[0], steps(plateau, 5)[0])
+
+
 def test_plateau_equals_torch_on_any_scores():
     """Torch counts one evaluation longer before it drops, and restarts its count at the drop as we do."""
     scores = [0.1, 0.3, 0.3, 0.2, 0.3, 0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.5, 0.5, 0.5, 0.5, 0.5]

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from study import spec
 from study.key import Key
+from trainables import packaged
 from trainables.components import members, slots
 from trainables.directions import Direction
 from trainables.refusal import Refusal
@@ -48,6 +49,14 @@ ARM = "{question: q, arms: {a: {task: quadratic, %s}}}"
         (ARM % "scheme.lr: {uniform: 3}", "uniform needs a list"),
         (ARM % "task.dim: {uniform: [1, 3]}", "task.dim is a whole number"),
         (ARM % "scheme.schedule: {choice: [cosine]}", "scheme.schedule cannot be searched"),
+        (
+            ARM % "scheme: curvature, decay: decoupled, decay.weight_decay: 0.1",
+            "arm 'a': scheme 'curvature' needs the penalty in the loss: decay 'coupled', got 'decoupled'",
+        ),
+        (
+            ARM % "scheme: curvature, direction: adam",
+            "arm 'a': scheme 'curvature' needs a direction that descends: one of ada",
+        ),
     ],
 )
 def test_is_refused_in_one_clear_line(text, message):
@@ -55,6 +64,16 @@ def test_is_refused_in_one_clear_line(text, message):
         spec.parse(text, "x")
     assert message in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_an_optimizer_whose_package_is_not_installed_is_refused_naming_the_group(monkeypatch):
+    monkeypatch.setattr(packaged, "find_spec", lambda name: None)
+    with pytest.raises(Refusal) as refusal:
+        spec.parse(ARM % "rule: packaged, optimizer: schedulefree_sgd", "x")
+    assert str(refusal.value) == (
+        "arm 'a': optimizer: schedulefree_sgd needs the package schedulefree, which is not installed: "
+        "uv sync --group packaged"
+    )
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path):
