@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from study.answers.replayed import Replayed
 from study.answers.results import Quantity, Result
 
 
@@ -63,8 +64,26 @@ def _scores(task: str, here: list[Result]) -> Sheet:
     return Sheet(f"{task}: expected best of k trials", columns, rows, [])
 
 
-def said(quantity: Quantity, suffix: str = "") -> str:
-    """An estimate and its interval in words.
+def replayed(task: str, answers: list[Replayed]) -> Sheet:
+    """One table of searches over recorded trials."""
+    unit = answers[0].cost.unit
+    columns = ["arm", "reached", "trials to target", f"{unit} to target", "saving", "best of a search"]
+    rows = [
+        [
+            row.arm,
+            f"{row.reached} of {row.searches}",
+            said(row.trials),
+            said(row.cost),
+            said(row.saving, "×"),
+            said(row.best, digits=4),
+        ]
+        for row in answers
+    ]
+    return Sheet(f"{task}: searches over recorded trials", columns, rows, [])
+
+
+def said(quantity: Quantity, suffix: str = "", digits: int = 3) -> str:
+    """An estimate and its interval in words, numbers below 100 to so many significant digits.
 
     >>> said(Quantity(1179.3, 476.3, None))
     '1,179 (476 to ∞)'
@@ -74,10 +93,10 @@ def said(quantity: Quantity, suffix: str = "") -> str:
     if quantity.estimate is None:
         return "—"
     sign = {"=": "", "<": "< ", ">": "≥ "}[quantity.bound]
-    text = f"{sign}{_number(quantity.estimate)}{suffix}"
+    text = f"{sign}{_number(quantity.estimate, digits)}{suffix}"
     if quantity.low is None or quantity.low == quantity.high:
         return text
-    return f"{text} ({_number(quantity.low)} to {_number(quantity.high)})"
+    return f"{text} ({_number(quantity.low, digits)} to {_number(quantity.high, digits)})"
 
 
 def markdown(made: Iterable[Sheet]) -> str:
@@ -130,10 +149,10 @@ def _score(result: Result, k: int) -> str:
     return text
 
 
-def _number(value: float | None) -> str:
+def _number(value: float | None, digits: int = 3) -> str:
     if value is None or value == float("inf"):
         return "∞"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.{digits}g}"
 
 
 def _or_dash(value: float | None, form: str) -> str:

@@ -1,0 +1,53 @@
+"""`lr-study replay`: other searchers, stoppers and budgets over a record, without training."""
+
+import click
+
+
+@click.command()
+@click.argument("record")
+@click.option("--searcher", help="Searches in place of the study's own; see `lr-study list searchers`.")
+@click.option("--stopper", metavar="NAME[,FIELD=N…]", help="Stops trials early, as in asha,reduction=4.")
+@click.option("--trials", type=click.IntRange(min=1), help="Budget of a search.  [default: the study's]")
+@click.option("--repetitions", type=click.IntRange(min=40), default=1000, show_default=True, help="Searches an arm.")
+@click.option("--target", type=float, help="The score that ends the race.  [default: the task's own]")
+@click.option("--baseline", metavar="ARM", help="What savings are against.  [default: a task's first arm]")
+@click.option("--unit", default="passes", show_default=True, help="passes, flops, steps, epochs or seconds.")
+@click.option("--study", "file", metavar="FILE", help="The study file of a saved record.  [default: the shipped one]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--markdown", is_flag=True, help="Print Markdown instead of a terminal table.")
+@click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", default="sqlite:///mlflow.db", show_default=True)
+def replay(record: str, stopper: str | None, file: str | None, markdown: bool, tracking_uri: str, **asked: str) -> None:
+    """Search the recorded trials of RECORD again, by the same searchers and stoppers, without training.
+
+    RECORD is a recorded study's name, or a .csv or .parquet that `lr-study report STUDY --epochs` wrote. What a
+    searcher asks for is answered by the nearest recorded configuration of the arm, so record many trials drawn at
+    random. Intervals draw the recorded trials anew too; a search that misses the target is followed by another.
+
+    \b
+    Examples:
+      lr-study replay quickstart --searcher tpe --trials 16 --target 0.95
+      lr-study replay schemes.parquet --searcher tpe --stopper asha
+    """  # noqa: D301 - \b is for click: leave this paragraph as it is
+    from study import printing
+    from study import replay as replaying
+
+    name, _, fields = (stopper or "").partition(",")
+    given = replaying.Asked(stopper=name or None, stopper_fields=_numbers(fields), **asked)  # type: ignore[arg-type]
+    table, study = replaying.read(record, file, tracking_uri)
+    rows = replaying.replay(table, study, given, lambda arm: click.echo(f"replaying {arm} …", err=True))
+    made = [printing.replayed(task, answers) for task, answers in rows.items()]
+    if markdown:
+        click.echo(printing.markdown(made))
+    else:
+        printing.terminal(made)
+
+
+def _numbers(fields: str) -> dict[str, float]:
+    """The fields of a stopper, from words like `reduction=4,min_epochs=2`."""
+    from trainables.refusal import Refusal
+
+    pairs = [field.partition("=") for field in fields.split(",") if field]
+    try:
+        return {name: int(value) if value.isdigit() else float(value) for name, _, value in pairs}
+    except ValueError as error:
+        raise Refusal(f"--stopper takes NAME,FIELD=NUMBER, got {fields!r}") from error

@@ -1,0 +1,99 @@
+"""Searches over recorded trials: what another searcher, stopper or budget would have cost, without any training.
+
+What a searcher asks for is answered by the nearest recorded configuration of the same arm; searchers and stoppers are
+those that a study runs (`study.searchers`, `study.stoppers`). Every group of searches sees the record's trials drawn
+anew, with replacement: a record is a sample too, and intervals that take it for the truth would be falsely tight.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from study.answers.replayed import Replayed, answered
+from study.checks import check_searcher, check_stopper
+from study.replay.curves import recorded
+from study.replay.searches import searches
+from study.spec import Arm, Study, load, parse, shipped
+from study.stoppers import stopper_of
+from trainables.refusal import Refusal, unknown
+
+GROUP = 10  # searches over one draw of the record's trials; the groups' answers make the intervals
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """How to search: None keeps what the study file says."""
+
+    searcher: str | None = None
+    stopper: str | None = None
+    stopper_fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    trials: int | None = None
+    repetitions: int = 1000
+    target: float | None = None  # in the task's own sense; None: the task's own target
+    baseline: str | None = None
+    unit: str = "passes"
+    seed: int = 0
+
+
+def read(source: str, file: str | None, uri: str) -> tuple[pd.DataFrame, Study]:
+    """The record of that study or in that file, and the study that it is of."""
+    from study import tracking
+    from study.pages import of_file
+
+    path = Path(source)
+    if path.suffix not in (".csv", ".parquet"):
+        return tracking.read(source, uri), load(file) if file else parse(tracking.about(source, uri).study_file, source)
+    if file is None and path.stem not in shipped():
+        raise Refusal(f"{source!r} does not say what its arms search: name the study's file with --study")
+    return of_file(path).record, load(file or path.stem)
+
+
+def replay(
+    record: pd.DataFrame,
+    study: Study,
+    asked: Asked = Asked(),
+    told: Callable[[str], None] = lambda _: None,
+) -> dict[str, list[Replayed]]:
+    """The answers of every arm that has trials in the record, by task; `told` hears of each arm as it begins."""
+    present = set(record["arm"]) if len(record) else set[str]()
+    arms = [changed(arm, asked) for arm in study.arms if arm.name in present]
+    if not arms:
+        raise Refusal(f"the record holds no trial of study {study.name!r} that has ended")
+    names = [arm.name for arm in arms]
+    if asked.baseline is not None and asked.baseline not in names:
+        raise unknown("baseline", asked.baseline, names)
+    by_task: dict[str, list[Arm]] = {}
+    for arm in arms:
+        by_task.setdefault(str(arm.fixed["task"]), []).append(arm)
+    return {task: _of_task(record, study, here, asked, told) for task, here in by_task.items()}
+
+
+def changed(arm: Arm, asked: Asked) -> Arm:
+    """The arm with the searcher, stopper and budget that were asked for, refused where they do not go together."""
+    stopper = stopper_of(asked.stopper, asked.stopper_fields) if asked.stopper else arm.stopper
+    wanted = {"searcher": asked.searcher, "stopper": asked.stopper, "trials": asked.trials}
+    update = {name: value for name, value in wanted.items() if value is not None}
+    made = arm._replace(settings=arm.settings.model_copy(update={**update, "seeds": 1}), stopper=stopper)
+    check_searcher(made)
+    check_stopper(made)
+    return made
+
+
+def _of_task(
+    record: pd.DataFrame, study: Study, arms: list[Arm], asked: Asked, told: Callable[[str], None]
+) -> list[Replayed]:
+    task = arms[0].task
+    sign = 1 if task.mode == "max" else -1
+    target = task.target if asked.target is None else asked.target
+    found = {}
+    for arm in arms:
+        told(arm.name)
+        curves = recorded(record, arm, asked.unit)
+        race = None if target is None else sign * target
+        found[arm.name] = list(searches(curves, study.name, race, asked.repetitions // GROUP, GROUP, asked.seed))
+    names = [arm.name for arm in arms]
+    baseline = asked.baseline if asked.baseline in names else names[0]
+    return answered(found, baseline, sign, asked.unit, raced=target is not None)

@@ -1,0 +1,75 @@
+"""What a record tells of one arm: the whole curve of every trial, and where its configuration lies."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from study.spec import Arm
+from study.tables.own import UNITS, ended
+from trainables.refusal import Refusal, unknown
+from trainables.space import Choice, Domain, Integer, LogUniform, OverLr, Uniform
+
+Floats = NDArray[np.float64]
+TRIAL = ["repetition", "k", "seed_number"]
+
+
+class Curves(NamedTuple):
+    """The recorded trials of one arm; scores are higher-is-better."""
+
+    arm: Arm
+    places: Floats  # (num_trials, dimensions) in the unit cube of the arm's space
+    scores: list[list[float]]  # (num_records,) each; the chance level last where it diverged
+    costs: list[list[float]]  # (num_records,) each, cumulative
+    diverged: list[bool]
+
+    def nearest(self, place: Floats, among: NDArray[np.intp]) -> int:
+        """The recorded trial closest to a place in the unit cube; of equally close ones the first."""
+        return int(among[((self.places[among] - place) ** 2).sum(axis=1).argmin()])
+
+
+def recorded(record: pd.DataFrame, arm: Arm, unit: str) -> Curves:
+    """The arm's trials in a record as `study.tracking.read` gives it, with costs in `unit`."""
+    if unit not in UNITS:
+        raise unknown("unit", unit, UNITS)
+    every: Any = ended(record)
+    rows = every[every["arm"] == arm.name].sort_values([*TRIAL, "record"])
+    if rows.empty:
+        raise Refusal(f"the record holds no trial of arm {arm.name!r} that has ended")
+    if (rows["status"] == "stopped").any():
+        k = rows.loc[rows["status"] == "stopped", "k"].iloc[0]
+        raise Refusal(f"arm {arm.name!r}: trial {k} was stopped early; only whole curves can be replayed")
+    sign, chance = (1 if arm.task.mode == "max" else -1), arm.task.chance
+    trials = [trial for _, trial in rows.groupby(TRIAL, sort=False)]
+    lost = [str(trial["status"].iloc[0]) in ("diverged", "failed") for trial in trials]
+    scores = [(sign * trial["valid_score"]).tolist() for trial in trials]
+    scores = [[*told[:-1], sign * chance] if bad else told for told, bad in zip(scores, lost, strict=True)]
+    places = np.array([place(arm.space, arm.fixed | trial.iloc[0].to_dict()) for trial in trials])
+    return Curves(arm, places, scores, [trial[UNITS[unit]].tolist() for trial in trials], lost)
+
+
+def place(space: Mapping[str, Domain], flat: Mapping[str, Any]) -> Floats:
+    """(dimensions,) where a configuration lies in the unit cube; options of a choice are all equally far apart.
+
+    >>> place({"lr": LogUniform(1e-4, 1.0), "act": Choice(("relu", "tanh"))}, {"lr": 1e-2, "act": "tanh"}).round(3)
+    array([0.5  , 0.   , 0.707])
+    """
+    coordinates: list[float] = []
+    for key, domain in space.items():
+        value = flat[key]
+        if isinstance(domain, OverLr):
+            coordinates.append(_share(domain.product, float(value) * float(flat["scheme.lr"])))
+        elif isinstance(domain, Choice):
+            coordinates += [math.sqrt(0.5) * (value == option) for option in domain.options]
+        else:
+            coordinates.append(_share(domain, float(value)))
+    return np.array(coordinates)
+
+
+def _share(domain: Uniform | LogUniform | Integer, value: float) -> float:
+    if isinstance(domain, LogUniform):
+        return math.log(value / domain.low) / math.log(domain.high / domain.low)
+    return (value - domain.low) / (domain.high - domain.low)

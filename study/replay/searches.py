@@ -1,0 +1,69 @@
+"""Searches whose trials are looked up: the searchers and stoppers of a study, answered by recorded curves."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from study.answers.replayed import Found
+from study.replay.curves import Curves, Floats, place
+from study.searchers import Outcome, Searching
+from study.spec import Arm, Search
+from trainables.rungs import best, stopped_at
+from trainables.seeds import seed_of
+from trainables.space import OverLr
+
+
+def searches(
+    curves: Curves, study: str, target: float | None, groups: int, size: int, seed: int = 0
+) -> Iterator[list[Found]]:
+    """`groups` times `size` searches by the arm's searcher and stopper, each group over trials drawn anew.
+
+    target: higher is better; None where no score ends the race.
+    """
+    for group in range(groups):
+        generator = np.random.default_rng(seed_of("table", study, curves.arm.name, group, seed))
+        among = np.unique(generator.integers(len(curves.scores), size=len(curves.scores)))
+        first = group * size + seed * 10**6
+        yield [search(curves, Search(study, curves.arm, first + i), target, among) for i in range(size)]
+
+
+def search(curves: Curves, of: Search, target: float | None, among: NDArray[np.intp] | None = None) -> Found:
+    """One search, suggestion by suggestion, answered by the recorded trials `among` which it may see."""
+    searching, arm = Searching(of), curves.arm
+    sign = 1 if arm.task.mode == "max" else -1
+    visible = np.arange(len(curves.scores)) if among is None else among
+    lengths: list[tuple[int, int]] = []
+    while not searching.exhausted:
+        suggestion = searching.suggest()
+        i = curves.nearest(_asked(arm, suggestion.values), visible)
+        scores = curves.scores[i]
+        length = stopped_at(suggestion.bars, scores) or len(scores)
+        lost = curves.diverged[i] and length == len(scores)
+        worth = scores[-1] if lost else best(scores[:length])
+        status = "diverged" if lost else "finished" if length == len(scores) else "stopped"
+        rungs = arm.rungs([sign * score for score in scores[:length]], diverged=lost)
+        searching.observe(suggestion.k, Outcome(status, sign * worth, rungs))
+        lengths.append((i, length))
+    return _found(curves, lengths, target)
+
+
+def _asked(arm: Arm, values: Mapping[str, Any]) -> Floats:
+    """Where a suggestion lies; of what is searched as a product it names the product."""
+    space = {key: domain.product if isinstance(domain, OverLr) else domain for key, domain in arm.space.items()}
+    return place(space, values)
+
+
+def _found(curves: Curves, lengths: Sequence[tuple[int, int]], target: float | None) -> Found:
+    spent, first = 0.0, None
+    tops: list[float] = []
+    for number, (i, length) in enumerate(lengths, 1):
+        scores = curves.scores[i][:length]
+        hit = next((at for at, score in enumerate(scores) if target is not None and score >= target), None)
+        if hit is not None and first is None:
+            first = number, spent + curves.costs[i][hit]
+        spent += curves.costs[i][length - 1]
+        tops.append(scores[-1] if curves.diverged[i] and length == len(curves.scores[i]) else best(scores))
+    trials, cost = first or (len(lengths), spent)
+    return Found(first is not None, trials, cost, max(tops), spent)
