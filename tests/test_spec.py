@@ -54,6 +54,14 @@ ARM = "{question: q, arms: {a: {task: quadratic, %s}}}"
             "arm 'a': scheme 'curvature' needs the penalty in the loss: decay 'coupled', got 'decoupled'",
         ),
         (
+            ARM % "scheme: curvature, compile: true",
+            "arm 'a': compile: true needs a scheme that asks for nothing but the gradient, got 'curvature'",
+        ),
+        (
+            ARM % "rule: packaged, optimizer: prodigy, compile: true",
+            "arm 'a': compile: true needs a composed rule, got rule: packaged",
+        ),
+        (
             ARM % "scheme: curvature, direction: adam",
             "arm 'a': scheme 'curvature' needs a direction that descends: one of ada",
         ),

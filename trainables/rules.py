@@ -198,7 +198,8 @@ class Composed(Rule):
     def compiled(self) -> Callable[[Oracle, Tensors, ComposedState, Tensor], Step]:
         """The step with `update` compiled once for all rules that differ in real numbers only."""
         if self.scheme.asks:
-            raise Refusal(f"compile: true needs a scheme that asks for nothing but the gradient, got {self.scheme}")
+            scheme = name_of(type(self.scheme))
+            raise Refusal(f"compile: true needs a scheme that asks for nothing but the gradient, got {scheme!r}")
         numbers = {key: torch.tensor(value, dtype=torch.float64) for key, value in floats(self).items()}
         update = _compiled_update(with_floats(self, dict.fromkeys(numbers, 0.0)))
 

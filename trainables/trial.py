@@ -34,6 +34,11 @@ class Trial(Component):
     gradient_clip: float | None = setting(None, valid=(1e-12, float("inf")))
     evaluate_test: Literal["end", "epoch", "never"] = setting("end")
 
+    def check(self) -> None:
+        """Refuses `compile` where the rule cannot be compiled, before anything starts."""
+        if self.compile:
+            self.rule.compiled()  # compiles nothing yet: that takes a first call
+
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
