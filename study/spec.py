@@ -99,6 +99,7 @@ class Arm(NamedTuple):
         if self.stopper:
             search |= {"stopper": settings.stopper}
             search |= {STOPPER + key: value for key, value in self.stopper.flat().items()}
+        search |= {file.place: _hash(file.text) for file in self.files()}
         return {**search, **self.fixed, **{key: written(domain) for key, domain in self.space.items()}}
 
 
@@ -136,8 +137,11 @@ class Study(NamedTuple):
     @property
     def hash(self) -> str:
         """A short hash of the contents of all arms."""
-        contents = json.dumps({arm.name: arm.contents() for arm in self.arms}, sort_keys=True)
-        return hashlib.blake2b(contents.encode(), digest_size=8).hexdigest()
+        return _hash(json.dumps({arm.name: arm.contents() for arm in self.arms}, sort_keys=True))
+
+
+def _hash(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def schema() -> dict[str, Any]:

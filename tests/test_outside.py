@@ -17,6 +17,7 @@ import study
 import trainables.directions
 from study import spec
 from study.catalogue import lines
+from study.tracking import Tracker
 from trainables import outside
 from trainables.components import find, members, name_of
 from trainables.directions import Direction
@@ -239,7 +240,7 @@ def test_two_studies_of_one_process_may_each_have_a_file_of_that_name(elsewhere,
     (other / "my_scheme.py").write_text(SCHEME)
     (other / "mine.yaml").write_text(STUDY)
     first, second = (spec.load(str(folder / "mine.yaml")).arms[0] for folder in (elsewhere, other))
-    assert first.contents() == second.contents()
+    assert first.fixed == second.fixed
     assert type(first.task) is not type(second.task)
     assert type(first.task) is type(spec.load(str(elsewhere / "mine.yaml")).arms[1].task)
 
@@ -256,6 +257,19 @@ def test_what_travels_is_the_text_of_the_files_that_a_trial_names(elsewhere, mon
     assert there.flat() == flat
     *_, record = Run(there)
     assert record.valid_score > 0.8
+
+
+def test_a_record_is_not_gone_on_with_after_their_file_has_changed(elsewhere, tmp_path_factory):
+    changed = tmp_path_factory.mktemp("changed")
+    for name in ("mine.yaml", "my_scheme.py"):
+        shutil.copy(elsewhere / name, changed)
+    (changed / "my_task.py").write_text(TASK.replace("range(200)", "range(100)"))
+    uri = f"sqlite:///{elsewhere}/mlflow.db"
+    before = spec.load(str(elsewhere / "mine.yaml"))
+    Tracker(before, uri).open_searches(before.searches())
+    Tracker(before, uri)
+    with pytest.raises(Refusal, match=r"in arm '\w+', ./my_task.py was \w{16}, is now \w{16}. Copy the study file"):
+        Tracker(spec.load(str(changed / "mine.yaml")), uri)
 
 
 @pytest.mark.ray
