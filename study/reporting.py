@@ -8,7 +8,9 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from trainables.components import find
 from trainables.refusal import unknown
+from trainables.tasks import Task
 
 FORMATS = ("text", "markdown", "json", "csv")
 COLUMNS = {
@@ -35,12 +37,11 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame(columns=list(COLUMNS))
     rows = [_row(str(arm), of_arm) for arm, of_arm in table.groupby("arm", sort=False)]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    mode = table["mode"].iloc[0]
-    return frame.sort_values(["task", "best_valid"], ascending=[True, mode == "min"], ignore_index=True)
+    return frame.sort_values(["task", "best_valid"], ascending=[True, _mode(table) == "min"], ignore_index=True)
 
 
 def _row(arm: str, table: pd.DataFrame) -> dict[str, Any]:
-    mode = table["mode"].iloc[0]
+    mode = _mode(table)
     trials = table.groupby("run_id", sort=False)
     last = trials.last()
     scores = trials["valid_score"].agg(mode).where(last["diverged"] == 0, last["valid_score"])
@@ -58,6 +59,11 @@ def _row(arm: str, table: pd.DataFrame) -> dict[str, Any]:
         "passes": last["passes"].sum(),
         "seconds": last["seconds"].sum(),
     }
+
+
+def _mode(table: pd.DataFrame) -> str:
+    """The sense of the scores; a record that was saved before it was a column has the task to say it."""
+    return table["mode"].iloc[0] if "mode" in table else find(Task, table["task"].iloc[0]).mode
 
 
 def render(frame: pd.DataFrame, form: str) -> str:
