@@ -25,4 +25,4 @@ def command(arguments: list[str]) -> list[str]:
 if __name__ == "__main__":
     os.chdir(PROJECT)  # a path to one's own study is the same here as beside pyproject.toml
     words = command(sys.argv[1:])
-    os.execvp(words[0], words)  # noqa: S606 — replaces this process, so that Ctrl-C and the exit code are lr-study's
+    os.execv(PROJECT / ".venv" / "bin" / words[0], words)  # noqa: S606 — replaces this process, so that Ctrl-C and the exit code are lr-study's
