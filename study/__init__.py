@@ -52,10 +52,13 @@ def read(study: str, *, tracking_uri: str = URI) -> "pd.DataFrame":
 
 
 def report(study: str, form: str = "text", *, tracking_uri: str = URI) -> str:
-    """The table of a recorded study, one row an arm, as text, markdown, json or csv."""
-    from study import reporting
+    """The table of a recorded study, one row an arm, as text, markdown, json or csv.
 
-    return reporting.render(reporting.summary(read(study, tracking_uri=tracking_uri)), form)
+    As text and markdown with what the study file asks for besides: published numbers beside ours, a heat map.
+    """
+    from study import pages, reporting
+
+    return reporting.whole(pages.of_study(study, tracking_uri), form)
 
 
 def page(

@@ -1,8 +1,9 @@
 """Which trial runs next: all searches of a study side by side, each of them in strict order."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from study.controls import Following, Measured, Reader
 from study.key import Key
 from study.searchers import Outcome, Searching, Status, Suggestion, joined
 from study.spec import Search, Study
@@ -32,15 +33,20 @@ class Assignment(NamedTuple):
     bars: tuple[Rung, ...]  # what it must reach to go on
 
 
+def _unread(key: Key) -> Sequence[Measured]:
+    raise LookupError(f"a control asks what {key.path} measured, and nobody reads records here")
+
+
 class Dispatcher:
     """Hands out the trials that are missing from the record, re-asking the recorded ones in passing.
 
     A restart asks every search again from its beginning. A configuration whose outcome is recorded is told and not
-    run; its parameters must be the recorded ones, or the versions of the parts have changed.
+    run; its parameters must be the recorded ones, or the versions of the parts have changed. `measured` reads what a
+    trial that has ended recorded; the configurations of controls are made from it.
     """
 
-    def __init__(self, study: Study, recorded: Mapping[Key, Recorded]) -> None:
-        self._searchings = {(search.arm.name, search.repetition): Searching(search) for search in study.searches()}
+    def __init__(self, study: Study, recorded: Mapping[Key, Recorded], measured: Reader = _unread) -> None:
+        self._searchings = _searchings(study, measured)
         self._recorded = recorded
         self._waiting: list[Assignment] = []
         self._outcomes: dict[tuple[str, int, int], dict[int, Outcome]] = {}
@@ -85,7 +91,7 @@ class Dispatcher:
             while searching.ready and searching.search.key(searching.num_asked) in self._recorded:
                 self._draw(searching)
 
-    def _draw(self, searching: Searching) -> None:
+    def _draw(self, searching: Searching | Following) -> None:
         search, suggestion = searching.search, searching.suggest()
         for seed_number in range(search.arm.settings.seeds):
             key = search.key(suggestion.k, seed_number)
@@ -97,6 +103,20 @@ class Dispatcher:
                 self.observe(key, Outcome(recorded.status, recorded.score, recorded.rungs))
             else:
                 self._waiting.append(Assignment(search, key, trial, suggestion.bars))
+
+
+def _searchings(study: Study, measured: Reader) -> dict[tuple[str, int], Searching | Following]:
+    """Every search under way; controls stand last, so that their sources are always asked first."""
+    found: dict[tuple[str, int], Searching | Following] = {}
+    sources: dict[tuple[str, int], Searching] = {}
+    for search in study.searches():
+        if search.arm.settings.control_of is None:
+            sources[search.arm.name, search.repetition] = Searching(search)
+    for search in study.searches():
+        of = search.arm.settings.control_of
+        if of is not None:
+            found[search.arm.name, search.repetition] = Following(search, sources[of, search.repetition], measured)
+    return {**sources, **found}
 
 
 def _check(key: Key, suggestion: Suggestion, trial: Trial, recorded: Recorded) -> None:

@@ -8,6 +8,9 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from study.pages.material import Material
+from study.printing import Sheet, markdown
+from study.sections import sections
 from trainables.components import find
 from trainables.refusal import unknown
 from trainables.tasks import Task
@@ -79,6 +82,21 @@ def render(frame: pd.DataFrame, form: str) -> str:
     raise unknown("format", form, FORMATS)
 
 
+def whole(material: Material, form: str) -> str:
+    """The summary, and below it what the study file asks for besides; programs get the summary alone."""
+    text, sheets = render(summary(material.record), form), sections(material.record, material.file)
+    if form == "markdown":
+        return "\n\n".join([text, *(markdown([sheet]) for sheet in sheets)])
+    if form == "text":
+        return "\n\n".join([text, *(_told(sheet) for sheet in sheets)])
+    return text
+
+
+def _told(sheet: Sheet) -> str:
+    body = _aligned(sheet.columns, [True, *(False for _ in sheet.columns[1:])], sheet.rows)
+    return "\n".join([sheet.title, body, *sheet.remarks])
+
+
 def _cells(frame: pd.DataFrame) -> list[list[str]]:
     return [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
 
@@ -97,10 +115,15 @@ def _cell(value: Any) -> str:
 
 
 def _text(frame: pd.DataFrame) -> str:
+    return _aligned([COLUMNS[n] for n in frame.columns], [n in ("arm", "task") for n in frame.columns], _cells(frame))
+
+
+def _aligned(columns: list[str], words: list[bool], rows: list[list[str]]) -> str:
+    """A table of text; columns of words to the left, of numbers to the right."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    for name in frame.columns:
-        shown.add_column(COLUMNS[name], justify="left" if name in ("arm", "task") else "right")
-    for cells in _cells(frame):
+    for name, left in zip(columns, words, strict=True):
+        shown.add_column(name, justify="left" if left else "right")
+    for cells in rows:
         shown.add_row(*cells)
     text = io.StringIO()
     Console(file=text, width=140).print(shown)

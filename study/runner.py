@@ -53,13 +53,15 @@ def run(
     for arm in study.arms:
         check_data(arm)
     tracker = Tracker(study, tracking_uri, provenance.tags())
-    dispatcher = Dispatcher(study, tracker.recorded())
+    dispatcher = Dispatcher(study, tracker.recorded(), tracker.measured)
     if not dispatcher.done:
         _connect(cluster)
         resources = _resources(study, cluster)
         tracker.open_searches(study.searches())
         with show(study, dispatcher.num_ended) as progress:
             _tune(tracker, dispatcher, progress, storage.resolve(), resources, cluster)
+    else:
+        tracker.keep_files()
     tracker.close(complete=dispatcher.done)
     return dispatcher.done
 

@@ -140,6 +140,14 @@ class Searching:
         """The outcome of configuration k, in whatever order outcomes come."""
         self._outcomes[k] = outcome
 
+    def ended(self, k: int) -> bool:
+        """Whether the outcome of configuration k is in."""
+        return k in self._outcomes
+
+    def values(self, k: int) -> dict[str, Value]:
+        """Configuration k, which was suggested before."""
+        return dict(self._asked[k].params)
+
     @property
     def _visible(self) -> int:
         """How many outcomes the next suggestion sees: none where nothing depends on them."""

@@ -12,7 +12,10 @@ from typing import Annotated, Any, NamedTuple, TypeAlias, cast
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from study import controls
+from study.beside import Published
 from study.checks import check_searcher, check_stopper
+from study.heat import Heat
 from study.key import Key, checked_name
 from study.searchers import SAMPLERS
 from study.stoppers import STOPPERS, Stopper, stopper_of
@@ -43,6 +46,7 @@ class Settings(BaseModel):
     searcher: Annotated[str, Field(description=f"one of {', '.join(SAMPLERS)}")] = "random"
     stopper: Annotated[str | None, Field(description=f"none, or one of {', '.join(STOPPERS)}")] = None
     parallel: Annotated[int, Field(ge=1, description="what learns or stops sees results 0…k−parallel")] = 1
+    control_of: Annotated[str | None, Field(description="the arm whose measured mean scale this one replays")] = None
 
 
 class StudyFile(BaseModel):
@@ -57,6 +61,8 @@ class StudyFile(BaseModel):
     baseline: Annotated[
         str, Field(description="the arm that savings are against; the first one where none is named")
     ] = ""
+    published: Annotated[Published | None, Field(description="other people's numbers, shown beside ours")] = None
+    heat: Annotated[Heat | None, Field(description="a heat map of steps until a loss")] = None
     common: dict[str, Any] = Field(default_factory=dict[str, Any], description="what all arms share")
     arms: dict[str, dict[str, Any]] = Field(min_length=1)
 
@@ -96,6 +102,8 @@ class Arm(NamedTuple):
         """What makes the arm this arm; budgets are left out, because a study may be extended."""
         settings = self.settings
         search = {"searcher": settings.searcher, "parallel": settings.parallel, "seeds": settings.seeds}
+        if settings.control_of is not None:
+            search |= {"control_of": settings.control_of}
         if self.stopper:
             search |= {"stopper": settings.stopper}
             search |= {STOPPER + key: value for key, value in self.stopper.flat().items()}
@@ -178,8 +186,7 @@ def parse(text: str, name: str, trials: int | None = None, folder: Path | None =
     {'scheme.lr': LogUniform(low=1e-05, high=10.0)}
     """
     file = read(text, name)
-    arms = tuple(_arm(arm, {**file.common, **entries}, trials, folder or Path()) for arm, entries in file.arms.items())
-    return Study(name, file, arms, text)
+    return Study(name, file, _arms(file, trials, folder or Path()), text)
 
 
 def read(text: str, name: str) -> StudyFile:
@@ -190,6 +197,8 @@ def read(text: str, name: str) -> StudyFile:
         raise _line(f"study {name!r}", error, StudyFile) from error
     if file.baseline and file.baseline not in file.arms:
         raise Refusal(f"study {name!r}: {unknown('baseline', file.baseline, file.arms)}")
+    if file.published:
+        file.published.check(file.arms)
     return file
 
 
@@ -229,6 +238,15 @@ def _mapping(text: str, name: str) -> dict[str, Any]:
         what = "is empty" if read is None else f"holds a {type(read).__name__}"
         raise Refusal(f"study {name!r} {what}; it needs the keys question and arms")
     return cast("dict[str, Any]", read)
+
+
+def _arms(file: StudyFile, trials: int | None, folder: Path) -> tuple[Arm, ...]:
+    """All arms in the order of the file; controls are derived from the others."""
+    if "control_of" in file.common:
+        raise Refusal("control_of belongs to one arm, and stands alone there; it cannot be common")
+    own = {name: entries for name, entries in file.arms.items() if "control_of" not in entries}
+    sources = {name: _arm(name, {**file.common, **entries}, trials, folder) for name, entries in own.items()}
+    return tuple(sources[name] if name in sources else controls.derived(name, file.arms, sources) for name in file.arms)
 
 
 def _arm(name: str, entries: Mapping[str, Any], trials: int | None, folder: Path) -> Arm:
@@ -294,7 +312,7 @@ def _line(where: str, error: ValidationError, model: type[BaseModel]) -> Refusal
     """The first complaint of pydantic, in our form."""
     first = min(error.errors(), key=lambda entry: entry["type"] != "extra_forbidden")  # a misspelt key explains more
     key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
+    if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
         return Refusal(f"{where}: {unknown('key', key, model.model_fields)}")
     if first["type"] == "missing":
         return Refusal(f"{where}: {key} is missing")

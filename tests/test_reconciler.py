@@ -10,6 +10,7 @@ import ray
 from mlflow import MlflowClient
 
 import study
+from trainables.schemes.control import pieces
 
 TEXT = """
 question: Does it survive?
@@ -18,8 +19,10 @@ arms:
   random: {searcher: random, seeds: 2}
   tpe: {searcher: tpe, direction: momentum, scheme.schedule: cosine}
   adam: {searcher: tpe, parallel: 2, direction: adam, scheme: plateau}
+  control: {control_of: cprop}
+  cprop: {scheme: cprop, seeds: 2, trials: 2}
 """
-NUM_TRIALS = 20
+NUM_TRIALS = 28
 WALL_CLOCK = ["run_id", "seconds"]
 OFTEN = {"LR_STUDY_CHECKPOINT_SECONDS": "0.2"}
 
@@ -57,6 +60,23 @@ def test_all_epochs_are_there_without_gap(undisturbed):
         assert trial["record"].tolist() == list(range(1, len(trial) + 1))
         assert trial["diverged"].iloc[-1] or trial["epoch"].iloc[-1] == 25
     assert len(undisturbed.groupby(["arm", "repetition", "k", "seed_number"])) == NUM_TRIALS
+
+
+def test_a_control_runs_at_the_rate_times_the_mean_scale_of_its_source(undisturbed):
+    for k in range(2):
+        source, control = (of.xs(k, level="k") for of in (by_key(undisturbed, "cprop"), by_key(undisturbed, "control")))
+        alive = source[source["diverged"] == 0]
+        (curve,) = control["scheme.scales"].unique()
+        assert control["scheme.lr"].iloc[0] == source["scheme.lr"].iloc[0]
+        first = alive[alive["record"] == 1]["mean_scale"].mean()
+        assert pieces(curve)[0].scale == pytest.approx(first, rel=1e-5)
+        if not source["diverged"].any():
+            spent = sum(piece.scale for piece in pieces(curve)) / 25
+            assert spent == pytest.approx(alive[alive["record"] == 25]["mean_scale"].mean(), rel=1e-5)
+
+
+def by_key(table, arm):
+    return table[table["arm"] == arm].set_index(["k", "seed_number"])
 
 
 def workers_of(driver):

@@ -37,16 +37,16 @@ def report(study: str, form: str, epochs: bool, tracking_uri: str, **asked: obje
 
     STUDY may also be a saved record: the .csv that --epochs printed, or a .parquet of it.
     """
-    import study as lr_study
     from study import reporting
-    from study.pages import of_file
+    from study.pages import of_file, of_study
 
     saved = Path(study).suffix in (".csv", ".parquet")
-    record = of_file(Path(study)).record if saved else lr_study.read(study, tracking_uri=tracking_uri)
+    material = of_file(Path(study)) if saved else of_study(study, tracking_uri)
     if epochs:
+        record = material.record
         click.echo(record.to_json(orient="records") if form == "json" else record.to_csv(index=False).rstrip("\n"))
         return
-    click.echo(reporting.render(reporting.summary(record), form))
+    click.echo(reporting.whole(material, form))
     written = _page(study, tracking_uri, asked)
     for sentence in written.sentences if form == "text" else []:
         click.echo(f"\n{sentence}")

@@ -1,11 +1,11 @@
 """The figures of a page, and the data that each of them draws."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import pandas as pd
 
-from study.figures import Look, Panel, best, profile, rates, svg, sweep, target
+from study.figures import Look, Panel, best, heat, profile, rates, svg, sweep, target
 from study.pages.answered import Answers
 from study.pages.material import Material
 
@@ -49,7 +49,12 @@ CAPTIONS = {
     ),
     "rates": (
         "The rate each scheme used",
-        "By the best trial of every scheme, after every epoch: the base rate times the mean of its scales.",
+        "By the best trial of every scheme, after every epoch: the base rate times the mean of its scales; a gap where "
+        "it is not positive.",
+    ),
+    "heat": (
+        "Steps until a loss",
+        "Steps of the first record whose loss is low enough, the darker the more; '>': not within those given.",
     ),
     "profile": (
         "Performance profile",
@@ -65,10 +70,19 @@ def of_task(answers: Answers, material: Material, look: dict[str, Look]) -> list
         "cost_to_target": [target.panel(answers.results, look, answers.baseline)],
         "expected_best": [best.panel(answers.results, look)],
         "rates": [rates.panel(answers.rates, look)],
+        "heat": [heat.panel(_of(answers, material), material.file.heat)]
+        if material.file and material.file.heat
+        else [],
         "score_against_rate": list(sweep.panels(answers.trials, look, answers.target, material.link)),
     }
     made = [_group(name, [panel for panel in found if panel], answers.task) for name, found in panels.items()]
     return [group for group in made if group.panels]
+
+
+def _of(answers: Answers, material: Material) -> pd.DataFrame:
+    """The task's part of the record."""
+    rows: Any = material.record[material.record["task"] == answers.task]
+    return rows
 
 
 def of_all(every: list[Answers], look: dict[str, Look]) -> list[Group]:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from study import spec
+from study.spec import StudyFile
 from study.tables import own
 from trainables.components import find, slots
 from trainables.refusal import Refusal
@@ -23,6 +25,7 @@ class Material:
     baseline: str = ""  # as the study file names it
     planned: dict[str, int] = field(default_factory=dict)  # trials of every arm, those without a trial yet included
     runs: dict[str, str] = field(default_factory=dict)  # arm → where its trials are in MLflow
+    file: StudyFile | None = None  # as the last driver read it
     run: str = ""  # where one trial is in MLflow; {} stands for its run's id
 
     def link(self, run_id: object) -> str | None:
@@ -35,15 +38,13 @@ def of_study(name: str, uri: str) -> Material:
     from study import tracking
 
     about = tracking.about(name, uri)
-    question, baseline = _said(about.study_file)
+    file = _file(about.study_file)
     record = tracking.read(name, uri)
-    return Material(name, record, question, baseline, about.planned, about.arms, about.run)
+    return Material(name, record, *_said(file), about.planned, about.arms, file, about.run)
 
 
 def of_file(path: Path) -> Material:
     """A record that was saved: what `lr-study report STUDY --epochs` wrote, as CSV or Parquet."""
-    from study import spec
-
     record = _frame(path)
     missing = {"arm", "k", "task", "record", "valid_score", "passes"} - set(record.columns)
     if missing:
@@ -51,8 +52,8 @@ def of_file(path: Path) -> Material:
             f"{str(path)!r} lacks the column {min(missing)!r}: give what `lr-study report STUDY --epochs` wrote"
         )
     shipped = spec.shipped().get(path.stem)
-    question, baseline = _said(shipped.read_text(encoding="utf-8") if shipped else "")
-    return Material(path.stem, record, question, baseline)
+    file = _file(shipped.read_text(encoding="utf-8") if shipped else "")
+    return Material(path.stem, record, *_said(file), file=file)
 
 
 def _frame(path: Path) -> pd.DataFrame:
@@ -83,14 +84,16 @@ def plain(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _said(text: str) -> tuple[str, str]:
-    """Question and baseline of a study file; nothing where there is no file that can be read."""
-    from study import spec
-
+def _file(text: str) -> StudyFile | None:
+    """The study file, if there is one that can be read."""
     try:
-        file = spec.read(text, "recorded") if text else None
+        return spec.read(text, "recorded") if text else None
     except Refusal:  # of another version of this program
-        file = None
+        return None
+
+
+def _said(file: StudyFile | None) -> tuple[str, str]:
+    """Question and baseline of a study file."""
     return (file.question, file.baseline) if file else ("", "")
 
 

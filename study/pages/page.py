@@ -13,7 +13,7 @@ from study.answers.results import finite
 from study.cost import NotDefined
 from study.figures import looks
 from study.figures.style import COLOURS, STYLES
-from study.pages import cells, drawn
+from study.pages import cells, drawn, published
 from study.pages.answered import Answers
 from study.pages.drawn import Group
 from study.pages.material import Material, schemes_of
@@ -148,7 +148,7 @@ def _part(answers: Answers, material: Material, look: Any) -> Part:
         task=answers.task,
         baseline=answers.baseline,
         sentence=sentence(answers),
-        sheets=cells.sheets(answers, material),
+        sheets=cells.sheets(answers, material) + published.sheets(material, answers.task),
         figures=drawn.of_task(answers, material, look),
         remarks=printing.remarks(answers.results, suspicions=False),
         trials=answers.trials.to_csv(index=False),

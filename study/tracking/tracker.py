@@ -9,6 +9,7 @@ from pathlib import Path
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
+from study.controls import Measured
 from study.dispatcher import Recorded
 from study.key import Key
 from study.searchers import Status
@@ -40,10 +41,15 @@ class Tracker:
         self._load()
 
     def open_searches(self, searches: Iterable[Search]) -> None:
-        """Every search has its parent run, running, with the study file and other people's files beside it."""
+        """Every search has its parent run, running, with the study file and the files that it names beside it."""
         for search in searches:
+            self._client.update_run(self._parent(search), status="RUNNING")
+        self.keep_files()
+
+    def keep_files(self) -> None:
+        """The files beside every search as they are today: what a study file says of itself may have changed."""
+        for search in self.study.searches():
             run = self._parent(search)
-            self._client.update_run(run, status="RUNNING")
             self._client.log_text(run, self.study.text, "study.yaml")
             for file in search.arm.files():
                 self._client.log_text(run, file.text, Path(file.path).name)
@@ -51,6 +57,13 @@ class Tracker:
     def recorded(self) -> dict[Key, Recorded]:
         """Every trial the record knows, finished or not."""
         return dict(self._runs)
+
+    def measured(self, key: Key) -> list[Measured]:
+        """What a trial that has ended recorded of its mean scale, in order; the last of repeated points counts."""
+        known = self._runs.get(key)
+        columns = [self._history(known.run_id, name) for name in Measured._fields] if known else []
+        numbers = sorted(set.intersection(*map(set, columns))) if columns else []
+        return [Measured(*(column[number] for column in columns)) for number in numbers]
 
     def start(self, search: Search, key: Key, trial: Trial) -> None:
         """A trial starts, or starts again."""
@@ -152,6 +165,9 @@ class Tracker:
         above = {MLFLOW_PARENT_RUN_ID: parent} if parent else {}
         run = self._client.create_run(self._experiment, tags={**own, **above, MLFLOW_RUN_NAME: name})
         return run.info.run_id
+
+    def _history(self, run: str, name: str) -> dict[int, float]:
+        return {point.step: point.value for point in self._client.get_metric_history(run, name)}
 
     def _flush(self, key: Key, tags: Sequence[RunTag] = ()) -> None:
         """What waits of a trial, in as few calls as may be; tags go with the last of them."""

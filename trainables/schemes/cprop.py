@@ -23,6 +23,8 @@ class History(NamedTuple):
     square: Tensors  # v, likewise
     num_seen: Tensor  # n = Σ_{i<t} βⁱ = (1 − βᵗ)/(1 − β), the gradients that the means amount to, a scalar
     scale: Tensor  # the mean of the last s over all elements, a scalar
+    mean_scale: Tensor  # the mean of that over all steps so far, a scalar
+    num_steps: Tensor  # those steps, a scalar
 
 
 N = TypeVar("N", float, float | Tensor)
@@ -63,7 +65,8 @@ class CProp(Scheme):
     `order` says which gradient g is: `sgd` reads the raw one, before weight decay and momentum, and `adam` the one
     after coupled weight decay, as the authors do in their SGD and in their Adam. The variance of one gradient
     is 0, where n − 1 + ε = ε would amplify rounding: the first s is min(1, c) wherever g ≠ 0, and 0 elsewhere.
-    s ≤ 1: CProp only ever shrinks the rate, so compare it with its base at lr × mean s (the extra `scale`).
+    s ≤ 1: CProp only ever shrinks the rate, so compare it with its base at lr × mean s: the scheme `control`, which a
+    study derives from the recorded `mean_scale` of another arm (`control_of`).
 
     >>> scheme, params = CProp(lr=0.1, beta=0.5, cdf="normal", eps=0.0), {"w": torch.zeros(1)}
     >>> state, progress = scheme.init(params), torch.tensor(0.0)
@@ -85,8 +88,9 @@ class CProp(Scheme):
     def init(self, params: Tensors) -> History:
         """Nothing seen: m = v = 0 and n = 0."""
         zeros = {name: torch.zeros_like(param) for name, param in params.items()}
-        scale = torch.ones((), dtype=torch.float64, device=next(iter(params.values())).device if params else None)
-        return History(zeros, zeros, torch.zeros((), dtype=torch.float64), scale)
+        one = torch.ones((), dtype=torch.float64, device=next(iter(params.values())).device if params else None)
+        zero = torch.zeros((), dtype=torch.float64)
+        return History(zeros, zeros, zero, one, one, zero)
 
     def rate(
         self,
@@ -106,12 +110,15 @@ class CProp(Scheme):
         seen = grads.raw if self.order == "sgd" else grads.decayed
         parts = {n: self._part(g, state.mean[n], state.square[n], count == 1, numbers) for n, g in seen.items()}
         size = sum(part.scale.numel() for part in parts.values())
-        mean_scale = torch.stack([part.scale.sum() for part in parts.values()]).sum(dtype=torch.float64) / size
+        scale = torch.stack([part.scale.sum() for part in parts.values()]).sum(dtype=torch.float64) / size
+        steps = state.num_steps + 1
         after = History(
             {name: part.mean for name, part in parts.items()},
             {name: part.square for name, part in parts.items()},
             count,
-            mean_scale,
+            scale,
+            state.mean_scale + (scale - state.mean_scale) / steps,
+            steps,
         )
         return Rate(base, {name: part.scale for name, part in parts.items()}), after
 
@@ -121,8 +128,8 @@ class CProp(Scheme):
         return reference(grad, mean, square, first, numbers, self.cdf)
 
     def extras(self, state: History) -> dict[str, Tensor]:
-        """`scale`: the mean of s over all elements at the last step."""
-        return {"scale": state.scale}
+        """`scale`: the mean of s over all elements at the last step; `mean_scale`: its mean over all steps so far."""
+        return {"scale": state.scale, "mean_scale": state.mean_scale}
 
 
 FACTOR = {"normal": math.sqrt(0.5), "cubic": 1.0, "linear": 1.702 / 2, "variance": math.pi / math.sqrt(12)}

@@ -1,0 +1,161 @@
+"""Control arms: the same base at the rate times the mean scale that another arm's trials were measured to have.
+
+Trial k of a control waits for its source's trial k, and is a pure function of what the record says of that one.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+
+import torch
+
+from study.key import Key, checked_name
+from study.searchers import Outcome, Searching, Suggestion
+from trainables.components import members
+from trainables.refusal import Refusal, unknown
+from trainables.rules import Composed
+from trainables.schemes import Scheme
+from trainables.schemes.control import Piece
+from trainables.space import corner
+
+if TYPE_CHECKING:
+    from study.spec import Arm, Search
+
+EXTRA = "mean_scale"  # what a scheme records whose control can be asked for
+CURVE = "scheme.scales"
+MAX_PIECES = 200  # of 27 characters at most: MLflow takes 6,000 a parameter
+KEPT = ("scheme.lr", "scheme.schedule")  # of the source's scheme
+
+
+class Measured(NamedTuple):
+    """One record of a source's trial."""
+
+    epoch: float
+    steps: float
+    mean_scale: float  # over all elements and all steps so far; NaN where the trial diverged
+
+
+Reader: TypeAlias = Callable[[Key], Sequence[Measured]]
+
+
+def derived(name: str, written: Mapping[str, Mapping[str, Any]], sources: Mapping[str, "Arm"]) -> "Arm":
+    """The control arm `name`; its source gives it everything: task, budget, searcher, hyper-parameters.
+
+    `written` holds the arms as the study file has them, `sources` those of them that are no controls.
+    """
+    of = written[checked_name("arm", name)]["control_of"]
+    if isinstance(of, str) and of in written and of not in sources:
+        above = written[of]["control_of"]
+        raise Refusal(f"arm {name!r}: {of!r} is itself a control; name the arm that it controls, {above!r}")
+    if not isinstance(of, str) or of not in sources:
+        raise unknown(f"arm in control_of of {name!r}:", str(of), sources)
+    if others := [key for key in written[name] if key != "control_of"]:
+        raise Refusal(f"arm {name!r}: a control takes task, budget and all else from {of!r}; remove {others[0]}")
+    source = sources[of]
+    if source.stopper:
+        raise Refusal(
+            f"arm {name!r}: a control trains to its end; {of!r} must have no stopper, it has {source.stopper}"
+        )
+    _check_measures(name, source)
+    settings = source.settings.model_copy(update={"control_of": of})
+    fixed = {**_base(source.fixed), "scheme": "control"}
+    return source._replace(name=name, settings=settings, fixed=fixed, space=_base(source.space))
+
+
+def _base(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """What the control shares with its source: all but the source's scheme, of which rate and schedule stay."""
+    return {key: value for key, value in keys.items() if not key.startswith("scheme") or key.startswith(KEPT)}
+
+
+def _check_measures(name: str, source: "Arm") -> None:
+    rule = source.trial({key: corner(domain) for key, domain in source.space.items()}, seed=0).rule
+    if not isinstance(rule, Composed) or not measures(rule.scheme):
+        good = [found for found, member in members(Scheme).items() if measures(cast("type[Scheme]", member)())]
+        raise Refusal(
+            f"arm {name!r}: {source.name!r} records no {EXTRA}; a control needs a scheme of {', '.join(good)}"
+        )
+
+
+def measures(scheme: Scheme) -> bool:
+    """Whether the scheme records the mean scale of its rates."""
+    return EXTRA in scheme.extras(scheme.init({"0.weight": torch.zeros(1, 1)}))
+
+
+class Following:
+    """The search of a control: configuration k is the source's, once every seed of the source's trial k has ended."""
+
+    def __init__(self, search: "Search", source: Searching, measured: Reader) -> None:
+        self.search, self._source, self._measured = search, source, measured
+        self._num_trials = search.arm.settings.trials
+        self._outcomes: dict[int, Outcome] = {}
+        self.num_asked = 0
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the whole budget has been handed out."""
+        return self.num_asked >= self._num_trials
+
+    @property
+    def done(self) -> bool:
+        """Whether every outcome is in."""
+        return len(self._outcomes) >= self._num_trials
+
+    @property
+    def ready(self) -> bool:
+        """Whether the source's next trial has ended, whatever way."""
+        return not self.exhausted and self._source.ended(self.num_asked)
+
+    def suggest(self) -> Suggestion:
+        """The source's configuration with the curve that its seeds were measured to have."""
+        k, of = self.num_asked, self._source.search
+        values = self._source.values(k)
+        seeds = [self._measured(of.key(k, seed)) for seed in range(of.arm.settings.seeds)]
+        self.num_asked += 1
+        return Suggestion(k, {**_base(values), CURVE: curve(seeds, of.arm.trial(values, seed=0).epochs)})
+
+    def observe(self, k: int, outcome: Outcome) -> None:
+        """The outcome of configuration k."""
+        self._outcomes[k] = outcome
+
+
+def curve(seeds: Sequence[Sequence[Measured]], epochs: float) -> str:
+    """The mean scale of the seeds' records over progress, as `scheme.scales` writes it.
+
+    Between two records it is the mean over the steps between them, over the seeds. A seed that diverged or failed
+    keeps its last measured scale to the end; one that measured nothing does not count; where none did, it is 1.
+
+    >>> curve([[Measured(1, 10, 0.8), Measured(2, 20, 0.6)]], epochs=2)  # .8 over ten steps, then .4 over ten
+    '0:0.8 0.475:0.4'
+    >>> curve([[Measured(1, 10, 0.8), Measured(2, 20, float("nan"))], []], epochs=2), curve([[]], epochs=2)
+    ('0:0.8', '0:1')
+    """
+    most = max(1, MAX_PIECES // len(seeds))
+    curves = [found for rows in seeds if (found := _pieces(_thinned(rows, most), epochs))]
+    if not curves:
+        return "0:1"
+    starts = sorted({piece.start for found in curves for piece in found})
+    means = [fmean(_at(found, start) for found in curves) for start in starts]
+    return " ".join(f"{start:.9g}:{mean:.6g}" for start, mean in zip(starts, means, strict=True))
+
+
+def _thinned(rows: Sequence[Measured], most: int) -> list[Measured]:
+    """At most `most` of the records that measured something; they count from the start, so that no step is lost."""
+    known = [row for row in rows if math.isfinite(row.mean_scale)]
+    every = max(1, math.ceil(len(known) / most))
+    return known[::-1][::every][::-1]
+
+
+def _pieces(rows: Sequence[Measured], epochs: float) -> list[Piece]:
+    """One piece between two records; it starts half a step early, so that rounding never moves it by a step."""
+    found, steps, total, start = list[Piece](), 0.0, 0.0, 0.0
+    for row in rows:
+        sum_so_far = row.steps * row.mean_scale
+        found.append(Piece(start, max(0.0, (sum_so_far - total) / (row.steps - steps))))
+        steps, total = row.steps, sum_so_far
+        start = row.epoch / epochs * (steps - 0.5) / steps
+    return found
+
+
+def _at(found: Sequence[Piece], progress: float) -> float:
+    return next(piece.scale for piece in reversed(found) if piece.start <= progress)
