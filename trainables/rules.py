@@ -193,7 +193,8 @@ class Composed(Rule):
 
     def _moved(self, decay: Decay, param: Tensor, direction: Tensor, rate: Rate, name: str) -> Tensor:
         scaled = direction if rate.scale is None else rate.scale[name] * direction
-        return decay.shrink(param, rate.base) - rate.base * scaled
+        # One pass over memory instead of two; the cast keeps vmap, for whom `base` is no scalar, from promoting.
+        return torch.addcmul(decay.shrink(param, rate.base), scaled, -rate.base.to(param.dtype))
 
     def compiled(self) -> Callable[[Oracle, Tensors, ComposedState, Tensor], Step]:
         """The step with `update` compiled once for all rules that differ in real numbers only."""

@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_flatten, tree_unflatten
 from torch.utils.flop_counter import FlopCounterMode
 
+from trainables.memory import keep_freed_memory
 from trainables.oracle import FORWARD, Objective, Oracle, Tensors
 from trainables.rungs import Rung, stopped_at
 from trainables.seeds import generator, seed_of
@@ -53,6 +54,7 @@ class Run:
     """
 
     def __init__(self, trial: Trial, device: str | torch.device = "cpu", bars: Sequence[Rung] = ()) -> None:
+        keep_freed_memory()
         self.trial, self.device, self.bars = trial, torch.device(device), tuple(bars)
         self.dtype = torch.float64 if trial.precision == "float64" else torch.float32
         self.data = _on_device(trial.task.data(), self.device)
