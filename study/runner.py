@@ -1,40 +1,29 @@
 """Runs a study: makes its record complete, whatever happened before. The only file that builds a `Tuner`."""
 
 import json
-import logging
-import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import ray
 from ray import tune
 from ray.tune import Callback, CheckpointConfig, FailureConfig, RunConfig, Stopper, TuneConfig
 from ray.tune.search import Searcher
 
 from study import provenance
 from study.checks import check_data
+from study.cluster import Cluster, connect, resources_of_a_trial
 from study.dispatcher import Assignment, Dispatcher
 from study.progress import Progress
 from study.searchers import Outcome, Status
 from study.spec import Study
 from study.tracking import Tracker
 from trainables.components import files_of
-from trainables.refusal import Refusal
 from trainables.trainable import Trainable, forget
-from trainables.trial import Record, Trial
+from trainables.trial import Record
 
 STORAGE = Path(".lr-study")
 ATTEMPTS = 3  # a trial that fails this often by itself is recorded as failed
-
-
-class Cluster(NamedTuple):
-    """Where and on what trials run."""
-
-    address: str | None = None  # of a running Ray; None starts one here
-    gpus_per_trial: float | None = None  # None: one where there are any
-    verbose: bool = False
 
 
 def run(
@@ -55,9 +44,13 @@ def run(
     tracker = Tracker(study, tracking_uri, provenance.tags())
     dispatcher = Dispatcher(study, tracker.recorded(), tracker.measured)
     if not dispatcher.done:
-        _connect(cluster)
-        resources = _resources(study, cluster)
-        tracker.open_searches(study.searches())
+        try:
+            connect(cluster)
+            resources = resources_of_a_trial(study, cluster)
+            tracker.open_searches(study.searches())
+        except BaseException:  # a refusal, or Ctrl-C: nothing may look as if it still ran
+            tracker.close(complete=False)
+            raise
         with show(study, dispatcher.num_ended) as progress:
             _tune(tracker, dispatcher, progress, storage.resolve(), resources, cluster)
     else:
@@ -199,47 +192,3 @@ class TuneSearcher(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         pass
-
-
-def _connect(cluster: Cluster) -> None:
-    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # the tracker is the logger
-    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the other one prints a banner even when told to be quiet
-    os.environ.setdefault("TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S", "600")
-    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # workers share this environment already
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    if ray.is_initialized():
-        return
-    level = logging.INFO if cluster.verbose else logging.ERROR
-    logging.getLogger("ray.tune").setLevel(level)
-    try:
-        ray.init(
-            address=cluster.address,
-            log_to_driver=cluster.verbose,
-            logging_level=level,
-            include_dashboard=False if cluster.address is None else None,
-        )
-    except ConnectionError as error:
-        raise Refusal(f"no Ray answers at {cluster.address!r}: {str(error).splitlines()[0]}") from error
-
-
-def _resources(study: Study, cluster: Cluster) -> dict[str, float]:
-    """What one trial takes; refused where the cluster has not even that."""
-    here = ray.cluster_resources()
-    gpus = cluster.gpus_per_trial
-    if gpus is None:
-        gpus = 1.0 if here.get("GPU", 0) else 0.0
-    wanted = {"cpu": float(max(_threads(study))), "gpu": gpus}
-    for kind, amount in wanted.items():
-        if amount > here.get(kind.upper(), 0):
-            raise Refusal(
-                f"a trial needs {amount:g} {kind.upper()}, the cluster has {here.get(kind.upper(), 0):g} in all"
-            )
-    # Tune's own default keeps one trial pending; the next free worker takes it, and a second worker, which needs
-    # longer to start than a short trial takes, never would.
-    slots = min(here[kind.upper()] / amount for kind, amount in wanted.items() if amount)
-    os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(max(1, int(slots))))
-    return wanted
-
-
-def _threads(study: Study) -> list[int]:
-    return [Trial.parse({**arm.fixed}).threads for arm in study.arms]

@@ -57,7 +57,7 @@ def lr_study(tmp_path, monkeypatch, capfd):
 def lr_study_process(tmp_path):
     """Start the command `lr-study` in an empty folder, as a process of its own."""
 
-    def start(*arguments, env=None, cwd=tmp_path):
+    def start(*arguments, env=None, cwd=tmp_path, **options):
         return subprocess.Popen(
             [sys.executable, "-c", "from study.cli import main; main()", *map(str, arguments)],
             stdout=subprocess.PIPE,
@@ -65,6 +65,7 @@ def lr_study_process(tmp_path):
             text=True,
             cwd=cwd,
             env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
+            **options,
         )
 
     return start
