@@ -112,7 +112,7 @@ def test_the_conformance_test_in_the_readme_passes(examples):
     assert re.search(r"^[6-9] passed", done.stdout, flags=re.MULTILINE), done.stdout
 
 
-def test_the_gate_ends_with_the_readmes_test_command():
+def test_the_gate_runs_the_readmes_test_command():
     command = next(block.strip() for block in blocks("sh") if "pytest" in block)
     assert command in GATE
 
