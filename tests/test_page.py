@@ -130,7 +130,8 @@ def test_every_figure_carries_its_data(whole):
     held = re.findall(r'download="([^"]+)" href="data:text/csv;charset=utf-8;base64,([^"]+)"', text_of(whole))
     files = {path.name: path.read_text() for path in (whole.path.parent / "figures").glob("*.csv")}
     names = {name for name, _ in held}
-    assert {"cost_to_target-digits_mlp.csv", "expected_best-digits_mlp.csv", "rates-digits_mlp.csv"} <= names
+    wanted = "cost_to_target", "expected_best", "rates", "over_time"
+    assert {f"{name}-digits_mlp.csv" for name in wanted} <= names
     for name, data in held:
         if name in files:
             assert base64.b64decode(data).decode() == files[name]

@@ -11,7 +11,7 @@ from study.answers.results import Flag, Quantity, Result
 from study.answers.spent import Spent, saving, spent
 from study.answers.summary import over_tasks, summarize
 from study.cost import NotDefined
-from study.pages import defaults
+from study.pages import defaults, over_time
 from study.pages import trials as of_trials
 from study.pages.material import Material, schemes_of, task_of
 from study.tables import own
@@ -58,6 +58,7 @@ class Answers:
     trials: pd.DataFrame  # one row a trial
     best: pd.DataFrame  # the best trial of every scheme
     rates: pd.DataFrame  # the rates that those used
+    lines: pd.DataFrame  # what their configurations recorded over time
 
 
 def answered(material: Material, asked: Asked) -> list[Answers]:
@@ -116,6 +117,7 @@ def _of_task(
         trials=rows,
         best=best,
         rates=of_trials.rates(here, best),
+        lines=over_time.lines(here, best),
     )
 
 

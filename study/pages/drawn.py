@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from study.figures import Look, Panel, best, heat, profile, rates, svg, sweep, target
+from study.figures import Look, Panel, best, heat, over_time, profile, rates, svg, sweep, target
 from study.pages.answered import Answers
 from study.pages.material import Material
 
@@ -56,12 +56,18 @@ CAPTIONS = {
         "Steps until a loss",
         "Steps of the first record whose loss is low enough, the darker the more; '>': not within those given.",
     ),
+    "over_time": (
+        "What was recorded over time",
+        "By the best configuration of every scheme: the median of its seeds, and the range of all. Loss is that "
+        "of the mini-batches since the record before; what a scheme tells of itself is of the last one.",
+    ),
     "profile": (
         "Performance profile",
         "On which share of the tasks a scheme's tuning costs at most τ times the cheapest's. Further up and left is "
         "better; a target that was never reached is a miss.",
     ),
 }
+MANY = ("over_time", "score_against_rate")  # a panel a quantity, a panel a scheme
 
 
 def of_task(answers: Answers, material: Material, look: dict[str, Look]) -> list[Group]:
@@ -73,6 +79,7 @@ def of_task(answers: Answers, material: Material, look: dict[str, Look]) -> list
         "heat": [heat.panel(_of(answers, material), material.file.heat)]
         if material.file and material.file.heat
         else [],
+        "over_time": [over_time.panel(answers.lines, name, look) for name in dict.fromkeys(answers.lines["quantity"])],
         "score_against_rate": list(sweep.panels(answers.trials, look, answers.target, material.link)),
     }
     made = [_group(name, [panel for panel in found if panel], answers.task) for name, found in panels.items()]
@@ -94,7 +101,7 @@ def of_all(every: list[Answers], look: dict[str, Look]) -> list[Group]:
 def _group(name: str, panels: list[Panel], place: str) -> Group:
     title, caption = CAPTIONS[name]
     file = quote(f"{name}-{place}", safe="")
-    many = name == "score_against_rate"
+    many = name in MANY
     drawn = [_drawn(name, panel, f"{file}-{quote(panel.title, safe='')}" if many else file) for panel in panels]
     data = pd.concat([panel.data for panel in panels]) if panels else pd.DataFrame()
     return Group(title, caption, drawn, data.to_csv(index=False), file, "wide" if many else "")

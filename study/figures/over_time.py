@@ -1,0 +1,36 @@
+"""What every scheme recorded over time: the median of its seeds, and their range."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from study.figures.style import End, Look, Panel, canvas, logarithmic, margin, name_ends
+
+WIDE = 10.0  # largest over smallest value from which an axis is logarithmic
+
+
+def panel(lines: pd.DataFrame, quantity: str, look: Mapping[str, Look]) -> Panel | None:
+    """One quantity of one task; None where nobody recorded it.
+
+    lines: columns scheme, quantity, epoch, low, median, high.
+    """
+    lines = lines[(lines["quantity"] == quantity) & lines["scheme"].isin(look)]
+    if lines.empty:
+        return None
+    schemes = [scheme for scheme in look if scheme in set(lines["scheme"])]
+    axes, ends = canvas(2.6, right=margin(schemes) + 0.25), []
+    for scheme in schemes:
+        here = lines[lines["scheme"] == scheme].sort_values("epoch")
+        colour, style, marker = look[scheme]
+        epoch, median = here["epoch"].to_numpy(float), here["median"].to_numpy(float)
+        every = max(1, len(here) // 8)
+        axes.plot(
+            epoch, median, linestyle=style, color=colour, marker=marker, markevery=every, markersize=3.8, linewidth=1.6
+        )
+        axes.fill_between(epoch, here["low"], here["high"], color=colour, alpha=0.15, linewidth=0)
+        ends.append(End(epoch[-1], median[-1], scheme))
+    if lines["low"].min() > 0 and lines["high"].max() > WIDE * lines["low"].min():
+        logarithmic(axes.yaxis)
+    axes.set(xlabel="epoch", ylabel=quantity)
+    name_ends(axes, ends, look)
+    return Panel(quantity, axes.figure, lines.reset_index(drop=True))
