@@ -1,6 +1,7 @@
 """Curvature by kept adjoints, by a forward sweep and by the gradient's graph, against the dense Hessian."""
 
 import logging
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -13,10 +14,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from trainables.networks import mlp
 from trainables.oracle import Oracle
 from trainables.run import Run
+from trainables.second_order import activations
 from trainables.second_order.graph import Graph, graph_of
 from trainables.second_order.jets import Along, inner
 from trainables.second_order.recorder import _say
 from trainables.second_order.sweep import sweep
+from trainables.second_order.table import TABLE
 from trainables.second_order.tape import Tape, tape_of
 from trainables.trial import Trial
 
@@ -99,6 +102,9 @@ VECTORS = {
     "powers": around(lambda x: x**2 + torch.pow(x, 3) - x.square() + x**1 + (1 + x**2).sqrt() + torch.exp(-x)),
     "broadcast": around(lambda x: x + x.mean(1, keepdim=True) * x.sum(1, keepdim=True)),
     "shapes": around(lambda x: torch.stack([x, -x]).sum(0).reshape(-1, 7).transpose(0, 1).t().unsqueeze(1)[:, 0]),
+    "convolution of one image": nn.Sequential(
+        nn.Unflatten(1, (6, 1)), nn.Conv2d(5, 3, 2, padding=1), nn.Tanh(), nn.Flatten(1), nn.Linear(14, 3)
+    ),
     "constants": around(lambda x: x + x.detach() * (x > 0)),
 }
 IMAGES = {
@@ -363,3 +369,32 @@ def test_curvature_is_quadratic_in_its_direction():
     once, twice = (tape.curvature(Along({n: k * v for n, v in vector.items()})).curvature for k in (1, 3))
     torch.testing.assert_close(twice, 9 * once)
     assert inner(vector, vector) > 0
+
+
+def test_a_sweep_carries_the_tangents_of_a_relu_when_its_input_is_gone(monkeypatch):
+    """Input, value and the tangents of both would be the largest four tensors of a network."""
+    gone = []
+
+    def lift(input, inplace=False):  # noqa: A002 — torch's name
+        lifted = activations.relu(input, inplace)
+        source, carry = weakref.ref(input), lifted.jet
+
+        def jet(dx):
+            gone.append(source() is None)
+            return carry(dx)
+
+        return lifted._replace(jet=jet)
+
+    monkeypatch.setitem(TABLE, functional.relu, lift)
+    objective, params = problem(dense(nn.ReLU()))
+    sweep(objective, leaves_of(params), Along(anywhere(params)))
+    assert gone == [True, True]
+
+
+def test_a_sweep_convolves_tangents_in_two_halves(monkeypatch):
+    """Their scratch would be the largest thing in memory where channels are few."""
+    sizes, whole = [], torch.conv2d
+    objective, params = problem(IMAGES["convolution"], width=72)
+    monkeypatch.setattr(torch, "conv2d", lambda x, *args: (sizes.append(len(x)), whole(x, *args))[1])
+    sweep(objective, leaves_of(params), Along(anywhere(params)))
+    assert sorted(sizes) == [2, 3, SIZE]  # Ẋ = 0: one product for the value, one for the tangent

@@ -1,6 +1,7 @@
 """What every scheme recorded over time: the median of its seeds, and their range."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -14,13 +15,13 @@ def panel(lines: pd.DataFrame, quantity: str, look: Mapping[str, Look]) -> Panel
 
     lines: columns scheme, quantity, epoch, low, median, high.
     """
-    lines = lines[(lines["quantity"] == quantity) & lines["scheme"].isin(look)]
-    if lines.empty:
+    told: Any = lines[(lines["quantity"] == quantity) & lines["scheme"].isin(look)]
+    if told.empty:
         return None
-    schemes = [scheme for scheme in look if scheme in set(lines["scheme"])]
+    schemes = [scheme for scheme in look if scheme in set(told["scheme"])]
     axes, ends = canvas(2.6, right=margin(schemes) + 0.25), []
     for scheme in schemes:
-        here = lines[lines["scheme"] == scheme].sort_values("epoch")
+        here = told[told["scheme"] == scheme].sort_values("epoch")
         colour, style, marker = look[scheme]
         epoch, median = here["epoch"].to_numpy(float), here["median"].to_numpy(float)
         every = max(1, len(here) // 8)
@@ -29,8 +30,8 @@ def panel(lines: pd.DataFrame, quantity: str, look: Mapping[str, Look]) -> Panel
         )
         axes.fill_between(epoch, here["low"], here["high"], color=colour, alpha=0.15, linewidth=0)
         ends.append(End(epoch[-1], median[-1], scheme))
-    if lines["low"].min() > 0 and lines["high"].max() > WIDE * lines["low"].min():
+    if told["low"].min() > 0 and told["high"].max() > WIDE * told["low"].min():
         logarithmic(axes.yaxis)
     axes.set(xlabel="epoch", ylabel=quantity)
     name_ends(axes, ends, look)
-    return Panel(quantity, axes.figure, lines.reset_index(drop=True))
+    return Panel(quantity, axes.figure, told.reset_index(drop=True))

@@ -30,7 +30,7 @@ def quantities(record: pd.DataFrame) -> list[str]:
     own = {entry.name for entry in fields(Record)} | ELSEWHERE
     after = list(record.columns)[list(record.columns).index("record") + 1 :]
     added = [name for name in after if name not in own and pd.api.types.is_numeric_dtype(record[name])]
-    trials = record.groupby(["arm", "repetition", "k", "seed_number"])
+    trials: Any = record.groupby(["arm", "repetition", "k", "seed_number"])
     return [*ALWAYS, *(name for name in added if trials[name].count().max() > 1)]
 
 

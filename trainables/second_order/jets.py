@@ -58,6 +58,7 @@ class Lifted(NamedTuple):
     curved: bool = True  # False where D²F = 0 almost everywhere
     macs: float = 0.0  # multiply-adds of the value, of functions that are matrix products
     own: Callable[..., Jet] | None = None  # a cheaper `jet` along the gradient; takes an `Own` first
+    lean: Callable[..., Jet] | None = None  # a `jet` that needs less memory and more time
 
 
 def inner(left: dict[str, Tensor], right: dict[str, Tensor]) -> Tensor:

@@ -26,9 +26,15 @@ class Recorder(TorchFunctionMode):
     lifted, `refused` says why, nothing more is noted, and the objective runs on as if nobody watched.
     """
 
-    def __init__(self, leaves: Iterable[tuple[Tensor, Noted]], note: Callable[[Lifted, list[Noted]], Noted]) -> None:
+    def __init__(
+        self,
+        leaves: Iterable[tuple[Tensor, Noted]],
+        note: Callable[[Lifted, list[Noted]], Noted],
+        meet: Callable[[Noted], object] = lambda noted: None,
+    ) -> None:
+        """`meet` is told what was noted of an input, just before a call computes its value."""
         super().__init__()
-        self._note = note
+        self._note, self._meet = note, meet
         self._known = WeakIdKeyDictionary(dict(leaves))  # weak: what the model has dropped is not kept here
         self.refused: str | None = None
 
@@ -54,6 +60,8 @@ class Recorder(TorchFunctionMode):
         elif any(tensor not in self._known for tensor in active):
             self.refused = f"{_name(func)} takes a tensor whose origin was not seen"
         else:
+            for tensor in active:
+                self._meet(self._known[tensor])
             lifted = lift(*args, **kwargs)
             if lifted is not None and all(any(t is given for given in lifted.inputs) for t in active):
                 noted = [None if t is None else self._known.get(t) for t in lifted.inputs]

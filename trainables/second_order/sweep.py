@@ -1,5 +1,8 @@
 """Recipe 2: one forward sweep carries X, Ẋ and Ẍ; nothing is stored."""
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
@@ -8,6 +11,23 @@ from trainables.second_order.graph import graph_of
 from trainables.second_order.jets import ZERO, Along, Bent, Jet, Lifted
 from trainables.second_order.recorder import Objective, Recorder, Tensors
 from trainables.second_order.tape import shaped
+
+
+class Later:
+    """A jet that is computed when it is first asked for: by then the model may have dropped what it came from.
+
+    A ReLU's input, for one: its value, both tangents and the input would be the largest four tensors of a network.
+    """
+
+    def __init__(self, make: Callable[[], Jet]) -> None:
+        self._make: Callable[[], Jet] | None = make
+        self._jet = ZERO
+
+    def jet(self) -> Jet:
+        """The jet."""
+        if self._make is not None:
+            self._jet, self._make = self._make(), None
+        return self._jet
 
 
 class Sweep:
@@ -19,14 +39,20 @@ class Sweep:
     def __init__(self) -> None:
         self._spent = self._gradient = 0.0
 
-    @torch.no_grad()
-    def note(self, lifted: Lifted, inputs: list[Jet | None]) -> Jet:
-        """The jet of one call's output."""
-        out = lifted.jet(*(ZERO if jet is None else jet for jet in inputs))
-        self._spent += lifted.macs + out.macs
+    def note(self, lifted: Lifted, inputs: list[Later | None]) -> Later:
+        """The jet of one call's output, to be computed before the next call that takes it."""
+        self._spent += lifted.macs
         self._gradient += lifted.macs * (2 if inputs[0] is None else 3)
-        shape = lifted.value.shape
-        return Jet(shaped(out.first, shape), shaped(out.second, shape))
+        jets = [ZERO if later is None else later.jet() for later in inputs]
+        carry, shape = lifted.lean or lifted.jet, lifted.value.shape
+
+        @torch.no_grad()
+        def make() -> Jet:
+            out = carry(*jets)
+            self._spent += out.macs
+            return Jet(shaped(out.first, shape), shaped(out.second, shape))
+
+        return Later(make)
 
     def price(self) -> float:
         """What was spent, in gradients; without a product in it, five products to a gradient's three."""
@@ -36,14 +62,15 @@ class Sweep:
 def sweep(objective: Objective, leaves: Tensors, along: Along) -> Bent:
     """⟨∇²J v, v⟩ at `leaves`, by reverse over reverse where a call has no jet."""
     carried = Sweep()
-    known = [(leaf, Jet(along.vector[name])) for name, leaf in leaves.items()]
+    known = [(leaf, Later(partial(Jet, along.vector[name]))) for name, leaf in leaves.items()]
     # Autograd says what depends on the parameters, but must not keep anything for a backward pass.
     with saved_tensors_hooks(lambda tensor: None, _never):
-        loss, jet = Recorder(known, carried.note).run(objective, leaves)
-    if jet is None:
+        loss, later = Recorder(known, carried.note, Later.jet).run(objective, leaves)
+    if later is None:
         bent = graph_of(objective, leaves).curvature(along)
         return Bent(bent.curvature, 1.5 + bent.price)  # the sweep's forward pass was for nothing
-    return Bent(loss.detach().new_zeros(()) if jet.second is None else jet.second, carried.price())
+    bent = later.jet().second
+    return Bent(loss.detach().new_zeros(()) if bent is None else bent, carried.price())
 
 
 def _never(packed: None) -> Tensor:
