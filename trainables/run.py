@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_flatten, tree_unflatten
 from torch.utils.flop_counter import FlopCounterMode
 
+from trainables import spheres
 from trainables.memory import keep_freed_memory
 from trainables.oracle import FORWARD, Objective, Oracle, Tensors
 from trainables.rungs import Rung, stopped_at
@@ -72,6 +73,7 @@ class Run:
         self._best: tuple[float, Tensors, Tensors] | None = None
         self._totals = self._nothing()
         self._order: tuple[int, Tensor] | None = None
+        self._turned = spheres.still(self._scale_invariant(), self.device) if trial.scale_invariance else None
 
     # --- the shape of the training -------------------------------------------------------------------
 
@@ -135,7 +137,10 @@ class Run:
         objective = self._objective(inputs, targets, outputs)
         oracle = Oracle(objective, self.trial.gradient_clip, partial(self._part, inputs, targets, outputs))
         progress = torch.tensor(self.steps / self.num_steps, dtype=torch.float64)
-        loss, self.params, self.rule_state = self._step(oracle, self.params, self.rule_state, progress)
+        before = self.params
+        loss, self.params, self.rule_state = self._step(oracle, before, self.rule_state, progress)
+        if self._turned is not None:
+            self._turned = spheres.turned(self._turned, before, self.params)
         size = len(targets)
         score = self.trial.task.score(outputs[0], targets)
         self._totals = Totals(
@@ -202,6 +207,9 @@ class Run:
             self.rule_state = self.trial.rule.after_epoch(self.rule_state, self._sign * valid.score)
             self.stopped = self._falls_short([*(record.valid_score for record in self.records), valid.score])
         extras = {name: float(value) for name, value in self.trial.rule.extras(self.rule_state).items()}
+        if self._turned is not None:
+            extras |= spheres.extras(self._turned, self.params, self.trial.rule, extras["lr"])
+            self._turned = spheres.still(self._turned.squares, self.device)
         return Record(
             epoch=self.steps / self.steps_per_epoch,
             train_loss=_finite(totals.loss / totals.examples),
@@ -226,6 +234,13 @@ class Run:
         """Whether validation scores so far end the training before its last step."""
         signed = [self._sign * score for score in scores]
         return self.steps < self.num_steps and stopped_at(self.bars, signed) is not None
+
+    def _scale_invariant(self) -> list[str]:
+        """The scale-invariant parameters at the start, found on the first batch."""
+        inputs, targets = self._batch()
+        outputs = [torch.empty(0)]  # an output that is already there: no side effect
+        with _global_generators(self.device, 0):
+            return spheres.invariant(self._objective(inputs, targets, outputs), self.params)
 
     def _keep_best(self, score: float, params: Tensors, buffers: Tensors) -> None:
         better = max if self.trial.task.mode == "max" else min
@@ -317,6 +332,7 @@ class Run:
             "buffers": self.buffers,
             "rule": tree_flatten(self.rule_state)[0],
             "totals": list(self._totals),
+            "turned": None if self._turned is None else list(self._turned),
             "best": None if self._best is None else list(self._best),
             "counts": [self.steps, self.passes, self.example_passes, self.seconds, self.diverged],
             "records": [record.flat() for record in self.records],
@@ -332,6 +348,9 @@ class Run:
         self.rule_state = tree_unflatten(leaves, structure)
         loss, score, examples = state["totals"]
         self._totals = Totals(loss.to(self.device), score.to(self.device), examples)
+        if self._turned is not None:
+            squares, steps = state["turned"]
+            self._turned = spheres.Turned(self._here(squares), steps)
         if state["best"]:
             score, params, buffers = state["best"]
             self._best = (score, self._here(params), self._here(buffers))

@@ -32,6 +32,7 @@ class Trial(Component):
     compile: bool = setting(False)
     threads: int = setting(1, valid=(1, 1024))
     gradient_clip: float | None = setting(None, valid=(1e-12, float("inf")))
+    scale_invariance: bool = setting(False)  # record norm, effective rate and angle of every scale-invariant tensor
     evaluate_test: Literal["end", "epoch", "never"] = setting("end")
 
     def check(self) -> None:

@@ -1,0 +1,111 @@
+"""Scale-invariant tensors: which they are, how fast they turn, and the equilibrium that theory predicts for them."""
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from trainables.directions.adam import Adam
+from trainables.directions.momentum import Momentum
+from trainables.directions.sgd import SGD
+from trainables.oracle import Objective, Tensors
+from trainables.rules import Composed, Coupled, Decoupled, Rule
+from trainables.schedules import Constant
+
+FACTORS = (0.5, 2.0)
+TOLERANCE = 1e-4  # of the loss: what a normalisation's ε may do to it
+
+
+def invariant(objective: Objective, params: Tensors) -> list[str]:
+    """The names of the tensors w with f(cw) = f(w), tried at c = ½ and 2, all others as they are.
+
+    One that is 0 is none, whatever the loss does, and neither is one that the loss does not depend on.
+
+    >>> loss = lambda p: (p["w"] / p["w"].norm()).sum() + p["b"].sum()
+    >>> invariant(loss, {"w": torch.tensor([1.0, 2.0]), "b": torch.tensor([1.0])})
+    ['w']
+    """
+    leaves = {name: param.detach().requires_grad_() for name, param in params.items()}
+    with torch.enable_grad():
+        loss = objective(leaves)
+        found = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
+    moved = {name for name, gradient in zip(leaves, found, strict=True) if gradient.any()}
+    with torch.no_grad():
+        return [
+            name
+            for name in params
+            if name in moved and params[name].any() and _same(objective, params, name, float(loss))
+        ]
+
+
+def _same(objective: Objective, params: Tensors, name: str, loss: float) -> bool:
+    scaled = [float(objective({**params, name: factor * params[name]})) for factor in FACTORS]
+    return all(math.isclose(other, loss, rel_tol=TOLERANCE) for other in scaled)
+
+
+class Turned(NamedTuple):
+    """How far each tensor has turned since the last record."""
+
+    squares: Tensors  # the sum of squared angles over steps, in rad², by name
+    steps: int
+
+
+def still(names: Iterable[str], device: torch.device) -> Turned:
+    """Nothing has turned yet."""
+    return Turned({name: torch.zeros((), dtype=torch.float64, device=device) for name in names}, 0)
+
+
+def turned(seen: Turned, before: Tensors, after: Tensors) -> Turned:
+    """One step more, from the parameters `before` it to those `after` it."""
+    squares = {name: total + angle(before[name], after[name]).square() for name, total in seen.squares.items()}
+    return Turned(squares, seen.steps + 1)
+
+
+def angle(left: Tensor, right: Tensor) -> Tensor:
+    """The angle between two tensors in rad, from the chord of their directions: small ones have no exact cosine.
+
+    >>> round(angle(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 3.0])).item(), 4)  # π/2
+    1.5708
+    """
+    chord = (left.double() / left.double().norm() - right.double() / right.double().norm()).norm()
+    return 2 * torch.asin((chord / 2).clamp(max=1.0))
+
+
+def extras(seen: Turned, params: Tensors, rule: Rule, lr: float) -> dict[str, float]:
+    """For each tensor its norm, its effective rate η/‖w‖², its RMS angle a step, and the angle of the equilibrium."""
+    found: dict[str, float] = {}
+    predicted = equilibrium(rule, lr)
+    for name, square in seen.squares.items():
+        norm = float(params[name].double().norm())
+        found[f"norm.{name}"] = norm
+        found[f"effective_lr.{name}"] = lr / norm**2
+        found[f"angle.{name}"] = math.sqrt(float(square) / max(seen.steps, 1))
+        if predicted is not None:
+            found[f"angle_predicted.{name}"] = predicted
+    return found
+
+
+def equilibrium(rule: Rule, lr: float) -> float | None:
+    """The RMS angle a step at which noise and decay balance; None where no closed form is known.
+
+    After Li, Lyu & Arora 2020 (arXiv 2010.02916), for gradients that are noise at right angles to w, η the rate and
+    λ the decay, ηλ small:  SGD √(2ηλ);  momentum √(2ηλ/(1+μ));  Adam with decoupled decay √(2ηλ(1−β₁)/(1+β₁)).
+
+    >>> round(equilibrium(Composed(decay=Coupled(weight_decay=0.05)), lr=0.1), 6)
+    0.1
+    """
+    if not isinstance(rule, Composed):
+        return None
+    direction, decay = rule.direction, rule.decay
+    if not isinstance(decay.schedule, Constant):
+        return None
+    turn = math.sqrt(2 * lr * float(decay.weight_decay))
+    if isinstance(decay, Coupled) and isinstance(direction, SGD):
+        return turn
+    if isinstance(decay, Coupled) and isinstance(direction, Momentum) and direction.dampening == 0.0:
+        return turn / math.sqrt(1 + direction.momentum)
+    if isinstance(decay, Decoupled) and isinstance(direction, Adam):
+        return turn * math.sqrt((1 - direction.beta1) / (1 + direction.beta1))
+    return None
