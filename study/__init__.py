@@ -83,5 +83,5 @@ def page(
     place = Path(folder) if folder else pages.folder_of(Path(".lr-study"), material.name)
     written = pages.write(material, place, pages.Asked(baseline, dict(target or {}), unit))
     if record and not saved:
-        tracking.publish(material.name, tracking_uri, written.metrics, place)
+        tracking.publish(material.name, tracking_uri, written.metrics, written.files)
     return written

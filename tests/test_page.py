@@ -6,16 +6,20 @@ import math
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from simulated import bowl, simulate
 
 from study import page, pages, tracking
-from study.answers.results import Quantity
+from study.answers.results import Quantity, Result
 from study.pages import Asked
-from study.pages.sentences import share, verdict
+from study.pages.answered import Answers
+from study.pages.page import said
+from study.pages.sentences import sentence, share, verdict
 from study.spec import parse
 from trainables.refusal import Refusal
 
@@ -91,9 +95,23 @@ def test_without_a_target_schemes_are_compared_at_a_budget(store):
 
 
 def test_too_few_trials_give_estimates_without_a_claim(store):
-    (sentence,) = page("half", tracking_uri=store).sentences
-    assert "no saving can be told: an interval needs more trials" in sentence
+    simulate(parse(TEXT % (4, ARMS), "few"), store, law)
+    (sentence,) = page("few", tracking_uri=store).sentences
+    assert "these trials tell no saving (the notes say why)" in sentence
     assert "Estimates without an interval" in sentence
+
+
+def test_a_study_without_validation_data_selects_nothing(store, tmp_path):
+    record = tracking.read("whole", store)
+    record["valid_score"] = record["valid_score"].where(record["diverged"] == 1)
+    record.to_parquet(tmp_path / "blind.parquet")
+    written = page(tmp_path / "blind.parquet")
+    assert written.sentences == [
+        "On digits_mlp, no trial was validated: nothing may be selected, so nothing is compared."
+    ]
+    drawn = {path.name.split("-")[0] for path in written.files if path.suffix == ".svg"}
+    assert "rates" in drawn
+    assert not drawn & {"expected_best", "score_against_rate", "cost_to_target"}
 
 
 def test_the_same_record_gives_the_same_bytes(store, tmp_path):
@@ -221,6 +239,8 @@ def test_the_summary_is_in_mlflow_too(store, tmp_path):
         assert {name: parent.data.metrics[name] for name in told} == told
     (report,) = client.search_runs([experiment], "tags.`lr_study.kind` = 'report'")
     files = {entry.path for entry in client.list_artifacts(report.info.run_id)}
+    figures = {entry.path for entry in client.list_artifacts(report.info.run_id, "figures")}
+    assert figures == {f"figures/{path.name}" for path in written.files if path.parent.name == "figures"}
     assert files == {"report.html", "report.md", "report.json", "figures"}
     assert len(tracking.read("whole", store)["run_id"].unique()) == 96
 
@@ -278,6 +298,8 @@ def test_the_interval_holds_the_truth_of_a_simulated_study(store):
         assert saved["low"] <= truth["base"] / truth[name] <= (saved["high"] or math.inf), name
         assert arm["expected_trials"]["low"] <= 1 / shares[name] <= (arm["expected_trials"]["high"] or math.inf)
     assert "half reaches the target of 0.9 accuracy for" in written.sentences[0]
+    rates = np.log10(tracking.read("truth", store).drop_duplicates("run_id")["scheme.lr"].to_numpy(float))
+    assert np.mean(rates < -2) == pytest.approx(0.5, abs=0.1)  # what the truth above rests on
 
 
 def test_the_command_prints_the_table_the_sentence_and_where_the_page_is(lr_study, store, tmp_path):
@@ -325,8 +347,35 @@ def test_a_name_that_is_markup_stays_a_name_in_a_real_browser(store, chromium, t
     assert "<img" not in markdown
 
 
-def test_simulated_rates_are_log_uniform(store):
-    """What the simulated study's truth rests on."""
-    rates = np.log10(tracking.read("truth", store).drop_duplicates("run_id")["scheme.lr"].to_numpy(float))
-    assert (rates.min(), rates.max()) == pytest.approx((-5, 1), abs=0.2)
-    assert np.mean(rates < -2) == pytest.approx(0.5, abs=0.1)
+def test_a_page_needs_no_code_of_other_people(store, whole, tmp_path):
+    """A task in a file that is not here: what a report must know of it is in the record."""
+    record = tracking.read("whole", store).assign(task="./gone.py:Ring")
+    record.to_parquet(tmp_path / "gone.parquet")
+    (sentence,) = page(tmp_path / "gone.parquet", target={"": 0.93}, baseline="sgd").sentences
+    form = re.sub(r"[\d.]+", "#", whole.sentences[0])  # the name of a task is part of what draws are seeded by
+    assert re.sub(r"[\d.]+", "#", sentence.replace("./gone.py:Ring", "digits_mlp")) == form
+
+
+def test_the_sentence_in_the_readme_is_one_that_the_page_says():
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    quoted = re.search(r"^> (On .*)\n> (.*)$", readme, flags=re.MULTILINE).groups()
+    savings = {
+        "momentum-cosine": Quantity(1, 1, 1),
+        "adam-cosine": Quantity(1 / 0.48, 1 / 0.77, 1 / 0.31),
+        "multilevel": Quantity(1.1, 0.6, 2.0),
+        "sgd-constant": Quantity(0.5, 0.0, 2.0, "<"),
+    }
+    results = [
+        Result("digits_mlp", scheme, 64, 0, 0.95, saving_to_target=saving, censored=saving.bound == "<")
+        for scheme, saving in savings.items()
+    ]
+    nothing = pd.DataFrame()
+    answers = Answers("digits_mlp", "accuracy", "max", 0.95, "momentum-cosine", "passes", results, {}, {}, {},
+                      trials=nothing, best=nothing, rates=nothing, lines=nothing)  # fmt: skip
+    assert said(sentence(answers)) == " ".join(quoted)
+
+
+def test_a_record_saved_before_its_levels_were_columns_makes_the_same_page(store, whole, tmp_path):
+    record = tracking.read("whole", store).drop(columns=["mode", "metric", "chance", "target"])
+    record.to_parquet(tmp_path / "old.parquet")
+    assert page(tmp_path / "old.parquet", target=TARGET, baseline="sgd").sentences == whole.sentences

@@ -102,5 +102,5 @@ def over_tasks(results: list[Result]) -> None:
     for result in results:
         if result.scheme in told:
             result.profile_score = float(scores[schemes.index(result.scheme)])
-        else:
-            result.notes.append(f"profile_score {NotDefined('no expected cost is')}")
+        elif len(tasks) > 1:
+            result.notes.append(f"profile_score is {NotDefined('no expected cost is')}")

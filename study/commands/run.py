@@ -53,21 +53,22 @@ def run(
         read, tracking_uri=tracking_uri, storage=storage, address=address, gpus_per_trial=gpus, verbose=verbose
     )
     click.echo(lr_study.report(read.name, tracking_uri=tracking_uri))
-    _page(read.name, tracking_uri, storage, complete)
+    if complete:
+        _page(read.name, tracking_uri, storage)
     click.echo(f"Every trial in MLflow:  lr-study ui --tracking-uri {tracking_uri}", err=True)
     if not complete:
         click.echo(f"interrupted; `lr-study run {study}` goes on", err=True)
         raise SystemExit(130)
 
 
-def _page(study: str, tracking_uri: str, storage: Path, complete: bool) -> None:
+def _page(study: str, tracking_uri: str, storage: Path) -> None:
     """Write the page and say where it is; a record that no page can be made of is still a record."""
     import study as lr_study
     from study.pages import folder_of
     from trainables.refusal import Refusal
 
     try:
-        written = lr_study.page(study, folder_of(storage, study), tracking_uri=tracking_uri, record=complete)
+        written = lr_study.page(study, folder_of(storage, study), tracking_uri=tracking_uri, record=True)
     except Refusal as refusal:
         click.echo(f"\nno page: {refusal}", err=True)
         return

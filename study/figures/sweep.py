@@ -8,6 +8,7 @@ import pandas as pd
 
 from study.figures.style import BAD, MUTED, Look, Panel, canvas, logarithmic
 
+LINKED = 500  # points of a panel: more are drawn at once, without a link each
 COLUMNS = ["task", "scheme", "repetition", "trial", "seed", "lr", "score", "status", "run_id"]
 
 
@@ -35,13 +36,22 @@ def panels(
 
 
 def draw(axes: Any, here: Any, look: Look, target: float | None, url: Callable[[str], str | None]) -> None:
-    """Points for what finished, crosses for what diverged or failed (at the score that they count as)."""
+    """Points for what finished, hollow where stopped early, crosses for what diverged or failed, at what they count."""
     if target is not None:
         axes.axhline(target, color=MUTED, linewidth=0.9, dashes=(2, 2))
-    bad = here["status"].isin(["diverged", "failed"])
-    for marker, colour, part in (("x", BAD, here[bad]), (look.marker, look.colour, here[~bad])):
+    bad, stopped = here["status"].isin(["diverged", "failed"]), here["status"] == "stopped"
+    kinds = (
+        ({"marker": "x", "color": BAD}, here[bad]),
+        ({"marker": look.marker, "color": look.colour, "markerfacecolor": "none"}, here[stopped]),
+        ({"marker": look.marker, "color": look.colour}, here[~bad & ~stopped]),
+    )
+    for style, part in kinds:
+        style |= {"markersize": 4.6, "alpha": 0.85, "linestyle": "none"}
+        if len(here) > LINKED:
+            axes.plot(part["lr"], part["score"], **style)
+            continue
         for row in part.itertuples():
-            (point,) = axes.plot(row.lr, row.score, marker, color=colour, markersize=4.6, alpha=0.85)
+            (point,) = axes.plot(row.lr, row.score, **style)
             address = url(str(row.run_id)) if "run_id" in part else None
             if address:
                 point.set_url(address)

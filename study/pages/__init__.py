@@ -13,6 +13,7 @@ from study.answers.results import Quantity
 from study.pages.answered import Answers, Asked, answered
 from study.pages.material import Material, of_file, of_study
 from study.pages.page import as_json, html, markdown, page, said
+from trainables.refusal import Refusal
 
 __all__ = ["Asked", "Written", "folder_of", "metrics", "of_file", "of_study", "write"]
 
@@ -21,6 +22,7 @@ class Written(NamedTuple):
     """Where the page is, what it says first, and the numbers of every arm."""
 
     path: Path
+    files: list[Path]  # all of them, the page among them
     sentences: list[str]
     metrics: dict[str, dict[str, float]]
 
@@ -34,15 +36,20 @@ def write(material: Material, folder: Path, asked: Asked = Asked()) -> Written: 
     """Write the page of a record into the folder, made if it is not there."""
     every = answered(material, asked)
     made = page(material, every)
-    figures = folder / "figures"
-    figures.mkdir(parents=True, exist_ok=True)
+    texts = {"report.html": html(made), "report.md": markdown(made), "report.json": as_json(made)}
     groups = [group for part in made.parts for group in part.figures] + made.figures
     for panel in (panel for group in groups for panel in group.panels):
-        (figures / f"{panel.name}.svg").write_text(panel.file, encoding="utf-8")
-        (figures / f"{panel.name}.csv").write_text(panel.csv, encoding="utf-8")
-    for name, text in (("report.html", html(made)), ("report.md", markdown(made)), ("report.json", as_json(made))):
-        (folder / name).write_text(text, encoding="utf-8")
-    return Written(folder / "report.html", [said(part.sentence) for part in made.parts], metrics(every))
+        texts |= {f"figures/{panel.name}.svg": panel.file, f"figures/{panel.name}.csv": panel.csv}
+    try:
+        (folder / "figures").mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Refusal(
+            f"the page cannot be written into {str(folder)!r} ({error.strerror}): give another folder"
+        ) from error
+    sentences = [said(part.sentence) for part in made.parts]
+    return Written(folder / "report.html", [folder / name for name in texts], sentences, metrics(every))
 
 
 def metrics(every: list[Answers]) -> dict[str, dict[str, float]]:

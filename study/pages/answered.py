@@ -13,7 +13,7 @@ from study.answers.summary import over_tasks, summarize
 from study.cost import NotDefined
 from study.pages import defaults, over_time
 from study.pages import trials as of_trials
-from study.pages.material import Material, schemes_of, task_of
+from study.pages.material import Material, level_of, schemes_of
 from study.tables import own
 from trainables.refusal import unknown
 
@@ -51,7 +51,7 @@ class Answers:
     target: float | None
     baseline: str
     unit: str
-    results: list[Result]
+    results: list[Result]  # one a scheme; none where no trial was validated
     paid: dict[str, dict[str, Paid]]  # scheme → unit → what it paid
     regret: dict[str, float | NotDefined]  # scheme → what its default loses
     price: dict[str, tuple[float, float, float]]  # scheme → seconds a step, × the baseline's
@@ -66,6 +66,9 @@ def answered(material: Material, asked: Asked) -> list[Answers]:
     record = own.ended(material.record)
     if record.empty:
         return []
+    for task in asked.target:
+        if task and task not in set(record["task"]):
+            raise unknown("task in --target", task, set(record["task"]))
     order = schemes_of(material)
     baseline = _baseline(material, asked, order)
     made = []
@@ -92,15 +95,17 @@ def _baseline(material: Material, asked: Asked, order: list[str]) -> str:
 def _of_task(
     material: Material, here: pd.DataFrame, task: str, baseline: str, order: list[str], asked: Asked
 ) -> Answers:
-    level = task_of(here, task)
+    level = level_of(here, task)
     target = asked.target.get(task, asked.target.get("", level.target))
-    question = Question(mode=level.mode, target=target, chance=level.chance, score_at="best")
+    question = Question(
+        mode="min" if level.mode == "min" else "max", target=target, chance=level.chance, score_at="best"
+    )
     base = baseline if baseline in order else None
     options = Options(question, base, asked.budget, unit=asked.unit, seed=asked.seed, draws=asked.draws)
-    results = summarize(own.of_record(here, asked.unit), options)
-    results.sort(key=lambda result: order.index(result.scheme))
     rows: Any = of_trials.trials(here, task, level)
     best = of_trials.best_of(rows, level.mode)
+    results = summarize(own.of_record(here, asked.unit), options) if of_trials.validated(rows) else []
+    results.sort(key=lambda result: order.index(result.scheme))
     for result in results:
         _flag(result, rows[rows["scheme"] == result.scheme], material)
     return Answers(
@@ -111,7 +116,7 @@ def _of_task(
         baseline=baseline,
         unit=asked.unit,
         results=results,
-        paid=_paid(here, options, baseline) if target is not None else {},
+        paid=_paid(here, options, baseline) if target is not None and results else {},
         regret=_regrets(here, rows, results, baseline, question.sign()),
         price=of_trials.step_price(rows, baseline),
         trials=rows,
@@ -124,7 +129,7 @@ def _of_task(
 def _paid(here: pd.DataFrame, options: Options, baseline: str) -> dict[str, dict[str, Paid]]:
     """Cost and saving in every unit; all units from the same draws of the same trials."""
     made: dict[str, dict[str, Paid]] = {}
-    for unit in UNITS:
+    for unit in dict.fromkeys([options.unit or UNITS[0], *UNITS]):
         found: dict[str, Spent] = {}
         for arm in arms(own.of_record(here, unit), options.question):
             named: Any = lambda name, arm=arm: stream(options.seed, arm, name)  # noqa: E731

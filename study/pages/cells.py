@@ -48,6 +48,8 @@ class Sheet:
 
 def sheets(answers: Answers, material: Material) -> list[Sheet]:
     """What reaching the target costs, what a budget buys, and what the learning rate asks for."""
+    if not answers.results:
+        return []
     links = {arm_scheme: material.runs.get(arm) for arm, arm_scheme in _arms(answers).items()}
     made = [_budgets(answers, links), _rates(answers, links, material)]
     return [_target(answers, links), *made] if answers.target is not None else made
@@ -100,7 +102,7 @@ def _budgets(answers: Answers, links: dict[str, str | None]) -> Sheet:
             f"cost of its {of_best}",
             f"what the baseline's {of_best} costs here, in {answers.unit}, as a share of the baseline's",
         ),
-        Column("untuned", "what its default configuration loses against the tuned baseline"),
+        Column("untuned", "what its default configuration loses against the best of all the baseline's trials"),
     ]
     rows = []
     for result in results:

@@ -44,8 +44,8 @@ CAPTIONS = {
     ),
     "score_against_rate": (
         "Score against learning rate",
-        "One point a trial, at the best score it had; crosses diverged and stand at chance, which they count as. "
-        "All panels of a task share their axes. Dashed: the target.",
+        "One point a trial, at the best score it had; crosses diverged and stand at chance, which they count as; "
+        "hollow points were stopped early. All panels of a task share their axes. Dashed: the target.",
     ),
     "rates": (
         "The rate each scheme used",
@@ -80,8 +80,9 @@ def of_task(answers: Answers, material: Material, look: dict[str, Look]) -> list
         if material.file and material.file.heat
         else [],
         "over_time": [over_time.panel(answers.lines, name, look) for name in dict.fromkeys(answers.lines["quantity"])],
-        "score_against_rate": list(sweep.panels(answers.trials, look, answers.target, material.link)),
     }
+    if answers.results:  # else nothing was validated
+        panels["score_against_rate"] = list(sweep.panels(answers.trials, look, answers.target, material.link))
     made = [_group(name, [panel for panel in found if panel], answers.task) for name, found in panels.items()]
     return [group for group in made if group.panels]
 

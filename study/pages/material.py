@@ -2,17 +2,25 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from study import spec
 from study.spec import StudyFile
 from study.tables import own
-from trainables.components import find, slots
 from trainables.refusal import Refusal
 from trainables.tasks import Task
 from trainables.trial import Trial
+
+
+class Level(NamedTuple):
+    """How the scores of a task are to be read."""
+
+    mode: str
+    metric: str
+    chance: float
+    target: float | None
 
 
 @dataclass(frozen=True)
@@ -69,13 +77,28 @@ def _frame(path: Path) -> pd.DataFrame:
         raise Refusal(f"cannot read {str(path)!r}: {str(error).strip()}") from error
 
 
-def task_of(record: pd.DataFrame, name: str) -> Task:
-    """The task of that name, with the fields that its trials had."""
-    row = record[record["task"] == name].iloc[0]
-    known = slots(Trial, {"task": name})
-    flat = {key: plain(row[key]) for key in known if key.startswith("task.") and key in row and row[key] == row[key]}
-    find(Task, name)  # refused here, in one line, where nobody knows it
-    return Trial.parse({"task": name, **flat}).task
+def level_of(record: pd.DataFrame, task: str) -> Level:
+    """The level of a task: as recorded, but for a target that it has been given since.
+
+    A record that was saved before these were columns has the task to say them; refused where nobody knows that.
+    """
+    row = record[record["task"] == task].iloc[0]
+    if "chance" not in record:
+        known = _task(row)
+        return Level(known.mode, known.metric, float(known.chance), known.target)
+    try:
+        now = _task(row).target
+    except Refusal:  # other people's task, or another version's
+        now = None
+    then = float(row["target"])
+    return Level(
+        str(row["mode"]), str(row["metric"]), float(row["chance"]), then if now is None and then == then else now
+    )
+
+
+def _task(row: Any) -> Task:
+    known = {key: plain(row[key]) for key in row.index if str(key).split(".")[0] == "task" and row[key] == row[key]}
+    return Trial.parse(known).task
 
 
 def plain(value: Any) -> Any:

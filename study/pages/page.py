@@ -2,14 +2,14 @@
 
 import base64
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import resources
 from typing import Any
 
 import jinja2
 
 from study import printing
-from study.answers.results import finite
+from study.answers.results import Result, finite
 from study.cost import NotDefined
 from study.figures import looks
 from study.figures.style import COLOURS, STYLES
@@ -150,9 +150,20 @@ def _part(answers: Answers, material: Material, look: Any) -> Part:
         sentence=sentence(answers),
         sheets=cells.sheets(answers, material) + published.sheets(material, answers.task),
         figures=drawn.of_task(answers, material, look),
-        remarks=printing.remarks(answers.results, suspicions=False),
+        remarks=[_in_words(text) for text in printing.remarks(answers.results, suspicions=False)],
         trials=answers.trials.to_csv(index=False),
     )
+
+
+def _in_words(text: str) -> str:
+    """A note with the names of quantities as words.
+
+    >>> _in_words("saving_at_budget is not defined")
+    'saving at budget is not defined'
+    """
+    for quantity in fields(Result):
+        text = text.replace(quantity.name, quantity.name.replace("_", " "))
+    return text
 
 
 def _counts(every: list[Answers]) -> str:
@@ -173,10 +184,12 @@ def _reading(material: Material, every: list[Answers]) -> list[str]:
         "Tuning cost counts every trial of a search up to the first that reaches the target, misses and diverged "
         "trials included. Its expectation is over random orders of the trials in hand; an estimate from few trials is "
         "low.",
-        "Every interval is a 95 % interval of its own number, from simulations in which it held the truth at least 93 "
-        "times in 100; where none does, none is printed. The intervals are not corrected for how many schemes are "
-        "compared: of twenty schemes that save nothing, one may seem to save something. A scheme whose interval holds "
-        "1 cannot be told from the baseline, whatever its estimate.",
+        "Every interval is a 95 % interval of its own number: Clopper and Pearson's for hits and trials, for all "
+        "others that of Learned-Miller and Thomas (arXiv 1905.06208), in which one unseen trial may be as bad, or as "
+        "good, as any. In simulations each held the truth at least 93 times in 100; where none does, none is printed. "
+        "The intervals are not corrected for how many schemes are compared: of twenty schemes that save nothing, one "
+        "may seem to save something. A scheme whose interval holds 1 cannot be told from the baseline, whatever its "
+        "estimate.",
         "A trial is chosen on validation data; what it is worth is told on test data.",
     ]
     if every and any(answers.target is None for answers in every):

@@ -25,6 +25,8 @@ def sentence(answers: Answers) -> Words:
     """What a task's trials say, in one sentence or two."""
     task = Word(answers.task, "task")
     results = answers.results
+    if not results:
+        return [Word("On "), task, Word(", no trial was validated: nothing may be selected, so nothing is compared.")]
     if all(flagged(result, "diverged") for result in results):
         return [Word("On "), task, Word(", every trial of every scheme diverged: there is nothing to compare.")]
     base = next((result for result in results if result.scheme == answers.baseline), None)
@@ -89,7 +91,7 @@ def _alone(answers: Answers, base: Result) -> Words:
     scheme = Word(base.scheme, "scheme")
     rest = Word("; there is no other scheme to compare it with.")
     if base.censored:
-        return [scheme, Word(f" never reached the target of {_level(answers)} in {base.n} trials"), rest]
+        return [scheme, Word(f" never reached the target of {_level(answers)} in {_trials(base.n)}"), rest]
     if base.expected_cost.estimate is None:
         return [scheme, Word(" is alone, and its cost is not defined: see the notes.")]
     spent = Word(_amount(base.expected_cost), "number")
@@ -106,7 +108,7 @@ def _to_target(answers: Answers, base: Result, others: list[Result]) -> Words:
         words += [
             Word("; the baseline "),
             Word(base.scheme, "scheme"),
-            Word(f" itself never reached it in {base.n} trials"),
+            Word(f" itself never reached it in {_trials(base.n)}"),
         ]
     unclear = [r.scheme for r in others if verdict(r.saving_to_target) == "unknown" and not r.censored]
     if unclear and not base.censored:
@@ -123,7 +125,7 @@ def _at_budget(answers: Answers, base: Result, others: list[Result]) -> Words:
     if not others:
         return [start, Word(base.scheme, "scheme"), Word(" is the only scheme: there is nothing to compare it with.")]
     if all(verdict(saving) == "unknown" for saving in savings.values()):
-        why = Word("no saving can be told: an interval needs more trials (see the notes).")
+        why = Word("these trials tell no saving (the notes say why).")
         known = {scheme: saving for scheme, saving in savings.items() if saving.estimate is not None}
         words = [start, why]
         for place, (scheme, saving) in enumerate(known.items()):
@@ -168,6 +170,10 @@ def _listed(schemes: list[str]) -> Words:
         between = "" if place == 0 else " and " if place == len(schemes) - 1 else ", "
         words += [Word(between), Word(scheme, "scheme")] if between else [Word(scheme, "scheme")]
     return words
+
+
+def _trials(n: int) -> str:
+    return "1 trial" if n == 1 else f"{n:,} trials"
 
 
 def _level(answers: Answers) -> str:

@@ -4,13 +4,13 @@ from typing import Any
 
 import pandas as pd
 
+from study.pages.material import Level
 from study.tables import own
-from trainables.tasks import Task
 
 COSTS = ["passes", "flops", "steps", "seconds"]
 
 
-def trials(record: pd.DataFrame, task: str, level: Task) -> pd.DataFrame:
+def trials(record: pd.DataFrame, task: str, level: Level) -> pd.DataFrame:
     """The trials of one task that have ended, in the order of the record.
 
     `score` is the best validation score of a trial; one that diverged or failed counts at chance.
@@ -39,8 +39,16 @@ def trials(record: pd.DataFrame, task: str, level: Task) -> pd.DataFrame:
     return pd.DataFrame(made)
 
 
+def validated(rows: pd.DataFrame) -> bool:
+    """Whether any trial that neither diverged nor failed has a score; true where there is no such trial."""
+    sound: Any = rows[~rows["status"].isin(["diverged", "failed"])]
+    return sound.empty or bool(sound["score"].notna().any())
+
+
 def best_of(rows: pd.DataFrame, mode: str) -> pd.DataFrame:
-    """The best trial of every scheme that has one with a score: chosen on validation."""
+    """The best trial of every scheme, chosen on validation; where nothing was validated, the first stands for all."""
+    if not validated(rows):
+        return rows.drop_duplicates("scheme")
     known = rows[rows["score"].notna() & ~rows["status"].isin(["diverged", "failed"])]
     groups = known.groupby("scheme", sort=False)["score"]
     return known.loc[groups.idxmax() if mode == "max" else groups.idxmin()]

@@ -1,7 +1,7 @@
 """What a report needs to know beside the table, and where its summary goes in the store."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -41,8 +41,8 @@ def about(study: str, uri: str) -> About:
     return About(_study_file(store, searches), planned, arms, f"{place}/runs/{{}}")
 
 
-def publish(study: str, uri: str, metrics: Mapping[str, Mapping[str, float]], folder: Path) -> None:
-    """Write a summary into the store: numbers of every arm on its parent runs, the folder's files on a run `report`.
+def publish(study: str, uri: str, metrics: Mapping[str, Mapping[str, float]], files: Iterable[Path]) -> None:
+    """Write a summary into the store: numbers of every arm on its parent runs, the files on a run called `report`.
 
     Written again, the last numbers count and the files are replaced.
     """
@@ -53,7 +53,8 @@ def publish(study: str, uri: str, metrics: Mapping[str, Mapping[str, float]], fo
         store.log_batch(search.info.run_id, metrics=[Metric(name, value, now, 0) for name, value in told.items()])
     before = runs_of(store, experiment, REPORT)
     run = before[0] if before else _report(store, experiment, study)
-    store.log_artifacts(run.info.run_id, str(folder))
+    for file in files:
+        store.log_artifact(run.info.run_id, str(file), file.parent.name if file.parent.name == "figures" else None)
 
 
 def _report(store: MlflowClient, experiment: str, study: str) -> Run:

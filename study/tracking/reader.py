@@ -1,5 +1,6 @@
 """The reader: one tidy table of a recorded study."""
 
+import math
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
@@ -12,10 +13,8 @@ from mlflow.entities import Metric, Run
 
 from study.key import Key
 from study.tracking.store import client, own_tags, recorded_of, runs_of, shown
-from trainables.components import find
 from trainables.refusal import Refusal, unknown
-from trainables.tasks import Task
-from trainables.trial import Record
+from trainables.trial import Record, Trial
 
 
 def found(study: str, uri: str) -> tuple[MlflowClient, str]:
@@ -47,16 +46,27 @@ def read(study: str, uri: str) -> pd.DataFrame:
 def _ordered(left: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
     """The columns in an order that does not depend on which trial came first: key, parameters, `Record`, extras."""
     own = [entry.name for entry in fields(Record) if entry.name != "extras"]
-    first = [*Key._fields, "run_id", "status", "searcher", "mode"]
+    first = [*Key._fields, "run_id", "status", "searcher", "mode", "metric", "chance", "target"]
     extras = sorted(set(frame.columns) - set(own) - {"record"})
     return [*first, *sorted(set(left.columns) - set(first)), "record", *own, *extras]
 
 
 def _about(run: Run) -> dict[str, Any]:
     recorded, tags = recorded_of(run), own_tags(run)
-    older = recorded.params.get("task")  # in a record from before the tag
-    mode = tags.get("mode") or (find(Task, older).mode if older else "")
-    return {"status": recorded.status or "running", "searcher": tags["searcher"], "mode": mode, **recorded.params}
+    about = {"status": recorded.status or "running", "searcher": tags["searcher"]}
+    return {**about, **_levels(tags, recorded.params), **recorded.params}
+
+
+def _levels(tags: Mapping[str, str], params: Mapping[str, Any]) -> dict[str, Any]:
+    """The task's metric and its sense, its chance level and target; from the task where a record lacks the tags."""
+    if "chance" in tags:
+        target = float(tags.get("target", "nan"))
+        return {"mode": tags["mode"], "metric": tags["metric"], "chance": float(tags["chance"]), "target": target}
+    if "task" not in params:  # the driver died before it wrote them
+        return {"mode": "", "metric": "", "chance": math.nan, "target": math.nan}
+    of_task = {key: value for key, value in params.items() if key.split(".")[0] == "task"}
+    task = Trial.parse(of_task).task
+    return {"mode": task.mode, "metric": task.metric, "chance": float(task.chance), "target": task.target}
 
 
 def _rows(store: MlflowClient, runs: Iterable[Run]) -> list[dict[str, Any]]:

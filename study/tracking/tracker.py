@@ -16,6 +16,7 @@ from study.searchers import Status
 from study.spec import Search, Study
 from study.tracking.store import CANCEL, PREFIX, client, experiment_of, own_tags, recorded_of, runs_of, shown, text_of
 from trainables.refusal import Refusal
+from trainables.tasks import Task
 from trainables.trial import Record, Trial
 
 BATCH = 1000  # MLflow's limit on the metrics of one call
@@ -73,7 +74,7 @@ class Tracker:
             tags = {
                 "key": key.path,
                 "searcher": search.arm.settings.searcher,
-                "mode": trial.task.mode,
+                **_levels(trial.task),
                 **self._tags("trial", search),
                 "k": str(key.k),
                 "seed_number": str(key.seed_number),
@@ -177,6 +178,12 @@ class Tracker:
             metrics = metrics[BATCH:]
         if metrics or tags:
             self._client.log_batch(self._runs[key].run_id, metrics=metrics, tags=tags)
+
+
+def _levels(task: Task) -> dict[str, str]:
+    """What a report must know of a task, so that it needs no code of other people's."""
+    target = {} if task.target is None else {"target": repr(float(task.target))}
+    return {"mode": task.mode, "metric": task.metric, "chance": repr(float(task.chance)), **target}
 
 
 def _refuse_other_contents(study: str, arm: str, before: str, now: str | None, uri: str) -> None:
