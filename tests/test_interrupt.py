@@ -54,7 +54,7 @@ def ctrl_c(process):
 
 def test_ctrl_c_ends_it_cleanly_and_says_how_to_go_on(driver, tmp_path):
     ctrl_c(driver)
-    _, err = driver.communicate(timeout=60)
+    _, err = driver.communicate(timeout=180)
     assert driver.returncode == 130, err
     assert GOES_ON in err
     assert "Traceback" not in err
@@ -66,21 +66,21 @@ def test_ctrl_c_twice_ends_it_at_once(driver):
     time.sleep(0.2)
     if driver.poll() is None:
         ctrl_c(driver)
-    _, err = driver.communicate(timeout=30)
+    _, err = driver.communicate(timeout=60)
     assert driver.returncode == 130, err
     assert "Traceback" not in err
 
 
 def test_status_and_cancel_work_from_another_process(driver, tmp_path, lr_study_process):
     other = lr_study_process("status", "long")
-    told, err = other.communicate(timeout=60)
+    told, err = other.communicate(timeout=180)
     assert other.returncode == 0, err
     assert re.fullmatch(r"random repetition 0: [1-9]\d*/200 trials, [1-9]\d* running, [\d:]+ left\n", told), told
     other = lr_study_process("cancel", "long")
-    asked, err = other.communicate(timeout=60)
+    asked, err = other.communicate(timeout=180)
     assert other.returncode == 0, err
     assert "asked long to end" in asked
-    _, err = driver.communicate(timeout=60)
+    _, err = driver.communicate(timeout=180)
     assert driver.returncode == 130, err
     assert GOES_ON in err
     assert statuses(tmp_path) == {"FINISHED", "KILLED"}
