@@ -4,12 +4,14 @@ All of them live in one outer PID namespace. When its first process dies, so doe
 test left it in; the network namespaces and their bridge go with it, and no packet ever leaves them.
 """
 
+import contextlib
 import os
 import shlex
 import shutil
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,41 +20,30 @@ import psutil
 ROOT = Path(__file__).parents[1]
 ADDRESSES = {"laptop": "10.77.0.1", "head": "10.77.0.2", "one": "10.77.0.3", "two": "10.77.0.4", "store": "10.77.0.9"}
 INIT = "while :; do sleep 3600 & wait; done"  # a first process that reaps what its namespace leaves behind
+NAMESPACES = ["unshare", "--net", "--pid", "--mount", "--uts", "--fork", "--kill-child", "--mount-proc"]
 POSTGRES = Path("/usr/lib/postgresql")
+PYTHON = Path(sys.base_prefix) / "bin" / "python3"  # what a machine has before the project's environment is made
 
 
 def missing() -> str:
     """Why there can be no laboratory here; empty where there can."""
     if os.geteuid() != 0:
         return "network namespaces need root"
-    programs = [name for name in ("unshare", "nsenter", "ip", "ssh", "rsync", "runuser") if not shutil.which(name)]
+    programs = [
+        name for name in ("unshare", "nsenter", "setpriv", "ip", "ssh", "rsync", "runuser") if not shutil.which(name)
+    ]
     if not Path("/usr/sbin/sshd").exists():
         programs.append("sshd")
     if not list(POSTGRES.glob("*/bin/initdb")):
         programs.append("postgresql")
     if programs:
         return f"not installed: {', '.join(programs)}"
-    tried = subprocess.run(
-        [
-            "unshare",
-            "--net",
-            "--pid",
-            "--mount",
-            "--uts",
-            "--fork",
-            "--mount-proc",
-            "ip",
-            "link",
-            "add",
-            "name",
-            "probe",
-            "type",
-            "bridge",
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    if not all(find_spec(module) for module in ("psycopg", "flask_wtf", "aiohttp_cors")):
+        return "not installed: the dependency groups server and cluster (uv sync --group server --group cluster)"
+    if subprocess.run([PYTHON, "-m", "uv", "--version"], capture_output=True, check=False).returncode:
+        return f"{PYTHON} has no uv, with which the nodes would be set up"
+    probe = [*NAMESPACES, "ip", "link", "add", "name", "probe", "type", "bridge"]
+    tried = subprocess.run(probe, capture_output=True, text=True, check=False)
     return f"namespaces are not allowed: {tried.stderr.strip()}" if tried.returncode else ""
 
 
@@ -70,11 +61,14 @@ class Node:
         self.name, self.address = name, ADDRESSES[name]
         self.home = lab.folder / name / "home"
         self.home.mkdir(parents=True)
-        (self.home / ".bashrc").touch()
+        (self.home / ".bashrc").write_text(lab.profile)
         (lab.folder / name / "tmp").mkdir(mode=0o1777)
-        inner = ["unshare", "--net", "--pid", "--mount", "--uts", "--fork", "--kill-child", "--mount-proc"]
-        outer = above.inside if above else []
-        self._process = subprocess.Popen([*outer, *inner, "bash", "-c", INIT, f"init-{name}"], stdin=subprocess.DEVNULL)
+        # The outermost first process dies with the tests, however they end; and everything inside dies with it.
+        outer = above.inside if above else ["setpriv", "--pdeathsig", "KILL"]
+        self._process = subprocess.Popen(
+            [*outer, *NAMESPACES, "bash", "-c", INIT, f"init-{name}"], stdin=subprocess.DEVNULL
+        )
+        self._started = [self._process]
         self.pid = self._first()
 
     def _first(self) -> int:
@@ -104,11 +98,13 @@ class Node:
             command,
         ]
         with log.open("ab") as out:
-            return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+            process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        self._started.append(process)
+        return process
 
     def run(self, command: str, timeout: float = 300, **env: str) -> Done:
         """Run a shell command here; its output goes through a file, for it may outlive its reader."""
-        log = self.home / f"{time.monotonic_ns()}.log"
+        log = self.home.with_name(f"{time.monotonic_ns()}.log")
         process = self.start(command, log, **env)
         try:
             process.wait(timeout)
@@ -119,17 +115,25 @@ class Node:
 
     def kill(self) -> None:
         """SIGKILL to the first process: the kernel ends all others in the same moment."""
-        psutil.Process(self.pid).kill()
-        self._process.wait(30)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            psutil.Process(self.pid).kill()
+        for process in self._started:
+            process.wait(30)
 
 
 class Laboratory:
     """A laptop, a head, two workers and a machine for the store, on one bridge."""
 
     def __init__(self, folder: Path) -> None:
+        """`folder` must not lie below /tmp, which every node has for itself."""
         self.folder = folder
+        self.folder.chmod(0o755)  # PostgreSQL's own user passes
         self.shared = folder / "shared"
         self.shared.mkdir()
+        # What a machine has by itself: Python with pip, and uv, which installs from its cache for want of a network.
+        cache = subprocess.run([PYTHON, "-m", "uv", "cache", "dir"], capture_output=True, text=True, check=True)
+        own = f"UV_OFFLINE=1 UV_CACHE_DIR={cache.stdout.strip()}"
+        self.profile = f"export PATH={PYTHON.parent}:$PATH {own}\n"
         self._keys()
         self.laptop = Node(self, "laptop", None)
         self._network()
@@ -137,7 +141,8 @@ class Laboratory:
 
     def close(self) -> None:
         """End everything, and remove it."""
-        self.laptop.kill()
+        for node in (self.laptop, *self.nodes.values()):  # the first takes the others with it
+            node.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _keys(self) -> None:
@@ -169,18 +174,22 @@ class Laboratory:
         return node
 
     def _configure(self, node: Node, network: str) -> None:
-        """Address, name, home, and temporary folders of its own."""
-        users = Path("/etc/passwd").read_text().splitlines()
+        """Address, name, home, and an /etc, /tmp, /dev/shm and /run of its own.
+
+        /etc as a whole: a mount on /etc/passwd alone is gone as soon as somebody outside replaces that file.
+        """
+        own = self.folder / node.name
+        shutil.copytree("/etc", own / "etc", symlinks=True)
+        users = (own / "etc" / "passwd").read_text().splitlines()
         root = f"root:x:0:0:root:{node.home}:/bin/bash"
-        (self.folder / node.name / "passwd").write_text("\n".join([root, *users[1:], ""]))
-        (self.folder / node.name / "shadow").write_text("root:*:19000:0:99999:7:::\n")  # not locked: keys may enter
+        (own / "etc" / "passwd").write_text("\n".join([root, *users[1:], ""]))
+        (own / "etc" / "shadow").write_text("root:*:19000:0:99999:7:::\n")  # not locked: keys may enter
         script = f"""
             set -e
             {network}
             hostname {node.name}
-            mount --bind {self.folder}/{node.name}/passwd /etc/passwd
-            mount --bind {self.folder}/{node.name}/shadow /etc/shadow
-            mount --bind {self.folder}/{node.name}/tmp /tmp
+            mount --bind {own}/etc /etc
+            mount --bind {own}/tmp /tmp
             mount -t tmpfs -o size=1g tmpfs /dev/shm
             mount -t tmpfs tmpfs /run
             mkdir /run/sshd
@@ -211,7 +220,6 @@ class Laboratory:
         node, data = self.nodes["store"], self.folder / "store" / "postgres"
         data.mkdir()
         shutil.chown(data, "postgres")
-        self.folder.chmod(0o755)
         programs = max(POSTGRES.glob("*/bin"))
         options = f"-c listen_addresses=127.0.0.1 -c unix_socket_directories={data} -c dynamic_shared_memory_type=mmap"
         as_postgres = "runuser -u postgres --"
@@ -231,6 +239,7 @@ class Laboratory:
             "MLFLOW_AUTH_ADMIN_USERNAME": credentials["MLFLOW_TRACKING_USERNAME"],
             "MLFLOW_AUTH_ADMIN_PASSWORD": credentials["MLFLOW_TRACKING_PASSWORD"],
             "MLFLOW_FLASK_SERVER_SECRET_KEY": "only-of-the-laboratory",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
         }
         node.start(command, self.folder / "store" / "mlflow.log", **own)
         return f"http://{node.address}:5000"
