@@ -1,0 +1,55 @@
+"""`lr-study target`: calibrate the score that ends a task's race."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("task")
+@click.option("--epochs", type=click.FloatRange(min=0, min_open=True), default=5.0, show_default=True)
+@click.option("--trials", type=click.IntRange(min=2), default=16, show_default=True, help="Configurations searched.")
+@click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="Fresh seeds of the best one.")
+@click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", default="sqlite:///mlflow.db", show_default=True)
+@click.option(
+    "--storage",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=".lr-study",
+    show_default=True,
+    help="Folder for checkpoints; on a cluster, one that every node sees.",
+)
+@click.option("--address", help="A running Ray cluster ('auto', or host:port). Default: Ray on this machine.")
+@click.option("-v", "--verbose", is_flag=True, help="Show what Ray and MLflow say.")
+def target(
+    task: str,
+    epochs: float,
+    trials: int,
+    seeds: int,
+    tracking_uri: str,
+    storage: Path,
+    address: str | None,
+    verbose: bool,
+) -> None:
+    """Calibrate TASK's target: tune a baseline, train its best configuration on fresh seeds, print their median.
+
+    The baseline is momentum with a cosine schedule, searched at random. Fix the target before any scheme is tuned,
+    and give it to `report`, `cost` and `replay` as --target; a task of your own carries it as `target = …`.
+    """
+    import datetime as dt
+
+    from study.calibration import calibrate
+
+    found = calibrate(
+        task, epochs, trials, seeds, tracking_uri=tracking_uri, storage=storage, address=address, verbose=verbose
+    )
+    if found is None:
+        click.echo(f"interrupted; `lr-study target {task}` goes on", err=True)
+        raise SystemExit(130)
+    values = ", ".join(
+        f"{key} = {value:.4g}" if isinstance(value, float) else f"{key} = {value}"
+        for key, value in found.chosen.items()
+    )
+    scores = ", ".join(f"{score:.4f}" for score in sorted(found.scores))
+    click.echo(f"best of {trials}: {values}; on {seeds} fresh seeds: {scores}", err=True)
+    command = f"lr-study target {task} --epochs {epochs:g} --trials {trials} --seeds {seeds}"
+    click.echo(f"target = {found.target:.6g}  # {command}; {dt.date.today()}")
