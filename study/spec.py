@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from study import controls
+from study.across import across
 from study.beside import Published
 from study.checks import check_searcher, check_stopper
 from study.heat import Heat
@@ -64,7 +65,14 @@ class StudyFile(BaseModel):
     published: Annotated[Published | None, Field(description="other people's numbers, shown beside ours")] = None
     heat: Annotated[Heat | None, Field(description="a heat map of steps until a loss")] = None
     common: dict[str, Any] = Field(default_factory=dict[str, Any], description="what all arms share")
+    tasks: dict[str, dict[str, Any]] = Field(
+        default_factory=dict[str, dict[str, Any]], description="runs every arm on each, as ARM-TASK, with these entries"
+    )
     arms: dict[str, dict[str, Any]] = Field(min_length=1)
+
+    def written_out(self) -> dict[str, dict[str, Any]]:
+        """The arms as they run: on every task, where the file names several."""
+        return across(self.arms, self.tasks) if self.tasks else self.arms
 
 
 class Arm(NamedTuple):
@@ -158,7 +166,8 @@ def schema() -> dict[str, Any]:
     arm = Settings.model_json_schema()
     arm["description"] = "settings of the search, and any key of a trial: a value, or a domain to search"
     written_schema["properties"]["common"] |= {"anyOf": [arm]}
-    written_schema["properties"]["arms"]["additionalProperties"] = arm
+    for part in ("arms", "tasks"):
+        written_schema["properties"][part]["additionalProperties"] = arm
     return written_schema
 
 
@@ -195,10 +204,13 @@ def read(text: str, name: str) -> StudyFile:
         file = StudyFile.model_validate(_mapping(text, name))
     except ValidationError as error:
         raise _line(f"study {name!r}", error, StudyFile) from error
-    if file.baseline and file.baseline not in file.arms:
-        raise Refusal(f"study {name!r}: {unknown('baseline', file.baseline, file.arms)}")
+    if file.tasks and "task" in file.common:
+        raise Refusal(f"study {name!r}: task is common and tasks are named; leave one of them out")
+    arms = {**file.arms, **file.written_out()}
+    if file.baseline and file.baseline not in arms:
+        raise Refusal(f"study {name!r}: {unknown('baseline', file.baseline, arms)}")
     if file.published:
-        file.published.check(file.arms)
+        file.published.check(arms)
     return file
 
 
@@ -244,9 +256,10 @@ def _arms(file: StudyFile, trials: int | None, folder: Path) -> tuple[Arm, ...]:
     """All arms in the order of the file; controls are derived from the others."""
     if "control_of" in file.common:
         raise Refusal("control_of belongs to one arm, and stands alone there; it cannot be common")
-    own = {name: entries for name, entries in file.arms.items() if "control_of" not in entries}
+    arms = file.written_out()
+    own = {name: entries for name, entries in arms.items() if "control_of" not in entries}
     sources = {name: _arm(name, {**file.common, **entries}, trials, folder) for name, entries in own.items()}
-    return tuple(sources[name] if name in sources else controls.derived(name, file.arms, sources) for name in file.arms)
+    return tuple(sources[name] if name in sources else controls.derived(name, arms, sources) for name in arms)
 
 
 def _arm(name: str, entries: Mapping[str, Any], trials: int | None, folder: Path) -> Arm:

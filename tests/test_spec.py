@@ -30,6 +30,11 @@ ARM = "{question: q, arms: {a: {task: quadratic, %s}}}"
         ("{question: q, arms: {a: {}}}", "arm 'a': task is missing: one of"),
         ("{question: q, arms: {a: {task: quadratik}}}", "unknown task 'quadratik': did you mean 'quadratic'?"),
         ("{question: q, arms: {../a: {task: quadratic}}}", "arm name '../a' must be"),
+        ("{question: q, common: {task: quadratic}, tasks: {quadratic: {}}, arms: {a: {}}}", "leave one of them out"),
+        ("{question: q, tasks: {quadratic: {}}, arms: {a: {task: quadratic}}}", "arm 'a': task is given twice"),
+        ("{question: q, tasks: {quadratik: {}}, arms: {a: {}}}", "arm 'a-quadratik': unknown task 'quadratik': did"),
+        ("{question: q, tasks: {'./x.py:T': {}, './y.py:T': {}}, arms: {a: {}}}", "two tasks are called 'T'"),
+        ("{question: q, tasks: {quadratic: 3}, arms: {a: {}}}", "study 'x': tasks.quadratic input should be"),
         (ARM % "scheme.lrr: 1", "arm 'a': unknown key 'scheme.lrr': did you mean 'scheme.lr'?"),
         (ARM % "scheme: cprob", "unknown scheme 'cprob'"),
         (ARM % "direction: momentun", "unknown direction 'momentun': did you mean 'momentum'?"),
@@ -162,3 +167,28 @@ def test_parsing_a_flat_trial_gives_it_back(flat):
     trial = Trial.parse(flat)
     assert Trial.parse(trial.flat()) == trial
     assert flat.items() <= trial.flat().items()
+
+
+TASKS = """{question: q, baseline: %s, common: {trials: 3, epochs: 2},
+            tasks: {quadratic: {trials: 5}, digits_mlp: {epochs: 4}},
+            arms: {sgd: {epochs: 1}, cprop: {scheme: cprop}, control: {control_of: cprop}}}"""
+
+
+def test_a_study_of_several_tasks_runs_every_arm_on_each_task_by_task():
+    arms = {arm.name: arm for arm in spec.parse(TASKS % "sgd", "x").arms}
+    tasks, names = ("quadratic", "digits_mlp"), ("sgd", "cprop", "control")
+    assert list(arms) == [f"{arm}-{task}" for task in tasks for arm in names]
+    assert [arms[name].settings.trials for name in ("cprop-quadratic", "cprop-digits_mlp")] == [5, 3]  # task, common
+    assert [arms[name].fixed["epochs"] for name in ("sgd-digits_mlp", "cprop-digits_mlp")] == [1, 4]  # arm, task
+    control = arms["control-digits_mlp"]
+    assert (control.settings.control_of, control.settings.trials) == ("cprop-digits_mlp", 3)
+
+
+@pytest.mark.parametrize("baseline", ["sgd", "sgd-quadratic"])
+def test_the_baseline_of_several_tasks_is_a_scheme_or_one_of_its_arms(baseline):
+    assert spec.read(TASKS % baseline, "x").baseline == baseline
+
+
+def test_a_baseline_that_is_neither_is_refused():
+    with pytest.raises(Refusal, match="unknown baseline 'sgdd'"):
+        spec.read(TASKS % "sgdd", "x")

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from study.across import label
 from study.tables import validated
 from trainables.refusal import Refusal, unknown
 
@@ -65,8 +66,10 @@ def scheme_of(arm: str, task: str) -> str:
 
     >>> scheme_of("adam-digits_mlp", "digits_mlp"), scheme_of("adam", "digits_mlp")
     ('adam', 'adam')
+    >>> scheme_of("adam-Ring", "./my_task.py:Ring")
+    'adam'
     """
-    return arm.removesuffix(f"-{task}") or arm
+    return arm.removesuffix(f"-{label(task)}") or arm
 
 
 def learning_rates(record: pd.DataFrame) -> pd.Series:
