@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple, Self, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from trainables.components import Component, floats, members, name_of, with_floats
 from trainables.directions import Direction
@@ -197,7 +198,11 @@ class Composed(Rule):
         return torch.addcmul(decay.shrink(param, rate.base), scaled, -rate.base.to(param.dtype))
 
     def compiled(self) -> Callable[[Oracle, Tensors, ComposedState, Tensor], Step]:
-        """The step with `update` compiled once for all rules that differ in real numbers only."""
+        """The step with `update` compiled once for all rules that differ in real numbers only.
+
+        It takes over the memory of `params` and `state`: what it returns stands where they stood. Out of place, every
+        step would read the memory that it is about to write, which is a third of what such an update reads and writes.
+        """
         if self.scheme.asks:
             scheme = name_of(type(self.scheme))
             raise Refusal(f"compile: true needs a scheme that asks for nothing but the gradient, got {scheme!r}")
@@ -228,7 +233,18 @@ class Composed(Rule):
 def _compiled_update(shape: Composed) -> Callable[..., tuple[Tensors, ComposedState]]:
     """The compiled update of every rule that has this shape: real numbers are inputs, not constants."""
 
-    def update(numbers: Tensors, *args: Any) -> tuple[Tensors, ComposedState]:
-        return with_floats(shape, numbers).update(*args)
+    def update(
+        numbers: Tensors, raw: Tensors, params: Tensors, state: ComposedState, progress: Tensor
+    ) -> tuple[Tensors, ComposedState]:
+        moved, after = with_floats(shape, numbers).update(raw, params, state, progress)
+        old, _ = tree_flatten((params, state))
+        new, structure = tree_flatten((moved, after))
+        for place, later in enumerate(new):  # handed on from one place to another: would be overwritten there
+            if any(later is here for here in old) and later is not old[place]:
+                new[place] = later.clone()
+        for place, (here, later) in enumerate(zip(old, new, strict=True)):
+            if later.ndim > 0 and not any(later is given for given in (here, *raw.values())):
+                new[place] = here.copy_(later)
+        return tree_unflatten(new, structure)
 
     return torch.compile(update, dynamic=False)

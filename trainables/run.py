@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils._pytree import tree_flatten, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 from torch.utils.flop_counter import FlopCounterMode
 
 from trainables import spheres
@@ -65,7 +65,7 @@ class Run:
         self.params: Tensors = {n: p.detach().clone() for n, p in named.items() if p.requires_grad}
         self._frozen: Tensors = {n: p.detach() for n, p in named.items() if not p.requires_grad}
         self.buffers: Tensors = {name: b.detach().clone() for name, b in self._model.named_buffers()}
-        self.rule_state = trial.rule.init(self.params)
+        self.rule_state = self._owned(trial.rule.init(self.params))
         self._step = trial.rule.compiled() if trial.compile else trial.rule.step
         self.steps, self.passes, self.example_passes, self.seconds = 0, 0.0, 0.0, 0.0
         self.diverged = self.stopped = False
@@ -137,8 +137,8 @@ class Run:
         objective = self._objective(inputs, targets, outputs)
         oracle = Oracle(objective, self.trial.gradient_clip, partial(self._part, inputs, targets, outputs))
         progress = torch.tensor(self.steps / self.num_steps, dtype=torch.float64)
-        before = self.params
-        loss, self.params, self.rule_state = self._step(oracle, before, self.rule_state, progress)
+        before = self.params if self._turned is None else self._owned(self.params)
+        loss, self.params, self.rule_state = self._step(oracle, self.params, self.rule_state, progress)
         if self._turned is not None:
             self._turned = spheres.turned(self._turned, before, self.params)
         size = len(targets)
@@ -245,7 +245,11 @@ class Run:
     def _keep_best(self, score: float, params: Tensors, buffers: Tensors) -> None:
         better = max if self.trial.task.mode == "max" else min
         if self._best is None or better(score, self._best[0]) != self._best[0]:
-            self._best = (score, params, buffers)
+            self._best = (score, self._owned(params), buffers)
+
+    def _owned(self, state: Any) -> Any:
+        """The same tensors where nobody else writes: a compiled step writes over what it is given."""
+        return tree_map(torch.clone, state) if self.trial.compile else state
 
     def _tested(self, params: Tensors, buffers: Tensors) -> dict[str, float]:
         """The test scores: of the best parameters at the end, or of the present ones at every record."""
@@ -342,10 +346,10 @@ class Run:
         """Continue from `state`, which must be of the same trial."""
         if state["trial"] != self.trial.flat():
             raise ValueError(f"the state is of another trial: {state['trial']} instead of {self.trial.flat()}")
-        self.params, self.buffers = self._here(state["params"]), self._here(state["buffers"])
+        self.params, self.buffers = self._owned(self._here(state["params"])), self._here(state["buffers"])
         fresh, structure = tree_flatten(self.trial.rule.init(self.params))
         leaves = [leaf.to(like.device) for leaf, like in zip(state["rule"], fresh, strict=True)]
-        self.rule_state = tree_unflatten(leaves, structure)
+        self.rule_state = self._owned(tree_unflatten(leaves, structure))
         loss, score, examples = state["totals"]
         self._totals = Totals(loss.to(self.device), score.to(self.device), examples)
         if self._turned is not None:
