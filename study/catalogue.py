@@ -7,6 +7,7 @@ from study.searchers import SAMPLERS
 from study.stoppers import STOPPERS
 from trainables.components import Component, members, slots
 from trainables.directions import Direction
+from trainables.refusal import Refusal
 from trainables.schedules import Schedule
 from trainables.schemes import Scheme
 from trainables.space import written
@@ -49,16 +50,29 @@ def _domain(domain: object) -> str:
 
 
 def _studies() -> Iterator[str]:
-    for name in spec.shipped():
-        study = spec.load(name)
-        yield f"{name}: {study.file.question} ({study.num_trials} trials; {study.file.duration or 'not timed'})"
+    for name, path in spec.shipped().items():
+        file, study = spec.read(path.read_text(encoding="utf-8"), name), _here(name)
+        told = study if isinstance(study, Refusal) else f"{study.num_trials} trials"
+        yield f"{name}: {file.question} ({told}; {file.duration or 'not timed'})"
 
 
 def _arms() -> Iterator[str]:
     for name in spec.shipped():
-        for arm in spec.load(name).arms:
+        study = _here(name)
+        if isinstance(study, Refusal):
+            yield f"{name}: {study}"
+            continue
+        for arm in study.arms:
             told = ", ".join(f"{key}={value}" for key, value in arm.contents().items())
             yield f"{name}/{arm.name}: {told}"
+
+
+def _here(name: str) -> spec.Study | Refusal:
+    """The study, or what it lacks here: one may need packages that are not installed."""
+    try:
+        return spec.load(name)
+    except Refusal as refusal:
+        return refusal
 
 
 def _searchers() -> Iterator[str]:

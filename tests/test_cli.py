@@ -86,6 +86,19 @@ def test_list_names_everything(kind):
     assert list(catalogue.lines(kind))
 
 
+def test_a_study_is_listed_where_packages_that_it_needs_are_not_installed(monkeypatch):
+    from study import catalogue
+    from trainables import packaged
+
+    monkeypatch.setattr(packaged, "find_spec", lambda name: None)
+    (line,) = [line for line in catalogue.lines("studies") if line.startswith("adaptive: ")]
+    assert "needs the package schedulefree, which is not installed: uv sync --group packaged" in line
+    assert any(line.startswith("quickstart: ") and "(32 trials; " in line for line in catalogue.lines("studies"))
+    arms = list(catalogue.lines("arms"))
+    assert len([line for line in arms if line.startswith("adaptive: arm ")]) == 1
+    assert any(line.startswith("quickstart/") for line in arms)
+
+
 def test_the_schema_is_json_and_knows_the_settings():
     from study import spec
 
