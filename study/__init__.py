@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from study.pages import Written
+    from study.pages import Material, Written
     from study.spec import Study
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing of a study goes anywhere unasked
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # a server's, after every trial
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 URI = "sqlite:///mlflow.db"
@@ -51,18 +52,19 @@ def read(study: str, *, tracking_uri: str = URI) -> "pd.DataFrame":
     return tracking.read(study, tracking_uri)
 
 
-def report(study: str, form: str = "text", *, tracking_uri: str = URI) -> str:
+def report(study: "str | Material", form: str = "text", *, tracking_uri: str = URI) -> str:
     """The table of a recorded study, one row an arm, as text, markdown, json or csv.
 
     As text and markdown with what the study file asks for besides: published numbers beside ours, a heat map.
     """
     from study import pages, reporting
 
-    return reporting.whole(pages.of_study(study, tracking_uri), form)
+    material = study if isinstance(study, pages.Material) else pages.of_study(study, tracking_uri)
+    return reporting.whole(material, form)
 
 
 def page(
-    study: str | Path,
+    study: "str | Path | Material",
     folder: str | Path | None = None,
     *,
     tracking_uri: str = URI,
@@ -78,10 +80,9 @@ def page(
     """
     from study import pages, tracking
 
-    saved = Path(study).suffix in (".csv", ".parquet")
-    material = pages.of_file(Path(study)) if saved else pages.of_study(str(study), tracking_uri)
+    material = study if isinstance(study, pages.Material) else pages.of(study, tracking_uri)
     place = Path(folder) if folder else pages.folder_of(Path(".lr-study"), material.name)
     written = pages.write(material, place, pages.Asked(baseline, dict(target or {}), unit))
-    if record and not saved:
+    if record and material.run:  # else it was read from a file
         tracking.publish(material.name, tracking_uri, written.metrics, written.files)
     return written

@@ -239,6 +239,8 @@ class Laboratory:
             "MLFLOW_AUTH_ADMIN_USERNAME": credentials["MLFLOW_TRACKING_USERNAME"],
             "MLFLOW_AUTH_ADMIN_PASSWORD": credentials["MLFLOW_TRACKING_PASSWORD"],
             "MLFLOW_FLASK_SERVER_SECRET_KEY": "only-of-the-laboratory",
+            "MLFLOW_AUTH_CONFIG_PATH": str(ROOT / "cluster" / "auth.ini"),
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",
         }
         node.start(command, self.folder / "store" / "mlflow.log", **own)

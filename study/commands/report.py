@@ -1,8 +1,12 @@
 """`lr-study report`: the table of a recorded study, and its page."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from study.pages import Material, Written
 
 
 @click.command()
@@ -37,26 +41,25 @@ def report(study: str, form: str, epochs: bool, tracking_uri: str, **asked: obje
 
     STUDY may also be a saved record: the .csv that --epochs printed, or a .parquet of it.
     """
-    from study import reporting
-    from study.pages import of_file, of_study
+    import study as lr_study
+    from study.pages import of
 
-    saved = Path(study).suffix in (".csv", ".parquet")
-    material = of_file(Path(study)) if saved else of_study(study, tracking_uri)
+    material = of(study, tracking_uri)
     if epochs:
         record = material.record
         click.echo(record.to_json(orient="records") if form == "json" else record.to_csv(index=False).rstrip("\n"))
         return
-    click.echo(reporting.whole(material, form))
-    written = _page(study, tracking_uri, asked)
+    click.echo(lr_study.report(material, form))
+    written = _page(material, tracking_uri, asked)
     for sentence in written.sentences if form == "text" else []:
         click.echo(f"\n{sentence}")
     click.echo(f"\npage: {written.path}", err=True)
 
 
-def _page(study: str, tracking_uri: str, asked: dict):  # noqa: ANN202 - importing Written here would take seconds
+def _page(material: "Material", tracking_uri: str, asked: dict) -> "Written":
     import study as lr_study
     from study.tables.asked import levels
 
     words = {name: asked[name] for name in ("baseline", "unit", "record")}
     target = levels("target", asked["target"])
-    return lr_study.page(study, asked["output"], tracking_uri=tracking_uri, target=target, **words)
+    return lr_study.page(material, asked["output"], tracking_uri=tracking_uri, target=target, **words)

@@ -1,8 +1,12 @@
 """`lr-study run`: make a study's record complete, then print its table and write its page."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from study.pages import Material
 
 
 @click.command()
@@ -48,27 +52,30 @@ def run(
         click.echo(estimate.dry_run(read))
         return
     import study as lr_study
+    from study.pages import of_study
 
     complete = lr_study.run(
         read, tracking_uri=tracking_uri, storage=storage, address=address, gpus_per_trial=gpus, verbose=verbose
     )
-    click.echo(lr_study.report(read.name, tracking_uri=tracking_uri))
+    material = of_study(read.name, tracking_uri)  # read once: from a server that takes a while
+    click.echo(lr_study.report(material))
     if complete:
-        _page(read.name, tracking_uri, storage)
+        _page(material, tracking_uri, storage)
     click.echo(f"Every trial in MLflow:  lr-study ui --tracking-uri {tracking_uri}", err=True)
     if not complete:
         click.echo(f"interrupted; `lr-study run {study}` goes on", err=True)
         raise SystemExit(130)
 
 
-def _page(study: str, tracking_uri: str, storage: Path) -> None:
+def _page(material: "Material", tracking_uri: str, storage: Path) -> None:
     """Write the page and say where it is; a record that no page can be made of is still a record."""
     import study as lr_study
     from study.pages import folder_of
     from trainables.refusal import Refusal
 
     try:
-        written = lr_study.page(study, folder_of(storage, study), tracking_uri=tracking_uri, record=True)
+        folder = folder_of(storage, material.name)
+        written = lr_study.page(material, folder, tracking_uri=tracking_uri, record=True)
     except Refusal as refusal:
         click.echo(f"\nno page: {refusal}", err=True)
         return

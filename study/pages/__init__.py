@@ -11,11 +11,11 @@ from urllib.parse import quote
 
 from study.answers.results import Quantity
 from study.pages.answered import Answers, Asked, answered
-from study.pages.material import Material, of_file, of_study
+from study.pages.material import Material, of, of_file, of_study
 from study.pages.page import as_json, html, markdown, page, said
 from trainables.refusal import Refusal
 
-__all__ = ["Asked", "Written", "folder_of", "metrics", "of_file", "of_study", "write"]
+__all__ = ["Asked", "Material", "Written", "folder_of", "metrics", "of", "of_file", "of_study", "write"]
 
 
 class Written(NamedTuple):

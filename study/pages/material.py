@@ -41,6 +41,11 @@ class Material:
         return self.run.replace("{}", str(run_id)) if self.run and isinstance(run_id, str) else None
 
 
+def of(study: str | Path, uri: str) -> Material:
+    """A recorded study by its name, or a saved record by its path."""
+    return of_file(Path(study)) if Path(study).suffix in (".csv", ".parquet") else of_study(str(study), uri)
+
+
 def of_study(name: str, uri: str) -> Material:
     """A study recorded in MLflow."""
     from study import tracking
