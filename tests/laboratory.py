@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,7 +31,9 @@ def missing() -> str:
     if os.geteuid() != 0:
         return "network namespaces need root"
     programs = [
-        name for name in ("unshare", "nsenter", "setpriv", "ip", "ssh", "rsync", "runuser") if not shutil.which(name)
+        name
+        for name in ("unshare", "nsenter", "setpriv", "ip", "ssh", "rsync", "runuser", "script")
+        if not shutil.which(name)
     ]
     if not Path("/usr/sbin/sshd").exists():
         programs.append("sshd")
@@ -45,6 +48,15 @@ def missing() -> str:
     probe = [*NAMESPACES, "ip", "link", "add", "name", "probe", "type", "bridge"]
     tried = subprocess.run(probe, capture_output=True, text=True, check=False)
     return f"namespaces are not allowed: {tried.stderr.strip()}" if tried.returncode else ""
+
+
+def folder_of_its_own() -> Path:
+    """A new folder that names its maker; those of makers that were killed are removed."""
+    place, prefix = Path("/var/tmp"), "lr-study-lab-"  # noqa: S108 — /tmp is every node's own
+    for left in place.glob(f"{prefix}*"):
+        if not psutil.pid_exists(int(left.name.removeprefix(prefix).split("-")[0])):
+            shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=place))
 
 
 class Done(NamedTuple):
@@ -253,3 +265,7 @@ class Laboratory:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{command}: {done.output[-2000:]}")
             time.sleep(1)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(missing())

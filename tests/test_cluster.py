@@ -1,9 +1,9 @@
 """A study on several hosts, as a user types it: `ray up`, `ray submit`, `ray job submit`; and a host that dies."""
 
 import contextlib
+import os
 import re
 import shutil
-import tempfile
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import ray
 import yaml
-from laboratory import ADDRESSES, ROOT, Laboratory, missing
+from laboratory import ADDRESSES, ROOT, Laboratory, folder_of_its_own, missing
 
 import study
 
@@ -103,8 +103,7 @@ def lab():
     """The machines, with MLflow on one of them."""
     if reason := missing():
         pytest.skip(reason)
-    folder = Path(tempfile.mkdtemp(prefix="lr-study-", dir="/var/tmp"))
-    with contextlib.closing(Laboratory(folder)) as laboratory:
+    with contextlib.closing(Laboratory(folder_of_its_own())) as laboratory:
         laboratory.serve(TRACKING)
         yield laboratory
 
@@ -144,6 +143,21 @@ def one_machine(tmp_path_factory):
         assert study.run("wide.yaml", tracking_uri=uri, storage=folder)
     ray.shutdown()
     return study.read("wide", tracking_uri=uri)
+
+
+def started(user, command, log):
+    """A driver on its way: some of its trials have ended, others run."""
+    process = user.lab.laptop.start(f"cd {ROOT}; {command}", log, **user.environment)
+    deadline = time.monotonic() + 180
+    while not re.search(r"\b[1-9]\d*/300 trials, [1-9]\d* running", text_of(log)):
+        assert process.poll() is None, text_of(log)
+        assert time.monotonic() < deadline, text_of(log)
+        time.sleep(0.2)
+    return process
+
+
+def text_of(log):
+    return re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", log.read_text(errors="replace"))  # without what moves a cursor
 
 
 def same_table(left, right):
@@ -198,8 +212,34 @@ def test_without_the_token_nobody_gets_in(user):
     assert "oken" in done.output
 
 
-def test_trials_of_a_host_that_dies_continue_on_the_other(user, one_machine):
+def test_ctrl_c_reaches_the_head_through_ray_submit(user):
+    """As in a terminal: the key travels through ssh to the driver, which ends cleanly and says how to go on."""
     user.renames("wide", "job")
+    log, keys = user.lab.folder / "ctrl_c.log", user.lab.folder / "keys"
+    os.mkfifo(keys)
+    words = user.submit(f"run wide.yaml --trials 100 --storage {user.lab.shared}")
+    driver = started(user, f"script --quiet --flush --return --command '{words}' /dev/null <>{keys}", log)
+    keys.write_bytes(b"\x03")
+    assert driver.wait(120) == 1, text_of(log)
+    assert "interrupted; `lr-study run wide.yaml` goes on" in text_of(log)
+    assert "Traceback" not in text_of(log)
+    assert set(user.trials("wide")["status"]) == {"FINISHED", "KILLED"}
+
+
+def test_cancelled_from_the_laptop_it_ends_on_the_head(user):
+    log = user.lab.folder / "cancelled.log"
+    driver = started(user, user.submit(f"run wide.yaml --trials 100 --storage {user.lab.shared}"), log)
+    told = user.types("lr-study status wide").output
+    assert re.search(r"random repetition 0: \d+/100 trials, \d running, \S+ left", told), told
+    assert user.types("lr-study cancel wide").returncode == 0
+    assert driver.wait(120) == 1, text_of(log)
+    assert "interrupted; `lr-study run wide.yaml` goes on" in text_of(log)
+    assert set(user.trials("wide")["status"]) == {"FINISHED", "KILLED"}
+
+
+def test_trials_of_a_host_that_dies_continue_on_the_other(user, one_machine):
+    user.renames("wide", "interrupted")
+    shutil.rmtree(user.lab.shared / "checkpoints")
     command = f"cd {ROOT}; {user.submit(f'run wide.yaml --storage {user.lab.shared}')}"
     log = user.lab.folder / "killed.log"
     driver = user.lab.laptop.start(command, log, **user.environment)
@@ -209,8 +249,6 @@ def test_trials_of_a_host_that_dies_continue_on_the_other(user, one_machine):
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.1)
     user.lab.nodes["one"].kill()
-    told = user.types("lr-study status wide").output
-    assert re.search(r"random repetition 0: \d/8 trials, \d running, \S+ left", told), told
     assert driver.wait(300) == 0, log.read_text()
     same_table(one_machine, user.table("wide"))
     trials = user.trials("wide")
