@@ -29,7 +29,7 @@ class Tracker:
 
     def __init__(self, study: Study, uri: str, provenance: Mapping[str, str] | None = None) -> None:
         """Open the study's experiment, made if it is not there; refuse one of the same name with other contents."""
-        self.study, self.uri = study, uri
+        self.study, self.uri, self._hash = study, uri, study.hash
         self._client = client(uri)
         self._experiment = experiment_of(self._client, study.name, uri)
         self._provenance = dict(provenance or {})
@@ -159,7 +159,7 @@ class Tracker:
         settings = search.arm.settings
         planned = {"planned": str(settings.trials * settings.seeds)} if kind == "search" else {}
         own = {"kind": kind, "arm": search.arm.name, "repetition": str(search.repetition), "study": self.study.name}
-        return {**own, **planned, "study_hash": self.study.hash, **self._provenance}
+        return {**own, **planned, "study_hash": self._hash, **self._provenance}
 
     def _create(self, tags: Mapping[str, str], name: str, parent: str | None) -> str:
         own = {f"{PREFIX}{tag}": value for tag, value in tags.items()}
