@@ -35,12 +35,18 @@ def run(
     storage: str | Path = ".lr-study",
     address: str | None = None,
     gpus_per_trial: float | None = None,
+    yes: bool = False,
     verbose: bool = False,
 ) -> bool:
-    """Run what is missing of a study (a shipped name, a path, or a `Study`); whether it is complete afterwards."""
-    from study import runner, spec
+    """Run what is missing of a study (a shipped name, a path, or a `Study`); whether it is complete afterwards.
+
+    yes: grids of more than 10,000 cells are meant; without it they are refused.
+    """
+    from study import checks, runner, spec
 
     read_study = spec.load(study) if isinstance(study, str) else study
+    if not yes:
+        checks.check_size(read_study)
     cluster = runner.Cluster(address, gpus_per_trial, verbose)
     return runner.run(read_study, tracking_uri, Path(storage), cluster)
 

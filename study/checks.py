@@ -9,8 +9,9 @@ from trainables.space import Choice, Integer
 from trainables.trial import Trial
 
 if TYPE_CHECKING:
-    from study.spec import Arm
+    from study.spec import Arm, Study
 
+MAX_CELLS = 10_000  # of a grid that starts without being asked about
 MIN_CMAES = 2  # Optuna's CMA-ES falls back to random draws in one dimension
 
 
@@ -26,6 +27,15 @@ def check_searcher(arm: "Arm") -> None:
         raise Refusal(f"arm {arm.name!r}: the grid has {cells} points, trials asks for {settings.trials}")
     if settings.searcher == "cmaes" and sum(not isinstance(domain, Choice) for domain in domains) < MIN_CMAES:
         raise Refusal(f"arm {arm.name!r}: cmaes needs at least {MIN_CMAES} numbers to search, else it draws at random")
+
+
+def check_size(study: "Study") -> None:
+    """Grids so large that somebody must say that they are meant."""
+    for arm in study.arms:
+        if arm.settings.searcher == "grid" and (cells := sequences.num_cells(arm.space)) > MAX_CELLS:
+            raise Refusal(
+                f"arm {arm.name!r}: the grid has {cells:,} cells, more than {MAX_CELLS:,}: say --yes if that is meant"
+            )
 
 
 def check_stopper(arm: "Arm") -> None:

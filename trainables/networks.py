@@ -7,6 +7,17 @@ from torch import nn
 
 Init: TypeAlias = Literal["torch", "glorot", "he"]
 M = TypeVar("M", bound=nn.Module)
+EPS = 1e-10  # of `bare_norm`: torch's own, 1e-5, would let the length of short weights be seen
+
+
+def bare_norm(channels: int, *, images: bool = False) -> nn.Module:
+    """BatchNorm without affine parameters, after which the length of the weights before it cannot be seen.
+
+    >>> list(bare_norm(3).parameters())
+    []
+    """
+    kind = nn.BatchNorm2d if images else nn.BatchNorm1d
+    return kind(channels, eps=EPS, affine=False)
 
 
 def mlp(*sizes: int) -> nn.Sequential:

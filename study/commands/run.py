@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option("--address", help="A running Ray cluster ('auto', or host:port). Default: Ray on this machine.")
 @click.option("--gpus", type=click.FloatRange(min=0), help="GPUs (or a share of one) a trial. Default: 1 if any.")
+@click.option("--yes", is_flag=True, help="Run grids of more than 10,000 cells, too.")
 @click.option("--dry-run", is_flag=True, help="Print searches, trials and an estimate of the time; run nothing.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what Ray and MLflow say.")
 def run(
@@ -37,6 +38,7 @@ def run(
     storage: Path,
     address: str | None,
     gpus: float | None,
+    yes: bool,
     dry_run: bool,
     verbose: bool,
 ) -> None:
@@ -54,9 +56,8 @@ def run(
     import study as lr_study
     from study.pages import of_study
 
-    complete = lr_study.run(
-        read, tracking_uri=tracking_uri, storage=storage, address=address, gpus_per_trial=gpus, verbose=verbose
-    )
+    where = {"tracking_uri": tracking_uri, "storage": storage, "address": address}
+    complete = lr_study.run(read, **where, gpus_per_trial=gpus, yes=yes, verbose=verbose)
     material = of_study(read.name, tracking_uri)  # read once: from a server that takes a while
     click.echo(lr_study.report(material))
     if complete:

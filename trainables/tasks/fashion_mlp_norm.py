@@ -6,10 +6,9 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from trainables import datasets
+from trainables.networks import bare_norm
 from trainables.space import setting
 from trainables.tasks import Classification, Data
-
-EPS = 1e-10  # of the normalisation: torch's own, 1e-5, would let the length of short weights be seen
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class FashionMLPNorm(Classification):
         """Two hidden layers."""
         layers: list[nn.Module] = [nn.Flatten()]
         for num_in, num_out in pairwise((784, self.hidden, self.hidden)):
-            norm = [nn.BatchNorm1d(num_out, eps=EPS, affine=False)] if self.normalised else []
+            norm = [bare_norm(num_out)] if self.normalised else []
             layers += [nn.Linear(num_in, num_out, bias=False), *norm, nn.ReLU()]
         last = nn.Linear(self.hidden, self.num_classes, bias=False)
         return nn.Sequential(*layers, last.requires_grad_(self.trained_last))
