@@ -1,9 +1,16 @@
-"""Grids over learning rate and weight decay: what is refused."""
+"""Grids over learning rate and weight decay: what is refused, what is read off them, and what they say."""
 
+import math
+
+import numpy as np
+import pandas as pd
 import pytest
+from gridded import CONSTANT, STEPS, gridded, trial
 
 import study
 from study.checks import MAX_CELLS, check_size
+from study.grids import collapse, grids, relaxation_rate, slope_across, slope_within
+from study.grids.collapse import products
 from study.spec import load, parse
 from trainables.refusal import Refusal
 
@@ -52,3 +59,146 @@ def test_the_shipped_grid_has_equal_products_on_its_anti_diagonals():
     rates, decays = (space[key].options for key in ("scheme.lr", "decay.weight_decay"))
     products = {rates[i] * decays[j] for i in range(8) for j in range(8)}
     assert len(products) == 15
+
+
+# --- a record as a grid ----------------------------------------------------------------------------------
+
+
+def read(record):
+    return {grid.arm: grid for grid in grids(record, "max", 0.1)}
+
+
+def test_a_grid_has_a_row_a_training_and_a_row_a_tensor_where_rates_were_last_constant():
+    grid = read(gridded(seeds=2, tensors=("a", "b")))["normalised"]
+    assert len(grid.cells) == 72
+    assert grid.seeds == 2
+    assert len(grid.turning) == 144
+    assert len(grid.walks) == 144 * CONSTANT
+    assert set(grid.turning["steps"]) == {STEPS * CONSTANT}
+    cell = grid.cells[(grid.cells["rate"] == 0.5) & (grid.cells["decay"] == 2**-7)].iloc[0]
+    assert cell["product"] == 2**-8
+    assert cell["score"] == pytest.approx(0.89)
+    assert cell["test"] == pytest.approx(0.88)
+
+
+def test_cells_have_settled_after_three_times_the_inverse_of_their_product():
+    cells = read(gridded())["normalised"].cells
+    assert (cells["settled"] == (cells["product"] >= 3 / (STEPS * CONSTANT))).all()
+    assert 0 < cells["settled"].sum() < len(cells)
+
+
+def test_momentum_makes_cells_settle_sooner():
+    cells = read(gridded().assign(**{"direction.momentum": 0.9}))["normalised"].cells
+    assert (cells["settled"] == (cells["product"] >= 0.3 / (STEPS * CONSTANT))).all()
+
+
+def test_what_diverged_counts_at_chance_and_has_no_equilibrium():
+    record = gridded(law=lambda rate, decay: math.nan if rate > 1 else 0.8)
+    grid = read(record)["normalised"]
+    assert set(grid.cells.loc[grid.cells["rate"] > 1, "score"]) == {0.1}
+    assert grid.turning["rate"].max() == 1.0
+
+
+def test_trials_drawn_at_random_and_arms_with_one_axis_are_no_grid():
+    record = gridded(rates=[1.0])
+    assert grids(record, "max", 0.1) == []
+    draws = np.random.default_rng(0)
+    drawn = [trial("a", k, 0, float(draws.uniform(0.1, 1)), float(draws.uniform(0.01, 0.1)), 0.5) for k in range(9)]
+    assert grids(pd.concat(drawn, ignore_index=True), "max", 0.1) == []
+    assert grids(record.drop(columns="decay.weight_decay"), "max", 0.1) == []
+
+
+# --- collapse --------------------------------------------------------------------------------------------
+
+
+def test_products_that_rounding_or_round_numbers_part_are_one():
+    assert products([0.1, 0.3, 0.01, 1.0], [0.03, 0.01, 0.3, 1.0]).tolist() == [0, 0, 0, 1]
+    assert products([1.0, 0.03], [1e-3, 0.03]).tolist() == [1, 0]  # 0.001 and 0.0009: more than a tenth apart
+
+
+def test_scores_that_follow_the_product_collapse_to_nothing_and_scores_that_follow_the_rate_do_not():
+    grid = read(gridded())["normalised"].cells
+    exact = collapse(grid["score"], grid["group"])
+    assert (exact.ratio, exact.low, exact.high) == (0, 0, 0)
+    other = collapse(np.log(grid["rate"]), grid["group"])
+    assert other.low > 0.5
+    assert not collapse(np.ones(36), grid["group"])
+
+
+def test_the_ratio_is_that_of_the_spreads_where_cells_are_many():
+    groups = np.repeat(np.arange(20), 500)
+    draws = np.random.default_rng(0)
+    told = collapse(np.linspace(0, 1, 20)[groups] + 0.1 * draws.standard_normal(len(groups)), groups)
+    across = np.linspace(0, 1, 20).std()
+    assert told.within == pytest.approx(0.1, rel=0.02)
+    assert told.across == pytest.approx(across, rel=0.02)
+    assert told.ratio == pytest.approx(0.1 / across, rel=0.02)
+    assert told.low < 0.1 / across < told.high
+
+
+@pytest.mark.parametrize("sigma", [0.05, 0.3, 1.0])
+def test_the_interval_of_the_ratio_covers(sigma):
+    cells = read(gridded(law=lambda rate, decay: math.log2(rate * decay)))["normalised"].cells
+    groups, truth = cells["group"].to_numpy(), cells["score"].to_numpy() / 4
+    counted = np.bincount(groups)[groups] > 1
+    ratio = sigma / truth[counted].std()
+    draws, held = np.random.default_rng(1), 0
+    for _ in range(2000):
+        told = collapse(truth + sigma * draws.standard_normal(len(truth)), groups)
+        held += told.low <= ratio <= told.high
+    assert 0.935 <= held / 2000 <= 0.965
+
+
+def test_a_shift_and_a_factor_leave_the_ratio_as_it_is():
+    grid = read(gridded(noise=0.01))["normalised"].cells
+    plain, other = (collapse(score, grid["group"]) for score in (grid["score"], 3 * grid["score"] - 1))
+    assert other.ratio == pytest.approx(plain.ratio, rel=1e-6)
+
+
+# --- slopes and relaxation -------------------------------------------------------------------------------
+
+
+def test_slopes_of_the_closed_forms_are_a_quarter_and_a_half():
+    last = read(gridded())["normalised"].turning
+    last = last[last["product"] >= 2**-7]
+    quarter = slope_within(np.log(last["rate"] / last["decay"]), np.log(last["norm"]), last["group"])
+    half = slope_across(np.log(last["product"]), np.log(last["effective_lr"]), last["group"])
+    assert quarter.estimate == pytest.approx(0.25, abs=1e-3)
+    assert half.estimate == pytest.approx(0.5, abs=1e-3)
+
+
+@pytest.mark.parametrize("slope", [slope_within, slope_across])
+def test_the_intervals_of_slopes_cover(slope):
+    draws, held = np.random.default_rng(0), 0
+    groups = np.repeat(np.arange(6), 4)
+    for _ in range(400):
+        x = draws.standard_normal(24) + groups
+        shift = 5 * draws.standard_normal(6) if slope is slope_within else 0.3 * draws.standard_normal(6)
+        told = slope(x, 0.5 * x + shift[groups] + 0.2 * draws.standard_normal(24), groups)
+        held += told.holds(0.5)
+    assert 0.92 <= held / 400 <= 0.98
+
+
+def test_too_few_groups_have_no_slope():
+    assert not slope_within([0, 1, 2], [0, 1, 2], [0, 0, 0])
+    assert not slope_across([0, 1], [0, 1], [0, 1])
+
+
+def test_the_relaxation_of_the_closed_form_is_found_where_it_can_be_seen():
+    seen = 0
+    for (_, _), walk in read(gridded())["normalised"].walks.groupby(["rate", "decay"]):
+        rate = relaxation_rate(walk["steps"], walk["norm"])
+        if rate:
+            seen += 1
+            assert rate == pytest.approx(4 * walk["product"].iloc[0], rel=1e-3)
+        else:
+            assert walk["product"].iloc[0] > 2**-8 or abs(walk["norm"].iloc[0] / walk["norm"].iloc[-1]) < 1.2
+    assert seen > 10
+
+
+def test_what_does_not_relax_has_no_rate():
+    steps = 100.0 * np.arange(10)
+    draws = np.random.default_rng(0)
+    for norms in (np.ones(10), 2 + 0.5 * draws.standard_normal(10), (10 + 10 * steps) ** 0.25):
+        assert not relaxation_rate(steps, norms)
+    assert not relaxation_rate(steps[:4], np.exp(-steps[:4] / 100) + 1)
