@@ -29,8 +29,9 @@ def slope_within(x: ArrayLike, y: ArrayLike, groups: ArrayLike) -> Slope | NotDe
     One slope a group is one observation: Student's t over them, each weighted alike, asks nothing of the scatter
     inside a group. Groups of fewer than three cells are left out.
 
-    >>> slope_within([0, 1, 2, 0, 1, 2], [0, 2, 4, 9, 11, 13], [0, 0, 0, 1, 1, 1])
-    Slope(estimate=2.0, low=2.0, high=2.0)
+    >>> slope = slope_within([0, 1, 2, 0, 1, 2], [0, 2, 4, 9, 11, 13], [0, 0, 0, 1, 1, 1])
+    >>> round(slope.estimate, 9), round(slope.high, 6)
+    (2.0, 2.0)
     """
     x, y, groups = np.asarray(x, float), np.asarray(y, float), np.asarray(groups)
     slopes = [np.polyfit(x[groups == g], y[groups == g], 1)[0] for g in np.unique(groups) if (groups == g).sum() > 2]

@@ -11,6 +11,7 @@ from study.answers.results import Flag, Quantity, Result
 from study.answers.spent import Spent, saving, spent
 from study.answers.summary import over_tasks, summarize
 from study.cost import NotDefined
+from study.grids import Grid, grids
 from study.pages import defaults, over_time
 from study.pages import trials as of_trials
 from study.pages.material import Material, level_of, schemes_of
@@ -59,6 +60,7 @@ class Answers:
     best: pd.DataFrame  # the best trial of every scheme
     rates: pd.DataFrame  # the rates that those used
     lines: pd.DataFrame  # what their configurations recorded over time
+    grids: list[Grid] = field(default_factory=list)  # of the arms whose trials are a grid over rate and decay
 
 
 def answered(material: Material, asked: Asked) -> list[Answers]:
@@ -123,6 +125,7 @@ def _of_task(
         best=best,
         rates=of_trials.rates(here, best),
         lines=over_time.lines(here, best),
+        grids=grids(here, level.mode, level.chance),
     )
 
 

@@ -44,6 +44,7 @@ class Sheet:
     lead: str
     columns: list[Column]
     rows: list[Row]
+    of: str = "scheme"  # what a row is
 
 
 def sheets(answers: Answers, material: Material) -> list[Sheet]:

@@ -5,7 +5,21 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from study.figures import Look, Panel, best, heat, over_time, profile, rates, svg, sweep, target
+from study.figures import (
+    Look,
+    Panel,
+    balance,
+    best,
+    collapse,
+    grid,
+    heat,
+    over_time,
+    profile,
+    rates,
+    svg,
+    sweep,
+    target,
+)
 from study.pages.answered import Answers
 from study.pages.material import Material
 
@@ -28,7 +42,7 @@ class Group(NamedTuple):
     panels: list[Drawn]
     csv: str  # of all its panels
     name: str
-    kind: str  # 'wide' where it has many small panels
+    kind: str  # 'wide' where it has many small panels, 'large' where it has many
 
 
 CAPTIONS = {
@@ -56,6 +70,22 @@ CAPTIONS = {
         "Steps until a loss",
         "Steps of the first record whose loss is low enough, the darker the more; '>': not within those given.",
     ),
+    "grid": (
+        "Learning rate and weight decay",
+        "The mean of a cell's seeds; the darker the more. Lines join cells of equal ηλ. Hatched: rates "
+        "were constant for less than 3/(ηλ) steps, so nothing had settled. Effective rate and angle: when rates last "
+        "were constant, the geometric mean over scale-invariant tensors.",
+    ),
+    "collapse": (
+        "Score against ηλ",
+        "One point a training, coloured by η, hollow where its cell had not settled; lines join the means of equal η. "
+        "Where only the product matters, all lie on one curve.",
+    ),
+    "balance": (
+        "The balance of noise and decay",
+        "Every settled training and scale-invariant tensor, when rates last were constant. Dashed: theory, which fixes "
+        "the slopes ¼ and ½, and leaves nothing free in angle and relaxation time.",
+    ),
     "over_time": (
         "What was recorded over time",
         "By the best configuration of every scheme: the median of its seeds, and the range of all. Loss is that "
@@ -67,12 +97,16 @@ CAPTIONS = {
         "better; a target that was never reached is a miss.",
     ),
 }
-MANY = ("over_time", "score_against_rate")  # a panel a quantity, a panel a scheme
+MANY = {"over_time": "wide", "score_against_rate": "wide", "grid": "large", "collapse": "wide", "balance": "wide"}
+"""Figures of many panels, one a quantity or a scheme: small ones in rows of three, or large ones in rows of two."""
 
 
 def of_task(answers: Answers, material: Material, look: dict[str, Look]) -> list[Group]:
     """The figures of one task; those that nothing defines are left out."""
     panels: dict[str, list[Panel | None]] = {
+        "grid": [panel for one in answers.grids for panel in grid.panels(one)],
+        "collapse": [collapse.panel(one) for one in answers.grids],
+        "balance": [panel for one in answers.grids for panel in balance.panels(one)],
         "cost_to_target": [target.panel(answers.results, look, answers.baseline)],
         "expected_best": [best.panel(answers.results, look)],
         "rates": [rates.panel(answers.rates, look)],
@@ -105,7 +139,7 @@ def _group(name: str, panels: list[Panel], place: str) -> Group:
     many = name in MANY
     drawn = [_drawn(name, panel, f"{file}-{quote(panel.title, safe='')}" if many else file) for panel in panels]
     data = pd.concat([panel.data for panel in panels]) if panels else pd.DataFrame()
-    return Group(title, caption, drawn, data.to_csv(index=False), file, "wide" if many else "")
+    return Group(title, caption, drawn, data.to_csv(index=False), file, MANY.get(name, ""))
 
 
 def _drawn(name: str, panel: Panel, file: str) -> Drawn:

@@ -13,7 +13,7 @@ from study.answers.results import Result, finite
 from study.cost import NotDefined
 from study.figures import looks
 from study.figures.style import COLOURS, STYLES
-from study.pages import cells, drawn, published
+from study.pages import cells, drawn, grids, published
 from study.pages.answered import Answers
 from study.pages.drawn import Group
 from study.pages.material import Material, schemes_of
@@ -106,7 +106,7 @@ def markdown(made: Page) -> str:
         tables = [
             printing.Sheet(
                 f"{part.task}: {sheet.title}",
-                ["scheme", *(column.name for column in sheet.columns)],
+                [sheet.of, *(column.name for column in sheet.columns)],
                 [[row.scheme, *(_text(cell) for cell in row.cells)] for row in sheet.rows],
                 [],
             )
@@ -148,7 +148,7 @@ def _part(answers: Answers, material: Material, look: Any) -> Part:
         task=answers.task,
         baseline=answers.baseline,
         sentence=sentence(answers),
-        sheets=cells.sheets(answers, material) + published.sheets(material, answers.task),
+        sheets=cells.sheets(answers, material) + published.sheets(material, answers.task) + grids.sheets(answers.grids),
         figures=drawn.of_task(answers, material, look),
         remarks=[_in_words(text) for text in printing.remarks(answers.results, suspicions=False)],
         trials=answers.trials.to_csv(index=False),
