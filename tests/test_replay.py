@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+from gridded import gridded
 
 from study import replay
 from study.replay.curves import recorded
@@ -112,3 +113,31 @@ def test_a_saved_record_needs_its_study_file(lr_study, tmp_path, one_in_ten):
 def test_what_cannot_be_replayed_is_refused(one_in_ten, asked, complaint):
     with pytest.raises(Refusal, match=complaint):
         replay.replay(one_in_ten, CURVES, asked)
+
+
+# --- other arms than those recorded -----------------------------------------------------------------------
+
+GRID = """{question: q, common: {task: fashion_mlp_norm, epochs: 2, trials: 8}, arms: {
+both: {scheme.lr: {log_uniform: [0.0625, 2.0]}, decay.weight_decay: {log_uniform: [0.001953125, 0.0625]}},
+product: {scheme.lr: 0.5, decay.weight_decay: {over_lr: {log_uniform: [0.0009765625, 0.03125]}}},
+rate: {scheme.lr: {log_uniform: [0.0625, 2.0]}, decay.weight_decay: 0.001953125}}}"""
+
+
+def test_a_grid_answers_searches_that_hold_one_of_its_axes():
+    """Scores are a function of ηλ alone: best where ηλ = 2⁻⁷, which the largest η at the smallest λ misses."""
+    record, study = gridded(), parse(GRID, "searches")
+    (rows,) = replay.replay(record, study, replay.Asked(of="normalised", target=0.895, repetitions=400)).values()
+    both, product, rate = rows
+    assert product.best.estimate > both.best.estimate > rate.best.estimate
+    assert product.saving.estimate > 1
+    assert rate.reached == 0
+    curves = recorded(record, study.arms[1], "passes", "normalised")
+    assert len(curves.scores) == 6  # those at a rate of ½
+
+
+def test_a_recorded_arm_must_be_there_and_hold_what_the_arm_fixes():
+    with pytest.raises(Refusal, match="unknown recorded arm 'normal'"):
+        replay.replay(gridded(), parse(GRID, "searches"), replay.Asked(of="normal"))
+    elsewhere = parse(GRID.replace("scheme.lr: 0.5", "scheme.lr: 0.3"), "searches")
+    with pytest.raises(Refusal, match=r"no recorded trial of arm 'normalised' has the scheme.lr=0.3 of arm 'product'"):
+        replay.replay(gridded(), elsewhere, replay.Asked(of="normalised", target=0.895, repetitions=40))

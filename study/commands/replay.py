@@ -13,6 +13,7 @@ import click
 @click.option("--baseline", metavar="ARM", help="What savings are against.  [default: a task's first arm]")
 @click.option("--unit", default="passes", show_default=True, help="passes, flops, steps, epochs or seconds.")
 @click.option("--study", "file", metavar="FILE", help="The study file of a saved record.  [default: the shipped one]")
+@click.option("--of", metavar="ARM", help="The recorded arm that answers for every arm of --study.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--markdown", is_flag=True, help="Print Markdown instead of a terminal table.")
 @click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", default="sqlite:///mlflow.db", show_default=True)
@@ -27,6 +28,7 @@ def replay(record: str, stopper: str | None, file: str | None, markdown: bool, t
     Examples:
       lr-study replay quickstart --searcher tpe --trials 16 --target 0.95
       lr-study replay schemes.parquet --searcher tpe --stopper asha
+      lr-study replay wd-lr-grid --study intrinsic-search --of normalised --trials 16
     """  # noqa: D301 - \b is for click: leave this paragraph as it is
     from study import printing
     from study import replay as replaying

@@ -2,7 +2,8 @@
 
 What a searcher asks for is answered by the nearest recorded configuration of the same arm; searchers and stoppers are
 those that a study runs (`study.searchers`, `study.stoppers`). Every group of searches sees the record's trials drawn
-anew, with replacement: a record is a sample too, and intervals that take it for the truth would be falsely tight.
+anew, with replacement: a record is a sample too, and intervals that take it for the truth would be falsely tight. Of
+a grid only the seeds of each cell are drawn anew, for its cells were chosen.
 """
 
 from collections.abc import Callable, Mapping
@@ -36,6 +37,7 @@ class Asked:
     baseline: str | None = None
     unit: str = "passes"
     seed: int = 0
+    of: str | None = None  # the recorded arm whose trials answer every arm of the study; None: each arm its own
 
 
 def read(source: str, file: str | None, uri: str) -> tuple[pd.DataFrame, Study]:
@@ -59,7 +61,9 @@ def replay(
 ) -> dict[str, list[Replayed]]:
     """The answers of every arm that has trials in the record, by task; `told` hears of each arm as it begins."""
     present = set(record["arm"]) if len(record) else set[str]()
-    arms = [changed(arm, asked) for arm in study.arms if arm.name in present]
+    if asked.of is not None and asked.of not in present:
+        raise unknown("recorded arm", asked.of, present)
+    arms = [changed(arm, asked) for arm in study.arms if asked.of is not None or arm.name in present]
     if not arms:
         raise Refusal(f"the record holds no trial of study {study.name!r} that has ended")
     names = [arm.name for arm in arms]
@@ -91,7 +95,7 @@ def _of_task(
     found = {}
     for arm in arms:
         told(arm.name)
-        curves = recorded(record, arm, asked.unit)
+        curves = recorded(record, arm, asked.unit, asked.of)
         race = None if target is None else sign * target
         found[arm.name] = list(searches(curves, study.name, race, asked.repetitions // GROUP, GROUP, asked.seed))
     names = [arm.name for arm in arms]

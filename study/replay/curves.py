@@ -12,6 +12,7 @@ from study.spec import Arm
 from study.tables.own import UNITS, ended
 from trainables.refusal import Refusal, unknown
 from trainables.space import Choice, Domain, Integer, LogUniform, OverLr, Uniform
+from trainables.trial import Trial
 
 Floats = NDArray[np.float64]
 TRIAL = ["repetition", "k", "seed_number"]
@@ -25,20 +26,26 @@ class Curves(NamedTuple):
     scores: list[list[float]]  # (num_records,) each; the chance level last where it diverged
     costs: list[list[float]]  # (num_records,) each, cumulative
     diverged: list[bool]
+    strata: NDArray[np.intp]  # (num_trials,) trials of one number stand for each other: all of them, or a grid's cell
 
     def nearest(self, place: Floats, among: NDArray[np.intp]) -> int:
         """The recorded trial closest to a place in the unit cube; of equally close ones the first."""
         return int(among[((self.places[among] - place) ** 2).sum(axis=1).argmin()])
 
 
-def recorded(record: pd.DataFrame, arm: Arm, unit: str) -> Curves:
-    """The arm's trials in a record as `study.tracking.read` gives it, with costs in `unit`."""
+def recorded(record: pd.DataFrame, arm: Arm, unit: str, of: str | None = None) -> Curves:
+    """The arm's trials in a record as `study.tracking.read` gives it, with costs in `unit`.
+
+    of: the recorded arm whose trials stand for this one's: those that have all its fixed values.
+    """
     if unit not in UNITS:
         raise unknown("unit", unit, UNITS)
     every: Any = ended(record)
-    rows = every[every["arm"] == arm.name].sort_values([*TRIAL, "record"])
+    rows = every[every["arm"] == (arm.name if of is None else of)].sort_values([*TRIAL, "record"])
     if rows.empty:
-        raise Refusal(f"the record holds no trial of arm {arm.name!r} that has ended")
+        raise Refusal(f"the record holds no trial of arm {(of or arm.name)!r} that has ended")
+    if of is not None:
+        rows = _alike(rows, arm, of)
     if (rows["status"] == "stopped").any():
         k = rows.loc[rows["status"] == "stopped", "k"].iloc[0]
         raise Refusal(f"arm {arm.name!r}: trial {k} was stopped early; only whole curves can be replayed")
@@ -48,7 +55,20 @@ def recorded(record: pd.DataFrame, arm: Arm, unit: str) -> Curves:
     scores = [(sign * trial["valid_score"]).tolist() for trial in trials]
     scores = [[*told[:-1], sign * chance] if bad else told for told, bad in zip(scores, lost, strict=True)]
     places = np.array([place(arm.space, arm.fixed | trial.iloc[0].to_dict()) for trial in trials])
-    return Curves(arm, places, scores, [trial[UNITS[unit]].tolist() for trial in trials], lost)
+    by_design = "searcher" in rows and (rows["searcher"] == "grid").all()  # its cells were chosen, only seeds drawn
+    strata = np.unique(places, axis=0, return_inverse=True)[1] if by_design else np.zeros(len(trials), np.intp)
+    return Curves(arm, places, scores, [trial[UNITS[unit]].tolist() for trial in trials], lost, strata.reshape(-1))
+
+
+def _alike(rows: Any, arm: Arm, of: str) -> Any:
+    """The rows of trials that the arm could have drawn; refused where there are none."""
+    fixed = {key: value for key, value in Trial.parse(arm.fixed).flat().items() if key not in {*arm.space, "seed"}}
+    for key, value in fixed.items():
+        kept = rows[rows[key] == value] if key in rows else rows
+        if kept.empty:
+            raise Refusal(f"no recorded trial of arm {of!r} has the {key}={value} of arm {arm.name!r}")
+        rows = kept
+    return rows
 
 
 def place(space: Mapping[str, Domain], flat: Mapping[str, Any]) -> Floats:

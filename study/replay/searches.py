@@ -24,9 +24,19 @@ def searches(
     """
     for group in range(groups):
         generator = np.random.default_rng(seed_of("table", study, curves.arm.name, group, seed))
-        among = np.unique(generator.integers(len(curves.scores), size=len(curves.scores)))
+        among = drawn(curves.strata, generator)
         first = group * size + seed * 10**6
         yield [search(curves, Search(study, curves.arm, first + i), target, among) for i in range(size)]
+
+
+def drawn(strata: NDArray[np.intp], generator: np.random.Generator) -> NDArray[np.intp]:
+    """The trials in one draw with replacement, stratum by stratum.
+
+    >>> drawn(np.array([0, 1, 2]), np.random.default_rng(0)).tolist()
+    [0, 1, 2]
+    """
+    members = [np.flatnonzero(strata == number) for number in np.unique(strata)]
+    return np.unique(np.concatenate([rows[generator.integers(len(rows), size=len(rows))] for rows in members]))
 
 
 def search(curves: Curves, of: Search, target: float | None, among: NDArray[np.intp] | None = None) -> Found:
