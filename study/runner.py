@@ -18,6 +18,7 @@ from study.progress import Progress
 from study.searchers import Outcome, Status
 from study.spec import Study
 from study.tracking import Tracker
+from trainables import artifacts
 from trainables.components import files_of
 from trainables.trainable import Trainable, forget
 from trainables.trial import Record
@@ -149,6 +150,7 @@ class Bridge(Callback):
         assignment = self._running.pop(trial_id)
         self._last.pop(trial_id, None)
         self._scores.pop(trial_id, None)
+        self._tracker.keep(assignment.key, self._storage / "checkpoints" / assignment.key.path / artifacts.FILE)
         self._tracker.finish(assignment.key, outcome.status, outcome.score, **tags)
         self._dispatcher.observe(assignment.key, outcome)
         forget(self._storage / "checkpoints" / assignment.key.path)

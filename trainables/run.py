@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainables import spheres
+from trainables import artifacts, spheres
 from trainables.memory import keep_freed_memory
 from trainables.oracle import FORWARD, Objective, Oracle, Tensors
 from trainables.rungs import Rung, stopped_at
@@ -73,6 +73,7 @@ class Run:
         self._best: tuple[float, Tensors, Tensors] | None = None
         self._totals = self._nothing()
         self._order: tuple[int, Tensor] | None = None
+        self._kept = artifacts.Kept([], {}, 0)
         self._turned = spheres.still(self._scale_invariant(), self.device) if trial.scale_invariance else None
 
     # --- the shape of the training -------------------------------------------------------------------
@@ -198,7 +199,10 @@ class Run:
         task, totals = self.trial.task, self._totals
         params = self.trial.rule.evaluated(self.params, self.rule_state)
         buffers = self._buffers_of(params)
-        valid = self._evaluate(params, buffers, self.data.valid)
+        labels: list[Tensor] | None = [] if self.trial.artifacts else None
+        valid = self._evaluate(params, buffers, self.data.valid, labels)
+        if labels is not None:
+            self._kept = artifacts.kept(self._kept, labels, params, late=2 * self.steps > self.num_steps)
         self.diverged = self.diverged or not (math.isfinite(valid.loss) or not len(self.data.valid))
         if self.diverged:
             valid = Scores(math.nan, task.chance)
@@ -295,18 +299,28 @@ class Run:
         return fresh
 
     @torch.no_grad()
-    def _evaluate(self, params: Tensors, buffers: Tensors, split: Split) -> Scores:
-        """Mean loss and score of a split, in evaluation mode; NaN where it is empty."""
+    def _evaluate(self, params: Tensors, buffers: Tensors, split: Split, labels: list[Tensor] | None = None) -> Scores:
+        """Mean loss and score of a split, in evaluation mode; NaN where it is empty. `labels` takes those predicted."""
         self._model.eval()
         loss, score = torch.zeros(2, dtype=torch.float64, device=self.device)
         for rows in split.rows.split(EVALUATION_BATCH):
             targets = split.targets[rows]
             outputs = self._forward(params, buffers, split.inputs[rows])
+            if labels is not None:
+                labels.append(outputs.argmax(-1).to(torch.uint8).cpu())
             loss = loss + len(rows) * self.trial.task.loss(outputs, targets)
             score = score + len(rows) * self.trial.task.score(outputs, targets)
         self._model.train()
         size = len(split) or math.nan
         return Scores(float(loss) / size, float(score) / size)
+
+    def scored(self, params: Tensors) -> Scores:
+        """Validation loss and score of any parameters, BatchNorm's statistics averaged anew for them."""
+        return self._evaluate(params, self._buffers_of(params), self.data.valid)
+
+    def artifacts(self) -> Tensors:
+        """What a trial with `artifacts: true` leaves behind (trainables/artifacts.py)."""
+        return artifacts.named(self._kept, self.trial.rule.evaluated(self.params, self.rule_state))
 
     @cached_property
     def flops_per_example(self) -> float:
@@ -337,6 +351,7 @@ class Run:
             "rule": tree_flatten(self.rule_state)[0],
             "totals": list(self._totals),
             "turned": None if self._turned is None else list(self._turned),
+            "kept": list(self._kept),
             "best": None if self._best is None else list(self._best),
             "counts": [self.steps, self.passes, self.example_passes, self.seconds, self.diverged],
             "records": [record.flat() for record in self.records],
@@ -355,6 +370,8 @@ class Run:
         if self._turned is not None:
             squares, steps = state["turned"]
             self._turned = spheres.Turned(self._here(squares), steps)
+        labels, mean, count = state["kept"]
+        self._kept = artifacts.Kept(labels, self._here(mean), count)
         if state["best"]:
             score, params, buffers = state["best"]
             self._best = (score, self._here(params), self._here(buffers))

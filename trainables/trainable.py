@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from ray import tune
 
+from trainables import artifacts
 from trainables.outside import File, receive
 from trainables.run import Run
 from trainables.rungs import Rung
@@ -55,6 +56,8 @@ class Trainable(tune.Trainable):
             if time.monotonic() - self._saved > CHECKPOINT_SECONDS:
                 save(run, self._folder)
                 self._saved = time.monotonic()
+        if run.finished and run.trial.artifacts:
+            artifacts.save(run.artifacts(), self._folder)
         new = [record.flat() for record in run.records[self._reported :]]
         first, self._reported = self._reported, len(run.records)
         place = {"host": socket.gethostname(), "device": device_name(run.device), "resumed": self._resumed}

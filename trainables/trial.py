@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
-from trainables.components import Component
+from trainables.components import Component, name_of
 from trainables.refusal import Refusal
 from trainables.rules import Composed, Rule
 from trainables.space import setting
-from trainables.tasks import Task
+from trainables.tasks import Classification, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +33,15 @@ class Trial(Component):
     threads: int = setting(1, valid=(1, 1024))
     gradient_clip: float | None = setting(None, valid=(1e-12, float("inf")))
     scale_invariance: bool = setting(False)  # record norm, effective rate and angle of every scale-invariant tensor
+    artifacts: bool = setting(False)  # keep final weights, their mean over late records, and the labels it predicted
     evaluate_test: Literal["end", "epoch", "never"] = setting("end")
 
     def check(self) -> None:
-        """Refuses `compile` where the rule cannot be compiled, before anything starts."""
+        """Refuses, before anything starts, a rule that cannot be compiled and a task without labels to keep."""
         if self.compile:
             self.rule.compiled()  # compiles nothing yet: that takes a first call
+        if self.artifacts and not isinstance(self.task, Classification):
+            raise Refusal(f"artifacts: true keeps predicted labels, and task {name_of(type(self.task))!r} has none")
 
 
 @dataclass(frozen=True, kw_only=True)

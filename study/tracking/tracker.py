@@ -106,6 +106,11 @@ class Tracker:
         self._client.set_terminated(run, "FAILED" if status == "failed" else "FINISHED")
         self._runs[key] = self._runs[key]._replace(status=status, score=score)
 
+    def keep(self, key: Key, file: Path) -> None:
+        """A file that a trial left behind, beside its run; before its status, so that a finished trial has it."""
+        if file.exists():
+            self._client.log_artifact(self._runs[key].run_id, str(file))
+
     def cancelled(self) -> bool:
         """Whether somebody has asked for the end since this driver began; looked up every few seconds."""
         now = time.monotonic()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from trainables import datasets
@@ -17,12 +18,14 @@ class FashionMLPNorm(Classification):
 
     Li, Lyu & Arora 2020 (arXiv 2010.02916): no biases, no affine parameters, the last layer frozen at its random start.
     Two negative controls see the lengths: `normalised: false` leaves BatchNorm out, `trained_last: true` trains the
-    last layer too. A trial with `scale_invariance: true` records how far each W turns (`trainables/spheres.py`).
+    last layer too. `start` multiplies the weights that training starts from. A trial with `scale_invariance: true`
+    records how far each W turns (`trainables/spheres.py`).
     """
 
     hidden: int = setting(128, valid=(1, 100_000))
     normalised: bool = setting(True)
     trained_last: bool = setting(False)
+    start: float = setting(1.0, valid=(1e-6, 1e6))
     valid_size: int = setting(10_000, valid=(0, 59_000))
 
     def data(self) -> Data:
@@ -36,7 +39,11 @@ class FashionMLPNorm(Classification):
             norm = [bare_norm(num_out)] if self.normalised else []
             layers += [nn.Linear(num_in, num_out, bias=False), *norm, nn.ReLU()]
         last = nn.Linear(self.hidden, self.num_classes, bias=False)
-        return nn.Sequential(*layers, last.requires_grad_(self.trained_last))
+        network = nn.Sequential(*layers, last.requires_grad_(self.trained_last))
+        with torch.no_grad():
+            for param in network.parameters() if self.start != 1.0 else ():
+                param.mul_(self.start if param.requires_grad else 1.0)
+        return network
 
     def prepare(self, inputs: Tensor) -> Tensor:
         """Mean 0 and variance 1 over the training set's pixels."""

@@ -1,0 +1,33 @@
+"""`lr-study functions`: what the networks of a study compute, rather than how well they score."""
+
+import click
+
+
+@click.command()
+@click.argument("study")
+@click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", default="sqlite:///mlflow.db", show_default=True)
+@click.option("--markdown", is_flag=True, help="Print Markdown instead of terminal tables.")
+def functions(study: str, tracking_uri: str, markdown: bool) -> None:
+    """Compare the arms of STUDY as functions, by the labels that their networks predict, and average weights.
+
+    Needs trials with `artifacts: true`. Distances are between the distributions of labels over an arm's seeds, with
+    what they would be if both arms were one. Averages are of weights inside of a run and across runs, their BatchNorm
+    statistics taken anew, scored on validation data.
+    """
+    import pandas as pd
+
+    from study import functions as compared
+    from study import printing, tracking
+    from study.spec import parse
+
+    read = parse(tracking.about(study, tracking_uri).study_file, study)
+    left = compared.read(read, tracking_uri)
+    averages = []
+    for arm in read.arms:
+        click.echo(f"averaging {arm.name} …", err=True)
+        averages.append(compared.averages(left, arm))
+    made = compared.sheets(compared.distances(left, study), pd.concat(averages, ignore_index=True))
+    if markdown:
+        click.echo(printing.markdown(made))
+    else:
+        printing.terminal(made)

@@ -1,0 +1,33 @@
+"""What trials left behind beside their records, read back."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from mlflow.exceptions import MlflowException
+
+from study.key import Key
+from study.tracking.reader import found
+from study.tracking.store import own_tags, recorded_of, runs_of
+from trainables.refusal import Refusal
+
+
+def left_behind(study: str, uri: str, file: str) -> Iterator[tuple[str, int, Mapping[str, np.ndarray]]]:
+    """Arm, seed and arrays of every finished trial that left a file of that name, by key."""
+    store, experiment = found(study, uri)
+    runs = {Key.of_path(own_tags(run)["key"]): run for run in runs_of(store, experiment, "trial")}
+    for key, run in sorted(runs.items()):
+        recorded = recorded_of(run)
+        if recorded.status != "finished" or not recorded.params.get("artifacts"):
+            continue
+        with TemporaryDirectory() as folder:
+            try:
+                path = Path(store.download_artifacts(run.info.run_id, file, folder))
+            except (MlflowException, OSError) as error:  # they may be on another machine
+                raise Refusal(
+                    f"what trial {key.path} left behind cannot be read ({str(error).splitlines()[0]}): run this where "
+                    "the study ran"
+                ) from error
+            with np.load(path) as arrays:
+                yield key.arm, int(recorded.params["seed"]), dict(arrays)

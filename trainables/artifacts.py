@@ -1,0 +1,61 @@
+"""What a trial leaves behind beside its records: the labels it predicted over time, and its weights."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainables.oracle import Tensors
+
+FILE = "artifacts.npz"
+LABELS, FINAL, MEAN = "labels", "final.", "mean."
+
+
+class Kept(NamedTuple):
+    """What was kept so far."""
+
+    labels: list[Tensor]  # (num_valid,) uint8 each, one a record
+    mean: Tensors  # of the evaluated parameters over late records
+    records: int  # that many of them
+
+
+def kept(before: Kept, labels: Sequence[Tensor], params: Tensors, *, late: bool) -> Kept:
+    """One record more; `late` ones, of the second half of the training, count in the mean.
+
+    >>> one = kept(Kept([], {}, 0), [torch.tensor([3])], {"w": torch.tensor([1.0])}, late=True)
+    >>> kept(one, [torch.tensor([3])], {"w": torch.tensor([2.0])}, late=True).mean["w"].item()
+    1.5
+    """
+    every = [*before.labels, torch.cat(list(labels)) if labels else torch.zeros(0, dtype=torch.uint8)]
+    if not late:
+        return before._replace(labels=every)
+    records = before.records + 1
+    mean = {name: before.mean.get(name, param) for name, param in params.items()}
+    return Kept(every, {name: mean[name] + (params[name] - mean[name]) / records for name in params}, records)
+
+
+def named(kept: Kept, final: Tensors) -> Tensors:
+    """Everything by name: `labels` (records, num_valid), `final.NAME` and `mean.NAME` of every parameter."""
+    labels = torch.stack(kept.labels) if kept.labels else torch.zeros(0, 0, dtype=torch.uint8)
+    weights = {FINAL + name: param for name, param in final.items()}
+    return {LABELS: labels} | weights | {MEAN + name: param for name, param in kept.mean.items()}
+
+
+def save(tensors: Tensors, folder: Path) -> Path:
+    """Write them into a folder as arrays, whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays: Any = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as file:
+        np.savez_compressed(file, **arrays)
+    return Path(file.name).replace(folder / FILE)
+
+
+def weights(arrays: Mapping[str, np.ndarray], prefix: str) -> Tensors:
+    """The parameters of an artifact under `FINAL` or `MEAN`, by their own names."""
+    return {
+        name.removeprefix(prefix): torch.from_numpy(array) for name, array in arrays.items() if name.startswith(prefix)
+    }
