@@ -149,11 +149,14 @@ def certainty(z: Tensor, cdf: CDF) -> Tensor:
 
 
 def reference(grad: Tensor, mean: Tensor, square: Tensor, first: Tensor, numbers: Numbers[Any], cdf: CDF) -> Part:
-    """s, m and v after one more gradient of one tensor, as the paper writes them; `first` is t = 1."""
+    """s, m and v after one more gradient of one tensor, as the paper writes them; `first` is t = 1.
+
+    Numbers are inverted before they meet tensors: a compiled update is bound by its divisions, not by memory.
+    """
     mean = mean + (1 - numbers.keep) * (grad - mean)
     square = square + (1 - numbers.keep) * (grad * grad - square)
-    mean_hat, square_hat = mean / numbers.bias, square / numbers.bias
-    error = ((square_hat - mean_hat * mean_hat).clamp(min=0) / numbers.variance).sqrt() + numbers.eps
+    mean_hat, square_hat = mean * (1 / numbers.bias), square * (1 / numbers.bias)
+    error = ((square_hat - mean_hat * mean_hat).clamp(min=0) * (1 / numbers.variance)).sqrt() + numbers.eps
     sure = torch.where(first, (grad != 0).to(grad.dtype), certainty((mean_hat / error).abs(), cdf))
     scale = (numbers.confidence * sure).clamp(max=1)
     if isinstance(numbers.confidence, Tensor):  # c = inf means s ≡ 1, also where certainty is 0 and inf · 0 is not
