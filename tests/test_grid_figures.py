@@ -42,9 +42,9 @@ def test_a_heat_map_tells_every_cell_joins_equal_products_and_hatches_what_has_n
     panels = {panel.title: panel for panel in heat.panels(both[0])}
     assert list(panels) == [
         "normalised: validation",
-        "normalised: test at validation's choice",
-        "normalised: effective rate η/‖w‖²",
-        "normalised: angle a step (rad)",
+        "normalised: test",
+        "normalised: effective rate",
+        "normalised: angle",
     ]
     axes = panels["normalised: validation"].figure.axes[0]
     cells = both[0].mean("score")
@@ -57,7 +57,7 @@ def test_a_heat_map_tells_every_cell_joins_equal_products_and_hatches_what_has_n
 def test_an_arm_without_scale_invariant_tensors_has_scores_only(both):
     assert [panel.title for panel in heat.panels(both[1])] == [
         "unnormalised: validation",
-        "unnormalised: test at validation's choice",
+        "unnormalised: test",
     ]
     assert balance.panels(both[1]) == []
 

@@ -9,6 +9,7 @@ from study.grids import Grid
 from study.grids.predictions import relaxations
 
 KEYED = 4  # tensors with a name of their own in the key; all others are drawn alike
+TITLES = {"norm": "norm", "effective_lr": "effective rate", "angle": "angle", "steps": "relaxation"}
 
 
 def panels(grid: Grid) -> list[Panel]:
@@ -49,7 +50,7 @@ def _panel(rows: Any, x: str, y: str, names: tuple[str, str], slope: float | Non
     for line, tensor in enumerate(tensors[:KEYED] if len(tensors) > 1 else []):
         axes.text(0.03, 0.95 - 0.09 * line, short(tensor), transform=axes.transAxes, fontsize=8, va="center",
                   color=COLOURS[line] if len(tensors) > 1 else INK)  # fmt: skip
-    return Panel(names[1], axes.figure, rows.reset_index(drop=True))
+    return Panel(TITLES[y], axes.figure, rows.reset_index(drop=True))
 
 
 def _theory(axes: Any, x: Any, y: Any, slope: float) -> None:

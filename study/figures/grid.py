@@ -22,9 +22,9 @@ def panels(grid: Grid) -> list[Panel]:
     """Validation, test, effective rate and angle a step; those that the record lacks are left out."""
     made = [
         _panel(grid.mean("score"), "score", "validation", _decimals, _ranks),
-        _panel(grid.mean("test"), "test", "test at validation's choice", _decimals, _ranks),
-        _panel(turned(grid, "effective_lr"), "effective_lr", "effective rate η/‖w‖²", _short, _decades),
-        _panel(turned(grid, "angle"), "angle", "angle a step (rad)", _short, _decades),
+        _panel(grid.mean("test"), "test", "test", _decimals, _ranks),
+        _panel(turned(grid, "effective_lr"), "effective_lr", "effective rate", _short, _decades),
+        _panel(turned(grid, "angle"), "angle", "angle", _short, _decades),
     ]
     named = [panel._replace(title=f"{grid.arm}: {panel.title}") for panel in made if panel]
     return [panel._replace(data=panel.data.assign(arm=grid.arm, quantity=panel.title)) for panel in named]
