@@ -1,10 +1,12 @@
 """What networks compute: labels and weights that trials leave behind, their distances and averages."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from study import functions
+from study.figures.apart import panel
 from study.functions import Left, averages, distances
 from study.grids.labels import apart, distance
 from study.key import Key
@@ -133,6 +135,17 @@ def test_every_pair_of_arms_is_compared_at_moments_from_the_first_record_to_the_
     assert {(row.first, row.second) for row in table.itertuples()} == {("a", "b"), ("a", "c"), ("b", "c")}
     assert sorted(set(table["record"])) == [1, 4, 6, 9, 12, 15, 17, 20]
     assert table.equals(distances(left, "study"))
+
+
+def test_the_figure_has_what_was_measured_and_what_was_expected_of_every_arm_against_the_first():
+    row = {"first": "a", "distance": 0.5, "expected": 0.25, "chance": 0.01}
+    table = pd.DataFrame([{**row, "second": arm, "record": record} for arm in "bc" for record in (1, 2)])
+    other = table.assign(first="b", second="c")
+    drawn = panel(pd.concat([table, other], ignore_index=True))
+    lines = [line.get_ydata().tolist() for line in drawn.figure.axes[0].lines][:4]
+    assert lines == [[0.5, 0.5], [0.25, 0.25]] * 2
+    assert len(drawn.data) == 4
+    assert panel(table.iloc[:0]) is None
 
 
 # --- averages --------------------------------------------------------------------------------------------

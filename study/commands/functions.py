@@ -1,5 +1,7 @@
 """`lr-study functions`: what the networks of a study compute, rather than how well they score."""
 
+from pathlib import Path
+
 import click
 
 
@@ -7,7 +9,10 @@ import click
 @click.argument("study")
 @click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", default="sqlite:///mlflow.db", show_default=True)
 @click.option("--markdown", is_flag=True, help="Print Markdown instead of terminal tables.")
-def functions(study: str, tracking_uri: str, markdown: bool) -> None:
+@click.option(
+    "--output", type=click.Path(file_okay=False, path_type=Path), help="Folder for distances.png and distances.csv."
+)
+def functions(study: str, tracking_uri: str, markdown: bool, output: Path | None) -> None:
     """Compare the arms of STUDY as functions, by the labels that their networks predict, and average weights.
 
     Needs trials with `artifacts: true`. Distances are between the distributions of labels over an arm's seeds, with
@@ -26,8 +31,17 @@ def functions(study: str, tracking_uri: str, markdown: bool) -> None:
     for arm in read.arms:
         click.echo(f"averaging {arm.name} …", err=True)
         averages.append(compared.averages(left, arm))
-    made = compared.sheets(compared.distances(left, study), pd.concat(averages, ignore_index=True))
+    distances = compared.distances(left, study)
+    made = compared.sheets(distances, pd.concat(averages, ignore_index=True))
     if markdown:
         click.echo(printing.markdown(made))
     else:
         printing.terminal(made)
+    if output is not None:
+        from study.figures import apart
+
+        output.mkdir(parents=True, exist_ok=True)
+        distances.to_csv(output / "distances.csv", index=False)
+        drawn = apart.panel(distances)
+        if drawn is not None:
+            drawn.figure.savefig(output / "distances.png", dpi=200, facecolor="white")
