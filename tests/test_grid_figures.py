@@ -11,7 +11,8 @@ from gridded import gridded, score_of
 from study import page
 from study.figures import balance, collapse
 from study.figures import grid as heat
-from study.figures.svg import written
+from study.figures.style import ON_DARK, ON_LIGHT
+from study.figures.svg import THEME, written
 from study.grids import grids
 from study.grids.predictions import predictions
 from trainables.refusal import Refusal
@@ -134,3 +135,10 @@ def test_a_trained_network_turns_as_predicted_whatever_rate_and_decay_have_that_
         angles.append([last[f"angle.{tensor}"] for tensor in TENSORS])
         assert angles[-1] == pytest.approx([0.25, 0.25], rel=0.05)
     assert angles[0] == pytest.approx(angles[1], rel=0.05)
+
+
+def test_words_on_a_map_keep_their_colour_on_a_dark_page(both):
+    """The cells do: a page turns only the colours of its theme."""
+    texts = heat.panels(both[0])[0].figure.axes[0].texts
+    assert {text.get_color() for text in texts} == {ON_LIGHT, ON_DARK}
+    assert not {ON_LIGHT, ON_DARK} & set(THEME)

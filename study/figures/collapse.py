@@ -3,19 +3,20 @@
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.colors import to_hex
+from matplotlib.colors import LinearSegmentedColormap, to_hex
 
 from study.figures.style import INK, MARKERS, Panel, canvas, logarithmic, plainly
 from study.grids import Grid
 
+SHADES = LinearSegmentedColormap.from_list("rates", ["#3f8fd6", "#9a6fd0", "#d4568a", "#e5683a", "#d99a1f"])
+"""From small to large rates; all of them can be seen on a light and on a dark page."""
 WIDEST = 12  # rates with a name of their own in the key
 
 
 def panel(grid: Grid) -> Panel:
     """One arm: a point a training, hollow where its cell had not settled; lines join the means of each rate's cells."""
     rates = sorted(set(grid.cells["rate"]))
-    colours = [to_hex(colour) for colour in colormaps["plasma"](np.linspace(0.08, 0.82, len(rates)))]
+    colours = [to_hex(colour) for colour in SHADES(np.linspace(0, 1, len(rates)))]
     axes = canvas(3.2, right=0.75)
     for place, (rate, colour) in enumerate(zip(rates, colours, strict=True)):
         marker = MARKERS[place % len(MARKERS)]

@@ -8,14 +8,14 @@ import pandas as pd
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from study.figures.style import INK, MUTED, Panel, canvas, plainly
+from study.figures.style import MUTED, ON_DARK, ON_LIGHT, Panel, canvas, plainly
 from study.grids import Grid
 
 Floats: TypeAlias = NDArray[np.float64]
 
 SHADES = "#eff5fb", "#cfe2f1", "#9cc5e4", "#6aa6d3", "#3d8ac2", "#0b4a82"  # of one hue: more always looks like more
 DARK = 3  # from this shade on, words are white
-SETTLED_LINE = {"color": MUTED, "linewidth": 0.7, "alpha": 0.7, "zorder": 1.5}
+DIAGONAL = {"color": "#66717d", "linewidth": 0.7, "alpha": 0.7, "zorder": 1.5}
 
 
 def panels(grid: Grid) -> list[Panel]:
@@ -52,16 +52,16 @@ def _panel(
         x, y = rates.index(row.rate), decays.index(row.decay)
         shade = min(int(len(SHADES) * depth), len(SHADES) - 1)
         hatch = None if row.settled else "////"
-        edge = "#ffffff" if shade >= DARK else "#9aa3ad"
+        edge = ON_DARK if shade >= DARK else "#9aa3ad"
         axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=SHADES[shade], edgecolor=edge, linewidth=0,
                                  hatch=hatch, zorder=1))  # fmt: skip
-        colour = "#ffffff" if shade >= DARK else INK
+        colour = ON_DARK if shade >= DARK else ON_LIGHT
         box = {"facecolor": SHADES[shade], "edgecolor": "none", "pad": 0.8}
         axes.text(x, y, said(getattr(row, name)), ha="center", va="center", fontsize=7.5, color=colour, zorder=2,
                   bbox=box)  # fmt: skip
     for _, diagonal in cells.groupby("group"):
         places = sorted((rates.index(rate), decays.index(decay)) for rate, decay in diagonal[["rate", "decay"]].values)
-        axes.plot(*zip(*places, strict=True), **SETTLED_LINE)
+        axes.plot(*zip(*places, strict=True), **DIAGONAL)
     axes.grid(visible=False)
     axes.set(xlim=(-0.5, len(rates) - 0.5), ylim=(len(decays) - 0.5, -0.5))
     axes.set(xlabel="learning rate η", ylabel="weight decay λ")

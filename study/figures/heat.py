@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from study.figures.style import INK, MUTED, Panel, canvas
+from study.figures.style import MUTED, ON_DARK, ON_LIGHT, Panel, canvas
 from study.heat import Heat, named, said, steps_until
 
 SHADES = "#eff5fb", "#9cc5e4", "#3d8ac2", "#0b4a82"  # of one hue, so that more always looks like more
@@ -29,7 +29,7 @@ def panel(record: Any, heat: Heat) -> Panel | None:
                 (x - 0.5, y - 0.5), 1, 1, facecolor=shade, edgecolor="#ffffff", hatch=None if cell.reached else "//"
             )
         )
-        axes.text(x, y, said(cell), ha="center", va="center", fontsize=8, color="#ffffff" if late else INK)
+        axes.text(x, y, said(cell), ha="center", va="center", fontsize=8, color=ON_DARK if late else ON_LIGHT)
     axes.grid(visible=False)
     axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5), xlabel=heat.columns, ylabel=heat.rows)
     axes.set_xticks(range(len(columns)), columns)

@@ -16,6 +16,7 @@ COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#4
 STYLES = ["-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5))]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 INK, MUTED, LINE, BAD = "#1c1e21", "#646a73", "#d5d9de", "#b3261e"
+ON_LIGHT, ON_DARK = "#10202f", "#fdfdfd"  # on a cell of a map, which is the same on a light and on a dark page
 FONT: dict[Any, Any] = {"font.family": "sans-serif", "font.size": 9, "axes.edgecolor": MUTED, "text.color": INK,
         "axes.labelcolor": MUTED, "xtick.color": MUTED, "ytick.color": MUTED, "axes.linewidth": 0.8}  # fmt: skip
 WIDTH = 4.7  # inches: a panel is as wide on a phone as half a desktop's page
