@@ -87,6 +87,22 @@ def sheets(distance: pd.DataFrame, average: pd.DataFrame) -> list[Sheet]:
     return made
 
 
+def fallen(drops: pd.DataFrame) -> Sheet:
+    """What falls of the rate did to effective rates, the median of the seeds, beside theory."""
+    groups: Any = drops.groupby(["arm", "tensor"], sort=False)
+    columns = ["arm", "tensor", "at once", "theory", "in the end", "theory", "settled"]
+    rows = [
+        [arm, tensor, *(f"{value:.3f}" for value in _beside(rows)), "yes" if rows["settled"].all() else "no"]
+        for (arm, tensor), rows in groups
+    ]
+    return Sheet("Effective rate after a fall of the rate, over the one before", columns, rows, [])
+
+
+def _beside(rows: Any) -> list[float]:
+    factor = float(rows["factor"].median())
+    return [float(rows["at_once"].median()), 1 / factor, float(rows["in_the_end"].median()), factor**-0.5]
+
+
 def _spread(groups: Any) -> Iterable[tuple[Any, float, float, float]]:
     for name, scores in groups:
         yield name, float(scores.mean()), float(scores.min()), float(scores.max())

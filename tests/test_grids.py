@@ -5,12 +5,13 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from gridded import CONSTANT, STEPS, gridded, trial
+from gridded import CONSTANT, SIGMA, STEPS, gridded, trial
 
 import study
 from study.checks import MAX_CELLS, check_size
 from study.grids import collapse, grids, relaxation_rate, slope_across, slope_within
 from study.grids.collapse import products
+from study.grids.drops import drops
 from study.spec import load, parse
 from trainables.refusal import Refusal
 
@@ -106,6 +107,39 @@ def test_trials_drawn_at_random_and_arms_with_one_axis_are_no_grid():
     drawn = [trial("a", k, 0, float(draws.uniform(0.1, 1)), float(draws.uniform(0.01, 0.1)), 0.5) for k in range(9)]
     assert grids(pd.concat(drawn, ignore_index=True), "max", 0.1) == []
     assert grids(record.drop(columns="decay.weight_decay"), "max", 0.1) == []
+
+
+# --- a fall of the rate ----------------------------------------------------------------------------------
+
+
+def fallen(factor, steps=4000, every=10, rate=0.5, decay=2**-6):
+    """‖w‖⁴ in balance, then at a rate of η/f: the effective rate at every record."""
+    end = rate * SIGMA**2 / (2 * decay)
+    since = every * np.arange(1, steps // every + 1)
+    fourth = end / factor + (end - end / factor) * np.exp(-4 * rate / factor * decay * since)
+    before = trial("dropped", 0, 0, rate, decay, 0.8, start=end**0.25).iloc[:3]
+    after = pd.concat([before.iloc[-1:]] * len(since), ignore_index=True)
+    rows = {"lr": rate / factor, "steps": before["steps"].iloc[-1] + since, "record": 3 + np.arange(len(since)) + 1}
+    rows |= {"effective_lr.w": rate / factor / np.sqrt(fourth)}
+    return pd.concat([before, after.assign(**rows)], ignore_index=True)
+
+
+@pytest.mark.parametrize("factor", [4.0, 10.0])
+def test_a_fall_of_the_rate_moves_the_effective_rate_by_all_of_it_and_then_back_by_half(factor):
+    (row,) = drops(fallen(factor)).itertuples()
+    assert row.factor == pytest.approx(factor)
+    assert row.at_once == pytest.approx(1 / factor, rel=0.1)
+    assert row.in_the_end == pytest.approx(factor**-0.5, rel=0.01)
+    assert row.settled
+    assert not drops(fallen(factor, steps=1000))["settled"].any()
+
+
+def test_what_falls_twice_or_whose_decay_changes_is_no_fall():
+    twice = fallen(4.0)
+    twice.loc[len(twice) - 5 :, "lr"] /= 2
+    assert drops(twice).empty
+    assert drops(fallen(4.0).assign(**{"decay.schedule": "wandering"})).empty
+    assert drops(gridded(rates=[0.5, 1.0])).empty
 
 
 # --- collapse --------------------------------------------------------------------------------------------

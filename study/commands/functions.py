@@ -17,12 +17,13 @@ def functions(study: str, tracking_uri: str, markdown: bool, output: Path | None
 
     Needs trials with `artifacts: true`. Distances are between the distributions of labels over an arm's seeds, with
     what they would be if both arms were one. Averages are of weights inside of a run and across runs, their BatchNorm
-    statistics taken anew, scored on validation data.
+    statistics taken anew, scored on validation data. A fall of the rate is told by what it does to effective rates.
     """
     import pandas as pd
 
     from study import functions as compared
     from study import printing, tracking
+    from study.grids.drops import drops
     from study.spec import parse
 
     read = parse(tracking.about(study, tracking_uri).study_file, study)
@@ -32,7 +33,9 @@ def functions(study: str, tracking_uri: str, markdown: bool, output: Path | None
         click.echo(f"averaging {arm.name} …", err=True)
         averages.append(compared.averages(left, arm))
     distances = compared.distances(left, study)
+    fell = drops(tracking.read(study, tracking_uri))
     made = compared.sheets(distances, pd.concat(averages, ignore_index=True))
+    made += [compared.fallen(fell)] if len(fell) else []
     if markdown:
         click.echo(printing.markdown(made))
     else:
