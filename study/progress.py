@@ -56,6 +56,10 @@ class Progress:
         self._running.discard(key)
         self._done += 1
 
+    def note(self, line: str) -> None:
+        """Something that somebody should read."""
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
     def line(self) -> str:
         """The state of the study in one line."""
         seconds = time.monotonic() - self._started

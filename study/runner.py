@@ -1,30 +1,24 @@
 """Runs a study: makes its record complete, whatever happened before. The only file that builds a `Tuner`."""
 
-import json
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from ray import tune
-from ray.tune import Callback, CheckpointConfig, FailureConfig, RunConfig, Stopper, TuneConfig
-from ray.tune.search import Searcher
+from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 
 from study import provenance
+from study.bridge import Bridge, Ending, TuneSearcher
 from study.checks import check_data
 from study.cluster import Cluster, connect, resources_of_a_trial
-from study.dispatcher import Assignment, Dispatcher
+from study.dispatcher import Dispatcher
+from study.key import Key
 from study.progress import Progress
-from study.searchers import Outcome, Status
 from study.spec import Study
-from study.tracking import Tracker
-from trainables import artifacts
-from trainables.components import files_of
+from study.tracking import Lease, Tracker
+from trainables.refusal import Refusal
 from trainables.trainable import Trainable, forget
-from trainables.trial import Record
 
 STORAGE = Path(".lr-study")
-ATTEMPTS = 3  # a trial that fails this often by itself is recorded as failed
 
 
 def run(
@@ -42,7 +36,20 @@ def run(
         task.data()  # downloaded and verified here, or refused, before anything starts
     for arm in study.arms:
         check_data(arm)
-    tracker = Tracker(study, tracking_uri, provenance.tags())
+    with Lease(study.name, tracking_uri) as lease:
+        return _complete(study, tracking_uri, storage.resolve(), cluster, show, lease)
+
+
+def _complete(
+    study: Study, uri: str, storage: Path, cluster: Cluster, show: Callable[[Study, int], Progress], lease: Lease
+) -> bool:
+    def forgotten(key: Key) -> None:
+        forget(storage / "checkpoints" / key.path)
+
+    tracker = Tracker(study, uri, provenance.tags(), forgotten, lease.check)
+    for key, known in tracker.recorded().items():
+        if known.status is not None:  # a driver may die between the end of a trial and this
+            forgotten(key)
     dispatcher = Dispatcher(study, tracker.recorded(), tracker.measured)
     if not dispatcher.done:
         try:
@@ -53,22 +60,18 @@ def run(
             tracker.close(complete=False)
             raise
         with show(study, dispatcher.num_ended) as progress:
-            _tune(tracker, dispatcher, progress, storage.resolve(), resources, cluster)
+            bridge = Bridge(tracker, dispatcher, progress, storage)
+            _tune(bridge, tracker, resources, cluster)
+        if bridge.hopeless:
+            tracker.close(complete=False)
+            raise Refusal(f"study {study.name!r} is stopped: {bridge.hopeless}")
     else:
         tracker.keep_files()
     tracker.close(complete=dispatcher.done)
     return dispatcher.done
 
 
-def _tune(
-    tracker: Tracker,
-    dispatcher: Dispatcher,
-    progress: Progress,
-    storage: Path,
-    resources: Mapping[str, float],
-    cluster: Cluster,
-) -> None:
-    bridge = Bridge(tracker, dispatcher, progress, storage)
+def _tune(bridge: Bridge, tracker: Tracker, resources: Mapping[str, float], cluster: Cluster) -> None:
     tuner = tune.Tuner(
         tune.with_resources(Trainable, dict(resources)),
         tune_config=TuneConfig(
@@ -80,117 +83,14 @@ def _tune(
         ),
         run_config=RunConfig(
             name=tracker.study.name,
-            storage_path=str(storage / "tune"),
+            storage_path=str(bridge.storage / "tune"),
             callbacks=[bridge],
-            stop=Cancellation(tracker),
-            failure_config=FailureConfig(max_failures=ATTEMPTS - 1),
+            stop=Ending(tracker, bridge),
+            failure_config=FailureConfig(max_failures=-1),  # `Failures` decides
             checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             verbose=3 if cluster.verbose else 0,
         ),
     )
     tuner.fit()
-
-
-class Bridge(Callback):
-    """Between Tune's events and the study's record: what Tune sees is written down, what ends is told."""
-
-    def __init__(self, tracker: Tracker, dispatcher: Dispatcher, progress: Progress, storage: Path) -> None:
-        self._tracker, self._dispatcher, self._progress = tracker, dispatcher, progress
-        self._storage = storage
-        self._running: dict[str, Assignment] = {}
-        self._last: dict[str, Mapping[str, Any]] = {}
-        self._scores: dict[str, dict[int, float]] = defaultdict(dict)  # by number of record: resumed, some come twice
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # Tune pickles its callbacks to restore them; here MLflow is the only state there is
-
-    def next_config(self, trial_id: str) -> dict[str, Any] | str | None:
-        """What Tune's searcher answers: a configuration, nothing now, or the end."""
-        assignment = self._dispatcher.next()
-        if assignment is None:
-            return Searcher.FINISHED if self._dispatcher.exhausted else None
-        self._running[trial_id] = assignment
-        folder = self._storage / "checkpoints" / assignment.key.path
-        trial, files = assignment.trial.flat(), sorted(files_of(assignment.trial))
-        told = {"trial": trial, "bars": assignment.bars, "files": files}
-        return {"checkpoint": str(folder), **{name: json.dumps(value) for name, value in told.items()}}
-
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        assignment = self._running[trial.trial_id]
-        self._tracker.start(assignment.search, assignment.key, assignment.trial)
-        self._progress.started(assignment.key)
-
-    def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
-    ) -> None:
-        assignment = self._running[trial.trial_id]
-        for number, flat in enumerate(result["records"], start=result["first"] + 1):
-            self._tracker.log(assignment.key, number, Record.parse(flat))
-            self._scores[trial.trial_id][number] = flat["valid_score"]
-        self._last[trial.trial_id] = result
-        self._progress.reported(assignment.key, result["best"])
-
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        result = self._last.get(trial.trial_id, {"finished": False})
-        if not result["finished"]:
-            return  # stopped by a cancellation: the record leaves it open, to be taken up again
-        diverged = bool(result["records"] and result["records"][-1]["diverged"])
-        status: Status = "diverged" if diverged else "stopped" if result["stopped"] else "finished"
-        scores = [score for _, score in sorted(self._scores[trial.trial_id].items())]
-        rungs = self._running[trial.trial_id].search.arm.rungs(scores, diverged=diverged)
-        tags = {"host": result["host"], "device": result["device"], "rungs": json.dumps(rungs) if rungs else ""}
-        self._ended(trial.trial_id, Outcome(status, result["best"], rungs), tags)
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        error = trial.get_error()
-        chance = self._running[trial.trial_id].trial.task.chance
-        self._ended(trial.trial_id, Outcome("failed", chance), {"error": str(error).strip().splitlines()[-1]})
-
-    def _ended(self, trial_id: str, outcome: Outcome, tags: Mapping[str, str]) -> None:
-        assignment = self._running.pop(trial_id)
-        self._last.pop(trial_id, None)
-        self._scores.pop(trial_id, None)
-        self._tracker.keep(assignment.key, self._storage / "checkpoints" / assignment.key.path / artifacts.FILE)
-        self._tracker.finish(assignment.key, outcome.status, outcome.score, **tags)
-        self._dispatcher.observe(assignment.key, outcome)
-        forget(self._storage / "checkpoints" / assignment.key.path)
-        self._progress.ended(assignment.key, outcome)
-
-
-class Cancellation(Stopper):
-    """Ends the whole study when `lr-study cancel` has asked for it."""
-
-    def __init__(self, tracker: Tracker) -> None:
-        self._tracker = tracker
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # as for the bridge
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return False
-
-    def stop_all(self) -> bool:
-        return self._tracker.cancelled()
-
-
-class TuneSearcher(Searcher):
-    """Tune's view of the dispatcher. Outcomes reach it through the bridge, after they are recorded."""
-
-    def __init__(self, bridge: Bridge) -> None:
-        super().__init__()
-        self._bridge = bridge
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # as for the bridge
-
-    def suggest(self, trial_id: str) -> Any:
-        return self._bridge.next_config(trial_id)
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        pass
-
-    def save(self, checkpoint_path: str) -> None:
-        pass
-
-    def restore(self, checkpoint_path: str) -> None:
-        pass
+    if bridge.broken:
+        raise bridge.broken

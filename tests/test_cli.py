@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -49,6 +50,15 @@ def test_an_unknown_study_is_refused_with_the_nearest(lr_study):
 def test_a_store_that_cannot_be_reached_is_refused(lr_study):
     uri = "sqlite:////proc/nowhere/mlflow.db"
     refused(lr_study("run", "quickstart", "--tracking-uri", uri), uri, "cannot be reached or written")
+
+
+def test_a_server_that_does_not_answer_is_refused_within_seconds(lr_study, tmp_path):
+    before = time.monotonic()
+    refused(
+        lr_study("run", "quickstart", "--tracking-uri", "http://127.0.0.1:9"), "http://127.0.0.1:9 cannot be reached"
+    )
+    assert time.monotonic() - before < 20
+    assert not (tmp_path / ".lr-study").exists()
 
 
 def test_reading_makes_no_store(lr_study, tmp_path):

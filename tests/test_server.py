@@ -1,68 +1,19 @@
-"""The record in an MLflow server: read as it was written, in few requests, whoever cuts the answers short."""
+"""The record in an MLflow server: read as it was written, in few requests; written through its absence, in order."""
 
 import math
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from pathlib import Path
 
 import pytest
+from simulated import simulate
+from tracking_server import Server
 
 from study.spec import parse
-from study.tracking import Tracker, read
+from study.tracking import Tracker, read, status
+from study.tracking import outbox as outbox_module
 from study.tracking import reader as reader_module
 from trainables.trial import Record
 
 TEXT = "{question: q, common: {task: quadratic, trials: 4, epochs: 3}, arms: {sgd: {}}}"
 PLAIN = dict.fromkeys(("train_loss", "train_score", "valid_loss", "valid_score", "lr", "passes", "flops"), 0.25)
-
-
-class Server:
-    """MLflow on a port of its own, with a database in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.uri = f"http://127.0.0.1:{self.port}"
-
-    def start(self):
-        words = [
-            "--port",
-            str(self.port),
-            "--workers",
-            "1",
-            "--backend-store-uri",
-            f"sqlite:///{self.folder}/mlflow.db",
-        ]
-        words += ["--artifacts-destination", str(self.folder / "artifacts")]
-        own = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-        command = [sys.executable, "-m", "mlflow", "server", *words]
-        with (self.folder / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command, env={**os.environ, **own}, cwd=self.folder, stdout=log, stderr=log, process_group=0
-            )
-        deadline = time.monotonic() + 90
-        while not self.answers():
-            assert self.process.poll() is None, (self.folder / "server.log").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
-
-    def answers(self):
-        try:
-            with urllib.request.urlopen(f"{self.uri}/health", timeout=1) as answer:  # noqa: S310 — our own
-                return answer.status == 200
-        except OSError:
-            return False
-
-    def stop(self):
-        """SIGKILL to all its processes."""
-        os.killpg(self.process.pid, 9)
-        self.process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +77,57 @@ def test_a_server_without_that_answer_is_asked_trial_by_trial(server, recorded, 
     elsewhere = lambda host, path, *args, **rest: ask(host, f"{path}-not-there", *args, **rest)  # noqa: E731
     monkeypatch.setattr(reader_module, "http_request", elsewhere)
     assert read("served", server.uri).equals(recorded)
+
+
+# --- a server that goes away ------------------------------------------------------------------------
+
+AWAY = """
+question: q
+common: {task: digits_mlp, trials: 8}
+arms: {sgd: {searcher: random}, tpe: {searcher: tpe, scheme.schedule: cosine}}
+"""
+
+
+def law(arm, trial, rng):
+    """A curve that tells one trial from another."""
+    return [float(x) for x in rng.uniform(0.2, 0.9, size=4)]
+
+
+@pytest.fixture
+def undisturbed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    uri = f"sqlite:///{tmp_path}/undisturbed.db"
+    simulate(parse(AWAY, "away"), uri, law)
+    return read("away", uri)
+
+
+def without_it(server, trials):
+    """A law during whose trials of these numbers the server is killed, and started again after the next."""
+    seen = []
+
+    def lawful(arm, trial, rng):
+        seen.append(trial)
+        if len(seen) in trials:
+            server.stop()
+        if len(seen) - 3 in trials:
+            server.start()
+        return law(arm, trial, rng)
+
+    return lawful
+
+
+def test_killed_twice_during_a_study_it_has_the_same_record_afterwards(tmp_path, undisturbed, monkeypatch, capsys):
+    """With room for three writes in memory: the others wait on disk."""
+    monkeypatch.setattr(outbox_module, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(outbox_module, "IN_MEMORY", 3)
+    server = Server(tmp_path)
+    server.start()
+    try:
+        simulate(parse(AWAY, "away"), server.uri, without_it(server, (2, 9)))
+        table = read("away", server.uri)
+        assert table.drop(columns="run_id").equals(undisturbed.drop(columns="run_id"))
+        assert [(of.ended, of.running) for of in status("away", server.uri)] == [(8, 0), (8, 0)]
+        told = capsys.readouterr().err
+        assert told.count("does not answer, the study goes on meanwhile") == told.count("answers again") >= 1
+    finally:
+        server.stop()

@@ -5,6 +5,7 @@ field of `Record` as a metric at step = number of the record, and tags for its k
 its run is terminal *and* carries the tag `lr_study.status`; everything else is taken up again.
 """
 
+from study.tracking.lease import Lease
 from study.tracking.left import left_behind
 from study.tracking.published import About, about, publish
 from study.tracking.reader import read
@@ -14,6 +15,7 @@ from study.tracking.tracker import Tracker
 
 __all__ = [
     "About",
+    "Lease",
     "SearchStatus",
     "Tracker",
     "about",

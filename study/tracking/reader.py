@@ -13,7 +13,7 @@ from mlflow.entities import Metric, Run
 from mlflow.utils.rest_utils import http_request, verify_rest_response
 
 from study.key import Key
-from study.tracking.store import client, own_tags, recorded_of, runs_of, shown
+from study.tracking.store import LEASE, client, own_tags, recorded_of, shown, trials_of
 from trainables.refusal import Refusal, unknown
 from trainables.trial import Record, Trial
 
@@ -29,15 +29,17 @@ def found(study: str, uri: str) -> tuple[MlflowClient, str]:
     store = client(uri)
     experiment = store.get_experiment_by_name(study)
     if experiment is None:
-        raise unknown(f"study in {shown(uri)}:", study, [found.name for found in store.search_experiments()])
+        names = [found.name for found in store.search_experiments() if not found.name.startswith(LEASE)]
+        raise unknown(f"study in {shown(uri)}:", study, names)
     return store, experiment.experiment_id
 
 
 def read(study: str, uri: str) -> pd.DataFrame:
     """One row per (trial, record), sorted by key and epoch: key, status, parameters, and the fields of `Record`."""
     store, experiment = found(study, uri)
-    runs = {run.info.run_id: run for run in runs_of(store, experiment, "trial")}
-    keys = {run_id: Key.of_path(own_tags(run)["key"]) for run_id, run in runs.items()}
+    trials, _ = trials_of(store, experiment)
+    runs = {run.info.run_id: run for run in trials.values()}
+    keys = {run.info.run_id: key for key, run in trials.items()}
     frame = pd.DataFrame(_rows(store, runs.values()))
     if frame.empty:
         return frame

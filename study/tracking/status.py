@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from study.tracking.reader import found
-from study.tracking.store import CANCEL, own_tags, recorded_of, runs_of
+from study.tracking.store import CANCEL, own_tags, recorded_of, runs_of, trials_of
 
 
 class SearchStatus(NamedTuple):
@@ -27,7 +27,7 @@ def status(study: str, uri: str) -> list[SearchStatus]:
     store, experiment = found(study, uri)
     searches = runs_of(store, experiment, "search")
     trials: dict[tuple[str, str], list[Run]] = {}
-    for run in runs_of(store, experiment, "trial"):
+    for run in trials_of(store, experiment)[0].values():
         trials.setdefault(_search(run), []).append(run)
     return [_status(search, trials.get(_search(search), [])) for search in searches]
 

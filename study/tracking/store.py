@@ -1,8 +1,11 @@
 """The store: how it is reached, and how a trial is written into one run and read back."""
 
+import contextlib
 import json
 import logging
+import os
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from mlflow import MlflowClient
@@ -10,6 +13,7 @@ from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 
 from study.dispatcher import Recorded
+from study.key import Key
 from trainables.refusal import Refusal
 from trainables.rungs import Rung
 
@@ -19,6 +23,9 @@ logging.getLogger("alembic").setLevel(logging.WARNING)
 ARTIFACTS = ".lr-study/artifacts"  # of the embedded store; a server has a place of its own
 PREFIX = "lr_study."
 CANCEL = f"{PREFIX}cancel"  # of the experiment: when somebody asked for the end
+IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}  # MLflow's own: 7, and 120 s
+LEASE = f"{PREFIX}lease/"  # how the names of experiments begin that are no studies (lease.py)
+TOO_LATE = (408, 429)
 TERMINAL = ("FINISHED", "FAILED")
 
 
@@ -26,11 +33,35 @@ def client(uri: str) -> MlflowClient:
     """A client of the store, or a refusal that says why it cannot be reached."""
     try:
         reached = MlflowClient(tracking_uri=uri)
-        reached.search_experiments(max_results=1)
+        with at_once():
+            reached.search_experiments(max_results=1)
     except Exception as error:  # sqlalchemy, requests and MLflow each raise their own
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise Refusal(f"the MLflow store {shown(uri)} cannot be reached or written: {shown(reason)}") from error
     return reached
+
+
+def is_away(error: Exception) -> bool:
+    """Whether the store, or the way to it, is what failed, and not the write."""
+    if isinstance(error, MlflowException):
+        status = error.get_http_status_code()
+        return status >= 500 or status in TOO_LATE
+    return isinstance(error, OSError)  # as those of requests are
+
+
+@contextlib.contextmanager
+def at_once() -> Iterator[None]:
+    """MLflow's client asks once and not for minutes: who waits, and what is asked again, is decided by the caller."""
+    before = {name: os.environ.get(name) for name in IMPATIENT}
+    os.environ.update(IMPATIENT)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def shown(uri: str) -> str:
@@ -40,6 +71,11 @@ def shown(uri: str) -> str:
     'postgresql://…@db/mlflow'
     """
     return re.sub(r"(?<=://)[^/@\s]*@", "…@", uri)
+
+
+def artifacts(uri: str) -> str | None:
+    """Where an experiment keeps its files; a server says it itself."""
+    return ARTIFACTS if uri.startswith("sqlite:") else None
 
 
 def experiment_of(store: MlflowClient, name: str, uri: str) -> str:
@@ -52,7 +88,7 @@ def experiment_of(store: MlflowClient, name: str, uri: str) -> str:
             )
         return found.experiment_id
     try:
-        return store.create_experiment(name, ARTIFACTS if uri.startswith("sqlite:") else None)
+        return store.create_experiment(name, artifacts(uri))
     except MlflowException:
         found = store.get_experiment_by_name(name)  # another driver was faster
         if found is None:
@@ -60,14 +96,14 @@ def experiment_of(store: MlflowClient, name: str, uri: str) -> str:
         return found.experiment_id
 
 
-def runs_of(store: MlflowClient, experiment: str, kind: str) -> list[Run]:
-    """All runs of a kind, oldest first."""
+def runs_of(store: MlflowClient, experiment: str, kind: str, where: str = "") -> list[Run]:
+    """All runs of a kind, oldest first; of those that a filter leaves."""
     runs: list[Run] = []
     token = None
     while True:
         page = store.search_runs(
             [experiment],
-            f"tags.`{PREFIX}kind` = '{kind}'",
+            f"tags.`{PREFIX}kind` = '{kind}'" + (f" AND {where}" if where else ""),
             ViewType.ACTIVE_ONLY,
             max_results=1000,
             order_by=["attributes.start_time ASC", "attributes.run_id ASC"],
@@ -77,6 +113,24 @@ def runs_of(store: MlflowClient, experiment: str, kind: str) -> list[Run]:
         token = page.token
         if not token:
             return runs
+
+
+def trials_of(store: MlflowClient, experiment: str) -> tuple[dict[Key, Run], list[Run]]:
+    """The run of every trial, and what is left over: a create whose answer was lost may have been repeated.
+
+    Of several the one that has ended counts, else the first.
+    """
+    found: dict[Key, Run] = {}
+    surplus: list[Run] = []
+    for run in runs_of(store, experiment, "trial"):
+        key = Key.of_path(own_tags(run)["key"])
+        known = found.get(key)
+        if known is None or (recorded_of(known).status is None and recorded_of(run).status is not None):
+            found[key] = run
+            surplus += [known] if known else []
+        else:
+            surplus.append(run)
+    return found, surplus
 
 
 def own_tags(run: Run) -> dict[str, str]:

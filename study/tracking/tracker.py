@@ -1,12 +1,14 @@
 """The writer: one study into MLflow, every write of which can be repeated."""
 
+import contextlib
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 from study.controls import Measured
@@ -14,32 +16,65 @@ from study.dispatcher import Recorded
 from study.key import Key
 from study.searchers import Status
 from study.spec import Search, Study
-from study.tracking.store import CANCEL, PREFIX, client, experiment_of, own_tags, recorded_of, runs_of, shown, text_of
+from study.tracking.outbox import Outbox
+from study.tracking.store import (
+    CANCEL,
+    PREFIX,
+    TERMINAL,
+    at_once,
+    client,
+    experiment_of,
+    is_away,
+    own_tags,
+    recorded_of,
+    runs_of,
+    shown,
+    text_of,
+    trials_of,
+)
+from study.tracking.writer import Batch, End, Item, Left, Mark, Open, Writer
 from trainables.refusal import Refusal
 from trainables.tasks import Task
 from trainables.trial import Record, Trial
 
 BATCH = 1000  # MLflow's limit on the metrics of one call
 FLUSH_SECONDS = 2.0
+LEAVE_SECONDS = 10.0  # an interrupted study waits so long for a store that does not answer
+AWAY = (MlflowException, OSError)
+Point: TypeAlias = tuple[str, float, int, int]
 CANCEL_SECONDS = 5.0  # between two looks whether the study has been cancelled
 
 
 class Tracker:
     """Writes one study into MLflow; every write can be repeated."""
 
-    def __init__(self, study: Study, uri: str, provenance: Mapping[str, str] | None = None) -> None:
-        """Open the study's experiment, made if it is not there; refuse one of the same name with other contents."""
+    def __init__(
+        self,
+        study: Study,
+        uri: str,
+        provenance: Mapping[str, str] | None = None,
+        recorded: Callable[[Key], None] = lambda key: None,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Open the study's experiment, made if it is not there; refuse one of the same name with other contents.
+
+        `recorded` is called when the end of a trial is in the store: at once, or later from another thread. `check` is
+        called before everything that is written, and raises where this driver must not write any more.
+        """
         self.study, self.uri, self._hash = study, uri, study.hash
         self._client = client(uri)
         self._experiment = experiment_of(self._client, study.name, uri)
         self._provenance = dict(provenance or {})
         self._parents: dict[tuple[str, int], str] = {}
         self._runs: dict[Key, Recorded] = {}
-        self._waiting: dict[Key, list[Metric]] = defaultdict(list)
+        self._waiting: dict[Key, list[Point]] = defaultdict(list)
         self._flushed = self._asked = time.monotonic()
         self._ignored = self._client.get_experiment(self._experiment).tags.get(CANCEL, "")  # of an earlier driver
         self._cancelled = False
         self._load()
+        self._recorded, self._check = recorded, check
+        self._writer = Writer(self._client, self._experiment, {key: known.run_id for key, known in self._runs.items()})
+        self._outbox = Outbox(self._written, is_away)
 
     def open_searches(self, searches: Iterable[Search]) -> None:
         """Every search has its parent run, running, with the study file and the files that it names beside it."""
@@ -61,8 +96,9 @@ class Tracker:
 
     def measured(self, key: Key) -> list[Measured]:
         """What a trial that has ended recorded of its mean scale, in order; the last of repeated points counts."""
-        known = self._runs.get(key)
-        columns = [self._history(known.run_id, name) for name in Measured._fields] if known else []
+        self._outbox.wait()
+        run = self._writer.runs.get(key)
+        columns = [self._history(run, name) for name in Measured._fields] if run else []
         numbers = sorted(set.intersection(*map(set, columns))) if columns else []
         return [Measured(*(column[number] for column in columns)) for number in numbers]
 
@@ -70,70 +106,86 @@ class Tracker:
         """A trial starts, or starts again."""
         known = self._runs.get(key)
         attempts = known.attempts + 1 if known else 1
+        own = {
+            "key": key.path,
+            "searcher": search.arm.settings.searcher,
+            **_levels(trial.task),
+            **self._tags("trial", search),
+            "k": str(key.k),
+            "seed_number": str(key.seed_number),
+        }
+        tags = {f"{PREFIX}{name}": text for name, text in own.items()} if known is None else {}
+        tags |= {f"{PREFIX}attempts": str(attempts)}
         if known is None:
-            tags = {
-                "key": key.path,
-                "searcher": search.arm.settings.searcher,
-                **_levels(trial.task),
-                **self._tags("trial", search),
-                "k": str(key.k),
-                "seed_number": str(key.seed_number),
-            }
-            run = self._create(tags, f"{key.arm}-{key.repetition}-{key.k}", self._parent(search))
-        else:
-            run = known.run_id
-            self._client.update_run(run, status="RUNNING")
-        if known is None or not known.params:  # a driver may die between the two calls
-            params = [Param(name, text_of(value)) for name, value in trial.flat().items()]
-            self._client.log_batch(run, params=params)
-        self._client.set_tag(run, f"{PREFIX}attempts", attempts)
+            name = f"{key.arm}-{key.repetition}-{key.k}"
+            tags |= {MLFLOW_RUN_NAME: name, MLFLOW_PARENT_RUN_ID: self._parent(search)}
+        new = known is None or not known.params  # a driver may die between the two calls
+        params = [(name, text_of(value)) for name, value in trial.flat().items()] if new else []
+        self._outbox.put(Open(key, tags, params))
         versions = self._provenance.get("versions", "")
+        run = self._writer.runs.get(key, "")  # not known yet where the store is away
         self._runs[key] = Recorded(run, trial.flat(), None, float("nan"), attempts, versions)
 
     def log(self, key: Key, number: int, record: Record) -> None:
         """The `number`-th record of a trial, 1 the first; written with the next flush."""
         now = int(time.time() * 1000)
-        self._waiting[key] += [Metric(name, float(v), now, number) for name, v in record.flat().items()]
+        self._waiting[key] += [(name, float(v), now, number) for name, v in record.flat().items()]
         if time.monotonic() - self._flushed > FLUSH_SECONDS:
             self.flush()
 
     def finish(self, key: Key, status: Status, score: float, error: str = "", **tags: str) -> None:
         """A trial has ended: its metrics first, its status last."""
-        self._waiting[key].append(Metric("best_valid_score", score, int(time.time() * 1000), 0))
+        now = int(time.time() * 1000)
+        self._waiting[key].append(("best_valid_score", score, now, 0))
         told = {"status": status, "score": repr(score), "error": error[:5000], **tags}
-        self._flush(key, [RunTag(f"{PREFIX}{name}", value) for name, value in told.items() if value])
-        run = self._runs[key].run_id
-        self._client.set_terminated(run, "FAILED" if status == "failed" else "FINISHED")
+        self._flush(key, [(f"{PREFIX}{name}", value) for name, value in told.items() if value])
         self._runs[key] = self._runs[key]._replace(status=status, score=score)
+        self._outbox.put(End(key, "FAILED" if status == "failed" else "FINISHED", now))
+
+    def reopen(self, key: Key) -> None:
+        """A trial that has ended is to be run again by the next driver."""
+        self._runs[key] = self._runs[key]._replace(status=None)
+        self._outbox.put(End(key, "KILLED", int(time.time() * 1000)))
 
     def keep(self, key: Key, file: Path) -> None:
         """A file that a trial left behind, beside its run; before its status, so that a finished trial has it."""
         if file.exists():
-            self._client.log_artifact(self._runs[key].run_id, str(file))
+            self._outbox.put(Left(key, str(file)))
 
     def cancelled(self) -> bool:
         """Whether somebody has asked for the end since this driver began; looked up every few seconds."""
         now = time.monotonic()
-        if now - self._asked > CANCEL_SECONDS:
+        if now - self._asked > CANCEL_SECONDS and self._outbox.is_empty:
             self._asked = now
-            tags = self._client.get_experiment(self._experiment).tags
-            self._cancelled = tags.get(CANCEL, "") not in ("", self._ignored)
+            with contextlib.suppress(*AWAY), at_once():
+                tags = self._client.get_experiment(self._experiment).tags
+                self._cancelled = tags.get(CANCEL, "") not in ("", self._ignored)
         return self._cancelled
 
     def flush(self) -> None:
-        """Write every metric that is still here."""
+        """Hand over every metric that is still here."""
         for key in list(self._waiting):
             self._flush(key)
         self._flushed = time.monotonic()
 
     def close(self, *, complete: bool) -> None:
-        """Write what is left; searches are finished where the study is complete, else marked as interrupted."""
+        """Write what is left; searches are finished where the study is complete, else marked as interrupted.
+
+        A complete study waits for the store as long as it takes. An interrupted one waits a little: what is not
+        recorded then is run again.
+        """
         self.flush()
+        now = int(time.time() * 1000)
         for run in self._parents.values():
-            self._client.set_terminated(run, "FINISHED" if complete else "KILLED")
-        for recorded in self._runs.values():
+            self._outbox.put(Mark(run, "FINISHED" if complete else "KILLED", now))
+        for key, recorded in self._runs.items():
             if recorded.status is None:
-                self._client.set_terminated(recorded.run_id, "KILLED")
+                self._outbox.put(End(key, "KILLED", now))
+        if not self._outbox.wait(None if complete else LEAVE_SECONDS):
+            raise Refusal(
+                f"the MLflow store {shown(self.uri)} does not answer: what it has not got is run again, when the same "
+                "command goes on"
+            )
 
     # --- inside --------------------------------------------------------------------------------------
 
@@ -144,12 +196,10 @@ class Tracker:
             _refuse_other_contents(self.study.name, tags["arm"], tags["contents"], contents.get(tags["arm"]), self.uri)
             self._parents[tags["arm"], int(tags["repetition"])] = run.info.run_id
             self._client.update_run(run.info.run_id, status="RUNNING")
-        for run in runs_of(self._client, self._experiment, "trial"):
-            key = Key.of_path(own_tags(run)["key"])
-            if key in self._runs:  # a create whose answer was lost, repeated: the first one counts
-                self._client.delete_run(run.info.run_id)
-            else:
-                self._runs[key] = recorded_of(run)
+        trials, surplus = trials_of(self._client, self._experiment)
+        for run in surplus:
+            self._client.delete_run(run.info.run_id)
+        self._runs = {key: recorded_of(run) for key, run in trials.items()}
 
     def _parent(self, search: Search) -> str:
         name = search.arm.name, search.repetition
@@ -175,14 +225,20 @@ class Tracker:
     def _history(self, run: str, name: str) -> dict[int, float]:
         return {point.step: point.value for point in self._client.get_metric_history(run, name)}
 
-    def _flush(self, key: Key, tags: Sequence[RunTag] = ()) -> None:
+    def _written(self, item: Item) -> None:
+        self._check()
+        self._writer(item)
+        if isinstance(item, End) and item.status in TERMINAL:
+            self._recorded(item.key)
+
+    def _flush(self, key: Key, tags: Sequence[tuple[str, str]] = ()) -> None:
         """What waits of a trial, in as few calls as may be; tags go with the last of them."""
         metrics = self._waiting.pop(key, [])
         while len(metrics) > BATCH:
-            self._client.log_batch(self._runs[key].run_id, metrics=metrics[:BATCH])
+            self._outbox.put(Batch(key, metrics[:BATCH], []))
             metrics = metrics[BATCH:]
         if metrics or tags:
-            self._client.log_batch(self._runs[key].run_id, metrics=metrics, tags=tags)
+            self._outbox.put(Batch(key, metrics, list(tags)))
 
 
 def _levels(task: Task) -> dict[str, str]:

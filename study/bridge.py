@@ -1,0 +1,188 @@
+"""Between Tune and a study's record: what Tune asks and tells."""
+
+import functools
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback, Stopper
+from ray.tune.search import Searcher
+
+from study.dispatcher import Assignment, Dispatcher
+from study.failures import Failures, line_of
+from study.key import Key
+from study.progress import Progress
+from study.searchers import Outcome, Status
+from study.tracking import Tracker
+from trainables import artifacts
+from trainables.components import files_of
+from trainables.trial import Record
+
+
+def _kept(callback: Callable[..., None]) -> Callable[..., None]:
+    """Of a callback that raises: the error is kept and the study ends, because Tune logs some and goes on."""
+
+    @functools.wraps(callback)
+    def keeping(self: "Bridge", *arguments: Any, **named: Any) -> None:
+        try:
+            if self.broken is None:
+                callback(self, *arguments, **named)
+        except Exception as error:
+            self.broken = error
+
+    return keeping
+
+
+class Bridge(Callback):
+    """Between Tune's events and the study's record: what Tune sees is written down, what ends is told."""
+
+    def __init__(self, tracker: Tracker, dispatcher: Dispatcher, progress: Progress, storage: Path) -> None:
+        self._tracker, self._dispatcher, self._progress = tracker, dispatcher, progress
+        self.storage = storage
+        self.hopeless = ""  # why no further trial is worth its cost
+        self._running: dict[str, Assignment] = {}
+        self._last: dict[str, Mapping[str, Any]] = {}
+        self._failures = Failures()
+        self._failed: dict[str, Key] = {}
+        self._up: set[str] = set()  # trials whose present attempt has been recorded
+        self.broken: Exception | None = None  # what a callback raised: Tune would only log it
+        self._scores: dict[str, dict[int, float]] = defaultdict(dict)  # by number of record: resumed, some come twice
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles its callbacks to restore them; here MLflow is the only state there is
+
+    def next_config(self, trial_id: str) -> dict[str, Any] | str | None:
+        """What Tune's searcher answers: a configuration, nothing now, or the end."""
+        assignment = self._dispatcher.next()
+        if assignment is None:
+            return Searcher.FINISHED if self._dispatcher.exhausted else None
+        self._running[trial_id] = assignment
+        folder = self.storage / "checkpoints" / assignment.key.path
+        trial, files = assignment.trial.flat(), sorted(files_of(assignment.trial))
+        told = {"trial": trial, "bars": assignment.bars, "files": files}
+        return {"checkpoint": str(folder), **{name: json.dumps(value) for name, value in told.items()}}
+
+    @_kept
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        if "error" not in trial.config:  # else it only says that it has failed
+            self._started(trial.trial_id)
+
+    @_kept
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        assignment = self._running[trial.trial_id]
+        for number, flat in enumerate(result["records"], start=result["first"] + 1):
+            self._tracker.log(assignment.key, number, Record.parse(flat))
+            self._scores[trial.trial_id][number] = flat["valid_score"]
+        self._last[trial.trial_id] = result
+        self._progress.reported(assignment.key, result["best"])
+
+    @_kept
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        result = self._last.get(trial.trial_id, {"finished": False})
+        if not result["finished"]:
+            return  # stopped by a cancellation: the record leaves it open, to be taken up again
+        if result["error"]:
+            self._ended(trial.trial_id, self._failed_outcome(trial), {"error": result["error"]})
+            return
+        diverged = bool(result["records"] and result["records"][-1]["diverged"])
+        status: Status = "diverged" if diverged else "stopped" if result["stopped"] else "finished"
+        scores = [score for _, score in sorted(self._scores[trial.trial_id].items())]
+        rungs = self._running[trial.trial_id].search.arm.rungs(scores, diverged=diverged)
+        tags = {"host": result["host"], "device": result["device"], "rungs": json.dumps(rungs) if rungs else ""}
+        self._ended(trial.trial_id, Outcome(status, result["best"], rungs), tags)
+
+    @_kept
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._ended(trial.trial_id, self._failed_outcome(trial), {"error": line_of(_error_of(trial))})
+
+    @_kept
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial has failed, and Tune tries it again: once more to say so where it has failed too often."""
+        error = _error_of(trial)
+        if trial.trial_id not in self._up:  # it failed before Tune called it started
+            self._started(trial.trial_id)
+        self._up.discard(trial.trial_id)
+        if not self._failures.may_go_on(trial.trial_id, error, max(self._scores[trial.trial_id], default=0)):
+            trial.config["error"] = line_of(error)
+
+    def _started(self, trial_id: str) -> None:
+        assignment = self._running[trial_id]
+        self._tracker.start(assignment.search, assignment.key, assignment.trial)
+        self._progress.started(assignment.key)
+        self._up.add(trial_id)
+
+    def _failed_outcome(self, trial: Any) -> Outcome:
+        return Outcome("failed", self._running[trial.trial_id].trial.task.chance)
+
+    def _ended(self, trial_id: str, outcome: Outcome, tags: Mapping[str, str]) -> None:
+        assignment = self._running.pop(trial_id)
+        self._last.pop(trial_id, None)
+        self._scores.pop(trial_id, None)
+        self._tracker.keep(assignment.key, self.storage / "checkpoints" / assignment.key.path / artifacts.FILE)
+        self._tracker.finish(assignment.key, outcome.status, outcome.score, **tags)
+        self._dispatcher.observe(assignment.key, outcome)
+        self._progress.ended(assignment.key, outcome)
+        self._judge(trial_id, assignment.key, outcome, tags.get("error", ""))
+
+    def _judge(self, trial_id: str, key: Key, outcome: Outcome, error: str) -> None:
+        """Tell of a trial that failed; give the study up where none does anything else."""
+        failed = outcome.status == "failed"
+        self._failures.ended(trial_id, failed=failed)
+        if failed:
+            self._failed[trial_id] = key
+            self._progress.note(f"trial {key.path} failed: {error}")
+        if self._failures.hopeless and not self.hopeless:
+            self.hopeless = f"its first {len(self._failures.hopeless)} trials all failed, the last one with: {error}"
+            for each in self._failures.hopeless:  # to be run again, when what made them fail is mended
+                self._tracker.reopen(self._failed[each])
+
+
+def _error_of(trial: Any) -> str:
+    """What Tune knows of a trial's last failure: the end of a file on this machine."""
+    try:
+        return Path(trial.error_file).read_text(encoding="utf-8").rpartition("\nFailure # ")[2]
+    except OSError:
+        return ""
+
+
+class Ending(Stopper):
+    """Ends the whole study when `lr-study cancel` has asked for it, or when it is hopeless."""
+
+    def __init__(self, tracker: Tracker, bridge: Bridge) -> None:
+        self._tracker, self._bridge = tracker, bridge
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # as for the bridge
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return bool(self._bridge.broken or self._bridge.hopeless) or self._tracker.cancelled()
+
+
+class TuneSearcher(Searcher):
+    """Tune's view of the dispatcher. Outcomes reach it through the bridge, after they are recorded."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        super().__init__()
+        self._bridge = bridge
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # as for the bridge
+
+    def suggest(self, trial_id: str) -> Any:
+        return self._bridge.next_config(trial_id)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        pass
+
+    def save(self, checkpoint_path: str) -> None:
+        pass
+
+    def restore(self, checkpoint_path: str) -> None:
+        pass

@@ -1,0 +1,68 @@
+"""What a failed trial is worth: tried again, recorded as failed, or the end of a study that fails as a whole."""
+
+from collections import defaultdict
+from typing import Literal, TypeAlias
+
+ATTEMPTS = 3  # a trial that fails this often by itself is recorded as failed
+GIVE_UP = 20  # a study whose first trials all fail, so many of them, stops
+
+Cause: TypeAlias = Literal["node", "process", "trial"]
+
+# Ray's words; the exceptions themselves hold no more than these, once they have been through Tune.
+NODE = ("its node has died", "node was preempted", "node was forcibly preempted", " is unavailable: ")
+PROCESS = ("its worker process has died", "its owner has died", "killed by `ray.kill`", "references to the actor")
+
+
+def cause_of(error: str) -> Cause:
+    """What failed, by what Ray says of it: the machine, the process, or what the trial did.
+
+    >>> cause_of("The actor died because its node has died. Node Id: 1f")
+    'node'
+    >>> cause_of("RayTaskError(ValueError): negative variance")
+    'trial'
+    """
+    text = error.lower()
+    if any(words in text for words in NODE):
+        return "node"
+    return "process" if any(words in text for words in PROCESS) else "trial"
+
+
+def line_of(error: str) -> str:
+    """The line that says what it was: the last of a traceback; of what Ray tells of a death, the one with the cause."""
+    lines = [line.strip() for line in error.splitlines() if line.strip()]
+    causes = [line for line in lines if cause_of(line) != "trial"]
+    return (causes or lines or ["no error was told"])[-1]
+
+
+class Failures:
+    """Counts, for each trial, how often it failed by itself, and how many trials failed before any did not.
+
+    A machine that goes away, by accident or because somebody else paid more for it, is no failure of the trial. A
+    process that dies is one (memory, a fault in a library) only where it got no further than the one before it: so a
+    trial that takes days is not given up because its machine is restarted every night.
+    """
+
+    def __init__(self) -> None:
+        self._times: defaultdict[str, int] = defaultdict(int)
+        self._far: defaultdict[str, int] = defaultdict(int)
+        self._failed_first: list[str] | None = []  # None: one has not failed
+
+    def may_go_on(self, trial: str, error: str, num_records: int) -> bool:
+        """Whether a trial that failed after so many records is tried again."""
+        cause = cause_of(error)
+        further, self._far[trial] = num_records > self._far[trial], max(num_records, self._far[trial])
+        if cause == "trial" or (cause == "process" and not further):
+            self._times[trial] += 1
+        return self._times[trial] < ATTEMPTS
+
+    def ended(self, trial: str, *, failed: bool) -> None:
+        """A trial's outcome is in."""
+        if not failed:
+            self._failed_first = None
+        elif self._failed_first is not None:
+            self._failed_first.append(trial)
+
+    @property
+    def hopeless(self) -> list[str]:
+        """The trials of a study that is to be given up: its first `GIVE_UP`, which all failed; else none."""
+        return self._failed_first if self._failed_first and len(self._failed_first) >= GIVE_UP else []

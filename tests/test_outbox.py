@@ -1,0 +1,232 @@
+"""What waits for a store that does not answer is written once, in order, and is bounded."""
+
+import threading
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mlflow import MlflowClient
+from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES
+from mlflow.exceptions import MlflowException
+from mlflow.protos import databricks_pb2
+
+from study.spec import parse
+from study.tracking import Tracker, outbox
+from study.tracking.outbox import Backlog, Outbox
+from study.tracking.store import at_once, is_away, trials_of
+
+TEXT = "{question: q, common: {task: quadratic, trials: 2, epochs: 3}, arms: {sgd: {}}}"
+
+
+class Gone(OSError):
+    """The store does not answer."""
+
+
+class Store:
+    """Keeps what it is given; answers as it is told to."""
+
+    def __init__(self):
+        self.kept = []
+        self.answers = True
+        self.failures = []  # raised one by one, before anything else is looked at
+
+    def __call__(self, item):
+        if self.failures:
+            raise self.failures.pop(0)
+        if not self.answers:
+            raise Gone
+        self.kept.append(item)
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    monkeypatch.setattr(outbox, "RETRY_SECONDS", 0.01)
+
+
+@pytest.fixture
+def store():
+    return Store()
+
+
+@pytest.fixture
+def said():
+    return []
+
+
+@pytest.fixture
+def box(store, said):
+    return Outbox(store, is_away, said.append)
+
+
+def test_while_the_store_answers_everything_is_written_at_once(box, store, said):
+    for item in range(5):
+        box.put(item)
+        assert store.kept[-1] == item
+    assert "outbox" not in [thread.name for thread in threading.enumerate()]
+    assert not said
+
+
+def test_what_waits_is_written_in_order_when_the_store_answers_again(box, store, said, monkeypatch):
+    monkeypatch.setattr(outbox, "IN_MEMORY", 4)
+    store.answers = False
+    for item in range(50):
+        box.put(item)
+    assert not box.wait(0.1)
+    assert not box.is_empty
+    assert store.kept == []
+    store.answers = True
+    assert box.wait(10)
+    box.put(50)
+    assert store.kept == list(range(51))
+    assert len(said) == 2
+    assert "answers again" in said[1]
+
+
+@given(st.lists(st.sampled_from(["put", "put", "put", "go", "come", "pause"]), max_size=60))
+@settings(deadline=None, max_examples=60)
+def test_whenever_it_goes_and_comes_nothing_is_lost_doubled_or_out_of_order(events):
+    store = Store()
+    box, put = Outbox(store, is_away, lambda line: None), 0
+    for event in events:
+        if event == "put":
+            box.put(put)
+            put += 1
+        elif event == "pause":
+            time.sleep(0.005)
+        else:
+            store.answers = event == "come"
+    store.answers = True
+    assert box.wait(10)
+    assert store.kept == list(range(put))
+
+
+def test_a_write_that_is_wrong_is_raised_at_once_and_not_tried_again(box, store):
+    store.failures = [ValueError("not a number")]
+    with pytest.raises(ValueError, match="not a number"):
+        box.put(0)
+    box.put(1)
+    assert store.kept == [1]
+
+
+def test_one_that_turns_out_to_be_wrong_later_is_raised_to_the_next(box, store):
+    store.failures = [Gone(), ValueError("not a number")]
+    box.put(0)
+    with pytest.raises(ValueError, match="not a number"):
+        box.wait(10)
+    with pytest.raises(ValueError, match="not a number"):
+        box.put(1)
+    assert store.kept == []
+
+
+def test_where_there_is_no_more_room_the_one_who_writes_waits(box, store, monkeypatch):
+    monkeypatch.setattr(outbox, "IN_MEMORY", 2)
+    monkeypatch.setattr(outbox, "ON_DISK", 100)
+    store.answers = False
+    threading.Timer(0.3, lambda: setattr(store, "answers", True)).start()
+    before = time.monotonic()
+    for item in range(200):
+        box.put(item)
+    assert time.monotonic() - before > 0.25
+    assert box.wait(10)
+    assert store.kept == list(range(200))
+
+
+def test_a_full_disk_is_no_room(monkeypatch):
+    monkeypatch.setattr(outbox, "IN_MEMORY", 1)
+    backlog = Backlog()
+    assert backlog.append("first")
+    assert backlog.append("second")
+    dump = outbox.pickle.dump
+
+    def full(item, file):
+        dump(item, file)
+        file.flush()  # part of it is there
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as on_a_full_disk:
+        on_a_full_disk.setattr(outbox.pickle, "dump", full)
+        assert not backlog.append("third")
+    assert backlog.append("fourth")
+    taken = []
+    while len(backlog):
+        taken.append(backlog.first())
+        backlog.pop()
+    assert taken == ["first", "second", "fourth"]
+
+
+@pytest.mark.parametrize(
+    ("code", "away"),
+    [
+        ("TEMPORARILY_UNAVAILABLE", True),
+        ("INTERNAL_ERROR", True),
+        ("REQUEST_LIMIT_EXCEEDED", True),
+        ("INVALID_PARAMETER_VALUE", False),
+        ("RESOURCE_DOES_NOT_EXIST", False),
+        ("PERMISSION_DENIED", False),
+        ("UNAUTHENTICATED", False),
+    ],
+)
+def test_the_store_is_away_where_it_fails_and_not_where_it_refuses(code, away):
+    assert is_away(MlflowException("no", error_code=getattr(databricks_pb2, code))) == away
+
+
+def test_a_run_that_was_made_without_an_answer_is_found_and_not_made_twice(tmp_path, monkeypatch):
+    """The worst moment to go away: the store has made the run, and its answer is lost."""
+    monkeypatch.chdir(tmp_path)
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    study = parse(TEXT, "lost")
+    tracker = Tracker(study, uri)
+    (search,) = study.searches()
+    tracker.open_searches([search])
+    create, lost = MlflowClient.create_run, []
+
+    def without_answer(self, *args, **rest):
+        run = create(self, *args, **rest)
+        if len(lost) < 1:
+            lost.append(run)
+            raise ConnectionError("the answer is lost")
+        return run
+
+    monkeypatch.setattr(MlflowClient, "create_run", without_answer)
+    tracker.start(search, search.key(0), search.arm.trial({"scheme.lr": 0.3}, 7))
+    tracker.finish(search.key(0), "finished", 0.5)
+    tracker.close(complete=True)
+    client = MlflowClient(uri)
+    found, surplus = trials_of(client, client.get_experiment_by_name("lost").experiment_id)
+    assert [run.info.run_id for run in found.values()] == [lost[0].info.run_id]
+    assert not surplus
+    assert found[search.key(0)].data.params["scheme.lr"] == "0.3"
+
+
+def test_an_end_is_acknowledged_only_when_the_store_has_it(tmp_path, monkeypatch):
+    """For it is then that the checkpoint goes."""
+    monkeypatch.chdir(tmp_path)
+    study, told = parse(TEXT, "ends"), []
+    tracker = Tracker(study, f"sqlite:///{tmp_path}/mlflow.db", recorded=told.append)
+    (search,) = study.searches()
+    tracker.open_searches([search])
+    tracker.start(search, search.key(0), search.arm.trial({"scheme.lr": 0.3}, 7))
+    tracker.start(search, search.key(1), search.arm.trial({"scheme.lr": 0.4}, 8))
+    away = threading.Event()
+    away.set()
+    end = MlflowClient.set_terminated
+
+    def unless_away(self, *args):
+        if away.is_set():
+            raise ConnectionError("away")
+        return end(self, *args)
+
+    monkeypatch.setattr(MlflowClient, "set_terminated", unless_away)
+    tracker.finish(search.key(0), "finished", 0.5)
+    assert told == []
+    away.clear()
+    tracker.close(complete=False)
+    assert told == [search.key(0)]  # the other one is left open, to be gone on with
+
+
+def test_the_clients_own_patience_is_put_back(monkeypatch):
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
+    with at_once():
+        assert MLFLOW_HTTP_REQUEST_MAX_RETRIES.get() == 0
+    assert not MLFLOW_HTTP_REQUEST_MAX_RETRIES.is_set()
