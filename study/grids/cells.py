@@ -64,8 +64,9 @@ def _grid(arm: str, rows: Any, mode: str, chance: float) -> Grid | None:
     walks: list[pd.DataFrame] = []
     tensors = [name.removeprefix("norm.") for name in rows.columns if name.startswith("norm.")]
     for _, trial in rows.groupby(TRIAL, sort=False):
-        cells.append(_cell(trial, mode, chance))
-        cells[-1]["seed"] = sum(_place(cell) == _place(cells[-1]) for cell in cells[:-1])
+        cell = _cell(trial, mode, chance)
+        seed = sum((cell["rate"], cell["decay"]) == (other["rate"], other["decay"]) for other in cells)
+        cells.append({**cell, "seed": seed})
         if cells[-1]["status"] not in ("diverged", "failed"):
             walks += [_walk(trial, tensor, cells[-1]) for tensor in tensors]
     if not cells:
@@ -91,17 +92,12 @@ def _cell(trial: Any, mode: str, chance: float) -> dict[str, Any]:
         "rate": rate,
         "decay": decay,
         "product": product,
-        "seed": 0,
         "score": chance if bad else float(best),
         "test": chance if bad else float(last.get("test_score", np.nan)),
         "status": str(last["status"]),
         "steps": steps,
         "settled": bool(steps * product >= SETTLED * (1 - (0.0 if np.isnan(momentum) else momentum))),
     }
-
-
-def _place(cell: dict[str, Any]) -> tuple[float, float]:
-    return cell["rate"], cell["decay"]
 
 
 def _constant(trial: Any) -> Any:
