@@ -15,6 +15,12 @@ if (SHARED / "data").is_dir():
     os.environ.setdefault("LR_STUDY_DATA", str(SHARED / "data"))
 
 
+def pytest_addoption(parser):
+    chaos = parser.getgroup("chaos", "tests/test_chaos.py")
+    chaos.addoption("--hours", type=float, default=0.0, help="how long to go on with rounds of faults")
+    chaos.addoption("--seed", type=int, default=0, help="of the first round")
+
+
 @pytest.fixture
 def shared():
     """The folder with reference data beside the checkout."""

@@ -72,9 +72,10 @@ class Node:
     def __init__(self, lab: "Laboratory", name: str, above: "Node | None") -> None:
         self.name, self.address = name, ADDRESSES[name]
         self.home = lab.folder / name / "home"
-        self.home.mkdir(parents=True)
-        (self.home / ".bashrc").write_text(lab.profile)
-        (lab.folder / name / "tmp").mkdir(mode=0o1777)
+        if not self.home.exists():  # else it was switched off, and keeps its disk
+            self.home.mkdir(parents=True)
+            (self.home / ".bashrc").write_text(lab.profile)
+            (lab.folder / name / "tmp").mkdir(mode=0o1777)
         # The outermost first process dies with the tests, however they end; and everything inside dies with it.
         outer = above.inside if above else ["setpriv", "--pdeathsig", "KILL"]
         self._process = subprocess.Popen(
@@ -140,8 +141,8 @@ class Laboratory:
         """`folder` must not lie below /tmp, which every node has for itself."""
         self.folder = folder
         self.folder.chmod(0o755)  # PostgreSQL's own user passes
-        self.shared = folder / "shared"
-        self.shared.mkdir()
+        self.storage = folder / "storage"  # as the nodes call the folder that all of them see; small, so that it fills
+        self.storage.mkdir()
         # What a machine has by itself: Python with pip, and uv, which installs from its cache for want of a network.
         cache = subprocess.run([PYTHON, "-m", "uv", "cache", "dir"], capture_output=True, text=True, check=True)
         own = f"UV_OFFLINE=1 UV_CACHE_DIR={cache.stdout.strip()}"
@@ -157,6 +158,22 @@ class Laboratory:
             node.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    @property
+    def shared(self) -> Path:
+        """The same folder as this process sees it: it is mounted in there alone."""
+        return Path(f"/proc/{self.laptop.pid}/root{self.storage}")
+
+    def switch_on(self, name: str) -> Node:
+        """A node that was killed, with the disk that it had."""
+        self.nodes[name] = self._machine(name)
+        return self.nodes[name]
+
+    def cable(self, name: str, state: str) -> None:
+        """Pull a node's cable ("down") or put it back ("up")."""
+        done = self.laptop.run(f"ip link set {name} {state}")
+        if done.returncode:
+            raise RuntimeError(done.output)
+
     def _keys(self) -> None:
         for name in ("host", "user"):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.folder / name], check=True)
@@ -167,13 +184,17 @@ class Laboratory:
             ip link add name lan type bridge
             ip address add {self.laptop.address}/24 dev lan
             ip link set lan up
+            mount -t tmpfs -o size=64m tmpfs {self.storage}
         """
         self._configure(self.laptop, script)
 
     def _machine(self, name: str) -> Node:
         node = Node(self, name, self.laptop)
         # The pair is made from outside, for only there both processes have numbers.
-        pair = f"ip link add {name} type veth peer name eth0 netns {node.pid} && ip link set {name} master lan up"
+        gone = f"ip link delete {name} 2>/dev/null"  # of the machine before it; the kernel takes its time
+        pair = (
+            f"{gone}; ip link add {name} type veth peer name eth0 netns {node.pid} && ip link set {name} master lan up"
+        )
         network = ["nsenter", f"--target={self.laptop.pid}", "--net", "--", "bash", "-c", pair]
         subprocess.run(network, check=True)
         script = f"""
@@ -191,6 +212,7 @@ class Laboratory:
         /etc as a whole: a mount on /etc/passwd alone is gone as soon as somebody outside replaces that file.
         """
         own = self.folder / node.name
+        shutil.rmtree(own / "etc", ignore_errors=True)
         shutil.copytree("/etc", own / "etc", symlinks=True)
         users = (own / "etc" / "passwd").read_text().splitlines()
         root = f"root:x:0:0:root:{node.home}:/bin/bash"
@@ -227,36 +249,62 @@ class Laboratory:
 
     # --- what stands beside the cluster ----------------------------------------------------------------
 
-    def serve(self, credentials: dict[str, str]) -> str:
-        """PostgreSQL and MLflow, as cluster/README.md starts them; MLflow's address."""
-        node, data = self.nodes["store"], self.folder / "store" / "postgres"
+    def serve(self, credentials: dict[str, str]) -> None:
+        """PostgreSQL and MLflow, as cluster/README.md starts them."""
+        self._credentials = credentials
+        data = self.folder / "store" / "postgres"
         data.mkdir()
         shutil.chown(data, "postgres")
-        programs = max(POSTGRES.glob("*/bin"))
+        self._as_postgres("initdb -A trust -U mlflow")
+        self.postgres("start")
+        self._as_postgres("createdb -h 127.0.0.1 -U mlflow mlflow", data=False)
+        self.start_mlflow()
+
+    def postgres(self, action: str) -> None:
+        """Start it, or "stop" it as a cut of the power would."""
+        data = self.folder / "store" / "postgres"
         options = f"-c listen_addresses=127.0.0.1 -c unix_socket_directories={data} -c dynamic_shared_memory_type=mmap"
-        as_postgres = "runuser -u postgres --"
-        done = node.run(
-            f"cd / && {as_postgres} {programs}/initdb -D {data} -A trust -U mlflow >/dev/null"
-            f" && {as_postgres} {programs}/pg_ctl -D {data} -w -l {data}/log -o {shlex.quote(options)} start"
-            f" && {as_postgres} {programs}/createdb -h 127.0.0.1 -U mlflow mlflow"
-        )
+        self._as_postgres(f"pg_ctl -w -m immediate -l {data}/log -o {shlex.quote(options)} {action}")
+
+    def _as_postgres(self, command: str, *, data: bool = True) -> None:
+        where = f" -D {self.folder}/store/postgres" if data else ""
+        program, _, rest = command.partition(" ")
+        line = f"cd / && runuser -u postgres -- {max(POSTGRES.glob('*/bin'))}/{program}{where} {rest} >/dev/null"
+        done = self.nodes["store"].run(line)
         if done.returncode:
             raise RuntimeError(done.output)
+
+    def start_mlflow(self) -> None:
+        """The tracking server; `mlflow` is its first process."""
+        node = self.nodes["store"]
         command = (
             f"cd {self.folder}/store && exec {sys.executable} -m mlflow server --app-name basic-auth"
             f" --host {node.address} --port 5000 --workers 1 --artifacts-destination {self.folder}/store/artifacts"
         )
         own = {
             "MLFLOW_BACKEND_STORE_URI": "postgresql://mlflow@127.0.0.1/mlflow",
-            "MLFLOW_AUTH_ADMIN_USERNAME": credentials["MLFLOW_TRACKING_USERNAME"],
-            "MLFLOW_AUTH_ADMIN_PASSWORD": credentials["MLFLOW_TRACKING_PASSWORD"],
+            "MLFLOW_AUTH_ADMIN_USERNAME": self._credentials["MLFLOW_TRACKING_USERNAME"],
+            "MLFLOW_AUTH_ADMIN_PASSWORD": self._credentials["MLFLOW_TRACKING_PASSWORD"],
             "MLFLOW_FLASK_SERVER_SECRET_KEY": "only-of-the-laboratory",
             "MLFLOW_AUTH_CONFIG_PATH": str(ROOT / "cluster" / "auth.ini"),
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",
         }
         node.start(command, self.folder / "store" / "mlflow.log", **own)
-        return f"http://{node.address}:5000"
+
+    def kill_mlflow(self) -> None:
+        """SIGKILL to all of its processes."""
+        for process in self.processes("store", "mlflow"):
+            process.kill()
+
+    def processes(self, name: str, words: str) -> list[psutil.Process]:
+        """Those of a node whose command line has these words in it."""
+        found = []
+        for process in psutil.Process(self.nodes[name].pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if words in " ".join(process.cmdline()):
+                    found.append(process)
+        return found
 
     def wait_for(self, command: str, seconds: float = 120) -> None:
         """Until a command on the laptop ends well."""

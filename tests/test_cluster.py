@@ -26,8 +26,9 @@ arms:
   tpe: {searcher: tpe, parallel: 4, direction: momentum, scheme.schedule: cosine}
   adam: {searcher: tpe, parallel: 4, direction: adam, scheme: plateau}
 """
-# The task of somebody who has this project as a package. An epoch takes a while, so that a host can die within a trial.
+# The task of somebody who has this project as a package. Here an epoch takes as long as the environment says.
 TASK = """
+import os
 import time
 from dataclasses import dataclass
 
@@ -37,7 +38,7 @@ from trainables.tasks.quadratic import Quadratic
 @dataclass(frozen=True)
 class Bowl(Quadratic):
     def prepare(self, inputs):
-        time.sleep(0.002)
+        time.sleep(float(os.environ.get("NAP", "0")))
         return inputs
 """
 TRACKING = {
@@ -115,7 +116,8 @@ def user(lab):
     for name in (".ssh", ".lr-study", "mine"):
         (home / name).mkdir()
     shutil.copy(lab.folder / "user", home / ".ssh" / "id_ed25519")
-    fast = {"LR_STUDY_CHECKPOINT_SECONDS": "0.5"}  # trials are short here, and a host is to die within one
+    # Trials are short here, and a host is to die within one.
+    fast = {"LR_STUDY_CHECKPOINT_SECONDS": "0.5", "NAP": "0.004"}
     lines = [f"{name}={value}\n" for name, value in {**TRACKING, **fast}.items()]
     (home / ".lr-study" / "environment").write_text("".join(lines))
     (mine / "wide.yaml").write_text(STUDY)
@@ -135,14 +137,17 @@ def user(lab):
 @pytest.fixture(scope="module")
 def one_machine(tmp_path_factory):
     """The table of the study, run on this machine alone."""
-    folder = tmp_path_factory.mktemp("one_machine")
-    (folder / "wide.yaml").write_text(STUDY)
+    return only_here(tmp_path_factory.mktemp("one_machine"), "wide", STUDY)
+
+
+def only_here(folder, name, text):
+    (folder / f"{name}.yaml").write_text(text)
     (folder / "my_task.py").write_text(TASK)
     uri = f"sqlite:///{folder}/mlflow.db"
     with contextlib.chdir(folder):
-        assert study.run("wide.yaml", tracking_uri=uri, storage=folder)
+        assert study.run(f"{name}.yaml", tracking_uri=uri, storage=folder)
     ray.shutdown()
-    return study.read("wide", tracking_uri=uri)
+    return study.read(name, tracking_uri=uri)
 
 
 def started(user, command, log):
@@ -156,8 +161,9 @@ def started(user, command, log):
     return process
 
 
-def text_of(log):
-    return re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", log.read_text(errors="replace"))  # without what moves a cursor
+def text_of(log, start=0):
+    """What a terminal showed, from a byte on, without what moves a cursor."""
+    return re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", log.read_bytes()[start:].decode(errors="replace"))
 
 
 def same_table(left, right):
@@ -175,7 +181,7 @@ def test_ray_submit_runs_a_study_of_ones_own_on_both_workers(user, one_machine):
     for file in ("wide.yaml", "my_task.py"):
         done = user.types(f"ray rsync-up {user.config} {user.mine}/{file} '~/lr-study/{file}'")
         assert done.returncode == 0, done.output
-    done = user.types(user.submit(f"run wide.yaml --storage {user.lab.shared}"))
+    done = user.types(user.submit(f"run wide.yaml --storage {user.lab.storage}"))
     assert done.returncode == 0, done.output
     same_table(one_machine, user.table("wide"))
     trials = user.trials("wide")
@@ -192,7 +198,7 @@ def test_ray_submit_fails_where_the_command_fails(user):
 
 def test_ray_job_submit_runs_it_from_the_folder_that_it_ships(user, one_machine):
     user.renames("wide", "submitted")
-    done = user.types(user.job(f"lr-study run wide.yaml --storage {user.lab.shared}"), folder=user.mine)
+    done = user.types(user.job(f"lr-study run wide.yaml --storage {user.lab.storage}"), folder=user.mine)
     assert done.returncode == 0, done.output
     same_table(one_machine, user.table("wide"))
     assert set(user.trials("wide")["tags.lr_study.host"]) == {"one", "two"}
@@ -217,7 +223,7 @@ def test_ctrl_c_reaches_the_head_through_ray_submit(user):
     user.renames("wide", "job")
     log, keys = user.lab.folder / "ctrl_c.log", user.lab.folder / "keys"
     os.mkfifo(keys)
-    words = user.submit(f"run wide.yaml --trials 100 --storage {user.lab.shared}")
+    words = user.submit(f"run wide.yaml --trials 100 --storage {user.lab.storage}")
     driver = started(user, f"script --quiet --flush --return --command '{words}' /dev/null <>{keys}", log)
     keys.write_bytes(b"\x03")
     assert driver.wait(120) == 1, text_of(log)
@@ -228,7 +234,7 @@ def test_ctrl_c_reaches_the_head_through_ray_submit(user):
 
 def test_cancelled_from_the_laptop_it_ends_on_the_head(user):
     log = user.lab.folder / "cancelled.log"
-    driver = started(user, user.submit(f"run wide.yaml --trials 100 --storage {user.lab.shared}"), log)
+    driver = started(user, user.submit(f"run wide.yaml --trials 100 --storage {user.lab.storage}"), log)
     told = user.types("lr-study status wide").output
     assert re.search(r"random repetition 0: \d+/100 trials, \d running, \S+ left", told), told
     assert user.types("lr-study cancel wide").returncode == 0
@@ -240,7 +246,7 @@ def test_cancelled_from_the_laptop_it_ends_on_the_head(user):
 def test_trials_of_a_host_that_dies_continue_on_the_other(user, one_machine):
     user.renames("wide", "interrupted")
     shutil.rmtree(user.lab.shared / "checkpoints")
-    command = f"cd {ROOT}; {user.submit(f'run wide.yaml --storage {user.lab.shared}')}"
+    command = f"cd {ROOT}; {user.submit(f'run wide.yaml --storage {user.lab.storage}')}"
     log = user.lab.folder / "killed.log"
     driver = user.lab.laptop.start(command, log, **user.environment)
     deadline = time.monotonic() + 120
