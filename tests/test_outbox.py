@@ -171,6 +171,13 @@ def test_the_store_is_away_where_it_fails_and_not_where_it_refuses(code, away):
     assert is_away(MlflowException("no", error_code=getattr(databricks_pb2, code))) == away
 
 
+@pytest.mark.parametrize(
+    ("error", "away"), [(ConnectionError(), True), (OSError(28, "full"), True), (FileNotFoundError(), False)]
+)
+def test_a_file_that_is_not_there_is_not_waited_for(error, away):
+    assert is_away(error) == away
+
+
 def test_a_run_that_was_made_without_an_answer_is_found_and_not_made_twice(tmp_path, monkeypatch):
     """The worst moment to go away: the store has made the run, and its answer is lost."""
     monkeypatch.chdir(tmp_path)

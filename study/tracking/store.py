@@ -26,6 +26,7 @@ CANCEL = f"{PREFIX}cancel"  # of the experiment: when somebody asked for the end
 IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}  # MLflow's own: 7, and 120 s
 LEASE = f"{PREFIX}lease/"  # how the names of experiments begin that are no studies (lease.py)
 TOO_LATE = (408, 429)
+MISSING = (FileNotFoundError, NotADirectoryError, PermissionError)  # of a file to be kept: waiting brings it no nearer
 TERMINAL = ("FINISHED", "FAILED")
 
 
@@ -46,7 +47,7 @@ def is_away(error: Exception) -> bool:
     if isinstance(error, MlflowException):
         status = error.get_http_status_code()
         return status >= 500 or status in TOO_LATE
-    return isinstance(error, OSError)  # as those of requests are
+    return isinstance(error, OSError) and not isinstance(error, MISSING)  # as those of requests are
 
 
 @contextlib.contextmanager
