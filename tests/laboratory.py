@@ -156,7 +156,11 @@ class Laboratory:
         """End everything, and remove it."""
         for node in (self.laptop, *self.nodes.values()):  # the first takes the others with it
             node.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for _ in range(50):  # while somebody in there still dies, something may still be written
+            shutil.rmtree(self.folder, ignore_errors=True)
+            if not self.folder.exists():
+                break
+            time.sleep(0.2)
 
     @property
     def shared(self) -> Path:
