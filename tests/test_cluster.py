@@ -16,7 +16,7 @@ from laboratory import ADDRESSES, ROOT, Laboratory, folder_of_its_own, missing
 
 import study
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
 STUDY = """
 question: Does it run on every host?
@@ -62,7 +62,7 @@ class User(NamedTuple):
         path = f"{ROOT}/.venv/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         return {**TRACKING, "PATH": path, "RAY_AUTH_MODE": "token", "PYTHONUNBUFFERED": "1"}
 
-    def types(self, command, timeout=240.0, folder=ROOT):
+    def types(self, command, timeout=600.0, folder=ROOT):
         """Run a command line on the laptop."""
         return self.lab.laptop.run(f"cd {folder}; {command}", timeout, **self.environment)
 

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from laboratory import ADDRESSES, folder_of_its_own, missing
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 HOLD = """
 import contextlib, sys, time
@@ -66,7 +66,7 @@ def descendants(process):
 def test_the_machines_own_network_is_as_it_was(before, holder):
     assert network() == before
     holder.send_signal(signal.SIGINT)
-    holder.communicate(timeout=30)
+    holder.communicate(timeout=90)
     assert network() == before
 
 
@@ -74,7 +74,7 @@ def test_ctrl_c_ends_every_process_and_removes_the_folder(holder, folder):
     inside = descendants(holder)
     assert len(inside) > 2 * len(ADDRESSES)  # of every node an outer and a first process, and sshd
     holder.send_signal(signal.SIGINT)
-    holder.communicate(timeout=30)
+    holder.communicate(timeout=90)
     assert all_gone(inside)
     assert not folder.exists()
 
@@ -82,7 +82,7 @@ def test_ctrl_c_ends_every_process_and_removes_the_folder(holder, folder):
 def test_killed_it_takes_everything_along_and_the_next_one_removes_its_folder(holder, folder):
     inside = descendants(holder)
     holder.kill()
-    holder.communicate(timeout=30)
+    holder.communicate(timeout=90)
     assert all_gone(inside)
     assert folder.exists()
     theirs = folder.with_name(folder.name.replace(f"-{os.getpid()}-", f"-{holder.pid}-"))
