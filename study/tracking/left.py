@@ -7,16 +7,15 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from mlflow.exceptions import MlflowException
 
-from study.key import Key
 from study.tracking.reader import found
-from study.tracking.store import own_tags, recorded_of, runs_of
+from study.tracking.store import recorded_of, trials_of
 from trainables.refusal import Refusal
 
 
 def left_behind(study: str, uri: str, file: str) -> Iterator[tuple[str, int, Mapping[str, np.ndarray]]]:
     """Arm, seed and arrays of every finished trial that left a file of that name, by key."""
     store, experiment = found(study, uri)
-    runs = {Key.of_path(own_tags(run)["key"]): run for run in runs_of(store, experiment, "trial")}
+    runs, _ = trials_of(store, experiment)
     for key, run in sorted(runs.items()):
         recorded = recorded_of(run)
         if recorded.status != "finished" or not recorded.params.get("artifacts"):
