@@ -62,5 +62,5 @@ def slope_across(x: ArrayLike, y: ArrayLike, groups: ArrayLike) -> Slope | NotDe
 
 
 def _student(estimate: float, error: float, freedom: int) -> Slope:
-    reach = float(stdtrit(freedom, 1 - TAIL)) * error
+    reach = float(stdtrit(freedom, 1 - TAIL) * error)
     return Slope(estimate, estimate - reach, estimate + reach)
