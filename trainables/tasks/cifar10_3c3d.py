@@ -1,17 +1,15 @@
 """DeepOBS's network on CIFAR-10."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
-from trainables import datasets
-from trainables.augmentations import cropped_and_flipped
-from trainables.space import setting
-from trainables.tasks import Classification, Data
+from trainables.tasks.cifar10 import Cifar10
 
 
 @dataclass(frozen=True)
-class Cifar103C3D(Classification):
+class Cifar103C3D(Cifar10):
     """conv5×5(64)-pool-conv3×3(96)-pool-conv3×3(128)-pool-512-256-10 with ReLU on CIFAR-10 (Krizhevsky 2009).
 
     The network of DeepOBS (Schneider, Balles & Hennig 2019, arXiv 1903.05499): Glorot's normal for convolutions and
@@ -19,12 +17,7 @@ class Cifar103C3D(Classification):
     pixels and mirrored; the authors also vary brightness, saturation and contrast, and decay the weights by .002.
     """
 
-    valid_size: int = setting(5_000, valid=(0, 49_000))
-    augmented: bool = setting(True)
-
-    def data(self) -> Data:
-        """50,000 training images, `valid_size` of them held out, and 10,000 test images; or a subset of both."""
-        return datasets.images("CIFAR10", self.valid_size)
+    padding: ClassVar[int] = 2
 
     def model(self) -> nn.Module:
         """Three convolutions and three dense layers."""
@@ -41,10 +34,6 @@ class Cifar103C3D(Classification):
             draw = {1: nn.init.zeros_, 2: nn.init.xavier_uniform_, 4: nn.init.xavier_normal_}
             draw[param.dim()](param)
         return network
-
-    def augment(self, inputs: Tensor) -> Tensor:
-        """Cropped and flipped."""
-        return cropped_and_flipped(inputs, padding=2) if self.augmented else inputs
 
     def prepare(self, inputs: Tensor) -> Tensor:
         """Mean 0 and variance 1 over the pixels of each image, a flat one left dark."""

@@ -6,19 +6,16 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables import datasets
-from trainables.augmentations import cropped_and_flipped
 from trainables.networks import bare_norm
 from trainables.refusal import Refusal
 from trainables.space import setting
-from trainables.tasks import Classification, Data
-from trainables.tasks.cifar10_resnet18 import DEVIATION, MEAN
+from trainables.tasks.cifar10 import Cifar10
 
 BLOCK = 6  # layers that one more block in each of the three stages adds
 
 
 @dataclass(frozen=True)
-class Cifar10PreResNet(Classification):
+class Cifar10PreResNet(Cifar10):
     """PreResNet of `depth` 6n + 2 on CIFAR-10 (He et al. 2016, arXiv 1603.05027), without affine parameters.
 
     Li, Lyu & Arora 2020 (arXiv 2010.02916) train PreResNet-32 so that f(cW) = f(W) for every trained W and c > 0: no
@@ -31,18 +28,12 @@ class Cifar10PreResNet(Classification):
     width: int = setting(16, valid=(1, 10_000))
     normalised: bool = setting(True)
     trained_last: bool = setting(False)
-    valid_size: int = setting(5_000, valid=(0, 49_000))
-    augmented: bool = setting(True)
 
     def check(self) -> None:
         """Refuses a depth that no number of blocks has."""
         if (self.depth - 2) % BLOCK:
             near = 2 + BLOCK * max(1, round((self.depth - 2) / BLOCK))
             raise Refusal(f"task.depth must be 6n + 2, as {near} is, got {self.depth}")
-
-    def data(self) -> Data:
-        """50,000 training images, `valid_size` of them held out, and 10,000 test images; or a subset of both."""
-        return datasets.images("CIFAR10", self.valid_size)
 
     def model(self) -> nn.Module:
         """0.46 million trained parameters at depth 32."""
@@ -58,16 +49,6 @@ class Cifar10PreResNet(Classification):
                 num_in = num_out
         last = nn.Linear(num_in, self.num_classes, bias=False).requires_grad_(self.trained_last)
         return nn.Sequential(*layers, norm(num_in), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), last)
-
-    def augment(self, inputs: Tensor) -> Tensor:
-        """Cropped and flipped."""
-        return cropped_and_flipped(inputs, padding=4) if self.augmented else inputs
-
-    def prepare(self, inputs: Tensor) -> Tensor:
-        """Mean 0 and variance 1 over the training set's pixels of each channel."""
-        pixels = inputs.float()
-        mean, deviation = (pixels.new_tensor(numbers).view(3, 1, 1) * 255 for numbers in (MEAN, DEVIATION))
-        return (pixels - mean) / deviation
 
 
 def _norm(channels: int) -> nn.Module:

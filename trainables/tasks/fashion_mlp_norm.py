@@ -41,8 +41,9 @@ class FashionMLPNorm(Classification):
         last = nn.Linear(self.hidden, self.num_classes, bias=False)
         network = nn.Sequential(*layers, last.requires_grad_(self.trained_last))
         with torch.no_grad():
-            for param in network.parameters() if self.start != 1.0 else ():
-                param.mul_(self.start if param.requires_grad else 1.0)
+            for param in network.parameters():
+                if param.requires_grad:
+                    param.mul_(self.start)
         return network
 
     def prepare(self, inputs: Tensor) -> Tensor:
