@@ -11,7 +11,7 @@ import ray
 from ray._private import ray_constants
 
 from study.spec import Study
-from trainables.refusal import Refusal
+from trainables.refusal import Refusal, first_line
 from trainables.trial import Trial
 
 WAIT_SECONDS = 300.0  # for the first worker of a cluster: a machine in a cloud needs minutes to start
@@ -50,7 +50,7 @@ def connect(cluster: Cluster) -> None:
             include_dashboard=None if cluster.is_joined else False,
         )
     except ConnectionError as error:
-        raise Refusal(f"no Ray answers at {cluster.address!r}: {str(error).splitlines()[0]}") from error
+        raise Refusal(f"no Ray answers at {cluster.address!r}: {first_line(error)}") from error
 
 
 def resources_of_a_trial(study: Study, cluster: Cluster) -> dict[str, float]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 
-from trainables.refusal import Refusal, unknown
+from trainables.refusal import Refusal, first_line, unknown
 
 T = TypeVar("T")
 
@@ -145,5 +145,4 @@ def _text(path: Path, name: str) -> str:
 
 
 def _broken(name: str, error: Exception) -> Refusal:
-    reason = (str(error).splitlines() or [""])[0]
-    return Refusal(f"{name} cannot be loaded: {type(error).__name__}: {reason}")
+    return Refusal(f"{name} cannot be loaded: {type(error).__name__}: {first_line(error)}")

@@ -18,3 +18,12 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> Refusal:
     nearest = get_close_matches(str(name), names, n=1)
     hint = f"did you mean {nearest[0]!r}? " if nearest else ""
     return Refusal(f"unknown {kind} {name!r}: {hint}Known: {', '.join(names)}")
+
+
+def first_line(error: BaseException) -> str:
+    r"""What an error says first; its kind where it says nothing.
+
+    >>> first_line(ValueError("too long\nfor one line")), first_line(ValueError())
+    ('too long', 'ValueError')
+    """
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

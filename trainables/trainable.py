@@ -20,6 +20,7 @@ from ray import tune
 from trainables import artifacts
 from trainables.components import name_of
 from trainables.outside import File, receive
+from trainables.refusal import first_line
 from trainables.run import Run
 from trainables.rungs import Rung
 from trainables.trial import Trial
@@ -89,7 +90,7 @@ class Trainable(tune.Trainable):
         try:
             save(self._training, self._folder)
         except (OSError, RuntimeError) as error:  # torch says the latter where a disk is full
-            sys.stderr.write(f"no checkpoint, the trial goes on: {_first_line(error)}\n")
+            sys.stderr.write(f"no checkpoint, the trial goes on: {first_line(error)}\n")
         self._saved = time.monotonic()
 
 
@@ -101,11 +102,7 @@ def told_what_to_change(trial: Trial) -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         size = f"batch_size {trial.batch_size} of {name_of(type(trial.task))}"
         remedy = "give the arm a smaller batch_size, or each trial more of a GPU (--gpus)"
-        raise RuntimeError(f"{size} needs more memory than the GPU has: {remedy} ({_first_line(error)})") from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [""])[0]
+        raise RuntimeError(f"{size} needs more memory than the GPU has: {remedy} ({first_line(error)})") from error
 
 
 def save(run: Run, folder: Path) -> None:
@@ -135,7 +132,7 @@ def load(run: Run, folder: Path) -> int:
         except FileNotFoundError:
             continue
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            sys.stderr.write(f"the checkpoint {folder / name} cannot be read: {_first_line(error)}\n")
+            sys.stderr.write(f"the checkpoint {folder / name} cannot be read: {first_line(error)}\n")
             continue
         run.load_state_dict(state)
         break

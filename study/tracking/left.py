@@ -9,7 +9,7 @@ from mlflow.exceptions import MlflowException
 
 from study.tracking.reader import found
 from study.tracking.store import recorded_of, trials_of
-from trainables.refusal import Refusal
+from trainables.refusal import Refusal, first_line
 
 
 def left_behind(study: str, uri: str, file: str) -> Iterator[tuple[str, int, Mapping[str, np.ndarray]]]:
@@ -25,7 +25,7 @@ def left_behind(study: str, uri: str, file: str) -> Iterator[tuple[str, int, Map
                 path = Path(store.download_artifacts(run.info.run_id, file, folder))
             except (MlflowException, OSError) as error:  # they may be on another machine
                 raise Refusal(
-                    f"what trial {key.path} left behind cannot be read ({str(error).splitlines()[0]}): run this where "
+                    f"what trial {key.path} left behind cannot be read ({first_line(error)}): run this where "
                     "the study ran"
                 ) from error
             with np.load(path) as arrays:
