@@ -94,8 +94,10 @@ def test_what_a_trial_leaves_behind_comes_back_from_the_store(tmp_path, monkeypa
         functions.read(study, uri)
     tracker.start(search, key, trial)
     tracker.keep(key, artifacts.save(run.artifacts(), tmp_path / "work"))
+    tracker.wait()
     assert list(left_behind("left", uri, artifacts.FILE)) == []  # not finished yet
     tracker.finish(key, "finished", run.best_score)
+    tracker.wait()
     ((arm, seed, arrays),) = left_behind("left", uri, artifacts.FILE)
     assert (arm, seed) == ("a", trial.seed)
     assert same({name: torch.from_numpy(array) for name, array in arrays.items()}, run.artifacts())

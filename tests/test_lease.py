@@ -111,8 +111,9 @@ def test_one_that_was_taken_for_dead_writes_no_more(name, uri, unknown_process):
     tracker.start(search, search.key(0), search.arm.trial({"scheme.lr": 0.3}, 7))
     with Lease(name, uri):
         time.sleep(0.3)
-        with pytest.raises(Refusal, match=f"another driver has taken over {name!r}"):
+        with pytest.raises(Refusal, match=f"another driver has taken over {name!r}"):  # noqa: PT012 — at one or the other
             tracker.finish(search.key(0), "finished", 0.5)
+            tracker.wait()
         assert Tracker(study, uri).recorded()[Key(name, "sgd", 0, 0, 0)].status is None
 
 

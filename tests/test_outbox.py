@@ -59,12 +59,32 @@ def box(store, said):
     return Outbox(store, is_away, said.append)
 
 
-def test_while_the_store_answers_everything_is_written_at_once(box, store, said):
+def test_nobody_waits_for_a_store_that_is_slow(said):
+    held, kept = threading.Event(), []
+
+    def slow(item):
+        assert held.wait(10)
+        kept.append(item)
+
+    box = Outbox(slow, is_away, said.append)
     for item in range(5):
         box.put(item)
-        assert store.kept[-1] == item
-    assert "outbox" not in [thread.name for thread in threading.enumerate()]
+    assert kept == []
+    held.set()
+    assert box.wait(10)
+    assert kept == list(range(5))
+    assert box.answers
     assert not said
+
+
+def test_where_nothing_waits_no_thread_is_left(box, store):
+    box.put(0)
+    assert box.wait(10)
+    while "outbox" in [thread.name for thread in threading.enumerate()]:
+        time.sleep(0.01)
+    box.put(1)
+    assert box.wait(10)
+    assert store.kept == [0, 1]
 
 
 def test_what_waits_is_written_in_order_when_the_store_answers_again(box, store, said, monkeypatch):
@@ -73,11 +93,12 @@ def test_what_waits_is_written_in_order_when_the_store_answers_again(box, store,
     for item in range(50):
         box.put(item)
     assert not box.wait(0.1)
-    assert not box.is_empty
+    assert not box.answers
     assert store.kept == []
     store.answers = True
     assert box.wait(10)
     box.put(50)
+    assert box.wait(10)
     assert store.kept == list(range(51))
     assert len(said) == 2
     assert "answers again" in said[1]
@@ -101,21 +122,13 @@ def test_whenever_it_goes_and_comes_nothing_is_lost_doubled_or_out_of_order(even
     assert store.kept == list(range(put))
 
 
-def test_a_write_that_is_wrong_is_raised_at_once_and_not_tried_again(box, store):
-    store.failures = [ValueError("not a number")]
-    with pytest.raises(ValueError, match="not a number"):
-        box.put(0)
-    box.put(1)
-    assert store.kept == [1]
-
-
-def test_one_that_turns_out_to_be_wrong_later_is_raised_to_the_next(box, store):
-    store.failures = [Gone(), ValueError("not a number")]
+@pytest.mark.parametrize("before", [[], [Gone()]], ids=["at once", "after it was away"])
+def test_a_write_that_is_wrong_is_not_tried_again_and_raised_to_everybody(box, store, before):
+    store.failures = [*before, ValueError("not a number")]
     box.put(0)
-    with pytest.raises(ValueError, match="not a number"):
-        box.wait(10)
-    with pytest.raises(ValueError, match="not a number"):
-        box.put(1)
+    for then in (lambda: box.wait(10), lambda: box.put(1), lambda: box.wait(10)):
+        with pytest.raises(ValueError, match="not a number"):
+            then()
     assert store.kept == []
 
 
@@ -226,14 +239,20 @@ def test_an_end_is_acknowledged_only_when_the_store_has_it(tmp_path, monkeypatch
 
     monkeypatch.setattr(MlflowClient, "set_terminated", unless_away)
     tracker.finish(search.key(0), "finished", 0.5)
+    assert not tracker.wait(0.2)
     assert told == []
     away.clear()
     tracker.close(complete=False)
     assert told == [search.key(0)]  # the other one is left open, to be gone on with
 
 
-def test_the_clients_own_patience_is_put_back(monkeypatch):
+def test_the_clients_own_patience_is_put_back_by_the_last_of_several_threads(monkeypatch):
     monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
-    with at_once():
-        assert MLFLOW_HTTP_REQUEST_MAX_RETRIES.get() == 0
+    first, second = at_once(), at_once()
+    first.__enter__()
+    second.__enter__()
+    assert MLFLOW_HTTP_REQUEST_MAX_RETRIES.get() == 0
+    first.__exit__(None, None, None)
+    assert MLFLOW_HTTP_REQUEST_MAX_RETRIES.get() == 0
+    second.__exit__(None, None, None)
     assert not MLFLOW_HTTP_REQUEST_MAX_RETRIES.is_set()

@@ -230,6 +230,7 @@ def test_a_stopped_trial_is_recorded_as_such_with_its_rungs(tmp_path, monkeypatc
                 tracker.log(key, number, Record(epoch=number, valid_score=score, **plain, **spent))
             status = "stopped" if len(scores) == 2 else "finished"
             tracker.finish(key, status, min(scores), rungs=json.dumps(rungs))
+    tracker.wait()
     known = Tracker(whole, uri).recorded()
     assert {recorded.rungs for recorded in known.values()} == {rungs}
     assert set(read("recorded", uri)["status"]) == {"stopped", "finished"}

@@ -60,6 +60,7 @@ def test_what_is_written_is_read_back(store):
     for number in (1, 2, 3):
         tracker.log(key, number, record(number, extras={"test_score": 0.9} if number == 3 else {}))
     tracker.finish(key, "finished", 0.1 + 0.2)
+    tracker.wait()
     table = read("roundtrip", store)
     assert table["epoch"].tolist() == [1, 2, 3]
     assert table["train_loss"].tolist() == [1.0, 1 / 2, 1 / 3]
@@ -75,6 +76,7 @@ def test_nan_stays_nan(store):
     tracker, search = started(store, "nan")
     tracker.log(search.key(0), 1, record(1, valid_loss=math.nan, diverged=True))
     tracker.finish(search.key(0), "diverged", 2.5)
+    tracker.wait()
     table = read("nan", store)
     assert math.isnan(table["valid_loss"][0])
     assert table["diverged"][0] == 1
@@ -86,6 +88,7 @@ def test_records_logged_twice_are_read_once(store):
         for number in (1, 2):
             tracker.log(search.key(0), number, record(number))
         tracker.flush()
+    tracker.wait()
     assert read("twice", store)["epoch"].tolist() == [1, 2]
 
 
@@ -93,8 +96,10 @@ def test_a_trial_is_finished_only_with_its_terminal_status(store):
     tracker, search = started(store, "terminal")
     tracker.log(search.key(0), 1, record(1))
     tracker.flush()
+    tracker.wait()
     assert Tracker(tracker.study, store).recorded()[search.key(0)].status is None
     tracker.finish(search.key(0), "finished", 0.2)
+    tracker.wait()
     assert Tracker(tracker.study, store).recorded()[search.key(0)].status == "finished"
 
 
@@ -116,6 +121,7 @@ def test_a_driver_that_died_before_the_parameters_is_made_good(store):
     again = Tracker(tracker.study, store)
     assert Dispatcher(tracker.study, again.recorded()).next().key == search.key(0)
     again.start(search, search.key(0), search.arm.trial({"scheme.lr": 0.3}, 7))
+    again.wait()
     assert Tracker(tracker.study, store).recorded()[search.key(0)].params["scheme.lr"] == 0.3
 
 
@@ -159,10 +165,12 @@ def test_the_study_file_is_an_artifact_of_every_search(store):
 
 def test_status_counts_what_is_recorded(store):
     tracker, search = started(store, "status")
+    tracker.wait()
     (before,) = status("status", store)
     assert (before.arm, before.planned, before.ended, before.running) == ("sgd", 2, 0, 1)
     assert math.isnan(before.seconds_left)
     tracker.finish(search.key(0), "diverged", 9.0)
+    tracker.wait()
     (after,) = status("status", store)
     assert (after.ended, after.failed, after.running) == (1, 0, 0)
     assert after.seconds_left >= 0
@@ -185,6 +193,7 @@ def test_what_a_recorded_study_cost(store):
         for number, score in enumerate(scores, start=1):
             tracker.log(search.key(k), number, record(number, valid_score=score, passes=10.0 * number))
         tracker.finish(search.key(k), "finished", min(scores))
+    tracker.wait()
     words = {
         "target": ("1.0",),
         "chance": ("2.75",),

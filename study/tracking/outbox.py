@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import IO, Any
 
+from trainables.refusal import first_line
+
 RETRY_SECONDS = 2.0
 IN_MEMORY = 1000  # writes; more wait on disk
 ON_DISK = 2**30  # bytes; when there are more the study waits too
@@ -19,10 +21,10 @@ def _say(line: str) -> None:
 
 
 class Outbox:
-    """Hands every write to `write` in the order in which it was put: at once, or when the store answers again.
+    """Hands every write to `write` in the order in which it was put, from a thread of its own: nobody waits for it.
 
     `write` may be called again with a write that has failed. What it raises counts as "does not answer" where
-    `is_away` says so; anything else is raised to whoever puts the next one.
+    `is_away` says so; anything else is the end, and is raised to whoever puts or waits from then on.
     """
 
     def __init__(
@@ -34,58 +36,50 @@ class Outbox:
         self._write, self._is_away, self._say = write, is_away, say
         self._backlog = Backlog()
         self._changed = threading.Condition()
-        self._catching_up = False
+        self._writing = False  # whether there is a thread; it ends when nothing waits
+        self._away_since: float | None = None
         self._error: Exception | None = None
 
     @property
-    def is_empty(self) -> bool:
-        """Whether nothing waits: the store answered the last time."""
-        return not self._catching_up
+    def answers(self) -> bool:
+        """Whether the store answered the last time."""
+        return self._away_since is None
 
     def put(self, item: Any) -> None:
-        """Write, now or later. Waits only where more is due than disk and memory may hold."""
+        """Have it written. Waits only where more is due than disk and memory may hold."""
         with self._changed:
             self._refuse()
-            while self._catching_up:
-                if self._backlog.append(item):
-                    return
+            while not self._backlog.append(item):
                 self._changed.wait(RETRY_SECONDS)
                 self._refuse()
-            try:
-                self._write(item)
-            except Exception as error:
-                if not self._is_away(error):
-                    raise
-                self._backlog.append(item)
-                self._catching_up = True
-                self._say(f"the MLflow store does not answer, the study goes on meanwhile: {_line(error)}")
-                threading.Thread(target=self._catch_up, name="outbox", daemon=True).start()
+            if not self._writing:
+                threading.Thread(target=self._empty, name="outbox", daemon=True).start()
+                self._writing = True
 
     def wait(self, seconds: float | None = None) -> bool:
         """Until everything is written, or so long; whether it is."""
         with self._changed:
-            self._changed.wait_for(lambda: self._error or not self._catching_up, seconds)
+            self._changed.wait_for(lambda: self._error or not self._writing, seconds)
             self._refuse()
-            return not self._catching_up
+            return not self._writing
 
     def _refuse(self) -> None:
         if self._error:
             raise self._error
 
-    def _catch_up(self) -> None:
-        since = time.monotonic()
+    def _empty(self) -> None:
         while True:
             with self._changed:
                 if not len(self._backlog):
-                    self._catching_up = False
+                    self._writing = False
                     self._changed.notify_all()
-                    self._say(f"the MLflow store answers again, after {time.monotonic() - since:.0f} s; all is written")
                     return
                 item = self._backlog.first()
             try:
                 self._write(item)
             except Exception as error:
                 if self._is_away(error):
+                    self._away(error)
                     time.sleep(RETRY_SECONDS)
                     continue
                 with self._changed:
@@ -94,11 +88,19 @@ class Outbox:
                 return
             with self._changed:
                 self._backlog.pop()
+                self._back()
                 self._changed.notify_all()
 
+    def _away(self, error: Exception) -> None:
+        if self._away_since is None:
+            self._away_since = time.monotonic()
+            self._say(f"the MLflow store does not answer, the study goes on meanwhile: {first_line(error)}")
 
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    def _back(self) -> None:
+        if self._away_since is not None and not len(self._backlog):
+            seconds = time.monotonic() - self._away_since
+            self._say(f"the MLflow store answers again, after {seconds:.0f} s; all is written")
+            self._away_since = None
 
 
 class Backlog:

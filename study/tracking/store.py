@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import re
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from mlflow.exceptions import MlflowException
 
 from study.dispatcher import Recorded
 from study.key import Key
-from trainables.refusal import Refusal
+from trainables.refusal import Refusal, first_line
 from trainables.rungs import Rung
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)  # its migrations are not news
@@ -37,8 +38,8 @@ def client(uri: str) -> MlflowClient:
         with at_once():
             reached.search_experiments(max_results=1)
     except Exception as error:  # sqlalchemy, requests and MLflow each raise their own
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise Refusal(f"the MLflow store {shown(uri)} cannot be reached or written: {shown(reason)}") from error
+        reason = shown(first_line(error))
+        raise Refusal(f"the MLflow store {shown(uri)} cannot be reached or written: {reason}") from error
     return reached
 
 
@@ -50,19 +51,40 @@ def is_away(error: Exception) -> bool:
     return isinstance(error, OSError) and not isinstance(error, MISSING)  # as those of requests are
 
 
+class _Impatience:
+    """How many threads want MLflow's client to ask once, and what stood in the environment before the first of them."""
+
+    def __init__(self) -> None:
+        self._lock, self._wanted, self._before = threading.Lock(), 0, dict[str, str | None]()
+
+    def begin(self) -> None:
+        with self._lock:
+            if not self._wanted:
+                self._before = {name: os.environ.get(name) for name in IMPATIENT}
+                os.environ.update(IMPATIENT)
+            self._wanted += 1
+
+    def end(self) -> None:
+        with self._lock:
+            self._wanted -= 1
+            for name, value in self._before.items() if not self._wanted else ():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
+
+
+_impatience = _Impatience()
+
+
 @contextlib.contextmanager
 def at_once() -> Iterator[None]:
     """MLflow's client asks once and not for minutes: who waits, and what is asked again, is decided by the caller."""
-    before = {name: os.environ.get(name) for name in IMPATIENT}
-    os.environ.update(IMPATIENT)
+    _impatience.begin()
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        _impatience.end()
 
 
 def shown(uri: str) -> str:

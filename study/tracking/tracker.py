@@ -58,8 +58,8 @@ class Tracker:
     ) -> None:
         """Open the study's experiment, made if it is not there; refuse one of the same name with other contents.
 
-        `recorded` is called when the end of a trial is in the store: at once, or later from another thread. `check` is
-        called before everything that is written, and raises where this driver must not write any more.
+        `recorded` is called, from another thread, when the end of a trial is in the store. `check` is called before
+        everything that is written, and raises where this driver must not write any more.
         """
         self.study, self.uri, self._hash = study, uri, study.hash
         self._client = client(uri)
@@ -91,12 +91,13 @@ class Tracker:
                 self._client.log_text(run, file.text, Path(file.path).name)
 
     def recorded(self) -> dict[Key, Recorded]:
-        """Every trial the record knows, finished or not."""
-        return dict(self._runs)
+        """Every trial the record knows, finished or not, when everything that was handed over is written."""
+        self.wait()
+        return {key: known._replace(run_id=self._writer.runs[key]) for key, known in self._runs.items()}
 
     def measured(self, key: Key) -> list[Measured]:
         """What a trial that has ended recorded of its mean scale, in order; the last of repeated points counts."""
-        self._outbox.wait()
+        self.wait()
         run = self._writer.runs.get(key)
         columns = [self._history(run, name) for name in Measured._fields] if run else []
         numbers = sorted(set.intersection(*map(set, columns))) if columns else []
@@ -123,8 +124,7 @@ class Tracker:
         params = [(name, text_of(value)) for name, value in trial.flat().items()] if new else []
         self._outbox.put(Open(key, tags, params))
         versions = self._provenance.get("versions", "")
-        run = self._writer.runs.get(key, "")  # not known yet where the store is away
-        self._runs[key] = Recorded(run, trial.flat(), None, float("nan"), attempts, versions)
+        self._runs[key] = Recorded("", trial.flat(), None, float("nan"), attempts, versions)
 
     def log(self, key: Key, number: int, record: Record) -> None:
         """The `number`-th record of a trial, 1 the first; written with the next flush."""
@@ -155,7 +155,7 @@ class Tracker:
     def cancelled(self) -> bool:
         """Whether somebody has asked for the end since this driver began; looked up every few seconds."""
         now = time.monotonic()
-        if now - self._asked > CANCEL_SECONDS and self._outbox.is_empty:
+        if now - self._asked > CANCEL_SECONDS and self._outbox.answers:
             self._asked = now
             with contextlib.suppress(*AWAY), at_once():
                 tags = self._client.get_experiment(self._experiment).tags
@@ -167,6 +167,10 @@ class Tracker:
         for key in list(self._waiting):
             self._flush(key)
         self._flushed = time.monotonic()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Until the store has everything that was handed over, or so long; whether it has."""
+        return self._outbox.wait(seconds)
 
     def close(self, *, complete: bool) -> None:
         """Write what is left; searches are finished where the study is complete, else marked as interrupted.
@@ -181,7 +185,7 @@ class Tracker:
         for key, recorded in self._runs.items():
             if recorded.status is None:
                 self._outbox.put(End(key, "KILLED", now))
-        if not self._outbox.wait(None if complete else LEAVE_SECONDS):
+        if not self.wait(None if complete else LEAVE_SECONDS):
             raise Refusal(
                 f"the MLflow store {shown(self.uri)} does not answer: what it has not got is run again, when the same "
                 "command goes on"
