@@ -14,14 +14,14 @@ THEME = {INK: "ink", MUTED: "muted", LINE: "line", BAD: "bad", "#ffffff": "paper
     colour: f"c{place}" for place, colour in enumerate(COLOURS)
 }
 """Which of the page's colours stands for which of the figures'."""
+BACKGROUND = "patch_1"  # matplotlib's name for the figure's own rectangle, the first that it draws
 ET.register_namespace("", SVG)
 ET.register_namespace("xlink", XLINK)
 
 
 def written(figure: Figure, salt: str) -> str:
-    """The figure as an SVG file; names inside it follow from its contents and the salt."""
+    """The figure as an SVG file, on white; names inside it follow from its contents and the salt."""
     buffer = io.StringIO()
-    figure.patch.set_visible(False)
     figure.axes[0].patch.set_visible(False)
     with mpl.rc_context({**FONT, "svg.hashsalt": salt, "svg.fonttype": "none"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
@@ -29,11 +29,11 @@ def written(figure: Figure, salt: str) -> str:
 
 
 def inline(text: str, label: str) -> str:
-    """The SVG as an element of an HTML page: its colours are the page's, its names no longer in the way."""
+    """The SVG as an element of an HTML page: background and colours are the page's, its names no longer in the way."""
     root = ET.fromstring(text)  # noqa: S314 — our own
     for parent in list(root.iter()):
         for child in list(parent):
-            if child.tag in (f"{{{SVG}}}metadata", f"{{{SVG}}}style"):
+            if child.tag in (f"{{{SVG}}}metadata", f"{{{SVG}}}style") or child.get("id") == BACKGROUND:
                 parent.remove(child)
     for element in root.iter(f"{{{SVG}}}g"):
         element.attrib.pop("id", None)

@@ -1,5 +1,6 @@
 """What a page is made of: a record, and what its study file says of it."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,9 +10,15 @@ import pandas as pd
 from study import spec
 from study.spec import StudyFile
 from study.tables import own
-from trainables.refusal import Refusal
+from trainables.refusal import Refusal, first_line
 from trainables.tasks import Task
 from trainables.trial import Trial
+
+NEEDED = (
+    *("arm", "repetition", "k", "seed_number", "run_id", "status", "searcher", "task", "record"),
+    *("epoch", "train_loss", "valid_score", "lr", "passes", "flops", "steps", "seconds", "diverged"),
+)
+"""Columns of a saved record that a page cannot do without."""
 
 
 class Level(NamedTuple):
@@ -59,10 +66,10 @@ def of_study(name: str, uri: str) -> Material:
 def of_file(path: Path) -> Material:
     """A record that was saved: what `lr-study report STUDY --epochs` wrote, as CSV or Parquet."""
     record = _frame(path)
-    missing = {"arm", "k", "task", "record", "valid_score", "passes"} - set(record.columns)
+    missing = [name for name in NEEDED if name not in record]
     if missing:
         raise Refusal(
-            f"{str(path)!r} lacks the column {min(missing)!r}: give what `lr-study report STUDY --epochs` wrote"
+            f"{str(path)!r} lacks the column {missing[0]!r}: give what `lr-study report STUDY --epochs` wrote"
         )
     shipped = spec.shipped().get(path.stem)
     file = _file(shipped.read_text(encoding="utf-8") if shipped else "")
@@ -79,7 +86,7 @@ def _frame(path: Path) -> pd.DataFrame:
         read: Any = pd.read_csv(path, converters=names, low_memory=False)
         return read
     except (ValueError, OSError) as error:
-        raise Refusal(f"cannot read {str(path)!r}: {str(error).strip()}") from error
+        raise Refusal(f"cannot read {str(path)!r}: {first_line(error)}") from error
 
 
 def level_of(record: pd.DataFrame, task: str) -> Level:
@@ -88,14 +95,14 @@ def level_of(record: pd.DataFrame, task: str) -> Level:
     A record that was saved before these were columns has the task to say them; refused where nobody knows that.
     """
     row = record[record["task"] == task].iloc[0]
-    if "chance" not in record:
+    if not {"mode", "metric", "chance"} <= set(record.columns):
         known = _task(row)
         return Level(known.mode, known.metric, float(known.chance), known.target)
     try:
         now = _task(row).target
     except Refusal:  # other people's task, or another version's
         now = None
-    then = float(row["target"])
+    then = float(row.get("target", math.nan))
     return Level(
         str(row["mode"]), str(row["metric"]), float(row["chance"]), then if now is None and then == then else now
     )
