@@ -7,6 +7,7 @@ from trainables.refusal import Refusal
 from trainables.seeds import seed_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_PATH = re.compile(rf"{_NAME.pattern}/{_NAME.pattern}(/[0-9]{{1,9}}){{3}}")
 
 
 def checked_name(kind: str, name: object) -> str:
@@ -49,6 +50,13 @@ class Key(NamedTuple):
 
     @classmethod
     def of_path(cls, path: str) -> "Key":
-        """The inverse of `path`."""
+        """The inverse of `path`; refused where it is none, for it may come from a store that others write too.
+
+        >>> Key.of_path("../../../0/3/0")
+        Traceback (most recent call last):
+        trainables.refusal.Refusal: '../../../0/3/0' is not the key of a trial
+        """
+        if not _PATH.fullmatch(path):
+            raise Refusal(f"{path[:80]!r} is not the key of a trial")
         study, arm, *numbers = path.split("/")
         return cls(study, arm, *(int(number) for number in numbers))

@@ -243,7 +243,7 @@ _NoAliases.add_implicit_resolver(  # type: ignore[no-untyped-call]
 def _mapping(text: str, name: str) -> dict[str, Any]:
     try:
         read = yaml.load(text, Loader=_NoAliases)  # noqa: S506 — a SafeLoader, made stricter
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:  # the last of a date or number that is none
         reason = " ".join(str(error).split()) or type(error).__name__
         raise Refusal(f"study {name!r} is not plain YAML: {reason}") from error
     if not isinstance(read, dict):

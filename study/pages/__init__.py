@@ -28,8 +28,13 @@ class Written(NamedTuple):
 
 
 def folder_of(storage: Path, study: str) -> Path:
-    """Where a study's page is by default."""
-    return storage / "reports" / quote(study, safe="")
+    """Where a study's page is by default: inside `storage`, whatever the study is called.
+
+    >>> folder_of(Path("here"), "../x"), folder_of(Path("here"), "..")
+    (PosixPath('here/reports/..%2Fx'), PosixPath('here/reports/%2E%2E'))
+    """
+    name = quote(study, safe="")
+    return storage / "reports" / (name if name.strip(".") else name.replace(".", "%2E"))
 
 
 def write(material: Material, folder: Path, asked: Asked = Asked()) -> Written:  # noqa: B008 — immutable

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trainables.refusal import Refusal, unknown
+from trainables.refusal import Refusal, first_line, unknown
 
 REQUIRED = "task", "scheme", "trial", "score"
 NUMBERS = "score", "epoch", "cost", "lr", "test_score"
@@ -30,15 +30,12 @@ def read(path: str | Path, columns: Mapping[str, str] | None = None) -> pd.DataF
     path = Path(path)
     if not path.is_file():
         raise Refusal(f"there is no table {str(path)!r}: give a .csv or .parquet file, mlflow:… or optuna:…")
+    if path.suffix not in (".csv", ".parquet"):
+        raise Refusal(f"cannot read {str(path)!r}: a table ends in .csv or .parquet")
     try:
-        if path.suffix == ".parquet":
-            raw = pd.read_parquet(path)
-        elif path.suffix == ".csv":
-            raw = _read_csv(path, columns or {})
-        else:
-            raise Refusal(f"cannot read {str(path)!r}: a table ends in .csv or .parquet")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
-        raise Refusal(f"cannot read {str(path)!r}: {str(error).strip()}") from error
+        raw = pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path, columns or {})
+    except (ValueError, OSError) as error:  # what pandas and pyarrow raise are ValueErrors
+        raise Refusal(f"cannot read {str(path)!r}: {first_line(error)}") from error
     return validated(renamed(raw, columns or {}))
 
 
@@ -78,6 +75,7 @@ def validated(table: pd.DataFrame) -> pd.DataFrame:
     for name in KEY:
         if name in table:
             _refuse(table, name, _blank, "must not be empty")
+            _refuse(table, name, _unprintable, "must be text that can be printed")
     if "status" in table:
         table["status"] = _statuses(pd.Series(table["status"]))
     _refuse_duplicates(table)
@@ -108,6 +106,11 @@ def _numbers(values: pd.Series) -> pd.Series:
 
 def _blank(values: pd.Series) -> Any:
     return (values.isna() | (values == "")).to_numpy()
+
+
+def _unprintable(values: pd.Series) -> Any:
+    codes, names = pd.factorize(values)
+    return np.array([isinstance(name, str) and not name.isprintable() for name in names], dtype=bool)[codes]
 
 
 def _statuses(values: pd.Series) -> pd.Series:

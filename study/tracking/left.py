@@ -1,5 +1,6 @@
 """What trials left behind beside their records, read back."""
 
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,10 +24,16 @@ def left_behind(study: str, uri: str, file: str) -> Iterator[tuple[str, int, Map
         with TemporaryDirectory() as folder:
             try:
                 path = Path(store.download_artifacts(run.info.run_id, file, folder))
-            except (MlflowException, OSError) as error:  # they may be on another machine
+                with np.load(path, allow_pickle=False) as arrays:
+                    read = dict(arrays)
+            except (
+                MlflowException,
+                OSError,
+                ValueError,
+                zipfile.BadZipFile,
+            ) as error:  # on another machine; of another
                 raise Refusal(
                     f"what trial {key.path} left behind cannot be read ({first_line(error)}): run this where "
                     "the study ran"
                 ) from error
-            with np.load(path) as arrays:
-                yield key.arm, int(recorded.params["seed"]), dict(arrays)
+        yield key.arm, int(recorded.params["seed"]), read
