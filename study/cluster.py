@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import ray
 from ray._private import ray_constants
+from ray.tune.execution import class_cache
 
 from study.spec import Study
 from trainables.refusal import Refusal, first_line
@@ -38,6 +39,8 @@ def connect(cluster: Cluster) -> None:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if "RAY_ENABLE_UV_RUN_RUNTIME_ENV" not in os.environ:  # Ray has read it already, when it was imported
         ray_constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV = False  # workers share this environment, no other uv makes one
+    for name in [name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")]:
+        class_cache.ENV_VARS_TO_PROPAGATE.discard(name)  # Tune sends them to workers, and Ray's agent logs what is sent
     if ray.is_initialized():
         return
     level = logging.INFO if cluster.verbose else logging.ERROR

@@ -55,6 +55,7 @@ def run(
         return
     import study as lr_study
     from study.pages import of_study
+    from study.tracking import shown
 
     where = {"tracking_uri": tracking_uri, "storage": storage, "address": address}
     complete = lr_study.run(read, **where, gpus_per_trial=gpus, yes=yes, verbose=verbose)
@@ -62,7 +63,7 @@ def run(
     click.echo(lr_study.report(material))
     if complete:
         _page(material, tracking_uri, storage)
-    click.echo(f"Every trial in MLflow:  lr-study ui --tracking-uri {tracking_uri}", err=True)
+    click.echo(f"Every trial in MLflow:  lr-study ui --tracking-uri {shown(tracking_uri)}", err=True)
     if not complete:
         click.echo(f"interrupted; `lr-study run {study}` goes on", err=True)
         raise SystemExit(130)

@@ -15,13 +15,14 @@ def ui(tracking_uri: str, port: int) -> None:
     """
     import os
 
-    if tracking_uri.startswith("http"):
-        click.echo(f"the store is a server with its own pages: {tracking_uri}")
-        return
-    from study.tracking import client
+    from study.tracking import client, shown
 
+    if tracking_uri.startswith("http"):
+        click.echo(f"the store is a server with its own pages: {shown(tracking_uri)}")
+        return
     client(tracking_uri)  # refused here, in one line, where it cannot be reached
     click.echo(f"MLflow on http://127.0.0.1:{port} (Ctrl-C ends it)", err=True)
     server = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    arguments = [sys.executable, *server, "--backend-store-uri", tracking_uri, "--artifacts-destination", ".lr-study"]
+    arguments = [sys.executable, *server, "--artifacts-destination", ".lr-study"]
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = tracking_uri  # no argument: everybody can read those of a process
     os.execv(sys.executable, arguments)  # noqa: S606 — replaces this process, so that Ctrl-C reaches MLflow
