@@ -19,6 +19,22 @@ def pytest_addoption(parser):
     chaos = parser.getgroup("chaos", "tests/test_chaos.py")
     chaos.addoption("--hours", type=float, default=0.0, help="how long to go on with rounds of faults")
     chaos.addoption("--seed", type=int, default=0, help="of the first round")
+    chaos.addoption("--faults", type=int, default=None, help="of a round; all of them where this is not given")
+
+
+def pytest_xdist_auto_num_workers(config):
+    """The whole suite takes a process a core; what somebody chose stays in this one, where it starts at once."""
+    chosen = config.option.file_or_dir or config.option.keyword or config.option.capture == "no"
+    return 0 if chosen or "not slow" not in config.option.markexpr else min(4, os.cpu_count() or 1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """One Ray at a time, from the beginning, because it waits a lot; beside it everything else, file by file."""
+    items.sort(key=lambda item: item.get_closest_marker("ray") is None)
+    for item in items:
+        group = "ray" if item.get_closest_marker("ray") else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture
