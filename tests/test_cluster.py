@@ -177,6 +177,20 @@ def test_both_workers_join(user):
         time.sleep(1)
 
 
+def test_what_listens_beyond_the_private_net_is_rays_own(user):
+    """It is so behind its token, as cluster/README.md says; what we start has one address."""
+    found = set()
+    for node in (user.lab.laptop, *user.lab.nodes.values()):
+        for line in node.run("ss -ltnpH").output.splitlines():
+            host = line.split()[3].rpartition(":")[0].strip("[]").partition("%")[0]
+            (pid, *_) = re.findall(r"pid=(\d+)", line)
+            command = node.run(f"tr '\\0' ' ' </proc/{pid}/cmdline").output
+            found.add(next((word for word in ("sshd", "mlflow", "postgres") if word in command), "Ray"))
+            if host not in ("127.0.0.1", "::1", node.address):
+                assert re.search(r"gcs_server|raylet|ray::|/ray/", command), (node.name, line, command)
+    assert found == {"sshd", "mlflow", "postgres", "Ray"}
+
+
 def test_ray_submit_runs_a_study_of_ones_own_on_both_workers(user, one_machine):
     for file in ("wide.yaml", "my_task.py"):
         done = user.types(f"ray rsync-up {user.config} {user.mine}/{file} '~/lr-study/{file}'")
