@@ -1,6 +1,7 @@
 """What a page is made of: a record, and what its study file says of it."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -63,10 +64,13 @@ def of_study(name: str, uri: str) -> Material:
     return Material(name, record, *_said(file), about.planned, about.arms, file, about.run)
 
 
-def of_file(path: Path) -> Material:
-    """A record that was saved: what `lr-study report STUDY --epochs` wrote, as CSV or Parquet."""
+def of_file(path: Path, needed: Sequence[str] = NEEDED) -> Material:
+    """A record that was saved: what `lr-study report STUDY --epochs` wrote, as CSV or Parquet.
+
+    Refused where it lacks a column that is needed.
+    """
     record = _frame(path)
-    missing = [name for name in NEEDED if name not in record]
+    missing = [name for name in needed if name not in record]
     if missing:
         raise Refusal(
             f"{str(path)!r} lacks the column {missing[0]!r}: give what `lr-study report STUDY --epochs` wrote"

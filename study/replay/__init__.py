@@ -21,6 +21,7 @@ from study.spec import Arm, Study, load, parse, shipped
 from study.stoppers import stopper_of
 from trainables.refusal import Refusal, unknown
 
+NEEDED = "arm", "k", "task", "record", "valid_score", "passes"  # columns of a saved record
 GROUP = 10  # searches over one draw of the record's trials; the groups' answers make the intervals
 
 
@@ -34,7 +35,7 @@ class Asked:
     trials: int | None = None
     repetitions: int = 1000
     target: float | None = None  # in the task's own sense; None: the task's own target
-    baseline: str | None = None
+    baseline: str | None = None  # an arm, or a scheme on every task; None: the study's, or a task's first arm
     unit: str = "passes"
     seed: int = 0
     of: str | None = None  # the recorded arm whose trials answer every arm of the study; None: each arm its own
@@ -50,7 +51,7 @@ def read(source: str, file: str | None, uri: str) -> tuple[pd.DataFrame, Study]:
         return tracking.read(source, uri), load(file) if file else parse(tracking.about(source, uri).study_file, source)
     if file is None and path.stem not in shipped():
         raise Refusal(f"{source!r} does not say what its arms search: name the study's file with --study")
-    return of_file(path).record, load(file or path.stem)
+    return of_file(path, NEEDED).record, load(file or path.stem)
 
 
 def replay(
@@ -67,11 +68,11 @@ def replay(
     if not arms:
         raise Refusal(f"the record holds no trial of study {study.name!r} that has ended")
     names = [arm.name for arm in arms]
-    if asked.baseline is not None and asked.baseline not in names:
-        raise unknown("baseline", asked.baseline, names)
     by_task: dict[str, list[Arm]] = {}
     for arm in arms:
         by_task.setdefault(str(arm.fixed["task"]), []).append(arm)
+    if asked.baseline and not any(_is(asked.baseline, arm, task) for task, here in by_task.items() for arm in here):
+        raise unknown("baseline", asked.baseline, names)
     return {task: _of_task(record, study, here, asked, told) for task, here in by_task.items()}
 
 
@@ -98,6 +99,11 @@ def _of_task(
         curves = recorded(record, arm, asked.unit, asked.of)
         race = None if target is None else sign * target
         found[arm.name] = list(searches(curves, study.name, race, asked.repetitions // GROUP, GROUP, asked.seed))
-    names = [arm.name for arm in arms]
-    baseline = asked.baseline if asked.baseline in names else names[0]
+    wanted = asked.baseline or study.file.baseline
+    baseline = next((arm for arm in arms if _is(wanted, arm, str(arm.fixed["task"]))), arms[0]).name
     return answered(found, baseline, sign, asked.unit, raced=target is not None)
+
+
+def _is(baseline: str, arm: Arm, task: str) -> bool:
+    """Whether an arm is the baseline by its own name, or by that of its scheme, which stands on several tasks."""
+    return arm.name in (baseline, f"{baseline}-{task}")
