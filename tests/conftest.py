@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -28,13 +30,27 @@ def pytest_xdist_auto_num_workers(config):
     return 0 if chosen or "not slow" not in config.option.markexpr else min(4, os.cpu_count() or 1)
 
 
-@pytest.hookimpl(tryfirst=True)
+@cache
+def starts_ray(file):
+    """Whether a file has tests that start a Ray."""
+    return "pytest.mark.ray" in (ROOT / file).read_text(encoding="utf-8")
+
+
+class OneRayAtATime(LoadFileScheduling):
+    """Files side by side, but those that start a Ray one after another."""
+
+    def _split_scope(self, nodeid):
+        file = super()._split_scope(nodeid)
+        return "ray" if starts_ray(file) else file
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return OneRayAtATime(config, log)
+
+
 def pytest_collection_modifyitems(items):
-    """One Ray at a time, from the beginning, because it waits a lot; beside it everything else, file by file."""
-    items.sort(key=lambda item: item.get_closest_marker("ray") is None)
-    for item in items:
-        group = "ray" if item.get_closest_marker("ray") else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+    """From the beginning, because they wait a lot and the others fit beside them."""
+    items.sort(key=lambda item: not starts_ray(item.nodeid.split("::")[0]))
 
 
 @pytest.fixture

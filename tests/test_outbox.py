@@ -14,7 +14,8 @@ from mlflow.protos import databricks_pb2
 from study.spec import parse
 from study.tracking import Tracker, outbox
 from study.tracking.outbox import Backlog, Outbox
-from study.tracking.store import at_once, is_away, trials_of
+from study.tracking.patience import at_once
+from study.tracking.store import is_away, trials_of
 
 TEXT = "{question: q, common: {task: quadratic, trials: 2, epochs: 3}, arms: {sgd: {}}}"
 

@@ -1,5 +1,6 @@
 """The reconciler, on a real Ray: a study killed anywhere, as often as you like, ends with the same table."""
 
+import contextlib
 import random
 import time
 
@@ -95,8 +96,9 @@ def kill_a_worker(driver, chance):
         found = workers_of(driver)
         if found:
             time.sleep(chance.uniform(0, 2))
-            chance.choice(found).kill()
-            return 1
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended by itself
+                chance.choice(found).kill()
+                return 1
         time.sleep(0.2)
     return 0
 

@@ -1,6 +1,9 @@
 """The record: what is written is read back, through a real store."""
 
 import math
+import subprocess
+import sys
+import time
 
 import mlflow.artifacts
 import pytest
@@ -10,7 +13,7 @@ from study.answers.summary import summarize
 from study.dispatcher import Dispatcher
 from study.spec import parse
 from study.tables import asked
-from study.tracking import Tracker, cancel, read, status
+from study.tracking import Tracker, cancel, client, read, status
 from study.tracking import tracker as tracker_module
 from trainables.refusal import Refusal
 from trainables.trial import Record
@@ -214,3 +217,16 @@ def test_what_a_recorded_study_cost(store):
     assert (result.scheme, result.n, result.hits) == ("sgd", 2, 1)
     assert result.expected_trials.estimate == 1.5
     assert result.expected_cost.estimate == 30 * 1 / 2 + 20
+
+
+def test_killed_while_it_makes_a_store_it_leaves_no_half_of_one(tmp_path):
+    """MLflow cannot go on with some of its tables."""
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    making = subprocess.Popen([sys.executable, "-c", f"from study.tracking import client; client({uri!r})"])
+    while not any(file.stat().st_size for file in tmp_path.glob("mlflow.db-*/mlflow.db")):
+        assert making.poll() is None
+        time.sleep(0.01)
+    making.kill()
+    making.wait()
+    assert not (tmp_path / "mlflow.db").exists()
+    assert len(client(uri).search_experiments()) == 1

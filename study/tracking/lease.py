@@ -19,7 +19,8 @@ from typing import NamedTuple, Self
 from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 
-from study.tracking.store import LEASE, PREFIX, artifacts, at_once, client, experiment_of, is_away
+from study.tracking.patience import at_once
+from study.tracking.store import LEASE, PREFIX, artifacts, client, experiment_of, is_away
 from trainables.refusal import Refusal
 
 BEAT_SECONDS = 5.0

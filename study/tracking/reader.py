@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,6 +12,7 @@ from mlflow.entities import Metric, Run
 from mlflow.utils.rest_utils import http_request, verify_rest_response
 
 from study.key import Key
+from study.tracking.embedded import file_of
 from study.tracking.store import LEASE, client, own_tags, recorded_of, shown, trials_of
 from trainables.refusal import Refusal, unknown
 from trainables.trial import Record, Trial
@@ -23,8 +23,8 @@ POINTS_A_REQUEST = 25_000
 
 def found(study: str, uri: str) -> tuple[MlflowClient, str]:
     """The store and the id of a study's experiment; reading makes neither."""
-    file = uri.removeprefix("sqlite:///")
-    if file != uri and not Path(file).exists():
+    file = file_of(uri)
+    if file and not file.exists():
         raise Refusal(f"no MLflow store at {file}: run a study here first, or name another store with --tracking-uri")
     store = client(uri)
     experiment = store.get_experiment_by_name(study)

@@ -1,12 +1,8 @@
 """The store: how it is reached, and how a trial is written into one run and read back."""
 
-import contextlib
 import json
 import logging
-import os
 import re
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 from mlflow import MlflowClient
@@ -15,6 +11,8 @@ from mlflow.exceptions import MlflowException
 
 from study.dispatcher import Recorded
 from study.key import Key
+from study.tracking import embedded
+from study.tracking.patience import at_once
 from trainables.refusal import Refusal, first_line
 from trainables.rungs import Rung
 
@@ -24,7 +22,6 @@ logging.getLogger("alembic").setLevel(logging.WARNING)
 ARTIFACTS = ".lr-study/artifacts"  # of the embedded store; a server has a place of its own
 PREFIX = "lr_study."
 CANCEL = f"{PREFIX}cancel"  # of the experiment: when somebody asked for the end
-IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}  # MLflow's own: 7, and 120 s
 LEASE = f"{PREFIX}lease/"  # how the names of experiments begin that are no studies (lease.py)
 TOO_LATE = (408, 429)
 MISSING = (FileNotFoundError, NotADirectoryError, PermissionError)  # of a file to be kept: waiting brings it no nearer
@@ -34,6 +31,7 @@ TERMINAL = ("FINISHED", "FAILED")
 def client(uri: str) -> MlflowClient:
     """A client of the store, or a refusal that says why it cannot be reached."""
     try:
+        embedded.make(uri)
         reached = MlflowClient(tracking_uri=uri)
         with at_once():
             reached.search_experiments(max_results=1)
@@ -49,42 +47,6 @@ def is_away(error: Exception) -> bool:
         status = error.get_http_status_code()
         return status >= 500 or status in TOO_LATE
     return isinstance(error, OSError) and not isinstance(error, MISSING)  # as those of requests are
-
-
-class _Impatience:
-    """How many threads want MLflow's client to ask once, and what stood in the environment before the first of them."""
-
-    def __init__(self) -> None:
-        self._lock, self._wanted, self._before = threading.Lock(), 0, dict[str, str | None]()
-
-    def begin(self) -> None:
-        with self._lock:
-            if not self._wanted:
-                self._before = {name: os.environ.get(name) for name in IMPATIENT}
-                os.environ.update(IMPATIENT)
-            self._wanted += 1
-
-    def end(self) -> None:
-        with self._lock:
-            self._wanted -= 1
-            for name, value in self._before.items() if not self._wanted else ():
-                if value is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = value
-
-
-_impatience = _Impatience()
-
-
-@contextlib.contextmanager
-def at_once() -> Iterator[None]:
-    """MLflow's client asks once and not for minutes: who waits, and what is asked again, is decided by the caller."""
-    _impatience.begin()
-    try:
-        yield
-    finally:
-        _impatience.end()
 
 
 def shown(uri: str) -> str:

@@ -17,11 +17,11 @@ from study.key import Key
 from study.searchers import Status
 from study.spec import Search, Study
 from study.tracking.outbox import Outbox
+from study.tracking.patience import at_once
 from study.tracking.store import (
     CANCEL,
     PREFIX,
     TERMINAL,
-    at_once,
     client,
     experiment_of,
     is_away,

@@ -6,7 +6,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
 from study.key import Key
-from study.tracking.store import PREFIX, at_once, runs_of
+from study.tracking.patience import at_once
+from study.tracking.store import PREFIX, runs_of
 
 Pairs = list[tuple[str, str]]
 
