@@ -14,6 +14,7 @@ from study.pages.answered import answered
 from study.pages.cells import Cell, Sheet
 from study.pages.page import Page, page, said
 
+GRIDS = "What weight decay and learning rate decide together", "What theory predicts of such a grid"
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "study" / "results"
 README = ROOT / "README.md"
@@ -34,11 +35,26 @@ def schemes(made: Page) -> list[str]:
     ]
 
 
+def grid(made: Page) -> list[str]:
+    """How far scores collapse on anti-diagonals, and what theory predicts."""
+    sheets = [sheet for part in made.parts for sheet in part.sheets if sheet.title in GRIDS]
+    return [f"> {made.counts}", "", *(line for sheet in sheets for line in _table(sheet))]
+
+
+def _table(sheet: Sheet) -> list[str]:
+    lines = [[sheet.of, *(column.name for column in sheet.columns)], ["---"] * (1 + len(sheet.columns))]
+    lines += [[row.scheme, *(_cell(cell) for cell in row.cells)] for row in sheet.rows]
+    return [*(f"| {' | '.join(line)} |" for line in lines), ""]
+
+
+def _cell(cell: Cell) -> str:
+    return f"{cell.text} [{cell.interval}]" if cell.interval else cell.text
+
+
 def _share(cells: list[Cell]) -> str:
     """Cost against the baseline's with its interval; hits and trials."""
     share, trials, hits = cells[:3]
-    interval = f" [{share.interval}]" if share.interval else ""
-    return f"{share.text}{interval}; {hits.text} of {trials.text}"
+    return f"{_cell(share)}; {hits.text} of {trials.text}"
 
 
 def _sheet(sheets: list[Sheet], title: str) -> Sheet:
