@@ -63,6 +63,14 @@ def _sheet(sheets: list[Sheet], title: str) -> Sheet:
 
 SECTIONS: dict[str, tuple[Callable[[Page], list[str]], tuple[str, ...]]] = {
     "schemes": (schemes, ("cost_to_target-fashion_mlp", "profile-all")),
+    "wd-lr-grid": (
+        grid,
+        (
+            "grid-fashion_mlp_norm-normalised%3A%20validation",
+            "collapse-fashion_mlp_norm-normalised",
+            "collapse-fashion_mlp_norm-unnormalised",
+        ),
+    ),
 }
 """By study: what is said of it, and its figures."""
 
@@ -74,7 +82,7 @@ def section(name: str) -> tuple[str, dict[Path, str]]:
     made = page(material, answered(material, pages.Asked()))
     groups = [group for part in made.parts for group in part.figures] + made.figures
     drawn = {panel.name: (group.title, panel) for group in groups for panel in group.panels}
-    figures = {RESULTS / f"{name}-{figure}.svg": drawn[figure] for figure in chosen}
+    figures = {RESULTS / f"{name}-{re.sub('(%..)+', '-', figure)}.svg": drawn[figure] for figure in chosen}
     shown = [
         f"![{title}: {panel.title}]({path.relative_to(ROOT).as_posix()})" for path, (title, panel) in figures.items()
     ]
