@@ -15,7 +15,7 @@ from trainables.schemes.control import pieces
 
 TEXT = """
 question: Does it survive?
-common: {task: quadratic, task.dim: 50, batch_size: 4, epochs: 25, trials: 5}
+common: {task: quadratic, task.dim: 50, task.num_examples: 2048, batch_size: 4, epochs: 25, trials: 5}
 arms:
   random: {searcher: random, seeds: 2}
   tpe: {searcher: tpe, direction: momentum, scheme.schedule: cosine}
@@ -108,7 +108,7 @@ def end(driver):
     below = psutil.Process(driver.pid).children(recursive=True) if driver.poll() is None else []
     driver.kill()
     driver.communicate()
-    _, alive = psutil.wait_procs(below, timeout=20)
+    _, alive = psutil.wait_procs(below, timeout=3)
     for process in alive:
         process.kill()
 
@@ -119,9 +119,10 @@ def test_killed_at_ten_random_moments_it_ends_with_the_same_table(undisturbed, t
     kills = 0
     while kills < 10:
         driver = lr_study_process("run", "survival.yaml", env=OFTEN)
-        kills += kill_a_worker(driver, chance) if kills % 2 else 0
-        time.sleep(chance.uniform(0, 12))
-        kills += driver.poll() is None
+        worker = kill_a_worker(driver, chance) if kills % 2 else 0
+        time.sleep(chance.uniform(0, 4 if worker else 12))
+        kills += worker + (driver.poll() is None)
+        assert driver.poll() is None, f"the study was over after {kills} kills: it must be longer"
         end(driver)
     driver = lr_study_process("run", "survival.yaml", env=OFTEN)
     out, err = driver.communicate(timeout=300)
