@@ -182,7 +182,7 @@ def test_what_listens_beyond_the_private_net_is_rays_own(user):
     found = set()
     for node in (user.lab.laptop, *user.lab.nodes.values()):
         for line in node.run("ss -ltnpH").output.splitlines():
-            host = line.split()[3].rpartition(":")[0].strip("[]").partition("%")[0]
+            host = line.split()[3].rpartition(":")[0].strip("[]").partition("%")[0].removeprefix("::ffff:")
             (pid, *_) = re.findall(r"pid=(\d+)", line)
             command = node.run(f"tr '\\0' ' ' </proc/{pid}/cmdline").output
             found.add(next((word for word in ("sshd", "mlflow", "postgres") if word in command), "Ray"))
