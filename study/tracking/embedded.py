@@ -1,6 +1,5 @@
 """The embedded store: one SQLite file, there whole or not at all."""
 
-import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -31,5 +30,9 @@ def make(uri: str) -> None:
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=f"{file.name}-") as folder:
         new = Path(folder) / file.name
         MlflowClient(tracking_uri=f"{SCHEME}{new}").search_experiments(max_results=1)
-        with contextlib.suppress(FileExistsError):  # another process was faster
+        try:
             os.link(new, file)
+        except FileExistsError:  # another process was faster
+            pass
+        except OSError:  # a file system without links
+            new.replace(file)

@@ -12,6 +12,8 @@ from study.tracking.reader import found
 from study.tracking.store import recorded_of, trials_of
 from trainables.refusal import Refusal, first_line
 
+UNREADABLE = (MlflowException, OSError, ValueError, zipfile.BadZipFile)  # on another machine, or not what we wrote
+
 
 def left_behind(study: str, uri: str, file: str) -> Iterator[tuple[str, int, Mapping[str, np.ndarray]]]:
     """Arm, seed and arrays of every finished trial that left a file of that name, by key."""
@@ -26,12 +28,7 @@ def left_behind(study: str, uri: str, file: str) -> Iterator[tuple[str, int, Map
                 path = Path(store.download_artifacts(run.info.run_id, file, folder))
                 with np.load(path, allow_pickle=False) as arrays:
                     read = dict(arrays)
-            except (
-                MlflowException,
-                OSError,
-                ValueError,
-                zipfile.BadZipFile,
-            ) as error:  # on another machine; of another
+            except UNREADABLE as error:
                 raise Refusal(
                     f"what trial {key.path} left behind cannot be read ({first_line(error)}): run this where "
                     "the study ran"
