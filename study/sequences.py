@@ -4,13 +4,13 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 
-from scipy.stats import qmc
-
 from trainables.space import Choice, Domain, Integer, LogUniform, OverLr, Value
 
 
 def sobol(space: Mapping[str, Domain], seed: int, k: int) -> dict[str, Value]:
     """Point k of a scrambled Sobol sequence (Sobol 1967; Owen's scrambling), one scramble a search."""
+    from scipy.stats import qmc  # takes most of a second, which every other study need not wait
+
     sequence = qmc.Sobol(max(1, len(space)), scramble=True, rng=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of balance: budgets need not be powers of two here
@@ -19,6 +19,8 @@ def sobol(space: Mapping[str, Domain], seed: int, k: int) -> dict[str, Value]:
 
 def halton(space: Mapping[str, Domain], seed: int, k: int) -> dict[str, Value]:
     """Point k of a scrambled Halton sequence (Halton 1960)."""
+    from scipy.stats import qmc  # as above
+
     return _placed(space, qmc.Halton(max(1, len(space)), scramble=True, rng=seed).random(k + 1)[-1])
 
 

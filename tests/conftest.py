@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from functools import cache
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,27 +30,17 @@ def pytest_xdist_auto_num_workers(config):
     return 0 if chosen or "not slow" not in config.option.markexpr else min(4, os.cpu_count() or 1)
 
 
-@cache
-def starts_ray(file):
-    """Whether a file has tests that start a Ray."""
-    return "pytest.mark.ray" in (ROOT / file).read_text(encoding="utf-8")
-
-
-class OneRayAtATime(LoadFileScheduling):
-    """Files side by side, but those that start a Ray one after another."""
-
-    def _split_scope(self, nodeid):
-        file = super()._split_scope(nodeid)
-        return "ray" if starts_ray(file) else file
-
-
 def pytest_xdist_make_scheduler(config, log):
-    return OneRayAtATime(config, log)
+    return LoadFileScheduling(config, log)
 
 
 def pytest_collection_modifyitems(items):
-    """From the beginning, because they wait a lot and the others fit beside them."""
-    items.sort(key=lambda item: not starts_ray(item.nodeid.split("::")[0]))
+    """Files with the tests that may take longest come first: the others fit beside and after them."""
+    longest = Counter()
+    for item in items:
+        limit = item.get_closest_marker("timeout")
+        longest[item.path] = max(longest[item.path], limit.args[0] if limit else 0)
+    items.sort(key=lambda item: -longest[item.path])
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import pytest
 from laboratory import ROOT
-from test_cluster import TASK, TRACKING, lab, only_here, same_table, text_of, user  # noqa: F401 — the fixtures
+from test_cluster import TRACKING, lab, only_here, same_table, text_of, user  # noqa: F401 — the fixtures
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(0)]
 

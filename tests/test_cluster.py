@@ -13,6 +13,7 @@ import pytest
 import ray
 import yaml
 from laboratory import ADDRESSES, ROOT, Laboratory, folder_of_its_own, missing
+from napping import TASK
 
 import study
 
@@ -25,21 +26,6 @@ arms:
   random: {searcher: random}
   tpe: {searcher: tpe, parallel: 4, direction: momentum, scheme.schedule: cosine}
   adam: {searcher: tpe, parallel: 4, direction: adam, scheme: plateau}
-"""
-# The task of somebody who has this project as a package. Here an epoch takes as long as the environment says.
-TASK = """
-import os
-import time
-from dataclasses import dataclass
-
-from trainables.tasks.quadratic import Quadratic
-
-
-@dataclass(frozen=True)
-class Bowl(Quadratic):
-    def prepare(self, inputs):
-        time.sleep(float(os.environ.get("NAP", "0")))
-        return inputs
 """
 TRACKING = {
     "MLFLOW_TRACKING_URI": f"http://{ADDRESSES['store']}:5000",

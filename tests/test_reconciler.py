@@ -9,13 +9,14 @@ import psutil
 import pytest
 import ray
 from mlflow import MlflowClient
+from napping import TASK
 
 import study
 from trainables.schemes.control import pieces
 
 TEXT = """
 question: Does it survive?
-common: {task: quadratic, task.dim: 50, task.num_examples: 2048, batch_size: 4, epochs: 25, trials: 5}
+common: {task: "./my_task.py:Bowl", task.dim: 50, task.num_examples: 512, batch_size: 4, epochs: 25, trials: 5}
 arms:
   random: {searcher: random, seeds: 2}
   tpe: {searcher: tpe, direction: momentum, scheme.schedule: cosine}
@@ -25,7 +26,11 @@ arms:
 """
 NUM_TRIALS = 28
 WALL_CLOCK = ["run_id", "seconds"]
-OFTEN = {"LR_STUDY_CHECKPOINT_SECONDS": "0.2"}
+LONG = {  # two trials at once on any machine, of several seconds each, and never much to lose
+    "RAY_OVERRIDE_RESOURCES": '{"CPU": 2}',
+    "NAP": "0.002",
+    "LR_STUDY_CHECKPOINT_SECONDS": "0.2",
+}
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 
@@ -34,11 +39,16 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 def undisturbed(tmp_path_factory):
     """The table of the study, run once and left alone."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    (folder / "survival.yaml").write_text(TEXT)
+    write_study(folder)
     uri = f"sqlite:///{folder}/mlflow.db"
     assert study.run(str(folder / "survival.yaml"), tracking_uri=uri, storage=folder)
     ray.shutdown()  # its idle workers would share the machine with the drivers that are killed
     return study.read("survival", tracking_uri=uri)
+
+
+def write_study(folder):
+    (folder / "survival.yaml").write_text(TEXT)
+    (folder / "my_task.py").write_text(TASK)
 
 
 def same_table(left, right):
@@ -114,17 +124,17 @@ def end(driver):
 
 
 def test_killed_at_ten_random_moments_it_ends_with_the_same_table(undisturbed, tmp_path, lr_study_process):
-    (tmp_path / "survival.yaml").write_text(TEXT)
+    write_study(tmp_path)
     chance = random.Random(0)
     kills = 0
     while kills < 10:
-        driver = lr_study_process("run", "survival.yaml", env=OFTEN)
+        driver = lr_study_process("run", "survival.yaml", env=LONG)
         worker = kill_a_worker(driver, chance) if kills % 2 else 0
         time.sleep(chance.uniform(0, 4 if worker else 12))
         kills += worker + (driver.poll() is None)
         assert driver.poll() is None, f"the study was over after {kills} kills: it must be longer"
         end(driver)
-    driver = lr_study_process("run", "survival.yaml", env=OFTEN)
+    driver = lr_study_process("run", "survival.yaml")
     out, err = driver.communicate(timeout=300)
     assert driver.returncode == 0, err
     assert "Traceback" not in err

@@ -21,7 +21,7 @@ from study.spec import parse
 from study.stoppers import Asha, Curve, replayed
 from study.tables.own import read_own
 from study.tracking import Tracker, read
-from tests.test_reconciler import OFTEN, end, same_table
+from tests.test_reconciler import LONG, end, same_table
 from trainables.refusal import Refusal
 from trainables.run import Run
 from trainables.rungs import Rung, stopped_at
@@ -316,10 +316,10 @@ def test_the_table_is_the_same_on_any_number_of_slots_and_after_kills(tmp_path, 
     (tmp_path / "stopping.yaml").write_text(TEXT)
     chance = random.Random(0)
     for _ in range(3):
-        driver = lr_study_process("run", "stopping.yaml", env=OFTEN)
+        driver = lr_study_process("run", "stopping.yaml", env=LONG)
         time.sleep(chance.uniform(5, 15))
         end(driver)
-    driver = lr_study_process("run", "stopping.yaml", env=OFTEN)
+    driver = lr_study_process("run", "stopping.yaml", env=LONG)
     _, err = driver.communicate(timeout=200)
     assert driver.returncode == 0, err
     same_table(one, study.read("stopping", tracking_uri=f"sqlite:///{tmp_path}/mlflow.db"))

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
-from torch.utils.flop_counter import FlopCounterMode
 
 from trainables import artifacts, spheres
+from trainables.flops import Flops
 from trainables.memory import keep_freed_memory
 from trainables.oracle import FORWARD, Objective, Oracle, Tensors
 from trainables.rungs import Rung, stopped_at
@@ -327,14 +327,11 @@ class Run:
         """Floating-point operations of one gradient, an example, counted on the first training batch."""
         rows = self.data.train.rows[: self.batch_size]
         inputs, targets = self.data.train.inputs[rows], self.data.train.targets[rows]
-        buffers, self_outputs = (
-            self.buffers,
-            [torch.empty(0)],
-        )  # an output that is already there: no side effect
-        with FlopCounterMode(display=False) as counter, _global_generators(self.device, 0):
-            Oracle(self._objective(inputs, targets, self_outputs)).gradient(self.params)
+        buffers, there = self.buffers, [torch.empty(0)]  # an output that is already there: no side effect
+        with Flops() as counted, _global_generators(self.device, 0):
+            Oracle(self._objective(inputs, targets, there)).gradient(self.params)
         self.buffers = buffers
-        return counter.get_total_flops() / len(rows)
+        return counted.total / len(rows)
 
     def _nothing(self) -> Totals:
         zero = torch.zeros((), dtype=torch.float64, device=self.device)
