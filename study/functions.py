@@ -62,13 +62,14 @@ _PREFIXES = artifacts.FINAL, artifacts.MEAN
 
 
 def read(study: Study, uri: str) -> list[Left]:
-    """The artifacts of every finished trial of a recorded study; refused where there are none."""
+    """The artifacts of every finished trial of a recorded study, its arms in their order; refused without any."""
     from study import tracking
 
     found = [Left(*each) for each in tracking.left_behind(study.name, uri, artifacts.FILE)]
     if not found:
         raise Refusal(f"no trial of study {study.name!r} has left anything behind: give its arms artifacts: true")
-    return found
+    order = [arm.name for arm in study.arms]
+    return sorted(found, key=lambda left: order.index(left.arm))
 
 
 def sheets(distance: pd.DataFrame, average: pd.DataFrame) -> list[Sheet]:

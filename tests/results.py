@@ -7,9 +7,15 @@ writes them, and their figures beside the tables, again: the same bytes, unless 
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
-from study import pages
+import pandas as pd
+
+from study import functions, pages, printing
+from study.figures import apart, svg
+from study.grids.drops import drops
 from study.pages.answered import answered
 from study.pages.cells import Cell, Sheet
 from study.pages.page import Page, page, said
@@ -18,6 +24,14 @@ GRIDS = "What weight decay and learning rate decide together", "What theory pred
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "study" / "results"
 README = ROOT / "README.md"
+
+
+class Section(NamedTuple):
+    """What the README shows of a study: which lines, which figures, and what its page is asked."""
+
+    say: Callable[[Page], list[str]]
+    figures: tuple[str, ...]
+    asked: pages.Asked = pages.Asked()
 
 
 def schemes(made: Page) -> list[str]:
@@ -41,6 +55,36 @@ def grid(made: Page) -> list[str]:
     return [f"> {made.counts}", "", *(line for sheet in sheets for line in _table(sheet))]
 
 
+def search(made: Page) -> list[str]:
+    """What the target costs, and what a budget buys."""
+    lines = [*(f"> {said(part.sentence)}\n>" for part in made.parts), f"> {made.counts}", ""]
+    for part in made.parts:
+        costs, buys = _sheet(part.sheets, "What the target costs"), _sheet(part.sheets, "What a budget buys")
+        lines += [*_table(_columns(costs, 4)), *_table(_columns(buys, 6))]
+    return lines
+
+
+def forgetting(made: Page) -> list[str]:
+    """What a fall of the rate does, and what averages of weights are worth."""
+    fell = functions.fallen(drops(pd.read_parquet(RESULTS / "intrinsic-schedules.parquet")))
+    means = functions.sheets(_distances(), pd.read_csv(RESULTS / "intrinsic-schedules-averages.csv"))[1]
+    return [f"> {made.counts}", "", *(line for sheet in (fell, means) for line in _plain(sheet))]
+
+
+def _distances() -> pd.DataFrame:
+    return pd.read_csv(RESULTS / "intrinsic-schedules-distances.csv")
+
+
+def _plain(sheet: printing.Sheet) -> list[str]:
+    lines = [sheet.columns, ["---"] * len(sheet.columns), *sheet.rows]
+    return [f"**{sheet.title}**", "", *(f"| {' | '.join(line)} |" for line in lines), ""]
+
+
+def _columns(sheet: Sheet, first: int) -> Sheet:
+    rows = [row._replace(cells=row.cells[:first]) for row in sheet.rows]
+    return replace(sheet, columns=sheet.columns[:first], rows=rows)
+
+
 def _table(sheet: Sheet) -> list[str]:
     lines = [[sheet.of, *(column.name for column in sheet.columns)], ["---"] * (1 + len(sheet.columns))]
     lines += [[row.scheme, *(_cell(cell) for cell in row.cells)] for row in sheet.rows]
@@ -61,9 +105,9 @@ def _sheet(sheets: list[Sheet], title: str) -> Sheet:
     return next(sheet for sheet in sheets if sheet.title == title)
 
 
-SECTIONS: dict[str, tuple[Callable[[Page], list[str]], tuple[str, ...]]] = {
-    "schemes": (schemes, ("cost_to_target-fashion_mlp", "profile-all")),
-    "wd-lr-grid": (
+SECTIONS = {
+    "schemes": Section(schemes, ("cost_to_target-fashion_mlp", "profile-all")),
+    "wd-lr-grid": Section(
         grid,
         (
             "grid-fashion_mlp_norm-normalised%3A%20validation",
@@ -71,23 +115,31 @@ SECTIONS: dict[str, tuple[Callable[[Page], list[str]], tuple[str, ...]]] = {
             "collapse-fashion_mlp_norm-unnormalised",
         ),
     ),
+    "intrinsic-search": Section(search, ("expected_best-fashion_mlp_norm",), pages.Asked(target={"": 0.8728})),
+    "intrinsic-schedules": Section(forgetting, ("labels",)),
 }
-"""By study: what is said of it, and its figures."""
+"""By study."""
 
 
 def section(name: str) -> tuple[str, dict[Path, str]]:
     """The text of one study's results, and the files of its figures."""
-    say, chosen = SECTIONS[name]
+    say, chosen, asked = SECTIONS[name]
     material = pages.of_file(RESULTS / f"{name}.parquet")
-    made = page(material, answered(material, pages.Asked()))
-    groups = [group for part in made.parts for group in part.figures] + made.figures
-    drawn = {panel.name: (group.title, panel) for group in groups for panel in group.panels}
+    made = page(material, answered(material, asked))
+    drawn = _drawn(made)
     figures = {RESULTS / f"{name}-{re.sub('(%..)+', '-', figure)}.svg": drawn[figure] for figure in chosen}
-    shown = [
-        f"![{title}: {panel.title}]({path.relative_to(ROOT).as_posix()})" for path, (title, panel) in figures.items()
-    ]
+    shown = [f"![{title}]({path.relative_to(ROOT).as_posix()})" for path, (title, _) in figures.items()]
     text = "\n".join([*say(made), "", *shown])
-    return text, {path: panel.file for path, (_, panel) in figures.items()}
+    return text, {path: figure for path, (_, figure) in figures.items()}
+
+
+def _drawn(made: Page) -> dict[str, tuple[str, str]]:
+    """By name, title and SVG of every figure of the page, and of how far apart arms are as functions."""
+    groups = [group for part in made.parts for group in part.figures] + made.figures
+    found = {panel.name: (f"{group.title}: {panel.title}", panel.file) for group in groups for panel in group.panels}
+    if made.name == "intrinsic-schedules" and (against := apart.panel(_distances())):
+        found["labels"] = (f"As functions: {against.title}", svg.written(against.figure, "labels"))
+    return found
 
 
 def replaced(readme: str, name: str, text: str) -> str:

@@ -104,6 +104,21 @@ def test_what_a_trial_leaves_behind_comes_back_from_the_store(tmp_path, monkeypa
     assert Key("left", "a", 0, 0, 0) == key
 
 
+def test_arms_come_in_the_order_of_the_study_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    common = "{task: digits_mlp, artifacts: true, epochs: 1, trials: 1}"
+    study = parse(f"{{question: q, common: {common}, arms: {{late: {{}}, early: {{}}}}}}", "order")
+    tracker = Tracker(study, f"sqlite:///{tmp_path}/mlflow.db")
+    for search in reversed(list(study.searches())):
+        run, key = Run(search.arm.trial({}, 0)), search.key(0)
+        run.epoch()
+        tracker.start(search, key, run.trial)
+        tracker.keep(key, artifacts.save(run.artifacts(), tmp_path / "work"))
+        tracker.finish(key, "finished", run.best_score)
+    tracker.wait()
+    assert [left.arm for left in functions.read(study, tracker.uri)] == ["late", "early"]
+
+
 # --- distances -------------------------------------------------------------------------------------------
 
 

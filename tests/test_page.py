@@ -22,6 +22,7 @@ from study.pages.page import said
 from study.pages.sentences import sentence, share, verdict
 from study.spec import parse
 from trainables.refusal import Refusal
+from trainables.tasks.digits_mlp import DigitsMLP
 
 TEXT = "{question: 'Which one?', common: {task: digits_mlp, epochs: 6, trials: %d}, arms: {%s}}"
 ARMS = "sgd: {}, adam: {direction: adam, scheme.schedule: cosine}, wide: {scheme: hypergradient, scheme.beta: 0.001}"
@@ -44,6 +45,12 @@ def store(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def aimless(monkeypatch):
+    """The task before anybody calibrated it; a record says what it had."""
+    monkeypatch.setattr(DigitsMLP, "target", None)
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +86,7 @@ def test_the_page_of_a_study_that_diverged_says_so(store):
         assert text_of(written).count("every trial diverged") == 3  # one a scheme
 
 
+@pytest.mark.usefixtures("aimless")
 def test_the_page_of_one_arm_says_that_there_is_nothing_to_compare(store):
     simulate(parse(TEXT % (4, "sgd: {}"), "alone"), store, law)
     (sentence,) = page("alone", tracking_uri=store, target={"": 0.5}).sentences
@@ -87,13 +95,16 @@ def test_the_page_of_one_arm_says_that_there_is_nothing_to_compare(store):
     assert "which has no target yet, sgd is the only scheme" in sentence
 
 
+@pytest.mark.usefixtures("aimless")
 def test_without_a_target_schemes_are_compared_at_a_budget(store):
-    written = page("whole", tracking_uri=store)
+    simulate(parse(TEXT % (32, ARMS), "aimless"), store, law)
+    written = page("aimless", tracking_uri=store)
     assert "which has no target yet" in written.sentences[0]
     assert "the baseline&#39;s best of 4" in text_of(written) or "baseline's best of 4" in written.sentences[0]
     assert "What the target costs" not in text_of(written)
 
 
+@pytest.mark.usefixtures("aimless")
 def test_too_few_trials_give_estimates_without_a_claim(store):
     simulate(parse(TEXT % (4, ARMS), "few"), store, law)
     (sentence,) = page("few", tracking_uri=store).sentences

@@ -10,7 +10,9 @@ import click
 @click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", default="sqlite:///mlflow.db", show_default=True)
 @click.option("--markdown", is_flag=True, help="Print Markdown instead of terminal tables.")
 @click.option(
-    "--output", type=click.Path(file_okay=False, path_type=Path), help="Folder for distances.png and distances.csv."
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for distances.png, distances.csv and averages.csv.",
 )
 def functions(study: str, tracking_uri: str, markdown: bool, output: Path | None) -> None:
     """Compare the arms of STUDY as functions, by the labels that their networks predict, and average weights.
@@ -28,13 +30,13 @@ def functions(study: str, tracking_uri: str, markdown: bool, output: Path | None
 
     read = parse(tracking.about(study, tracking_uri).study_file, study)
     left = compared.read(read, tracking_uri)
-    averages = []
+    each = []
     for arm in read.arms:
         click.echo(f"averaging {arm.name} …", err=True)
-        averages.append(compared.averages(left, arm))
-    distances = compared.distances(left, study)
+        each.append(compared.averages(left, arm))
+    averages, distances = pd.concat(each, ignore_index=True), compared.distances(left, study)
     fell = drops(tracking.read(study, tracking_uri))
-    made = compared.sheets(distances, pd.concat(averages, ignore_index=True))
+    made = compared.sheets(distances, averages)
     made += [compared.fallen(fell)] if len(fell) else []
     if markdown:
         click.echo(printing.markdown(made))
@@ -45,6 +47,7 @@ def functions(study: str, tracking_uri: str, markdown: bool, output: Path | None
 
         output.mkdir(parents=True, exist_ok=True)
         distances.to_csv(output / "distances.csv", index=False)
+        averages.to_csv(output / "averages.csv", index=False)
         drawn = apart.panel(distances)
         if drawn is not None:
             drawn.figure.savefig(output / "distances.png", dpi=200, facecolor="white")
