@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from xdist.scheduler import LoadFileScheduling
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -28,10 +27,6 @@ def pytest_xdist_auto_num_workers(config):
     """The whole suite takes a process a core; what somebody chose stays in this one, where it starts at once."""
     chosen = config.option.file_or_dir or config.option.keyword or config.option.capture == "no"
     return 0 if chosen or "not slow" not in config.option.markexpr else min(4, os.cpu_count() or 1)
-
-
-def pytest_xdist_make_scheduler(config, log):
-    return LoadFileScheduling(config, log)
 
 
 def pytest_collection_modifyitems(items):

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import pandas as pd
 
@@ -20,6 +20,7 @@ from study.pages.answered import answered
 from study.pages.cells import Cell, Sheet
 from study.pages.page import Page, page, said
 
+Figures: TypeAlias = dict[str, tuple[str, str]]  # by name: title and SVG
 GRIDS = "What weight decay and learning rate decide together", "What theory predicts of such a grid"
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "study" / "results"
@@ -27,11 +28,12 @@ README = ROOT / "README.md"
 
 
 class Section(NamedTuple):
-    """What the README shows of a study: which lines, which figures, and what its page is asked."""
+    """What the README shows of a study: which lines, which figures, what its page is asked, what is drawn beside it."""
 
     say: Callable[[Page], list[str]]
     figures: tuple[str, ...]
     asked: pages.Asked = pages.Asked()
+    beside: Callable[[], Figures] = dict
 
 
 def schemes(made: Page) -> list[str]:
@@ -68,16 +70,17 @@ def forgetting(made: Page) -> list[str]:
     """What a fall of the rate does, and what averages of weights are worth."""
     fell = functions.fallen(drops(pd.read_parquet(RESULTS / "intrinsic-schedules.parquet")))
     means = functions.sheets(_distances(), pd.read_csv(RESULTS / "intrinsic-schedules-averages.csv"))[1]
-    return [f"> {made.counts}", "", *(line for sheet in (fell, means) for line in _plain(sheet))]
+    return [f"> {made.counts}", "", printing.markdown([fell, means])]
 
 
 def _distances() -> pd.DataFrame:
     return pd.read_csv(RESULTS / "intrinsic-schedules-distances.csv")
 
 
-def _plain(sheet: printing.Sheet) -> list[str]:
-    lines = [sheet.columns, ["---"] * len(sheet.columns), *sheet.rows]
-    return [f"**{sheet.title}**", "", *(f"| {' | '.join(line)} |" for line in lines), ""]
+def labels() -> Figures:
+    """How far apart arms are as functions."""
+    panel = apart.panel(_distances())
+    return {"labels": (f"As functions: {panel.title}", svg.written(panel.figure, "labels"))} if panel else {}
 
 
 def _columns(sheet: Sheet, first: int) -> Sheet:
@@ -116,30 +119,26 @@ SECTIONS = {
         ),
     ),
     "intrinsic-search": Section(search, ("expected_best-fashion_mlp_norm",), pages.Asked(target={"": 0.8728})),
-    "intrinsic-schedules": Section(forgetting, ("labels",)),
+    "intrinsic-schedules": Section(forgetting, ("labels",), beside=labels),
 }
 """By study."""
 
 
 def section(name: str) -> tuple[str, dict[Path, str]]:
     """The text of one study's results, and the files of its figures."""
-    say, chosen, asked = SECTIONS[name]
+    say, chosen, asked, beside = SECTIONS[name]
     material = pages.of_file(RESULTS / f"{name}.parquet")
     made = page(material, answered(material, asked))
-    drawn = _drawn(made)
+    drawn = _drawn(made) | beside()
     figures = {RESULTS / f"{name}-{re.sub('(%..)+', '-', figure)}.svg": drawn[figure] for figure in chosen}
     shown = [f"![{title}]({path.relative_to(ROOT).as_posix()})" for path, (title, _) in figures.items()]
     text = "\n".join([*say(made), "", *shown])
     return text, {path: figure for path, (_, figure) in figures.items()}
 
 
-def _drawn(made: Page) -> dict[str, tuple[str, str]]:
-    """By name, title and SVG of every figure of the page, and of how far apart arms are as functions."""
+def _drawn(made: Page) -> Figures:
     groups = [group for part in made.parts for group in part.figures] + made.figures
-    found = {panel.name: (f"{group.title}: {panel.title}", panel.file) for group in groups for panel in group.panels}
-    if made.name == "intrinsic-schedules" and (against := apart.panel(_distances())):
-        found["labels"] = (f"As functions: {against.title}", svg.written(against.figure, "labels"))
-    return found
+    return {panel.name: (f"{group.title}: {panel.title}", panel.file) for group in groups for panel in group.panels}
 
 
 def replaced(readme: str, name: str, text: str) -> str:
