@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from study import spec
+from study import reading, spec
 from study.searchers import SAMPLERS
 from study.stoppers import STOPPERS
 from trainables.components import Component, members, slots
@@ -51,7 +51,7 @@ def _domain(domain: object) -> str:
 
 def _studies() -> Iterator[str]:
     for name, path in spec.shipped().items():
-        file, study = spec.read(path.read_text(encoding="utf-8"), name), _here(name)
+        file, study = reading.read(path.read_text(encoding="utf-8"), name), _here(name)
         told = study if isinstance(study, Refusal) else f"{study.num_trials} trials"
         yield f"{name}: {file.question} ({told}; {file.duration or 'not timed'})"
 

@@ -4,7 +4,7 @@ import pandas as pd
 
 from study import beside, heat
 from study.printing import Sheet
-from study.spec import StudyFile
+from study.reading import StudyFile
 
 
 def sections(record: pd.DataFrame, file: StudyFile | None) -> list[Sheet]:

@@ -1,25 +1,20 @@
-"""Studies as they are written: YAML in, a validated `Study` out, or one clear line."""
+"""What a study file asks for: arms and their search spaces, validated, or one clear line."""
 
 import hashlib
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, cast
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from study import controls
-from study.across import across
-from study.beside import Published
 from study.checks import check_searcher, check_stopper
-from study.heat import Heat
 from study.key import Key, checked_name
-from study.searchers import SAMPLERS
-from study.stoppers import STOPPERS, Stopper, stopper_of
+from study.reading import Settings, StudyFile, complaint, read, text_of
+from study.stoppers import Stopper, stopper_of
 from trainables.components import Slot, files_of, slots
 from trainables.outside import File, located
 from trainables.refusal import Refusal, unknown
@@ -27,52 +22,9 @@ from trainables.rungs import Rung
 from trainables.space import Domain, Integer, OverLr, Uniform, Value, corner, domain_of, resolved, written
 from trainables.trial import Trial
 
-Scalar: TypeAlias = bool | int | float | str | None
-Written: TypeAlias = Scalar | dict[str, list[Scalar]]
-MAX_BYTES = 1_000_000
 MAX_CONTENTS = 5_000  # it is a tag in MLflow, which takes 8,000
 STOPPER = "stopper."  # before the fields of a stopper
 DEFAULT = "default"  # as a value: keep the field at its default instead of searching it
-
-
-class Settings(BaseModel):
-    """How an arm is searched, and beside it any key of a trial: a value, or a domain to search."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-    __pydantic_extra__: dict[str, Written]  # type: ignore[assignment]  — pydantic's own way to type extra keys
-
-    trials: Annotated[int, Field(ge=1, le=1_000_000, description="budget of one search, in configurations")] = 8
-    repetitions: Annotated[int, Field(ge=1, le=100_000, description="independent searches of the arm")] = 1
-    seeds: Annotated[int, Field(ge=1, le=1_000, description="trainings of each configuration")] = 1
-    searcher: Annotated[str, Field(description=f"one of {', '.join(SAMPLERS)}")] = "random"
-    stopper: Annotated[str | None, Field(description=f"none, or one of {', '.join(STOPPERS)}")] = None
-    parallel: Annotated[int, Field(ge=1, description="what learns or stops sees results 0…k−parallel")] = 1
-    control_of: Annotated[str | None, Field(description="the arm whose measured mean scale this one replays")] = None
-
-
-class StudyFile(BaseModel):
-    """A study file: one question, and the arms that answer it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    question: Annotated[str, Field(min_length=1)]
-    command: str = ""
-    duration: str = ""
-    result: str = ""
-    baseline: Annotated[
-        str, Field(description="the arm that savings are against; the first one where none is named")
-    ] = ""
-    published: Annotated[Published | None, Field(description="other people's numbers, shown beside ours")] = None
-    heat: Annotated[Heat | None, Field(description="a heat map of steps until a loss")] = None
-    common: dict[str, Any] = Field(default_factory=dict[str, Any], description="what all arms share")
-    tasks: dict[str, dict[str, Any]] = Field(
-        default_factory=dict[str, dict[str, Any]], description="runs every arm on each, as ARM-TASK, with these entries"
-    )
-    arms: dict[str, dict[str, Any]] = Field(min_length=1)
-
-    def written_out(self) -> dict[str, dict[str, Any]]:
-        """The arms as they run: on every task, where the file names several."""
-        return across(self.arms, self.tasks) if self.tasks else self.arms
 
 
 class Arm(NamedTuple):
@@ -160,17 +112,6 @@ def _hash(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def schema() -> dict[str, Any]:
-    """The JSON Schema of a study file: settings, and every key a trial can have beside them."""
-    written_schema = StudyFile.model_json_schema()
-    arm = Settings.model_json_schema()
-    arm["description"] = "settings of the search, and any key of a trial: a value, or a domain to search"
-    written_schema["properties"]["common"] |= {"anyOf": [arm]}
-    for part in ("arms", "tasks"):
-        written_schema["properties"][part]["additionalProperties"] = arm
-    return written_schema
-
-
 def shipped() -> dict[str, Path]:
     """The studies that come with the program, by name."""
     folder = cast(Path, resources.files("study") / "studies")
@@ -184,7 +125,7 @@ def load(name_or_path: str, trials: int | None = None) -> Study:
         if name_or_path not in shipped():
             raise unknown("study", name_or_path, [*shipped(), "or a path that ends in .yaml"])
         path = shipped()[name_or_path]
-    return parse(_text(path), checked_name("study", path.stem), trials, path.resolve().parent)
+    return parse(text_of(path), checked_name("study", path.stem), trials, path.resolve().parent)
 
 
 def parse(text: str, name: str, trials: int | None = None, folder: Path | None = None) -> Study:
@@ -196,60 +137,6 @@ def parse(text: str, name: str, trials: int | None = None, folder: Path | None =
     """
     file = read(text, name)
     return Study(name, file, _arms(file, trials, folder or Path()), text)
-
-
-def read(text: str, name: str) -> StudyFile:
-    """The study file as it is written; what its arms hold is not looked at."""
-    try:
-        file = StudyFile.model_validate(_mapping(text, name))
-    except ValidationError as error:
-        raise _line(f"study {name!r}", error, StudyFile) from error
-    if file.tasks and "task" in file.common:
-        raise Refusal(f"study {name!r}: task is common and tasks are named; leave one of them out")
-    arms = {**file.arms, **file.written_out()}
-    if file.baseline and file.baseline not in arms:
-        raise Refusal(f"study {name!r}: {unknown('baseline', file.baseline, arms)}")
-    if file.published:
-        file.published.check(arms)
-    return file
-
-
-def _text(path: Path) -> str:
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise Refusal(f"study file {path} has {path.stat().st_size:,} bytes, at most {MAX_BYTES:,} are read")
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise Refusal(f"study file {path} is not text (byte {error.start} is not UTF-8)") from error
-    except OSError as error:
-        raise Refusal(f"study file {path} cannot be read: {error.strerror}") from error
-
-
-class _NoAliases(yaml.SafeLoader):
-    """YAML without aliases, so that a small file cannot unfold into a large one."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):  # type: ignore[no-untyped-call]
-            raise yaml.YAMLError("aliases (*name) are not allowed")
-        return super().compose_node(parent, index)  # type: ignore[no-untyped-call]
-
-
-# YAML 1.1 reads 1e-5 as a text, because it has no dot; nobody who writes a learning rate means one.
-_NoAliases.add_implicit_resolver(  # type: ignore[no-untyped-call]
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-
-def _mapping(text: str, name: str) -> dict[str, Any]:
-    try:
-        read = yaml.load(text, Loader=_NoAliases)  # noqa: S506 — a SafeLoader, made stricter
-    except (yaml.YAMLError, RecursionError, ValueError) as error:  # the last of a date or number that is none
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise Refusal(f"study {name!r} is not plain YAML: {reason}") from error
-    if not isinstance(read, dict):
-        what = "is empty" if read is None else f"holds a {type(read).__name__}"
-        raise Refusal(f"study {name!r} {what}; it needs the keys question and arms")
-    return cast("dict[str, Any]", read)
 
 
 def _arms(file: StudyFile, trials: int | None, folder: Path) -> tuple[Arm, ...]:
@@ -268,7 +155,7 @@ def _arm(name: str, entries: Mapping[str, Any], trials: int | None, folder: Path
         of_search = {key: value for key, value in entries.items() if key in Settings.model_fields}
         settings = Settings.model_validate({**of_search, **({"trials": trials} if trials is not None else {})})
     except ValidationError as error:
-        raise _line(f"arm {name!r}", error, Settings) from error
+        raise complaint(f"arm {name!r}", error, Settings) from error
     of_stopper = {key.removeprefix(STOPPER): value for key, value in entries.items() if key.startswith(STOPPER)}
     of_trial = entries.keys() - Settings.model_fields.keys() - {STOPPER + key for key in of_stopper}
     given = {key: located(value, folder.resolve()) for key, value in entries.items() if key in of_trial}
@@ -319,14 +206,3 @@ def _domain(slot: Slot, given: dict[str, Any]) -> Domain:
     for bound in next(iter(written(domain).values())):
         slot.checked(float(bound) if slot.annotation is float and isinstance(domain, Integer) else bound)
     return domain
-
-
-def _line(where: str, error: ValidationError, model: type[BaseModel]) -> Refusal:
-    """The first complaint of pydantic, in our form."""
-    first = min(error.errors(), key=lambda entry: entry["type"] != "extra_forbidden")  # a misspelt key explains more
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
-        return Refusal(f"{where}: {unknown('key', key, model.model_fields)}")
-    if first["type"] == "missing":
-        return Refusal(f"{where}: {key} is missing")
-    return Refusal(f"{where}: {key} {first['msg'].lower()}, got {first['input']!r}")

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from study import beside, reporting, spec
+from study import beside, reading, reporting, spec
 from study.pages.material import Material
 from study.sections import sections
 from trainables.refusal import Refusal
@@ -26,7 +26,7 @@ def record(*trials):
 
 
 def published(finals=FINALS):
-    return spec.read(FILE % finals, "x").published
+    return reading.read(FILE % finals, "x").published
 
 
 def test_differences_are_of_the_last_record_and_the_farthest_trial_is_named():
@@ -71,12 +71,12 @@ def test_without_a_trial_nothing_is_near(ours):
 )
 def test_what_no_record_has_is_refused(finals, message):
     with pytest.raises(Refusal) as refusal:
-        spec.read(FILE % finals, "x")
+        reading.read(FILE % finals, "x")
     assert message in str(refusal.value)
 
 
 def test_the_report_shows_it_to_people_and_leaves_the_tables_of_programs_alone():
-    file = spec.read(FILE % FINALS, "x")
+    file = reading.read(FILE % FINALS, "x")
     ours = record(("sgd", "finished", 0.503, 0.4)).assign(
         task="quadratic", mode="min", valid_score=1.0, diverged=0.0, passes=1.0, seconds=1.0, test_score=1.0
     )

@@ -144,6 +144,12 @@ FAULTS = [
 
 
 @pytest.fixture(scope="module")
+def nap():
+    """Long enough that some of the trials are still to come when the last fault strikes."""
+    return 0.012
+
+
+@pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """The table of the study on this machine alone, without the naps."""
     return only_here(tmp_path_factory.mktemp("undisturbed"), "chaos", STUDY)

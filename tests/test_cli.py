@@ -110,10 +110,10 @@ def test_a_study_is_listed_where_packages_that_it_needs_are_not_installed(monkey
 
 
 def test_the_schema_is_json_and_knows_the_settings():
-    from study import spec
+    from study import reading
 
-    text = json.dumps(spec.schema())
-    assert all(name in text for name in spec.Settings.model_fields)
+    text = json.dumps(reading.schema())
+    assert all(name in text for name in reading.Settings.model_fields)
 
 
 def test_a_dry_run_counts_the_trials_and_starts_nothing(lr_study, tmp_path):

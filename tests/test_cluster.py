@@ -96,14 +96,20 @@ def lab():
 
 
 @pytest.fixture(scope="module")
-def user(lab):
+def nap():
+    """How long a step of a trial takes, in seconds."""
+    return 0.004
+
+
+@pytest.fixture(scope="module")
+def user(lab, nap):
     """The user, after cluster/README.md up to and with `ray up`."""
     home, mine = lab.laptop.home, lab.laptop.home / "mine"
     for name in (".ssh", ".lr-study", "mine"):
         (home / name).mkdir()
     shutil.copy(lab.folder / "user", home / ".ssh" / "id_ed25519")
     # Trials are short here, and a host is to die within one.
-    fast = {"LR_STUDY_CHECKPOINT_SECONDS": "0.5", "NAP": "0.004"}
+    fast = {"LR_STUDY_CHECKPOINT_SECONDS": "0.5", "NAP": nap}
     lines = [f"{name}={value}\n" for name, value in {**TRACKING, **fast}.items()]
     (home / ".lr-study" / "environment").write_text("".join(lines))
     (mine / "wide.yaml").write_text(STUDY)

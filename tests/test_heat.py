@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from study import heat, spec
+from study import heat, reading
 from study.figures import heat as drawn
 from study.figures import looks
 from study.figures import rates as rates_figure
@@ -73,7 +73,7 @@ def test_an_empty_record_has_no_figure_and_an_empty_table():
 
 def test_an_unknown_loss_is_refused():
     with pytest.raises(Refusal, match=r"heat\.loss input should be 'train_loss'"):
-        spec.read("{question: q, heat: {rows: a, columns: b, until: 1, loss: loss}, arms: {a: {}}}", "x")
+        reading.read("{question: q, heat: {rows: a, columns: b, until: 1, loss: loss}, arms: {a: {}}}", "x")
 
 
 def steps_of(scheme, until=1e-3, most=2_000_000):

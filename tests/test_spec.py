@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study import spec
+from study import reading, spec
 from study.key import Key
 from trainables import packaged
 from trainables.components import members, slots
@@ -96,7 +96,7 @@ def test_a_file_that_is_not_text_is_refused(tmp_path):
 
 
 def test_a_file_that_is_too_large_is_refused(tmp_path):
-    (tmp_path / "x.yaml").write_bytes(b" " * (spec.MAX_BYTES + 1))
+    (tmp_path / "x.yaml").write_bytes(b" " * (reading.MAX_BYTES + 1))
     with pytest.raises(Refusal, match="1,000,001 bytes"):
         spec.load(str(tmp_path / "x.yaml"))
 
@@ -186,9 +186,9 @@ def test_a_study_of_several_tasks_runs_every_arm_on_each_task_by_task():
 
 @pytest.mark.parametrize("baseline", ["sgd", "sgd-quadratic"])
 def test_the_baseline_of_several_tasks_is_a_scheme_or_one_of_its_arms(baseline):
-    assert spec.read(TASKS % baseline, "x").baseline == baseline
+    assert reading.read(TASKS % baseline, "x").baseline == baseline
 
 
 def test_a_baseline_that_is_neither_is_refused():
     with pytest.raises(Refusal, match="unknown baseline 'sgdd'"):
-        spec.read(TASKS % "sgdd", "x")
+        reading.read(TASKS % "sgdd", "x")

@@ -3,35 +3,25 @@
 import math
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from trainables import artifacts, spheres
 from trainables.flops import Flops
 from trainables.memory import keep_freed_memory
 from trainables.oracle import FORWARD, Objective, Oracle, Tensors
+from trainables.predictor import Predictor, Scores
 from trainables.rungs import Rung, stopped_at
-from trainables.seeds import generator, seed_of
+from trainables.seeds import generator, seed_globally, seed_of, seeded
 from trainables.tasks import Data, Split
 from trainables.trial import Record, Trial
 
 CHECK_EVERY = 16  # steps between two looks at the loss for divergence: a fixed number, so that costs are exact
-EVALUATION_BATCH = 2000
 REFRESH_BATCHES = 50  # what the authors of schedule-free optimizers advise for BatchNorm's statistics
-
-
-class Scores(NamedTuple):
-    """Mean loss and mean score of a split."""
-
-    loss: float
-    score: float
 
 
 class Totals(NamedTuple):
@@ -57,14 +47,9 @@ class Run:
     def __init__(self, trial: Trial, device: str | torch.device = "cpu", bars: Sequence[Rung] = ()) -> None:
         keep_freed_memory()
         self.trial, self.device, self.bars = trial, torch.device(device), tuple(bars)
-        self.dtype = torch.float64 if trial.precision == "float64" else torch.float32
         self.data = _on_device(trial.task.data(), self.device)
-        with _global_generators(self.device, seed_of(trial.seed, "init")):
-            self._model = trial.task.model().to(self.device, self.dtype)
-        named = dict(self._model.named_parameters())
-        self.params: Tensors = {n: p.detach().clone() for n, p in named.items() if p.requires_grad}
-        self._frozen: Tensors = {n: p.detach() for n, p in named.items() if not p.requires_grad}
-        self.buffers: Tensors = {name: b.detach().clone() for name, b in self._model.named_buffers()}
+        self._predictor = Predictor(trial.task, trial.precision, self.device, seed_of(trial.seed, "init"))
+        self.params, self.buffers = self._predictor.start()
         self.rule_state = self._owned(trial.rule.init(self.params))
         self._step = trial.rule.compiled() if trial.compile else trial.rule.step
         self.steps, self.passes, self.example_passes, self.seconds = 0, 0.0, 0.0, 0.0
@@ -122,8 +107,7 @@ class Run:
         """Train up to the next record, evaluate, and return the record."""
         last = self.next_record
         started = time.perf_counter()
-        self._model.train()
-        with _global_generators(self.device, 0):
+        with seeded(self.device, 0):
             while self.steps < last and not self.diverged:
                 self.step()
         self.seconds += time.perf_counter() - started
@@ -160,9 +144,9 @@ class Run:
         def objective(params: Tensors) -> Tensor:
             # The global generator, because other people's modules (nn.Dropout) draw from no other;
             # `epoch` gives the caller's back. Seeded anew, every call sees the same noise.
-            _seed(self.device, noise)
+            seed_globally(self.device, noise)
             buffers = {name: buffer.clone() for name, buffer in before.items()}
-            predicted = self._forward(params, buffers, self.trial.task.augment(inputs))
+            predicted = self._predictor(params, buffers, self.trial.task.augment(inputs))
             if not outputs:
                 self.buffers = buffers
                 outputs.append(predicted.detach())
@@ -174,15 +158,6 @@ class Run:
         """The loss of the first examples of this batch."""
         size = math.ceil(share * len(targets))
         return self._objective(inputs[:size], targets[:size], outputs)
-
-    def _forward(self, params: Tensors, buffers: Tensors, inputs: Tensor) -> Tensor:
-        prepared = self.trial.task.prepare(inputs)
-        if prepared.is_floating_point():
-            prepared = prepared.to(self.dtype)
-        mixed = self.trial.precision == "bfloat16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
-            outputs = functional_call(self._model, {**params, **self._frozen, **buffers}, (prepared,))
-        return outputs.float() if mixed else outputs
 
     def _batch(self) -> tuple[Tensor, Tensor]:
         epoch, place = divmod(self.steps, self.steps_per_epoch)
@@ -200,7 +175,7 @@ class Run:
         params = self.trial.rule.evaluated(self.params, self.rule_state)
         buffers = self._buffers_of(params)
         labels: list[Tensor] | None = [] if self.trial.artifacts else None
-        valid = self._evaluate(params, buffers, self.data.valid, labels)
+        valid = self._predictor.scores(params, buffers, self.data.valid, labels)
         if labels is not None:
             self._kept = artifacts.kept(self._kept, labels, params, late=2 * self.steps > self.num_steps)
         self.diverged = self.diverged or not (math.isfinite(valid.loss) or not len(self.data.valid))
@@ -243,7 +218,7 @@ class Run:
         """The scale-invariant parameters at the start, found on the first batch."""
         inputs, targets = self._batch()
         outputs = [torch.empty(0)]  # an output that is already there: no side effect
-        with _global_generators(self.device, 0):
+        with seeded(self.device, 0):
             return spheres.invariant(self._objective(inputs, targets, outputs), self.params)
 
     def _keep_best(self, score: float, params: Tensors, buffers: Tensors) -> None:
@@ -264,59 +239,28 @@ class Run:
             _, params, buffers = self._best
         elif self.diverged:
             return {"test_loss": math.nan, "test_score": self.trial.task.chance}
-        test = self._evaluate(params, buffers, self.data.test)
+        test = self._predictor.scores(params, buffers, self.data.test)
         return {"test_loss": test.loss, "test_score": test.score}
 
-    @torch.no_grad()
     def _buffers_of(self, params: Tensors) -> Tensors:
         """The buffers to evaluate with: where `params` are not those trained with, BatchNorm's are averaged anew.
 
-        The batches are drawn for this purpose, in training mode; each is charged as the forward pass that it is.
+        The batches are drawn for this purpose; each is charged as the forward pass that it is.
         """
-        norms = [module for module in self._model.modules() if isinstance(module, _BatchNorm)]
-        momenta = [norm.momentum for norm in norms]
-        if params is self.params or not norms or self.diverged:
+        if params is self.params or not self._predictor.norms or self.diverged:
             return self.buffers
-        fresh = {name: buffer.clone() for name, buffer in self.buffers.items()}
-        for name, module in self._model.named_modules():
-            if module in norms:
-                prefix = f"{name}." if name else ""
-                fresh |= {
-                    prefix + key: _reset(key, fresh[prefix + key]) for key, _ in module.named_buffers(recurse=False)
-                }
         rows = self.data.train.rows
         drawn = torch.randperm(len(rows), generator=generator(self.trial.seed, "refresh", self.steps)).to(self.device)
-        self._model.train()
-        for norm in norms:
-            norm.momentum = None  # a plain mean over the batches
-        with _global_generators(self.device, seed_of(self.trial.seed, "refresh noise", self.steps)):
-            for places in drawn.split(self.batch_size)[:REFRESH_BATCHES]:
-                self._forward(params, fresh, self.data.train.inputs[rows[places]])
-                self.passes += FORWARD
-                self.example_passes += FORWARD * len(places)
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
-        return fresh
-
-    @torch.no_grad()
-    def _evaluate(self, params: Tensors, buffers: Tensors, split: Split, labels: list[Tensor] | None = None) -> Scores:
-        """Mean loss and score of a split, in evaluation mode; NaN where it is empty. `labels` takes those predicted."""
-        self._model.eval()
-        loss, score = torch.zeros(2, dtype=torch.float64, device=self.device)
-        for rows in split.rows.split(EVALUATION_BATCH):
-            targets = split.targets[rows]
-            outputs = self._forward(params, buffers, split.inputs[rows])
-            if labels is not None:
-                labels.append(outputs.argmax(-1).to(torch.uint8).cpu())
-            loss = loss + len(rows) * self.trial.task.loss(outputs, targets)
-            score = score + len(rows) * self.trial.task.score(outputs, targets)
-        self._model.train()
-        size = len(split) or math.nan
-        return Scores(float(loss) / size, float(score) / size)
+        batches = [rows[places] for places in drawn.split(self.batch_size)[:REFRESH_BATCHES]]
+        self.passes += FORWARD * len(batches)
+        self.example_passes += FORWARD * sum(map(len, batches))
+        inputs = (self.data.train.inputs[batch] for batch in batches)
+        noise = seed_of(self.trial.seed, "refresh noise", self.steps)
+        return self._predictor.refreshed(params, self.buffers, inputs, noise)
 
     def scored(self, params: Tensors) -> Scores:
         """Validation loss and score of any parameters, BatchNorm's statistics averaged anew for them."""
-        return self._evaluate(params, self._buffers_of(params), self.data.valid)
+        return self._predictor.scores(params, self._buffers_of(params), self.data.valid)
 
     def artifacts(self) -> Tensors:
         """What a trial with `artifacts: true` leaves behind (trainables/artifacts.py)."""
@@ -328,7 +272,7 @@ class Run:
         rows = self.data.train.rows[: self.batch_size]
         inputs, targets = self.data.train.inputs[rows], self.data.train.targets[rows]
         there = [torch.empty(0)]  # an output that is already there: no side effect
-        with Flops() as counted, _global_generators(self.device, 0):
+        with Flops() as counted, seeded(self.device, 0):
             Oracle(self._objective(inputs, targets, there)).gradient(self.params)
         return counted.total / len(rows)
 
@@ -383,27 +327,7 @@ def _on_device(data: Data, device: torch.device) -> Data:
     return Data(*(Split(*(tensor.to(device) for tensor in split)) for split in data))
 
 
-def _reset(key: str, buffer: Tensor) -> Tensor:
-    """A buffer of BatchNorm before it has seen anything: variance 1, mean 0, no batches."""
-    return torch.ones_like(buffer) if key == "running_var" else torch.zeros_like(buffer)
-
-
 def _finite(value: Tensor | float) -> float:
     """The number, or NaN where it is infinite: a store may turn infinity into something finite."""
     number = float(value)
     return number if math.isfinite(number) else math.nan
-
-
-@contextmanager
-def _global_generators(device: torch.device, seed: int) -> Iterator[None]:
-    """Torch's global generators, seeded, and the caller's put back afterwards."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        _seed(device, seed)
-        yield
-
-
-def _seed(device: torch.device, seed: int) -> None:
-    """Seed torch's global generators; `torch.manual_seed` would format a traceback at every call without a GPU."""
-    torch.default_generator.manual_seed(seed)
-    if device.type == "cuda":
-        torch.cuda.default_generators[device.index or 0].manual_seed(seed)

@@ -1,5 +1,7 @@
 """Randomness as an argument: one generator a stream, each a stable hash of what it is for."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import blake2b
 
 import torch
@@ -18,3 +20,18 @@ def seed_of(*parts: object) -> int:
 def generator(*parts: object) -> torch.Generator:
     """A CPU generator for the stream that the parts name."""
     return torch.Generator().manual_seed(seed_of(*parts))
+
+
+@contextmanager
+def seeded(device: torch.device, seed: int) -> Iterator[None]:
+    """Torch's global generators, seeded, and the caller's put back afterwards."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        seed_globally(device, seed)
+        yield
+
+
+def seed_globally(device: torch.device, seed: int) -> None:
+    """Seed torch's global generators; `torch.manual_seed` would format a traceback at every call without a GPU."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.default_generators[device.index or 0].manual_seed(seed)

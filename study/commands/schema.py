@@ -8,6 +8,6 @@ def schema() -> None:
     """Print the JSON Schema of a study file; editors complete and check YAML with it."""
     import json
 
-    from study import spec
+    from study import reading
 
-    click.echo(json.dumps(spec.schema(), indent=2))
+    click.echo(json.dumps(reading.schema(), indent=2))

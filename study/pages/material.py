@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from study import spec
-from study.spec import StudyFile
+from study import reading, spec
+from study.reading import StudyFile
 from study.tables import own
 from trainables.refusal import Refusal, first_line
 from trainables.tasks import Task
@@ -126,7 +126,7 @@ def plain(value: Any) -> Any:
 def _file(text: str) -> StudyFile | None:
     """The study file, if there is one that can be read."""
     try:
-        return spec.read(text, "recorded") if text else None
+        return reading.read(text, "recorded") if text else None
     except Refusal:  # of another version of this program
         return None
 
