@@ -298,15 +298,17 @@ class Laboratory:
 
     def kill_mlflow(self) -> None:
         """SIGKILL to all of its processes."""
-        for process in self.processes("store", "mlflow"):
+        (server,) = self.processes("store", "-m mlflow server")
+        for process in (*server.children(recursive=True), server):
             process.kill()
 
     def processes(self, name: str, words: str) -> list[psutil.Process]:
-        """Those of a node whose command line has these words in it."""
-        found = []
-        for process in psutil.Process(self.nodes[name].pid).children(recursive=True):
-            with contextlib.suppress(psutil.Error):
-                if words in " ".join(process.cmdline()):
+        """Those in a node's PID namespace, whoever their parents are, whose command line has these words in it."""
+        found, inside = [], Path(f"/proc/{self.nodes[name].pid}/ns/pid").readlink()
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                there = Path(f"/proc/{process.pid}/ns/pid").readlink() == inside
+                if there and words in " ".join(process.cmdline()):
                     found.append(process)
         return found
 

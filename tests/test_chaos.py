@@ -55,9 +55,7 @@ class Chaos:
             time.sleep(0.5)
 
     def training(self, host):
-        return self.lab.processes(host, "ray::") and [
-            process for process in self.lab.processes(host, "ray::") if "Train" in " ".join(process.cmdline())
-        ]
+        return self.lab.processes(host, "ray::ResourceTrainable")
 
     def under_way(self):
         """Until trials run on a worker; who was ended is started again."""
@@ -90,8 +88,8 @@ class Chaos:
         self.lab.switch_on(name)
 
     def the_driver_dies(self):
-        for process in self.lab.processes("head", f"lr-study run {self.name}"):
-            process.kill()
+        (driver,) = self.lab.processes("head", f"lr-study run {self.name}")
+        driver.kill()
         self.wait_until(lambda: self.driver.poll() is not None, "ray submit does not see that its command has died")
 
     def the_head_dies_and_is_brought_up_again(self):
@@ -144,9 +142,9 @@ FAULTS = [
 
 
 @pytest.fixture(scope="module")
-def nap():
+def nap(pytestconfig):
     """Long enough that some of the trials are still to come when the last fault strikes."""
-    return 0.012
+    return 0.001 + 0.0015 * (pytestconfig.getoption("--faults") or len(FAULTS))
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,17 @@
-"""The laboratory: whatever ends it, nothing of it is left, and the machine's own network never sees it."""
+"""The laboratory: processes are found in it; whatever ends it, nothing of it is left, nor seen outside."""
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
 import pytest
-from laboratory import ADDRESSES, folder_of_its_own, missing
+from laboratory import ADDRESSES, Laboratory, folder_of_its_own, missing
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -89,6 +91,18 @@ def test_killed_it_takes_everything_along_and_the_next_one_removes_its_folder(ho
     folder.rename(theirs)  # as if the process that is dead had made it
     shutil.rmtree(folder_of_its_own())
     assert not theirs.exists()
+
+
+def test_processes_are_found_in_their_own_machine_alone_whoever_started_them(folder):
+    with contextlib.closing(Laboratory(folder)) as laboratory:
+        for name in ("one", "two"):
+            laboratory.nodes[name].start("exec -a somebody sleep 60", folder / f"{name}.log")
+        laboratory.nodes["two"].start("setsid bash -c 'exec -a somebody sleep 60' &", folder / "orphan.log")
+        deadline = time.monotonic() + 20
+        found = {}
+        while found != {"head": 0, "one": 1, "two": 2} and time.monotonic() < deadline:
+            found = {name: len(laboratory.processes(name, "somebody 60")) for name in ("head", "one", "two")}
+        assert found == {"head": 0, "one": 1, "two": 2}
 
 
 def all_gone(processes):
