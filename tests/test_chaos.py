@@ -144,7 +144,7 @@ FAULTS = [
 @pytest.fixture(scope="module")
 def nap(pytestconfig):
     """Long enough that some of the trials are still to come when the last fault strikes."""
-    return 0.001 + 0.0015 * (pytestconfig.getoption("--faults") or len(FAULTS))
+    return 0.003 + 0.0006 * (pytestconfig.getoption("--faults") or len(FAULTS))
 
 
 @pytest.fixture(scope="module")
