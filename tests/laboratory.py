@@ -299,7 +299,7 @@ class Laboratory:
     def kill_mlflow(self) -> None:
         """SIGKILL to all of its processes."""
         (server,) = self.processes("store", "-m mlflow server")
-        for process in (*server.children(recursive=True), server):
+        for process in (server, *server.children(recursive=True)):
             process.kill()
 
     def processes(self, name: str, words: str) -> list[psutil.Process]:

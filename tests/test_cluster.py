@@ -97,7 +97,7 @@ def lab():
 
 @pytest.fixture(scope="module")
 def nap():
-    """How long a step of a trial takes, in seconds."""
+    """How long every forward pass of a trial sleeps, in seconds."""
     return 0.004
 
 

@@ -97,11 +97,12 @@ def test_processes_are_found_in_their_own_machine_alone_whoever_started_them(fol
     with contextlib.closing(Laboratory(folder)) as laboratory:
         for name in ("one", "two"):
             laboratory.nodes[name].start("exec -a somebody sleep 60", folder / f"{name}.log")
-        laboratory.nodes["two"].start("setsid bash -c 'exec -a somebody sleep 60' &", folder / "orphan.log")
+        laboratory.nodes["two"].run("setsid bash -c 'exec -a somebody sleep 60' &")  # its parent is gone
         deadline = time.monotonic() + 20
         found = {}
         while found != {"head": 0, "one": 1, "two": 2} and time.monotonic() < deadline:
             found = {name: len(laboratory.processes(name, "somebody 60")) for name in ("head", "one", "two")}
+            time.sleep(0.2)
         assert found == {"head": 0, "one": 1, "two": 2}
 
 

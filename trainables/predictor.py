@@ -1,7 +1,8 @@
 """A task's model as a function of its parameters: what it predicts, how well, and BatchNorm's statistics anew."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -24,7 +25,7 @@ class Scores(NamedTuple):
 
 
 class Predictor:
-    """The model of a task, in training mode: outputs as a function of parameters, buffers and inputs.
+    """The model of a task: outputs as a function of parameters, buffers and inputs; in training mode but for `scores`.
 
     >>> from trainables.tasks.quadratic import Quadratic
     >>> predictor = Predictor(Quadratic(), "float32", torch.device("cpu"), seed=0)
@@ -59,16 +60,15 @@ class Predictor:
     @torch.no_grad()
     def scores(self, params: Tensors, buffers: Tensors, split: Split, labels: list[Tensor] | None = None) -> Scores:
         """Mean loss and score of a split, in evaluation mode; NaN where it is empty. `labels` takes those predicted."""
-        self._model.eval()
         loss, score = torch.zeros(2, dtype=torch.float64, device=self._device)
-        for rows in split.rows.split(EVALUATION_BATCH):
-            targets = split.targets[rows]
-            outputs = self(params, buffers, split.inputs[rows])
-            if labels is not None:
-                labels.append(outputs.argmax(-1).to(torch.uint8).cpu())
-            loss = loss + len(rows) * self._task.loss(outputs, targets)
-            score = score + len(rows) * self._task.score(outputs, targets)
-        self._model.train()
+        with self._evaluating():
+            for rows in split.rows.split(EVALUATION_BATCH):
+                targets = split.targets[rows]
+                outputs = self(params, buffers, split.inputs[rows])
+                if labels is not None:
+                    labels.append(outputs.argmax(-1).to(torch.uint8).cpu())
+                loss = loss + len(rows) * self._task.loss(outputs, targets)
+                score = score + len(rows) * self._task.score(outputs, targets)
         size = len(split) or math.nan
         return Scores(float(loss) / size, float(score) / size)
 
@@ -87,6 +87,14 @@ class Predictor:
         for name, norm in self.norms.items():
             norm.momentum = momenta[name]
         return fresh
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        self._model.eval()
+        try:
+            yield
+        finally:
+            self._model.train()
 
 
 def _reset(key: str, buffer: Tensor) -> Tensor:

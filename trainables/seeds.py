@@ -1,4 +1,4 @@
-"""Randomness as an argument: one generator a stream, each a stable hash of what it is for."""
+"""Randomness as an argument: one generator a stream, each a stable hash of what it is for; and torch's own, seeded."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

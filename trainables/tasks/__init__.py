@@ -50,7 +50,7 @@ class Task(Component):
 
     @abstractmethod
     def model(self) -> nn.Module:
-        """A new model on the CPU, its parameters drawn from torch's global generator (which `Run` seeds)."""
+        """A new model on the CPU, its parameters drawn from torch's global generators, which are seeded before."""
 
     @abstractmethod
     def prepare(self, inputs: Tensor) -> Tensor:

@@ -19,8 +19,8 @@ class MnistCNN4BN(Classification):
 
     After Li, Lyu & Arora 2020 (arXiv 2010.02916), who train a normalised network of four layers: no biases, no affine
     parameters, the last layer frozen at its random start, so f(cW) = f(W) for every trained W and c > 0. The widths
-    (`width` twice, then twice as many twice) and the strides (2, 1, 2, 1) are ours: they suit a processor. A mean over
-    the places is not taken: a frozen layer on so few numbers can tell no more than 8 of 10 images apart.
+    (`width` twice, then twice as many twice) and the strides (2, 1, 2, 1) are ours: they suit a processor. No mean over
+    the places is taken: on 16 channel means (`width` 8), a frozen layer came to .70 to .82 in four epochs.
     Negative controls as in `fashion_mlp_norm`: `normalised: false`, `trained_last: true`.
     """
 
