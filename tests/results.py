@@ -108,16 +108,19 @@ def _sheet(sheets: list[Sheet], title: str) -> Sheet:
     return next(sheet for sheet in sheets if sheet.title == title)
 
 
+def _grid_figures(task: str) -> tuple[str, ...]:
+    """Those of a grid's page that the README shows."""
+    return (
+        f"grid-{task}-normalised%3A%20validation",
+        f"collapse-{task}-normalised",
+        f"collapse-{task}-unnormalised",
+    )
+
+
 SECTIONS = {
     "schemes": Section(schemes, ("cost_to_target-fashion_mlp", "profile-all")),
-    "wd-lr-grid": Section(
-        grid,
-        (
-            "grid-fashion_mlp_norm-normalised%3A%20validation",
-            "collapse-fashion_mlp_norm-normalised",
-            "collapse-fashion_mlp_norm-unnormalised",
-        ),
-    ),
+    "wd-lr-grid": Section(grid, _grid_figures("fashion_mlp_norm")),
+    "wd-lr-grid-mnist": Section(grid, _grid_figures("mnist_cnn4_bn")),
     "intrinsic-search": Section(search, ("expected_best-fashion_mlp_norm",), pages.Asked(target={"": 0.8728})),
     "intrinsic-schedules": Section(forgetting, ("labels",), beside=labels),
 }
