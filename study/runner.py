@@ -1,5 +1,6 @@
 """Runs a study: makes its record complete, whatever happened before. The only file that builds a `Tuner`."""
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -72,6 +73,9 @@ def _complete(
 
 
 def _tune(bridge: Bridge, tracker: Tracker, resources: Mapping[str, float], cluster: Cluster) -> None:
+    folder = bridge.storage / "tune"
+    own = folder / tracker.study.name  # Tune's state of every driver so far, from which nobody restores
+    shutil.rmtree(own, ignore_errors=True)
     tuner = tune.Tuner(
         tune.with_resources(Trainable, dict(resources)),
         tune_config=TuneConfig(
@@ -83,7 +87,7 @@ def _tune(bridge: Bridge, tracker: Tracker, resources: Mapping[str, float], clus
         ),
         run_config=RunConfig(
             name=tracker.study.name,
-            storage_path=str(bridge.storage / "tune"),
+            storage_path=str(folder),
             callbacks=[bridge],
             stop=Ending(tracker, bridge),
             failure_config=FailureConfig(max_failures=-1),  # `Failures` decides
@@ -91,6 +95,9 @@ def _tune(bridge: Bridge, tracker: Tracker, resources: Mapping[str, float], clus
             verbose=3 if cluster.verbose else 0,
         ),
     )
-    tuner.fit()
+    try:
+        tuner.fit()
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
     if bridge.broken:
         raise bridge.broken

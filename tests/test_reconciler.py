@@ -56,7 +56,7 @@ def same_table(left, right):
 
 
 def check_record(folder):
-    """Every trial once, nothing running, no checkpoint left."""
+    """Every trial once, nothing running, no checkpoint and nothing of Tune left."""
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     experiment = client.get_experiment_by_name("survival")
     runs = client.search_runs([experiment.experiment_id], max_results=1000)
@@ -64,6 +64,7 @@ def check_record(folder):
     assert len({run.data.tags["lr_study.key"] for run in trials}) == len(trials) == NUM_TRIALS
     assert {run.info.status for run in runs} == {"FINISHED"}
     assert not list(folder.glob(".lr-study/checkpoints/**/*.p*t"))
+    assert not list(folder.glob(".lr-study/tune/*"))
 
 
 def test_all_epochs_are_there_without_gap(undisturbed):
