@@ -64,11 +64,12 @@ def _grid(arm: str, rows: Any, mode: str, chance: float) -> Grid | None:
     walks: list[pd.DataFrame] = []
     tensors = [name.removeprefix("norm.") for name in rows.columns if name.startswith("norm.")]
     for _, trial in rows.groupby(TRIAL, sort=False):
-        cell = _cell(trial, mode, chance)
+        constant = _constant(trial)
+        cell = _cell(trial, constant, mode, chance)
         seed = sum((cell["rate"], cell["decay"]) == (other["rate"], other["decay"]) for other in cells)
         cells.append({**cell, "seed": seed})
         if cells[-1]["status"] not in ("diverged", "failed"):
-            walks += [_walk(trial, tensor, cells[-1]) for tensor in tensors]
+            walks += [_walk(constant, tensor, cells[-1]) for tensor in tensors]
     if not cells:
         return None
     frame = pd.DataFrame(cells)
@@ -80,11 +81,11 @@ def _grid(arm: str, rows: Any, mode: str, chance: float) -> Grid | None:
     return Grid(str(arm), frame, last, walk)
 
 
-def _cell(trial: Any, mode: str, chance: float) -> dict[str, Any]:
+def _cell(trial: Any, constant: Any, mode: str, chance: float) -> dict[str, Any]:
     last = trial.iloc[-1]
     rate, decay = float(last[RATE]), float(last[DECAY])
     momentum = float(last.get(MOMENTUM, np.nan))
-    steps = int(_constant(trial)["steps"].max()) if len(_constant(trial)) else 0
+    steps = int(constant["steps"].max()) if len(constant) else 0
     product = rate * decay
     bad = last["status"] in ("diverged", "failed")
     best = trial["valid_score"].max() if mode == "max" else trial["valid_score"].min()
@@ -106,8 +107,7 @@ def _constant(trial: Any) -> Any:
     return trial[np.minimum.accumulate(full)] if len(trial) else trial
 
 
-def _walk(trial: Any, tensor: str, cell: dict[str, Any]) -> pd.DataFrame:
-    rows = _constant(trial)
+def _walk(rows: Any, tensor: str, cell: dict[str, Any]) -> pd.DataFrame:
     measured = {name: rows.get(f"{name}.{tensor}", pd.Series(np.nan, rows.index)).astype(float) for name in MEASURED}
     known = {name: cell[name] for name in ("rate", "decay", "product", "seed", "settled")}
     return pd.DataFrame({**known, "tensor": tensor, "steps": rows["steps"].astype(float), **measured})
