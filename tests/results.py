@@ -132,16 +132,17 @@ def section(name: str) -> tuple[str, dict[Path, str]]:
     say, chosen, asked, beside = SECTIONS[name]
     material = pages.of_file(RESULTS / f"{name}.parquet")
     made = page(material, answered(material, asked))
-    drawn = _drawn(made) | beside()
+    drawn = _drawn(made, chosen) | beside()
     figures = {RESULTS / f"{name}-{re.sub('(%..)+', '-', figure)}.svg": drawn[figure] for figure in chosen}
     shown = [f"![{title}]({path.relative_to(ROOT).as_posix()})" for path, (title, _) in figures.items()]
     text = "\n".join([*say(made), "", *shown])
     return text, {path: figure for path, (_, figure) in figures.items()}
 
 
-def _drawn(made: Page) -> Figures:
+def _drawn(made: Page, chosen: tuple[str, ...]) -> Figures:
     groups = [group for part in made.parts for group in part.figures] + made.figures
-    return {panel.name: (f"{group.title}: {panel.title}", panel.file) for group in groups for panel in group.panels}
+    panels = [panel for group in groups for panel in group.panels if panel.name in chosen]
+    return {panel.name: (f"{panel.label}: {panel.title}", panel.file) for panel in panels}
 
 
 def replaced(readme: str, name: str, text: str) -> str:

@@ -7,7 +7,6 @@ of them, as many as `--faults` says. With `--hours 8` round follows round, each 
 import contextlib
 import random
 import re
-import shutil
 import time
 from collections.abc import Callable
 
@@ -206,5 +205,4 @@ def test_a_study_survives_every_fault_at_a_random_moment(prepared, undisturbed, 
     while time.monotonic() < until:
         seed += 1
         prepared.renames("chaos", f"chaos-{seed}")
-        shutil.rmtree(prepared.lab.shared / "checkpoints", ignore_errors=True)
         a_round(prepared, undisturbed, seed, most)

@@ -1,5 +1,7 @@
 """The figures of a page, and the data that each of them draws."""
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -24,14 +26,33 @@ from study.pages.answered import Answers
 from study.pages.material import Material
 
 
-class Drawn(NamedTuple):
-    """One panel: as a file, and inside a page; its data as CSV."""
+@dataclass(frozen=True)
+class Drawn:
+    """One panel: as a file, and inside a page; its data as CSV. It is drawn when it is first asked for."""
 
     name: str  # of its files, without an ending
-    title: str
-    file: str
-    inline: str
-    csv: str
+    label: str
+    panel: Panel
+
+    @property
+    def title(self) -> str:
+        """What the panel shows."""
+        return self.panel.title
+
+    @cached_property
+    def file(self) -> str:
+        """The SVG on white."""
+        return svg.written(self.panel.figure, self.name)
+
+    @cached_property
+    def inline(self) -> str:
+        """The SVG in the page's colours."""
+        return svg.inline(self.file, f"{self.label}: {self.title}")
+
+    @cached_property
+    def csv(self) -> str:
+        """What it draws."""
+        return self.panel.data.to_csv(index=False)
 
 
 class Group(NamedTuple):
@@ -138,12 +159,6 @@ def _group(name: str, panels: list[Panel], place: str) -> Group:
     title, caption = CAPTIONS[name]
     file = quote(f"{name}-{place}", safe="")
     many = name in MANY
-    drawn = [_drawn(name, panel, f"{file}-{quote(panel.title, safe='')}" if many else file) for panel in panels]
+    drawn = [Drawn(f"{file}-{quote(panel.title, safe='')}" if many else file, title, panel) for panel in panels]
     data = pd.concat([panel.data for panel in panels]) if panels else pd.DataFrame()
     return Group(title, caption, drawn, data.to_csv(index=False), file, MANY.get(name, ""))
-
-
-def _drawn(name: str, panel: Panel, file: str) -> Drawn:
-    text = svg.written(panel.figure, file)
-    label = f"{CAPTIONS[name][0]}: {panel.title}"
-    return Drawn(file, panel.title, text, svg.inline(text, label), panel.data.to_csv(index=False))
