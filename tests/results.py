@@ -142,7 +142,7 @@ def section(name: str) -> tuple[str, dict[Path, str]]:
 def _drawn(made: Page, chosen: tuple[str, ...]) -> Figures:
     groups = [group for part in made.parts for group in part.figures] + made.figures
     panels = [panel for group in groups for panel in group.panels if panel.name in chosen]
-    return {panel.name: (f"{panel.label}: {panel.title}", panel.file) for panel in panels}
+    return {panel.name: (panel.label, panel.file) for panel in panels}
 
 
 def replaced(readme: str, name: str, text: str) -> str:

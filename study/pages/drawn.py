@@ -31,13 +31,18 @@ class Drawn:
     """One panel: as a file, and inside a page; its data as CSV. It is drawn when it is first asked for."""
 
     name: str  # of its files, without an ending
-    label: str
+    figure: str  # the title of the figure that it is a panel of
     panel: Panel
 
     @property
     def title(self) -> str:
         """What the panel shows."""
         return self.panel.title
+
+    @property
+    def label(self) -> str:
+        """What it is for who does not see it."""
+        return f"{self.figure}: {self.title}"
 
     @cached_property
     def file(self) -> str:
@@ -47,7 +52,7 @@ class Drawn:
     @cached_property
     def inline(self) -> str:
         """The SVG in the page's colours."""
-        return svg.inline(self.file, f"{self.label}: {self.title}")
+        return svg.inline(self.file, self.label)
 
     @cached_property
     def csv(self) -> str:
