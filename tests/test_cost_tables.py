@@ -104,7 +104,9 @@ def long(scores, scheme="a", **columns):
 
 
 def one(table, **options):
-    question = {name: options.pop(name) for name in ("target", "chance", "mode", "learns") if name in options}
+    question = {
+        name: options.pop(name) for name in ("target", "chance", "mode", "learns", "score_at") if name in options
+    }
     options = {"draws": 200, **options}
     return summarize(tables.validated(table), Options(Question(**question), **options))
 
@@ -188,6 +190,48 @@ def test_seeds_of_one_configuration_are_one_trial():
     assert (result.n, result.hits) == (2, 1)
     assert result.expected_best == pytest.approx({1: 0.5, 2: 0.7})
     assert result.expected_cost.estimate == 4 / 2 + 6
+
+
+def test_a_configuration_whose_seeds_were_lost_is_worth_chance():
+    """Both seeds reached .9 before they were lost: a hit, and no better than chance; one of two is worth the half."""
+    rows = [
+        {"task": "t", "scheme": "a", "trial": trial, "seed": seed, "epoch": epoch, "score": score, "status": status}
+        for trial, statuses in enumerate([["diverged", "failed"], ["finished", "diverged"]])
+        for seed, status in enumerate(statuses)
+        for epoch, score in enumerate([0.9, 0.1 if status == "diverged" else 0.9], 1)
+    ]
+    result = one(pd.DataFrame(rows), target=0.85, chance=0.1, score_at="best")[0]
+    assert (result.n, result.hits) == (2, 2)
+    assert result.expected_best == pytest.approx({1: (0.1 + 0.5) / 2, 2: 0.5})
+
+
+def test_the_test_score_of_several_seeds_is_their_mean():
+    seeds = [long([0.2, 0.6], seed=1, test_score=[0.1, 0.3]), long([0.4, 0.8], seed=2, test_score=[0.5, 0.7])]
+    assert one(pd.concat(seeds, ignore_index=True))[0].expected_test == pytest.approx({1: 0.4, 2: 0.5})
+
+
+def test_a_failed_trial_counts_at_chance_on_test_data_too():
+    table = long([0.2, 0.6, 0.1], test_score=[0.3, 0.5, np.nan]).assign(status=["finished", "finished", "failed"])
+    result = one(table, chance=0.1)[0]
+    assert result.expected_test[3] == 0.5
+    assert result.expected_test[1] == pytest.approx((0.3 + 0.5 + 0.1) / 3)
+
+
+def test_one_test_score_that_nobody_knows_is_said_and_not_guessed():
+    result = one(long([0.2, 0.6], test_score=[0.3, np.nan]))[0]
+    assert result.expected_test == {}
+    assert "expected_test is not defined, because a trial has no test score" in result.notes
+
+
+def test_trials_with_text_for_a_name_come_in_the_order_of_the_table():
+    """Twelve trials in each of two searches that learn; the third one hits, and t10 comes after it."""
+    names = [f"t{k}" for k in range(12)]
+    once = long([0.9 if k == 2 else 0.1 for k in range(12)], cost=[1] * 12, searcher="tpe").assign(trial=names)
+    for extra in ({}, {"seed": 1}):
+        table = pd.concat([once.assign(repetition=r, **extra) for r in range(2)], ignore_index=True)
+        if extra:
+            table = pd.concat([table, table.assign(seed=2)], ignore_index=True)
+        assert one(table, target=0.5)[0].expected_trials.estimate == 3
 
 
 def test_what_is_chosen_on_validation_is_told_on_test():

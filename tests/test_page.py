@@ -123,6 +123,7 @@ def test_a_study_without_validation_data_selects_nothing(store, tmp_path):
     drawn = {path.name.split("-")[0] for path in written.files if path.suffix == ".svg"}
     assert "rates" in drawn
     assert not drawn & {"expected_best", "score_against_rate", "cost_to_target"}
+    assert "Without a trial that ended" not in text_of(written)
 
 
 def test_the_same_record_gives_the_same_bytes(store, tmp_path):
@@ -214,6 +215,23 @@ def test_what_cannot_be_told_from_the_baseline_is_said_in_words():
     assert share(Quantity(0.5, 0.0, 2.0, "<")) == Quantity(2.0, 0.5, math.inf, ">")
 
 
+def test_a_target_that_some_searches_missed_was_not_never_reached(store, tmp_path):
+    """Searches that learn, four of them: adam reaches the target in one, and what it paid is a lower bound."""
+    record = tracking.read("whole", store).assign(searcher="tpe")
+    record["repetition"], record["k"] = record["k"] // 8, record["k"] % 8
+    best = record[record["diverged"] == 0].groupby(["arm", "repetition"])["valid_score"].max()
+    target = float(best["adam"].sort_values().iloc[-2:].mean())  # between its best search and the next
+    assert (best["sgd"] > target).sum() not in (0, 4)
+    record.to_parquet(tmp_path / "some.parquet")
+    written = page(tmp_path / "some.parquet", target={"digits_mlp": target}, baseline="sgd")
+    (sentence,) = written.sentences
+    assert "never" not in sentence
+    assert "the baseline sgd missed it in some of its searches" in sentence
+    text = text_of(written)
+    assert "missed by some searches: a lower bound" in text
+    assert "never reached: a lower bound" not in text
+
+
 def test_the_json_holds_every_number_of_an_arm(whole):
     (task,) = json.loads((whole.path.parent / "report.json").read_text())["tasks"]
     assert task["baseline"] == "sgd"
@@ -236,6 +254,17 @@ def test_an_untuned_default_is_found_by_its_hyper_parameters(store):
     sgd, other = task["arms"]
     tuned = sgd["expected_best"]["8"]
     assert sgd["default_regret"] == other["default_regret"] == pytest.approx(tuned - 0.7)
+
+
+def test_a_drawn_configuration_is_not_the_default(store, tmp_path):
+    """With one trial of each arm nothing differs between trials; the study file says what is searched."""
+    simulate(parse(TEXT % (1, "sgd: {}, adam: {direction: adam}"), "single"), store, law)
+    record = tracking.read("single", store)
+    record.to_parquet(tmp_path / "single.parquet")
+    for source in ("single", tmp_path / "single.parquet"):
+        written = page(source, tracking_uri=store)
+        (task,) = json.loads((written.path.parent / "report.json").read_text())["tasks"]
+        assert [arm["default_regret"] for arm in task["arms"]] == [None, None]
 
 
 def test_the_summary_is_in_mlflow_too(store, tmp_path):
@@ -377,7 +406,15 @@ def test_the_sentence_in_the_readme_is_one_that_the_page_says():
         "sgd-constant": Quantity(0.5, 0.0, 2.0, "<"),
     }
     results = [
-        Result("digits_mlp", scheme, 64, 0, 0.95, saving_to_target=saving, censored=saving.bound == "<")
+        Result(
+            "digits_mlp",
+            scheme,
+            64,
+            20 * (saving.bound == "="),
+            0.95,
+            saving_to_target=saving,
+            censored=saving.bound == "<",
+        )
         for scheme, saving in savings.items()
     ]
     nothing = pd.DataFrame()

@@ -5,6 +5,7 @@ import pytest
 from gridded import gridded
 
 from study import replay
+from study.answers.replayed import Found, answered
 from study.replay.curves import recorded
 from study.replay.searches import search, searches
 from study.searchers import Searching
@@ -113,6 +114,50 @@ def test_a_saved_record_needs_its_study_file(lr_study, tmp_path, one_in_ten):
 def test_what_cannot_be_replayed_is_refused(one_in_ten, asked, complaint):
     with pytest.raises(Refusal, match=complaint):
         replay.replay(one_in_ten, CURVES, asked)
+
+
+# --- what searches come to -------------------------------------------------------------------------------
+
+HIT, MISS = Found(True, 1, 10.0, 0.9, 80.0), Found(False, 8, 80.0, 0.5, 80.0)
+
+
+def test_a_group_in_which_both_miss_tells_nothing_of_the_saving():
+    """In 30 of 40 groups neither arm reaches the target: whatever the ratio of the others, it may be anything."""
+    cheap = HIT._replace(cost=1.0)
+    base, arm = ([[hit]] * 10 + [[MISS]] * 30 for hit in (HIT, cheap))
+    saving = answered({"base": base, "arm": arm}, "base", 1, "passes", raced=True)[1].saving
+    assert saving.estimate == (10 * 10 + 30 * 80) / (10 + 30 * 80)
+    assert (saving.low, saving.high) == (0.0, None)
+
+
+def test_an_arm_that_never_reaches_the_target_costs_more_than_a_search():
+    base, none = [[HIT]] * 40, [[MISS]] * 40
+    one, other = answered({"base": base, "none": none}, "base", 1, "passes", raced=True)
+    assert (one.cost.estimate, one.cost.bound) == (10.0, "=")
+    assert (other.cost.estimate, other.cost.low, other.cost.high, other.cost.bound) == (80.0, 80.0, None, ">")
+    assert (other.saving.estimate, other.saving.low, other.saving.bound) == (10 / 80, 0.0, "<")
+    turned = answered({"none": none, "base": base}, "none", 1, "passes", raced=True)[1].saving
+    assert (turned.estimate, turned.high, turned.bound) == (80 / 10, None, ">")
+    nothing = answered({"none": none, "too": none}, "none", 1, "passes", raced=True)[1].saving
+    assert nothing.estimate is None
+
+
+def test_a_scheme_is_the_baseline_on_a_task_of_ones_own(tmp_path, monkeypatch):
+    """Its arm is called momentum-Mine, after the task without its file."""
+    (tmp_path / "my_task.py").write_text(
+        "from dataclasses import dataclass\nfrom trainables.tasks.digits_mlp import DigitsMLP\n\n\n"
+        "@dataclass(frozen=True)\nclass Mine(DigitsMLP):\n    pass\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    own = parse(
+        "{question: q, baseline: momentum, tasks: {'./my_task.py:Mine': {}}, common: {trials: 4, scheme.lr: "
+        f"{{choice: {OPTIONS}}}}}, arms: {{adam: {{direction: adam}}, momentum: {{direction: momentum}}}}}}",
+        "own",
+    )
+    table = pd.concat([record(OPTIONS, [[0.95]] * 10, arm=f"{arm}-Mine") for arm in ("adam", "momentum")])
+    table["task"] = "./my_task.py:Mine"
+    (rows,) = replay.replay(table, own, replay.Asked(repetitions=40, target=0.9)).values()
+    assert {row.arm: row.saving.estimate is None for row in rows} == {"adam-Mine": False, "momentum-Mine": True}
 
 
 # --- other arms than those recorded -----------------------------------------------------------------------

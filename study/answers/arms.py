@@ -6,14 +6,20 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.api.types import is_numeric_dtype
 
 from study.tables import KEY
 from trainables.refusal import Refusal
 
 Floats = NDArray[np.float64]
 
+ORDERED = "repetition", "trial"
+
 INDEPENDENT = {"random", "grid", "qmc", "sobol", "halton", "brute_force"}
 """Searchers whose next trial does not depend on the results so far."""
+
+LOST = ["diverged", "failed"]
+"""How trials end that are worth no more than chance, whatever they said before."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +65,9 @@ def arms(table: pd.DataFrame, question: Question) -> list[Trials]:
 
     Raises Refusal where a score is missing that no chance level stands for.
     """
-    table = _one_seed(table, question)
+    table = _one_seed(_numbered(table), question)
     keys = [name for name in KEY if name in table and name != "seed"]
-    codes = {name: pd.factorize(table[name], sort=name in ("repetition", "trial"))[0] for name in keys}
+    codes = {name: pd.factorize(table[name], sort=name in ORDERED)[0] for name in keys}
     epoch = table["epoch"].to_numpy() if "epoch" in table else np.zeros(len(table))
     order = np.lexsort((epoch, *(codes[name] for name in reversed(keys))))
     starts = _changes([codes[name][order] for name in keys])
@@ -74,6 +80,12 @@ def arms(table: pd.DataFrame, question: Question) -> list[Trials]:
         _arm(trials, slice(a, b), order_of_search[a:b], question)
         for a, b in zip(arm_starts, [*arm_starts[1:], starts.size], strict=True)
     ]
+
+
+def _numbered(table: pd.DataFrame) -> pd.DataFrame:
+    """Trials and repetitions with text for a name are numbered in the order in which they appear: t2 before t10."""
+    text = [name for name in ORDERED if name in table and not is_numeric_dtype(table[name])]
+    return table.assign(**{name: pd.factorize(table[name])[0] for name in text})
 
 
 def _changes(columns: list[NDArray]) -> NDArray[np.intp]:
@@ -106,12 +118,15 @@ def _reduced(table: pd.DataFrame, starts: NDArray[np.intp], question: Question) 
     trials["full"] = cost[ends]
     trials["charged"] = np.where(trials["hit"], cost[np.minimum(first, len(table) - 1)], cost[ends])
     finite = np.isfinite(score)
-    final = np.where(finite, score, np.nan)[ends]
+    worth = sign * table["worth"].to_numpy() if "worth" in table else np.where(finite, score, np.nan)
+    final = worth[ends]
     if question.score_at == "best":
-        final = np.maximum.reduceat(np.where(finite, score, -np.inf), starts)
-    final = np.where(np.isfinite(final), final, np.nan)
-    if "status" in trials:  # a trial that diverged is worth no more than chance, whatever it said last
-        final = np.where(trials["status"] == "diverged", np.nan, final)
+        final = np.fmax.reduceat(worth, starts)
+    if "status" in trials:
+        lost = trials["status"].isin(LOST)
+        final = np.where(lost, np.nan, final)
+        if "test_score" in trials:
+            trials["test_score"] = trials["test_score"].mask(lost & trials["test_score"].isna(), pd.Series(chance))
     trials["final"] = np.where(np.isnan(final), sign * chance, final)
     return trials
 
@@ -141,6 +156,10 @@ def _arm(trials: pd.DataFrame, rows: slice, search: NDArray, question: Question)
     optional = {name: part[name].to_numpy() for name in ("lr", "test_score") if name in part}
     test = optional.get("test_score")
     notes = []
+    if test is not None and np.isnan(test).any():
+        if not np.isnan(test).all():
+            notes.append("expected_test is not defined, because a trial has no test score")
+        test = None
     if np.isnan(part["final"].to_numpy()).any():
         notes.append("a trial has no score and no chance level stands for it: give --chance")
     return Trials(
@@ -154,7 +173,7 @@ def _arm(trials: pd.DataFrame, rows: slice, search: NDArray, question: Question)
         searches=np.unique(search).size,
         depends=_dependence(part, question),
         lr=optional.get("lr"),
-        test=None if test is None or np.isnan(test).all() else question.sign() * test,
+        test=None if test is None else question.sign() * test,
         notes=notes,
     )
 
@@ -173,9 +192,10 @@ def _dependence(part: pd.DataFrame, question: Question) -> str:
 
 
 def _one_seed(table: pd.DataFrame, question: Question) -> pd.DataFrame:
-    """Several seeds of one configuration become one trial: mean score, summed cost; one that ended stays so.
+    """Several seeds of one configuration become one trial: mean scores, summed cost; one that ended stays so.
 
-    They are not independent trials; counted as such they would make every interval too narrow.
+    They are not independent trials; counted as such they would make every interval too narrow. What the trial is
+    `worth` counts a seed that was lost at chance throughout; a hit is read off what was scored at the time.
     """
     trial = [name for name in KEY if name in table and name != "seed"]
     if "seed" not in table or int(table.groupby(trial, sort=False)["seed"].nunique().to_numpy().max()) == 1:
@@ -183,13 +203,20 @@ def _one_seed(table: pd.DataFrame, question: Question) -> pd.DataFrame:
     table = table.assign(score=table["score"].where(np.isfinite(table["score"]), np.nan))
     chance = table["task"].astype(str).map(lambda task: question.of("chance", task)).astype(float)
     table["score"] = table["score"].fillna(chance)
+    lost = table["status"].isin(LOST) if "status" in table else pd.Series(data=False, index=table.index)
+    table["worth"] = table["score"].mask(lost, chance)
+    means = ["score", "worth"]
+    if "test_score" in table:
+        table["test_score"] = table["test_score"].mask(lost & table["test_score"].isna(), chance)
+        means.append("test_score")
     if "status" in table:
-        stopped = (table["status"] == "stopped").groupby([table[name] for name in trial]).transform("any")
-        table["status"] = np.where(stopped, "stopped", "finished")
+        of = [table[name] for name in trial]
+        stopped = (table["status"] == "stopped").groupby(of).transform("any")
+        table["status"] = np.select([stopped, lost.groupby(of).transform("all")], ["stopped", "diverged"], "finished")
     table["cost"] = _costs(table)
     table = table.assign(epoch=table.get("epoch", 0.0))
-    wide = table.set_index([*trial, "epoch", "seed"])[["score", "cost"]].unstack("seed").sort_index()
+    wide = table.set_index([*trial, "epoch", "seed"])[[*means, "cost"]].unstack("seed").sort_index()
     filled = wide.groupby(level=trial, sort=False).ffill()
-    rows = pd.DataFrame({"score": filled["score"].mean(axis=1), "cost": filled["cost"].sum(axis=1)})
-    rest = table.drop_duplicates([*trial, "epoch"]).set_index([*trial, "epoch"]).drop(columns=["score", "cost", "seed"])
+    rows = pd.DataFrame({name: filled[name].mean(axis=1) for name in means} | {"cost": filled["cost"].sum(axis=1)})
+    rest = table.drop_duplicates([*trial, "epoch"]).set_index([*trial, "epoch"]).drop(columns=[*means, "cost", "seed"])
     return rows.join(rest).reset_index()

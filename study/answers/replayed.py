@@ -6,7 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from study import cost
 from study.answers.results import Quantity
+from study.cost import Cost, NotDefined
 
 Floats = NDArray[np.float64]
 TAIL = 2.5  # percent, on either side of a 95 % interval
@@ -42,50 +44,70 @@ def answered(
     A search that misses is followed by another, so the cost to the target is Σ cost / number of searches that
     reached it (the expected running time of Auger & Hansen 2005, CEC, eq. 1); the group is what intervals resample.
     """
-    cost = {arm: np.array([expected_cost(group, "cost") for group in groups]) for arm, groups in found.items()}
+    paid = {arm: [expected_cost(group, "cost") for group in groups] for arm, groups in found.items()}
     whole = {arm: expected_cost([one for group in groups for one in group], "cost") for arm, groups in found.items()}
     rows: list[Replayed] = []
     for arm, groups in found.items():
         every = [one for group in groups for one in group]
-        trials = np.array([expected_cost(group, "trials") for group in groups])
+        trials = [expected_cost(group, "trials") for group in groups]
         tops = np.array([sum(one.best for one in group) / len(group) for group in groups])
-        saving = Quantity(unit="×")
+        saving, nothing = Quantity(unit="×"), Quantity(unit=unit)
         if raced and arm != baseline:
-            with np.errstate(invalid="ignore", divide="ignore"):
-                saving = _quantity(whole[baseline] / whole[arm], cost[baseline] / cost[arm], "×")
-        nothing = Quantity(unit=unit)
+            saving = _saving(whole[baseline], whole[arm], _drawn(paid[baseline]), _drawn(paid[arm]))
         rows.append(
             Replayed(
                 arm,
                 len(every),
                 sum(one.reached for one in every),
-                _quantity(expected_cost(every, "trials"), trials, "trials") if raced else nothing,
-                _quantity(whole[arm], cost[arm], unit) if raced else nothing,
-                _quantity(sign * float(np.mean([one.best for one in every])), sign * tops, "score"),
+                _cost(expected_cost(every, "trials"), _drawn(trials), "trials") if raced else nothing,
+                _cost(whole[arm], _drawn(paid[arm]), unit) if raced else nothing,
+                _between(sign * float(np.mean([one.best for one in every])), sign * tops, sign * tops, "score"),
                 saving,
             )
         )
     return rows
 
 
-def expected_cost(group: Sequence[Found], what: str) -> float:
-    """Σ cost / number of searches that reached the target; infinite where none did.
+def expected_cost(group: Sequence[Found], what: str) -> Cost:
+    """Σ cost / number of searches that reached the target; where none did, what one search spent: a lower bound.
 
     >>> expected_cost([Found(True, 2, 20.0, 0.9, 80.0), Found(False, 8, 80.0, 0.5, 80.0)], "cost")
-    100.0
+    Cost(value=100.0, censored=False)
+    >>> expected_cost([Found(False, 8, 80.0, 0.5, 80.0)] * 2, "cost")
+    Cost(value=80.0, censored=True)
     """
     reached = sum(one.reached for one in group)
-    return sum(float(getattr(one, what)) for one in group) / reached if reached else np.inf
+    return Cost(sum(float(getattr(one, what)) for one in group) / (reached or len(group)), censored=not reached)
 
 
-def _quantity(estimate: float, draws: Floats, unit: str) -> Quantity:
+def _drawn(costs: Sequence[Cost]) -> Floats:
+    """The groups' costs; infinite where a group never reached the target."""
+    return np.array([np.inf if one.censored else one.value for one in costs])
+
+
+def _cost(estimate: Cost, draws: Floats, unit: str) -> Quantity:
+    made = _between(estimate.value, draws, draws, unit)
+    made.bound = ">" if estimate.censored else "="
+    return made
+
+
+def _saving(base: Cost, arm: Cost, ours: Floats, theirs: Floats) -> Quantity:
+    """The ratio of costs; a group in which neither arm reached the target tells nothing: from 0 to infinity."""
+    found = cost.saving_to_target(base, arm)
+    if isinstance(found, NotDefined):
+        return Quantity(unit="×")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = ours / theirs
+    low, high = (np.nan_to_num(ratio, nan=end, posinf=np.inf) for end in (0.0, np.inf))
+    made = _between(found.value, low, high, "×")
+    made.bound = found.bound
+    return made
+
+
+def _between(estimate: float, low: Floats, high: Floats, unit: str) -> Quantity:
     """The outer quantiles of the groups' answers; an infinite one is given by an order statistic, never by a mean."""
-    known = draws[~np.isnan(draws)]
-    if np.isnan(estimate) or not known.size:
+    if np.isnan(estimate):
         return Quantity(unit=unit)
-    low = float(np.percentile(known, TAIL, method="lower"))
-    high = float(np.percentile(known, 100 - TAIL, method="higher"))
-    ends = min(low, estimate), max(high, estimate)
-    if np.isinf(estimate):
-        return Quantity(None, None, None, unit=unit)
-    return Quantity(estimate, ends[0], None if np.isinf(ends[1]) else ends[1], unit=unit)
+    lowest = min(float(np.percentile(low, TAIL, method="lower")), estimate)
+    highest = max(float(np.percentile(high, 100 - TAIL, method="higher")), estimate)
+    return Quantity(estimate, lowest, None if np.isinf(highest) else highest, unit=unit)

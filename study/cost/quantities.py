@@ -39,7 +39,7 @@ class Draws(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """A cost, and whether it is only a lower bound because the target was never reached."""
+    """A cost, and whether it is only a lower bound because the target was never, or not always, reached."""
 
     value: float
     censored: bool

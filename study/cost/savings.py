@@ -35,13 +35,13 @@ class Arm(NamedTuple):
 def saving_to_target(base: Cost, scheme: Cost) -> Saving | NotDefined:
     """E[C] of the baseline / E[C] of the scheme.
 
-    A baseline that never reached the target makes it a lower bound, such a scheme an upper one.
+    A baseline whose cost is a lower bound makes it a lower bound, such a scheme an upper one.
 
     >>> saving_to_target(Cost(1200, False), Cost(400, False))
     Saving(value=3.0, bound='=')
     """
     if base.censored and scheme.censored:
-        return NotDefined("neither the baseline nor the scheme reached the target")
+        return NotDefined("both missed the target, so that both costs are lower bounds only")
     if scheme.value == 0:
         return NotDefined("the scheme reached the target at no cost")
     return Saving(base.value / scheme.value, ">" if base.censored else "<" if scheme.censored else "=")

@@ -119,7 +119,7 @@ def _of_task(
         unit=asked.unit,
         results=results,
         paid=_paid(here, options, baseline) if target is not None and results else {},
-        regret=_regrets(here, rows, results, baseline, question.sign()),
+        regret=_regrets(material, here, rows, results, baseline, question.sign()),
         price=of_trials.step_price(rows, baseline),
         trials=rows,
         best=best,
@@ -145,13 +145,17 @@ def _paid(here: pd.DataFrame, options: Options, baseline: str) -> dict[str, dict
 
 
 def _regrets(
-    here: pd.DataFrame, rows: pd.DataFrame, results: list[Result], baseline: str, sign: float
+    material: Material, here: pd.DataFrame, rows: pd.DataFrame, results: list[Result], baseline: str, sign: float
 ) -> dict[str, float | NotDefined]:
     """Against the baseline's best of the budget at which both its and everybody's trials are compared."""
     base = next((result for result in results if result.scheme == baseline), None)
     tuned = base.expected_best.get(max(base.expected_best)) if base and base.expected_best else None
     arms_of = rows.drop_duplicates("scheme").set_index("scheme")["arm"]
-    return {result.scheme: defaults.regret(here, rows, str(arms_of[result.scheme]), tuned, sign) for result in results}
+    found: dict[str, float | NotDefined] = {}
+    for result in results:
+        arm = str(arms_of[result.scheme])
+        found[result.scheme] = defaults.regret(here, rows, arm, material.searched.get(arm), tuned, sign)
+    return found
 
 
 def _flag(result: Result, rows: Any, material: Material) -> None:
@@ -162,7 +166,8 @@ def _flag(result: Result, rows: Any, material: Material) -> None:
         ("n", planned > len(rows), f"{len(rows)} of {planned} trials have ended: the search is not finished"),
         ("n", failed > 0, f"{failed} failed three times and count as misses"),
         ("hits", bool(result.hits) and (result.hits or 0) < FEW, "few hits: the interval is wide"),
-        ("expected_cost", result.censored, "never reached: a lower bound"),
+        ("expected_cost", result.censored and not result.hits, "never reached: a lower bound"),
+        ("expected_cost", result.censored and bool(result.hits), "missed by some searches: a lower bound"),
         ("diverged", bool((rows["status"] == "diverged").all()), "every trial diverged"),
     ]
     result.flags += [Flag(what, words) for what, true, words in doubts if true]

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from study.answers.results import Quantity, Result
 from study.cost import NotDefined
+from study.pages import defaults
 from study.pages.answered import UNITS, Answers
 from study.pages.material import Material
 from study.pages.sentences import share, verdict
@@ -225,7 +226,9 @@ def _quantity(quantity: Quantity, link: str | None) -> Cell:
 
 
 def _regret(value: float | NotDefined, link: str | None) -> Cell:
-    return Cell("not run") if isinstance(value, NotDefined) else Cell(f"{value:+.4f}", link=link)
+    if isinstance(value, NotDefined):
+        return Cell("not run" if value == defaults.NOT_RUN else "—")
+    return Cell(f"{value:+.4f}", link=link)
 
 
 def _price(price: tuple[float, float, float] | None, link: str | None) -> Cell:

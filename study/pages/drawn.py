@@ -75,7 +75,7 @@ CAPTIONS = {
     "cost_to_target": (
         "Cost to the target",
         "Point: expected cost up to the first hit. Bar: 95 % interval; an arrow where nothing bounds it from above, "
-        "a hollow point where the target was never reached and the cost is a lower bound. Dashed: the baseline.",
+        "a hollow point where the target was missed and the cost is a lower bound. Dashed: the baseline.",
     ),
     "expected_best": (
         "Expected best of k trials",
@@ -121,7 +121,7 @@ CAPTIONS = {
     "profile": (
         "Performance profile",
         "On which share of the tasks a scheme's tuning costs at most τ times the cheapest's. Further up and left is "
-        "better; a target that was never reached is a miss.",
+        "better; a target that was never reached, or not by every search, is a miss.",
     ),
 }
 MANY = {"over_time": "wide", "score_against_rate": "wide", "grid": "large", "collapse": "wide", "balance": "wide"}

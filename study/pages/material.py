@@ -42,6 +42,7 @@ class Material:
     planned: dict[str, int] = field(default_factory=dict)  # trials of every arm, those without a trial yet included
     runs: dict[str, str] = field(default_factory=dict)  # arm → where its trials are in MLflow
     file: StudyFile | None = None  # as the last driver read it
+    searched: dict[str, set[str]] = field(default_factory=dict)  # hyper-parameters of every arm; empty: nobody knows
     run: str = ""  # where one trial is in MLflow; {} stands for its run's id
 
     def link(self, run_id: object) -> str | None:
@@ -61,7 +62,8 @@ def of_study(name: str, uri: str) -> Material:
     about = tracking.about(name, uri)
     file = _file(about.study_file)
     record = tracking.read(name, uri)
-    return Material(name, record, *_said(file), about.planned, about.arms, file, about.run)
+    searched = _searched(about.study_file, name)
+    return Material(name, record, *_said(file), about.planned, about.arms, file, searched, about.run)
 
 
 def of_file(path: Path, needed: Sequence[str] = NEEDED) -> Material:
@@ -76,8 +78,9 @@ def of_file(path: Path, needed: Sequence[str] = NEEDED) -> Material:
             f"{str(path)!r} lacks the column {missing[0]!r}: give what `lr-study report STUDY --epochs` wrote"
         )
     shipped = spec.shipped().get(path.stem)
-    file = _file(shipped.read_text(encoding="utf-8") if shipped else "")
-    return Material(path.stem, record, *_said(file), file=file)
+    text = shipped.read_text(encoding="utf-8") if shipped else ""
+    file = _file(text)
+    return Material(path.stem, record, *_said(file), file=file, searched=_searched(text, path.stem))
 
 
 def _frame(path: Path) -> pd.DataFrame:
@@ -129,6 +132,14 @@ def _file(text: str) -> StudyFile | None:
         return reading.read(text, "recorded") if text else None
     except Refusal:  # of another version of this program
         return None
+
+
+def _searched(text: str, name: str) -> dict[str, set[str]]:
+    """What every arm searches; nothing where the study's own tasks and schemes are not here, or are others now."""
+    try:
+        return {arm.name: set(arm.space) for arm in spec.parse(text, name).arms} if text else {}
+    except Refusal:
+        return {}
 
 
 def _said(file: StudyFile | None) -> tuple[str, str]:

@@ -62,7 +62,7 @@ def page(material: Material, every: list[Answers]) -> Page:
     """The page of a study; it says so where there is nothing to say."""
     order = schemes_of(material)
     look = looks(order)
-    told = {result.scheme for answers in every for result in answers.results}
+    told = {scheme for answers in every for scheme in answers.trials["scheme"]}
     swatches = {
         scheme: {
             "colour": COLOURS.index(one.colour),

@@ -90,7 +90,7 @@ def verdict(saving: Quantity) -> str:
 def _alone(answers: Answers, base: Result) -> Words:
     scheme = Word(base.scheme, "scheme")
     rest = Word("; there is no other scheme to compare it with.")
-    if base.censored:
+    if not base.hits:
         return [scheme, Word(f" never reached the target of {_level(answers)} in {_trials(base.n)}"), rest]
     if base.expected_cost.estimate is None:
         return [scheme, Word(" is alone, and its cost is not defined: see the notes.")]
@@ -101,17 +101,14 @@ def _alone(answers: Answers, base: Result) -> Words:
 def _to_target(answers: Answers, base: Result, others: list[Result]) -> Words:
     savings = {result.scheme: result.saving_to_target for result in others}
     reach = f"reaches the target of {_level(answers)} for "
-    never = [result.scheme for result in others if result.censored and verdict(result.saving_to_target) != "costs"]
+    never = [result.scheme for result in others if not result.hits and verdict(result.saving_to_target) != "costs"]
     compared = {scheme: saving for scheme, saving in savings.items() if scheme not in never}
     words = _verdicts(compared, base.scheme, reach, f" of the {answers.unit} of ")
     if base.censored:
-        words += [
-            Word("; the baseline "),
-            Word(base.scheme, "scheme"),
-            Word(f" itself never reached it in {_trials(base.n)}"),
-        ]
-    unclear = [r.scheme for r in others if verdict(r.saving_to_target) == "unknown" and not r.censored]
-    if unclear and not base.censored:
+        missed = " missed it in some of its searches" if base.hits else f" itself never reached it in {_trials(base.n)}"
+        words += [Word("; the baseline "), Word(base.scheme, "scheme"), Word(missed)]
+    unclear = [r.scheme for r in others if verdict(r.saving_to_target) == "unknown" and r.hits]
+    if unclear and base.hits:
         words += [Word("; "), *_listed(unclear), Word(" cannot be compared (see the notes)")]
     if never:
         words += [Word("; "), *_listed(never), Word(" never reached it")]
@@ -181,11 +178,12 @@ def _level(answers: Answers) -> str:
 
 
 def _amount(quantity: Quantity) -> str:
+    least = "at least " if quantity.bound == ">" else ""
     ends = [quantity.estimate, quantity.low, quantity.high]
     value, low, high = (
         "∞" if end is None or end == float("inf") else f"{end:,.4g}" if end < 1000 else f"{end:,.0f}" for end in ends
     )
-    return f"{value} [{low}, {high}]"
+    return f"{least}{value} [{low}, {high}]"
 
 
 def _inverse(value: float) -> float:

@@ -19,6 +19,7 @@ from study.replay.curves import recorded
 from study.replay.searches import searches
 from study.spec import Arm, Study, load, parse, shipped
 from study.stoppers import stopper_of
+from study.tables.own import scheme_of
 from trainables.refusal import Refusal, unknown
 
 NEEDED = "arm", "k", "task", "record", "valid_score", "passes"  # columns of a saved record
@@ -106,4 +107,4 @@ def _of_task(
 
 def _is(baseline: str, arm: Arm, task: str) -> bool:
     """Whether an arm is the baseline by its own name, or by that of its scheme, which stands on several tasks."""
-    return arm.name in (baseline, f"{baseline}-{task}")
+    return baseline in (arm.name, scheme_of(arm.name, task))
