@@ -205,6 +205,13 @@ def test_a_configuration_whose_seeds_were_lost_is_worth_chance():
     assert result.expected_best == pytest.approx({1: (0.1 + 0.5) / 2, 2: 0.5})
 
 
+def test_a_seed_that_was_lost_is_not_left_out_where_no_chance_level_stands_for_it():
+    seeds = [long([0.2, 0.6], seed=seed).assign(status=status) for seed, status in ((1, "finished"), (2, "diverged"))]
+    result = one(pd.concat(seeds, ignore_index=True))[0]
+    assert result.expected_best == {}
+    assert "a trial has no score and no chance level stands for it: give --chance" in result.notes
+
+
 def test_the_test_score_of_several_seeds_is_their_mean():
     seeds = [long([0.2, 0.6], seed=1, test_score=[0.1, 0.3]), long([0.4, 0.8], seed=2, test_score=[0.5, 0.7])]
     assert one(pd.concat(seeds, ignore_index=True))[0].expected_test == pytest.approx({1: 0.4, 2: 0.5})

@@ -218,5 +218,6 @@ def _one_seed(table: pd.DataFrame, question: Question) -> pd.DataFrame:
     wide = table.set_index([*trial, "epoch", "seed"])[[*means, "cost"]].unstack("seed").sort_index()
     filled = wide.groupby(level=trial, sort=False).ffill()
     rows = pd.DataFrame({name: filled[name].mean(axis=1) for name in means} | {"cost": filled["cost"].sum(axis=1)})
+    rows["worth"] = filled["worth"].mean(axis=1, skipna=False)  # a seed that nothing stands for is not left out
     rest = table.drop_duplicates([*trial, "epoch"]).set_index([*trial, "epoch"]).drop(columns=[*means, "cost", "seed"])
     return rows.join(rest).reset_index()
