@@ -1,5 +1,6 @@
 """What waits for a store that does not answer is written once, in order, and is bounded."""
 
+import resource
 import threading
 import time
 
@@ -147,26 +148,22 @@ def test_where_there_is_no_more_room_the_one_who_writes_waits(box, store, monkey
 
 
 def test_a_full_disk_is_no_room(monkeypatch):
+    """A limit on the size of files stands in for it: a part of the fourth fits, and nothing comes twice or is lost."""
     monkeypatch.setattr(outbox, "IN_MEMORY", 1)
-    backlog = Backlog()
-    assert backlog.append("first")
-    assert backlog.append("second")
-    dump = outbox.pickle.dump
-
-    def full(item, file):
-        dump(item, file)
-        file.flush()  # part of it is there
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as on_a_full_disk:
-        on_a_full_disk.setattr(outbox.pickle, "dump", full)
-        assert not backlog.append("third")
-    assert backlog.append("fourth")
+    backlog, items = Backlog(), [f"{number}" * 1000 for number in range(6)]
+    assert all(backlog.append(item) for item in items[:3])
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2500, unlimited[1]))
+    try:
+        assert not backlog.append(items[3])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert all(backlog.append(item) for item in items[3:])
     taken = []
     while len(backlog):
         taken.append(backlog.first())
         backlog.pop()
-    assert taken == ["first", "second", "fourth"]
+    assert taken == items
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import numpy as np
 from mlflow.exceptions import MlflowException
 
 from study.tracking.reader import found
-from study.tracking.store import recorded_of, trials_of
+from study.tracking.store import recorded_of, shown, trials_of
 from trainables.refusal import Refusal, first_line
 
 UNREADABLE = (MlflowException, OSError, ValueError, zipfile.BadZipFile)  # on another machine, or not what we wrote
@@ -30,7 +30,7 @@ def left_behind(study: str, uri: str, file: str) -> Iterator[tuple[str, int, Map
                     read = dict(arrays)
             except UNREADABLE as error:
                 raise Refusal(
-                    f"what trial {key.path} left behind cannot be read ({first_line(error)}): run this where "
+                    f"what trial {key.path} left behind cannot be read ({shown(first_line(error))}): run this where "
                     "the study ran"
                 ) from error
         yield key.arm, int(recorded.params["seed"]), read

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import IO, Any
 
+from study.tracking.store import shown
 from trainables.refusal import first_line
 
 RETRY_SECONDS = 2.0
@@ -94,7 +95,7 @@ class Outbox:
     def _away(self, error: Exception) -> None:
         if self._away_since is None:
             self._away_since = time.monotonic()
-            self._say(f"the MLflow store does not answer, the study goes on meanwhile: {first_line(error)}")
+            self._say(f"the MLflow store does not answer, the study goes on meanwhile: {shown(first_line(error))}")
 
     def _back(self) -> None:
         if self._away_since is not None and not len(self._backlog):
@@ -125,7 +126,7 @@ class Backlog:
             return True
         try:
             if self._file is None:
-                self._file = tempfile.TemporaryFile()  # noqa: SIM115 — as long as this
+                self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 — as long as this
             end = self._file.seek(0, 2)
             if end >= ON_DISK:
                 return False
@@ -134,9 +135,10 @@ class Backlog:
             return False
 
     def _spilled(self, item: Any, end: int, file: IO[bytes]) -> bool:
+        left = pickle.dumps(item)
         try:
-            pickle.dump(item, file)
-            file.flush()
+            while left:  # a disk that is nearly full takes a part
+                left = left[file.write(left) :]
         except OSError:
             file.truncate(end)
             raise

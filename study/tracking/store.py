@@ -54,8 +54,11 @@ def shown(uri: str) -> str:
 
     >>> shown("postgresql://me:secret@db/mlflow")
     'postgresql://…@db/mlflow'
+    >>> shown("http://me:se/cr@et@db and postgresql://db/mlflow?user=me&password=secret")
+    'http://…@db and postgresql://db/mlflow?user=…&password=…'
     """
-    return re.sub(r"(?<=://)[^/@\s]*@", "…@", uri)
+    masked = re.sub(r"(?<=://)\S*@", "…@", uri)
+    return re.sub(r"(?<=[?&])(user|password)=[^&\s]*", r"\1=…", masked)
 
 
 def artifacts(uri: str) -> str | None:
