@@ -44,7 +44,7 @@ class Bridge(Callback):
         self.hopeless = ""  # why no further trial is worth its cost
         self._running: dict[str, Assignment] = {}
         self._last: dict[str, Mapping[str, Any]] = {}
-        self._failures = Failures()
+        self._failures = Failures(one_has_not_failed=dispatcher.one_has_not_failed)  # under an earlier driver
         self._failed: dict[str, Key] = {}
         self._up: set[str] = set()  # trials whose present attempt has been recorded
         self.broken: Exception | None = None  # what a callback raised: Tune would only log it

@@ -67,6 +67,11 @@ class Dispatcher:
         """Trials whose outcome is in."""
         return sum(len(seeds) for seeds in self._outcomes.values())
 
+    @property
+    def one_has_not_failed(self) -> bool:
+        """Whether a trial's outcome is in that is not a failure."""
+        return any(one.status != "failed" for seeds in self._outcomes.values() for one in seeds.values())
+
     def next(self) -> Assignment | None:
         """A trial that may start now, from the search that is least far; None where all wait for outcomes."""
         if not self._waiting:

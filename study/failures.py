@@ -42,10 +42,10 @@ class Failures:
     trial that takes days is not given up because its machine is restarted every night.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, one_has_not_failed: bool = False) -> None:
         self._times: defaultdict[str, int] = defaultdict(int)
         self._far: defaultdict[str, int] = defaultdict(int)
-        self._failed_first: list[str] | None = []  # None: one has not failed
+        self._failed_first: list[str] | None = None if one_has_not_failed else []  # None: one has not failed
 
     def may_go_on(self, trial: str, error: str, num_records: int) -> bool:
         """Whether a trial that failed after so many records is tried again."""

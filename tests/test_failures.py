@@ -9,7 +9,10 @@ import torch
 
 import study
 from study import failures, tracking
+from study.dispatcher import Dispatcher
 from study.failures import ATTEMPTS, GIVE_UP, Failures, cause_of, line_of
+from study.searchers import Outcome
+from study.spec import parse
 from trainables import trainable
 from trainables.refusal import Refusal
 from trainables.run import Run
@@ -65,6 +68,17 @@ def test_a_study_is_hopeless_when_its_first_trials_all_failed_and_not_when_one_d
             each.ended(str(number), failed=True)
     assert hopeless.hopeless == [str(number) for number in range(GIVE_UP)]
     assert not fine.hopeless
+
+
+def test_a_driver_knows_of_the_trials_that_ended_well_under_an_earlier_one():
+    dispatcher = Dispatcher(parse("{question: q, arms: {a: {task: quadratic, trials: 2}}}", "x"), {})
+    for status, known in (("failed", False), ("diverged", True)):
+        dispatcher.observe(dispatcher.next().key, Outcome(status, 0.0))
+        assert dispatcher.one_has_not_failed == known
+    resumed = Failures(one_has_not_failed=True)
+    for number in range(GIVE_UP):
+        resumed.ended(str(number), failed=True)
+    assert not resumed.hopeless
 
 
 # --- in the worker's process ----------------------------------------------------------------------------
