@@ -5,7 +5,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ray.tune import Callback, Stopper
 from ray.tune.search import Searcher
@@ -20,17 +20,19 @@ from trainables import artifacts
 from trainables.components import files_of
 from trainables.trial import Record
 
+Answer = TypeVar("Answer")
 
-def _kept(callback: Callable[..., None]) -> Callable[..., None]:
+
+def _kept(callback: Callable[..., Answer]) -> Callable[..., Answer | None]:
     """Of a callback that raises: the error is kept and the study ends, because Tune logs some and goes on."""
 
     @functools.wraps(callback)
-    def keeping(self: "Bridge", *arguments: Any, **named: Any) -> None:
+    def keeping(self: "Bridge", *arguments: Any, **named: Any) -> Answer | None:
         try:
-            if self.broken is None:
-                callback(self, *arguments, **named)
+            return callback(self, *arguments, **named) if self.broken is None else None
         except Exception as error:
             self.broken = error
+            return None
 
     return keeping
 
@@ -45,8 +47,8 @@ class Bridge(Callback):
         self._running: dict[str, Assignment] = {}
         self._last: dict[str, Mapping[str, Any]] = {}
         self._failures = Failures(one_has_not_failed=dispatcher.one_has_not_failed)  # under an earlier driver
-        self._failed: dict[str, Key] = {}
         self._up: set[str] = set()  # trials whose present attempt has been recorded
+        self._lost: set[str] = set()  # trials whose last attempt has failed, and was counted
         self.broken: Exception | None = None  # what a callback raised: Tune would only log it
         self._scores: dict[str, dict[int, float]] = defaultdict(dict)  # by number of record: resumed, some come twice
 
@@ -55,14 +57,19 @@ class Bridge(Callback):
 
     def next_config(self, trial_id: str) -> dict[str, Any] | str | None:
         """What Tune's searcher answers: a configuration, nothing now, or the end."""
-        assignment = self._dispatcher.next()
-        if assignment is None:
-            return Searcher.FINISHED if self._dispatcher.exhausted else None
+        assignment = self._next()
+        if assignment is None:  # a trial that is under way may come back (`on_trial_error`)
+            return Searcher.FINISHED if self.broken or self._dispatcher.done else None
         self._running[trial_id] = assignment
         folder = self.storage / "checkpoints" / assignment.key.path
         trial, files = assignment.trial.flat(), sorted(files_of(assignment.trial))
         told = {"trial": trial, "bars": assignment.bars, "files": files}
-        return {"checkpoint": str(folder), **{name: json.dumps(value) for name, value in told.items()}}
+        mark = self._tracker.mark(assignment.search)
+        return {"checkpoint": str(folder), "mark": mark, **{name: json.dumps(value) for name, value in told.items()}}
+
+    @_kept
+    def _next(self) -> Assignment | None:
+        return self._dispatcher.next()
 
     @_kept
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -96,17 +103,29 @@ class Bridge(Callback):
         self._ended(trial.trial_id, Outcome(status, result["best"], rungs), tags)
 
     @_kept
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._ended(trial.trial_id, self._failed_outcome(trial), {"error": line_of(_error_of(trial))})
-
-    @_kept
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial has failed, and Tune tries it again: once more to say so where it has failed too often."""
-        error = _error_of(trial)
-        if trial.trial_id not in self._up:  # it failed before Tune called it started
-            self._started(trial.trial_id)
-        self._up.discard(trial.trial_id)
-        if not self._failures.may_go_on(trial.trial_id, error, max(self._scores[trial.trial_id], default=0)):
+        self._count(trial)
+
+    @_kept
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A worker that was to be used again failed before the trial began: Tune gives the trial up, we do not."""
+        if trial.trial_id not in self._lost:  # else Tune tells one failure twice
+            self._count(trial)
+        if "error" in trial.config:
+            self._ended(trial.trial_id, self._failed_outcome(trial), {"error": trial.config["error"]})
+        else:
+            self._dispatcher.again(self._forgotten(trial.trial_id))
+
+    def _count(self, trial: Any) -> None:
+        """An attempt has failed."""
+        trial_id, error = trial.trial_id, _error_of(trial)
+        if trial_id not in self._up:  # it failed before Tune called it started
+            self._started(trial_id)
+        self._up.discard(trial_id)
+        self._lost.add(trial_id)
+        path, num_records = self._running[trial_id].key.path, max(self._scores[trial_id], default=0)
+        if not self._failures.may_go_on(path, error, num_records):
             trial.config["error"] = line_of(error)
 
     def _started(self, trial_id: str) -> None:
@@ -114,31 +133,37 @@ class Bridge(Callback):
         self._tracker.start(assignment.search, assignment.key, assignment.trial)
         self._progress.started(assignment.key)
         self._up.add(trial_id)
+        self._lost.discard(trial_id)
+
+    def _forgotten(self, trial_id: str) -> Assignment:
+        """What Tune's trial was given; nothing else is kept of it."""
+        self._last.pop(trial_id, None)
+        self._scores.pop(trial_id, None)
+        self._up.discard(trial_id)
+        self._lost.discard(trial_id)
+        return self._running.pop(trial_id)
 
     def _failed_outcome(self, trial: Any) -> Outcome:
         return Outcome("failed", self._running[trial.trial_id].trial.task.chance)
 
     def _ended(self, trial_id: str, outcome: Outcome, tags: Mapping[str, str]) -> None:
-        assignment = self._running.pop(trial_id)
-        self._last.pop(trial_id, None)
-        self._scores.pop(trial_id, None)
+        assignment = self._forgotten(trial_id)
         self._tracker.keep(assignment.key, self.storage / "checkpoints" / assignment.key.path / artifacts.FILE)
         self._tracker.finish(assignment.key, outcome.status, outcome.score, **tags)
         self._dispatcher.observe(assignment.key, outcome)
         self._progress.ended(assignment.key, outcome)
-        self._judge(trial_id, assignment.key, outcome, tags.get("error", ""))
+        self._judge(assignment.key, outcome, tags.get("error", ""))
 
-    def _judge(self, trial_id: str, key: Key, outcome: Outcome, error: str) -> None:
+    def _judge(self, key: Key, outcome: Outcome, error: str) -> None:
         """Tell of a trial that failed; give the study up where none does anything else."""
         failed = outcome.status == "failed"
-        self._failures.ended(trial_id, failed=failed)
+        self._failures.ended(key.path, failed=failed)
         if failed:
-            self._failed[trial_id] = key
             self._progress.note(f"trial {key.path} failed: {error}")
         if self._failures.hopeless and not self.hopeless:
             self.hopeless = f"its first {len(self._failures.hopeless)} trials all failed, the last one with: {error}"
             for each in self._failures.hopeless:  # to be run again, when what made them fail is mended
-                self._tracker.reopen(self._failed[each])
+                self._tracker.reopen(Key.of_path(each))
 
 
 def _error_of(trial: Any) -> str:

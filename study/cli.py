@@ -7,7 +7,7 @@ from importlib import import_module
 import click
 
 from study import commands
-from trainables.refusal import Refusal, unknown
+from trainables.refusal import Refusal, first_line, unknown
 
 
 class Commands(click.Group):
@@ -50,3 +50,10 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(130)
+    except Exception as error:
+        if not type(error).__module__.startswith("mlflow."):
+            raise
+        from study.tracking import shown
+
+        click.echo(f"error: the MLflow store says: {shown(first_line(error))}", err=True)
+        sys.exit(1)

@@ -85,8 +85,10 @@ def measures(scheme: Scheme) -> bool:
 class Following:
     """The search of a control: configuration k is the source's, once every seed of the source's trial k has ended."""
 
-    def __init__(self, search: "Search", source: Searching, measured: Reader) -> None:
-        self.search, self._source, self._measured = search, source, measured
+    def __init__(
+        self, search: "Search", source: Searching, measured: Reader, readable: Callable[[], bool] = lambda: True
+    ) -> None:
+        self.search, self._source, self._measured, self._readable = search, source, measured, readable
         self._num_trials = search.arm.settings.trials
         self._outcomes: dict[int, Outcome] = {}
         self.num_asked = 0
@@ -103,8 +105,8 @@ class Following:
 
     @property
     def ready(self) -> bool:
-        """Whether the source's next trial has ended, whatever way."""
-        return not self.exhausted and self._source.ended(self.num_asked)
+        """Whether the source's next trial has ended, whatever way, and what it measured can be read."""
+        return not self.exhausted and self._source.ended(self.num_asked) and self._readable()
 
     def suggest(self) -> Suggestion:
         """The source's configuration with the curve that its seeds were measured to have."""

@@ -1,6 +1,6 @@
 """Which trial runs next: all searches of a study side by side, each of them in strict order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from study.controls import Following, Measured, Reader
@@ -42,20 +42,21 @@ class Dispatcher:
 
     A restart asks every search again from its beginning. A configuration whose outcome is recorded is told and not
     run; its parameters must be the recorded ones, or the versions of the parts have changed. `measured` reads what a
-    trial that has ended recorded; the configurations of controls are made from it.
+    trial that has ended recorded; the configurations of controls are made from it, as long as it is `readable`.
     """
 
-    def __init__(self, study: Study, recorded: Mapping[Key, Recorded], measured: Reader = _unread) -> None:
-        self._searchings = _searchings(study, measured)
+    def __init__(
+        self,
+        study: Study,
+        recorded: Mapping[Key, Recorded],
+        measured: Reader = _unread,
+        readable: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._searchings = _searchings(study, measured, readable)
         self._recorded = recorded
         self._waiting: list[Assignment] = []
         self._outcomes: dict[tuple[str, int, int], dict[int, Outcome]] = {}
         self._advance()
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether every trial has been handed out."""
-        return not self._waiting and all(searching.exhausted for searching in self._searchings.values())
 
     @property
     def done(self) -> bool:
@@ -81,6 +82,10 @@ class Dispatcher:
         if not self._waiting:
             return None
         return self._waiting.pop(0)
+
+    def again(self, assignment: Assignment) -> None:
+        """A trial that was handed out did not begin: it is the next."""
+        self._waiting.insert(0, assignment)
 
     def observe(self, key: Key, outcome: Outcome) -> None:
         """A trial has ended; its configuration is told once all its seeds have."""
@@ -110,7 +115,9 @@ class Dispatcher:
                 self._waiting.append(Assignment(search, key, trial, suggestion.bars))
 
 
-def _searchings(study: Study, measured: Reader) -> dict[tuple[str, int], Searching | Following]:
+def _searchings(
+    study: Study, measured: Reader, readable: Callable[[], bool]
+) -> dict[tuple[str, int], Searching | Following]:
     """Every search under way; controls stand last, so that their sources are always asked first."""
     found: dict[tuple[str, int], Searching | Following] = {}
     sources: dict[tuple[str, int], Searching] = {}
@@ -120,7 +127,9 @@ def _searchings(study: Study, measured: Reader) -> dict[tuple[str, int], Searchi
     for search in study.searches():
         of = search.arm.settings.control_of
         if of is not None:
-            found[search.arm.name, search.repetition] = Following(search, sources[of, search.repetition], measured)
+            found[search.arm.name, search.repetition] = Following(
+                search, sources[of, search.repetition], measured, readable
+            )
     return {**sources, **found}
 
 

@@ -57,6 +57,8 @@ class Failures:
 
     def ended(self, trial: str, *, failed: bool) -> None:
         """A trial's outcome is in."""
+        self._times.pop(trial, None)
+        self._far.pop(trial, None)
         if not failed:
             self._failed_first = None
         elif self._failed_first is not None:

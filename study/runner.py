@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from ray import tune
@@ -51,23 +52,21 @@ def _complete(
     for key, known in tracker.recorded().items():
         if known.status is not None:  # a driver may die between the end of a trial and this
             forgotten(key)
-    dispatcher = Dispatcher(study, tracker.recorded(), tracker.measured)
-    if not dispatcher.done:
-        try:
+    try:
+        dispatcher = Dispatcher(study, tracker.recorded(), tracker.measured, lambda: tracker.answers)
+        if dispatcher.done:
+            tracker.keep_files()
+        else:
             connect(cluster)
             resources = resources_of_a_trial(study, cluster)
             tracker.open_searches(study.searches())
-        except BaseException:  # a refusal, or Ctrl-C: nothing may look as if it still ran
+            with show(study, dispatcher.num_ended) as progress:
+                bridge = Bridge(tracker, dispatcher, progress, storage)
+                _tune(bridge, tracker, resources, cluster)
+    except BaseException:  # a refusal, an error, or Ctrl-C: nothing may look as if it still ran
+        with suppress(Exception):  # the first error is the one to be told
             tracker.close(complete=False)
-            raise
-        with show(study, dispatcher.num_ended) as progress:
-            bridge = Bridge(tracker, dispatcher, progress, storage)
-            _tune(bridge, tracker, resources, cluster)
-        if bridge.hopeless:
-            tracker.close(complete=False)
-            raise Refusal(f"study {study.name!r} is stopped: {bridge.hopeless}")
-    else:
-        tracker.keep_files()
+        raise
     tracker.close(complete=dispatcher.done)
     return dispatcher.done
 
@@ -101,3 +100,5 @@ def _tune(bridge: Bridge, tracker: Tracker, resources: Mapping[str, float], clus
         shutil.rmtree(own, ignore_errors=True)
     if bridge.broken:
         raise bridge.broken
+    if bridge.hopeless:
+        raise Refusal(f"study {tracker.study.name!r} is stopped: {bridge.hopeless}")

@@ -6,6 +6,9 @@ import sys
 import time
 
 import pytest
+from mlflow.exceptions import MlflowException
+
+from study import cli
 
 
 def refused(done, *words):
@@ -121,3 +124,13 @@ def test_a_dry_run_counts_the_trials_and_starts_nothing(lr_study, tmp_path):
     assert done.returncode == 0
     assert "32 trials" in done.stdout
     assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_what_a_store_says_in_the_middle_is_one_line_without_what_stands_in_its_address(monkeypatch, capsys):
+    def breaks(**named):
+        raise MlflowException("http://me:secret@store/api failed\nmore")
+
+    monkeypatch.setattr(cli.cli, "main", breaks)
+    with pytest.raises(SystemExit, match="1"):
+        cli.main()
+    assert capsys.readouterr().err == "error: the MLflow store says: http://…@store/api failed\n"

@@ -151,7 +151,19 @@ def test_trial_k_waits_for_every_seed_of_its_sources_trial_k_however_it_ends(out
     assert [(c.key.arm, c.key.k, c.key.seed_number) for c in controls] == [
         ("control", k, seed) for k in range(2) for seed in range(2)
     ]
-    assert dispatcher.exhausted
+    assert dispatcher.next() is None
+    assert not dispatcher.done
+
+
+def test_while_the_record_cannot_be_read_controls_wait_and_nothing_else_does():
+    answers = [False]
+    dispatcher = Dispatcher(parse(TEXT, "x"), {}, measured, lambda: answers[0])
+    sources = [dispatcher.next() for _ in range(4)]
+    for assignment in sources:
+        dispatcher.observe(assignment.key, DONE)
+    assert dispatcher.next() is None
+    answers[0] = True
+    assert dispatcher.next().key.arm == "control"
 
 
 def test_the_configuration_is_the_sources_with_what_it_measured():

@@ -2,13 +2,14 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import pytest
 import ray
 import torch
 
 import study
-from study import failures, tracking
+from study import failures, runner, tracking
 from study.dispatcher import Dispatcher
 from study.failures import ATTEMPTS, GIVE_UP, Failures, cause_of, line_of
 from study.searchers import Outcome
@@ -83,13 +84,18 @@ def test_a_driver_knows_of_the_trials_that_ended_well_under_an_earlier_one():
 
 # --- in the worker's process ----------------------------------------------------------------------------
 
+MARK = "of this study"
 TRIAL = {"task": "quadratic", "epochs": 6, "batch_size": "full", "scheme.lr": 0.1}
 
 
 @pytest.fixture
 def config(tmp_path):
     told = {"trial": TRIAL, "bars": [], "files": []}
-    return {"checkpoint": str(tmp_path / "here"), **{name: json.dumps(value) for name, value in told.items()}}
+    return {
+        "checkpoint": str(tmp_path / "here"),
+        "mark": MARK,
+        **{name: json.dumps(value) for name, value in told.items()},
+    }
 
 
 @pytest.fixture
@@ -124,15 +130,19 @@ def epochs(folder, number):
     run = Run(Trial.parse(TRIAL), "cpu")
     for _ in range(number):
         run.epoch()
-        save(run, folder)
+        save(run, folder, MARK)
     return run
+
+
+def resumed(folder, mark=MARK, trial=TRIAL):
+    """The number of records with which a run goes on from a folder."""
+    return len(load(lambda: Run(Trial.parse(trial), "cpu"), folder, mark).records)
 
 
 def test_the_last_two_checkpoints_are_kept(tmp_path):
     epochs(tmp_path, 4)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["before.pt", "run.pt"]
-    again = Run(Trial.parse(TRIAL), "cpu")
-    assert load(again, tmp_path) == 4
+    assert resumed(tmp_path) == 4
 
 
 @pytest.mark.parametrize("damage", [b"", b"nothing that torch wrote", None])
@@ -140,17 +150,33 @@ def test_where_the_last_one_cannot_be_read_the_one_before_it_serves(tmp_path, da
     epochs(tmp_path, 4)
     file = tmp_path / "run.pt"
     file.write_bytes(file.read_bytes()[:-100] if damage is None else damage)
-    again = Run(Trial.parse(TRIAL), "cpu")
-    assert load(again, tmp_path) == 3
-    assert "run.pt cannot be read" in capsys.readouterr().err
+    assert resumed(tmp_path) == 3
+    assert "run.pt is not used" in capsys.readouterr().err
     (tmp_path / "before.pt").write_bytes(b"")
-    assert load(Run(Trial.parse(TRIAL), "cpu"), tmp_path) == 0
+    assert resumed(tmp_path) == 0
 
 
 def test_killed_between_the_two_renames_it_goes_on_from_the_one_before(tmp_path):
     epochs(tmp_path, 4)
     (tmp_path / "run.pt").unlink()
-    assert load(Run(Trial.parse(TRIAL), "cpu"), tmp_path) == 3
+    assert resumed(tmp_path) == 3
+
+
+def test_what_another_study_of_the_same_name_left_is_not_gone_on_from(tmp_path, capsys):
+    epochs(tmp_path, 4)
+    assert resumed(tmp_path, mark="of that one") == 0
+    assert capsys.readouterr().err.count("is not used: it is of another study of this name") == 2
+    assert resumed(tmp_path, trial={**TRIAL, "scheme.lr": 0.2}) == 0
+    assert "is not used: the state is of another trial" in capsys.readouterr().err
+
+
+def test_a_worker_used_again_fails_in_its_first_step_and_has_given_back_what_it_held(config):
+    running = Trainable(config)
+    running.step()
+    assert running.reset_config({**config, "trial": json.dumps({**TRIAL, "scheme.lr": "no number"})})
+    assert running._training is None
+    with pytest.raises(Refusal, match=r"scheme\.lr"):
+        running.step()
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("unexpected pos 64 vs 0")])
@@ -174,6 +200,7 @@ def test_on_a_full_disk_a_trial_goes_on_and_leaves_nothing_half_written(config, 
 
 TASKS = """
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -190,6 +217,26 @@ class Raises(Quadratic):
 class Dies(Quadratic):
     def model(self):
         os._exit(1)
+
+
+def used_again(what):
+    \"\"\"What becomes of this process when Tune gives it another trial: it makes a folder for that first.\"\"\"
+    if sys.argv[0].endswith("default_worker.py"):
+        os.makedirs = what
+
+
+@dataclass(frozen=True)
+class Leaves(Quadratic):
+    def model(self):
+        used_again(lambda *folder, **named: os._exit(1))
+        return super().model()
+
+
+@dataclass(frozen=True)
+class Refuses(Quadratic):
+    def model(self):
+        used_again(lambda *folder, **named: 1 / 0)
+        return super().model()
 """
 STUDY = """
 question: What becomes of trials that fail?
@@ -239,6 +286,40 @@ def test_trials_that_fail_by_themselves_are_recorded_with_their_error_and_the_st
         "dies": 1,
         "fine": 0,
     }
+
+
+def test_whatever_breaks_a_study_off_nothing_of_it_looks_as_if_it_ran(mine, tmp_path, monkeypatch):
+    def asked(self):
+        raise Refusal("asked again, it is another trial")
+
+    def breaks(bridge, *rest):
+        bridge.next_config("first")
+        bridge.on_trial_start(0, [], SimpleNamespace(trial_id="first", config={}))
+        monkeypatch.setattr(Dispatcher, "next", asked)
+        assert bridge.next_config("second") == "FINISHED"
+        raise bridge.broken
+
+    monkeypatch.setattr(runner, "connect", lambda cluster: None)
+    monkeypatch.setattr(runner, "resources_of_a_trial", lambda study, cluster: {})
+    monkeypatch.setattr(runner, "_tune", breaks)
+    with pytest.raises(Refusal, match="asked again"):
+        study.run("failing.yaml", **mine)
+    client = tracking.client(mine["tracking_uri"])
+    runs = client.search_runs([client.get_experiment_by_name("failing").experiment_id])
+    assert {run.info.status for run in runs} == {"KILLED"}
+    assert len(runs) == 4
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(400)
+def test_a_worker_that_is_gone_when_it_is_to_be_used_again_costs_no_trial(mine, tmp_path):
+    (tmp_path / "again.yaml").write_text(
+        "question: q\ncommon: {epochs: 3, batch_size: full, trials: 3}\n"
+        'arms: {leaves: {task: "./tasks.py:Leaves"}, refuses: {task: "./tasks.py:Refuses"}}'
+    )
+    assert study.run("again.yaml", **mine)
+    for of in tracking.status("again", mine["tracking_uri"]):
+        assert (of.ended, of.failed, of.running) == (3, 0, 0)
 
 
 @pytest.mark.ray

@@ -10,6 +10,8 @@ import time
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 from tracking_server import Server
 
 from study.key import Key
@@ -175,3 +177,20 @@ def test_it_survives_the_absence_of_the_store(name, tmp_path):
     finally:
         with contextlib.suppress(ProcessLookupError):
             server.stop()
+
+
+def test_only_another_driver_is_called_one(name, uri, monkeypatch):
+    """What else a store refuses, it says itself; without what stands in its address."""
+
+    def refuses(self, *arguments):
+        raise MlflowException("no more experiments for http://me:secret@store", PERMISSION_DENIED)
+
+    with Lease(name, uri) as held:
+        monkeypatch.setattr(MlflowClient, "set_experiment_tag", refuses)
+        with pytest.raises(Refusal, match=r"refuses the lease.*: no more experiments for http://…@store") as told:
+            held.beat()
+        assert not isinstance(told.value, lease.Taken)
+        monkeypatch.undo()
+    monkeypatch.setattr(MlflowClient, "create_experiment", refuses)
+    with pytest.raises(Refusal, match=r"refuses the lease"):
+        Lease(name, uri)

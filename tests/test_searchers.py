@@ -139,7 +139,16 @@ def test_all_searches_advance_together():
     dispatcher = Dispatcher(study, {})
     assert [dispatcher.next().key.arm for _ in range(2)] == ["a", "b"]
     assert dispatcher.next() is None
-    assert not dispatcher.exhausted
+    assert not dispatcher.done
+
+
+def test_a_trial_that_is_handed_back_is_the_next():
+    study = parse("{question: q, common: {task: quadratic, trials: 3}, arms: {a: {}}}", "x")
+    dispatcher = Dispatcher(study, {})
+    first, second = dispatcher.next(), dispatcher.next()
+    dispatcher.again(first)
+    assert dispatcher.next() == first
+    assert dispatcher.next().key.k == second.key.k + 1
 
 
 def test_a_grid_visits_every_cell_once():

@@ -230,3 +230,21 @@ def test_killed_while_it_makes_a_store_it_leaves_no_half_of_one(tmp_path):
     making.wait()
     assert not (tmp_path / "mlflow.db").exists()
     assert len(client(uri).search_experiments()) == 1
+
+
+def test_what_is_refused_changes_nothing(store):
+    name, two = "refused", TEXT.replace("{sgd: {}}", "{sgd: {}, other: {epochs: %s}}")
+    tracker, _ = started(store, name, two % ("epochs: 3", 3))
+    tracker.close(complete=False)
+    with pytest.raises(Refusal, match="in arm 'other'"):
+        Tracker(parse(two % ("epochs: 3", 4), name), store)
+    experiment = client(store).get_experiment_by_name(name).experiment_id
+    assert {run.info.status for run in client(store).search_runs([experiment])} == {"KILLED"}
+
+
+def test_a_mark_is_of_one_search_of_one_record_and_of_its_versions(store):
+    (first, search), (other, _) = started(store, "marked"), started(store, "marked-too")
+    again = Tracker(first.study, store, {"versions": "v"})
+    newer = Tracker(first.study, store, {"versions": "w"})
+    assert first.mark(search) == again.mark(search)
+    assert len({tracker.mark(search) for tracker in (first, other, newer)}) == 3

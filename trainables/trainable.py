@@ -10,7 +10,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,38 +37,45 @@ class Trainable(tune.Trainable):
     It ends early where it falls short of one of `config["bars"]` (rungs, as JSON). `config["files"]` (as JSON) are
     other people's files that the trial names.
 
-    The checkpoint carries every record so far. A trial started again finds it, reports all its records again, and
-    goes on; whether that happens here or on another node makes no difference.
+    The checkpoint carries every record so far, and `config["mark"]`. A trial started again finds it, reports all its
+    records again, and goes on; whether that happens here or on another node makes no difference.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
-        self._error = config.get("error", "")  # it has failed too often: there is nothing left but to say so
-        if self._error:
-            return
-        receive(File(*file) for file in json.loads(config["files"]))
-        trial = Trial.parse(json.loads(config["trial"]))
-        torch.set_num_threads(trial.threads)
-        self._folder = Path(config["checkpoint"])
-        bars = [Rung(*bar) for bar in json.loads(config["bars"])]
-        with told_what_to_change(trial):
-            self._training = Run(trial, "cuda" if torch.cuda.is_available() else "cpu", bars)
-            self._resumed = load(self._training, self._folder)
-        self._reported = 0
-        self._saved = time.monotonic()
+        """Only keeps what it is told: of a process used again, Tune gives a trial up that fails before its first step.
+
+        The trial before gives its memory back here.
+        """
+        self._told, self._training = config, None
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.setup(new_config)
         return True
 
+    def _begin(self) -> Run:
+        told = self._told
+        receive(File(*file) for file in json.loads(told["files"]))
+        trial = Trial.parse(json.loads(told["trial"]))
+        torch.set_num_threads(trial.threads)
+        bars = [Rung(*bar) for bar in json.loads(told["bars"])]
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._folder = Path(told["checkpoint"])
+        with told_what_to_change(trial):
+            self._training = load(lambda: Run(trial, device, bars), self._folder, told["mark"])
+        self._reported, self._resumed = 0, len(self._training.records)
+        self._saved = time.monotonic()
+        return self._training
+
     def step(self) -> dict[str, Any]:
-        if self._error:
-            return {"done": True, "finished": True, "error": self._error, "first": 0, "records": [], "best": math.nan}
-        run, started = self._training, time.monotonic()
+        error = self._told.get("error", "")  # it has failed too often: there is nothing left but to say so
+        if error:
+            return {"done": True, "finished": True, "error": error, "first": 0, "records": [], "best": math.nan}
+        run, started = self._training or self._begin(), time.monotonic()
         while not run.finished and time.monotonic() - started < REPORT_SECONDS:
             with told_what_to_change(run.trial):
                 run.epoch()
             if time.monotonic() - self._saved > CHECKPOINT_SECONDS:
-                self._save()
+                self._save(run)
         if run.finished and run.trial.artifacts:
             artifacts.save(run.artifacts(), self._folder)
         new = [record.flat() for record in run.records[self._reported :]]
@@ -85,10 +92,10 @@ class Trainable(tune.Trainable):
             **place,
         }
 
-    def _save(self) -> None:
+    def _save(self, run: Run) -> None:
         """A checkpoint; a storage that is full or away for a while costs its trial nothing but safety."""
         try:
-            save(self._training, self._folder)
+            save(run, self._folder, self._told["mark"])
         except (OSError, RuntimeError) as error:  # torch says the latter where a disk is full
             sys.stderr.write(f"no checkpoint, the trial goes on: {first_line(error)}\n")
         self._saved = time.monotonic()
@@ -105,12 +112,15 @@ def told_what_to_change(trial: Trial) -> Iterator[None]:
         raise RuntimeError(f"{size} needs more memory than the GPU has: {remedy} ({first_line(error)})") from error
 
 
-def save(run: Run, folder: Path) -> None:
-    """The state of a run into a folder, whole or not at all; the one before it is kept beside it."""
+def save(run: Run, folder: Path, mark: str) -> None:
+    """The state of a run into a folder, whole or not at all; the one before it is kept beside it.
+
+    `mark` says of what the run is: a key alone may mean another trial tomorrow, when a study file has changed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as file:
         try:
-            torch.save(run.state_dict(), file)
+            torch.save({"mark": mark, "run": run.state_dict()}, file)
             file.flush()
             os.fsync(file.fileno())
         except BaseException:  # no room, for one
@@ -121,22 +131,41 @@ def save(run: Run, folder: Path) -> None:
     Path(file.name).replace(folder / FILE)
 
 
-def load(run: Run, folder: Path) -> int:
-    """Continue a run from a folder, if it holds its state; returns the number of records it already has.
+def load(begin: Callable[[], Run], folder: Path, mark: str) -> Run:
+    """A run that goes on from its state in a folder, if there is one of that mark; else one from the beginning.
 
     Where the last state cannot be read, because a disk broke, the one before it serves.
     """
-    for name in (FILE, BEFORE):
+    for file in (folder / FILE, folder / BEFORE):
+        state = _read(file, mark)
+        if state is None:
+            continue
+        run = begin()
         try:
-            state = torch.load(folder / name, map_location="cpu", weights_only=True)
-        except FileNotFoundError:
+            run.load_state_dict(state)
+        except (KeyError, ValueError) as error:
+            _say_unused(file, error)
             continue
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            sys.stderr.write(f"the checkpoint {folder / name} cannot be read: {first_line(error)}\n")
-            continue
-        run.load_state_dict(state)
-        break
-    return len(run.records)
+        return run
+    return begin()
+
+
+def _read(file: Path, mark: str) -> dict[str, Any] | None:
+    """The state in a file; None where there is none, it cannot be read, or it is of something else."""
+    try:
+        saved = torch.load(file, map_location="cpu", weights_only=True)
+        if saved["mark"] == mark:
+            return saved["run"]
+        raise ValueError("it is of another study of this name, or of other versions of the parts")
+    except FileNotFoundError:
+        return None
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError, ValueError) as error:
+        _say_unused(file, error)
+        return None
+
+
+def _say_unused(file: Path, error: Exception) -> None:
+    sys.stderr.write(f"the checkpoint {file} is not used: {first_line(error)}\n")
 
 
 def forget(folder: Path) -> None:

@@ -20,11 +20,12 @@ from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 
 from study.tracking.patience import at_once
-from study.tracking.store import LEASE, PREFIX, artifacts, client, experiment_of, is_away
-from trainables.refusal import Refusal
+from study.tracking.store import LEASE, PREFIX, artifacts, client, experiment_of, is_away, shown
+from trainables.refusal import Refusal, first_line
 
 BEAT_SECONDS = 5.0
 DEAD_SECONDS = 30.0  # without a beat
+EXISTS = "RESOURCE_ALREADY_EXISTS"  # MLflow's word
 LATEST = f"{PREFIX}lease"  # of the study's experiment: the number of a lease that there was
 
 
@@ -111,10 +112,19 @@ class Lease:
             except MlflowException as error:
                 if is_away(error):
                     raise
-                raise Taken(
-                    f"another driver has taken over {self._study!r}: this one was silent for too long"
-                ) from error
+                raise self._lost(error) from error
             self._beat = time.monotonic()
+
+    def _lost(self, error: MlflowException) -> Refusal:
+        """Why the store does not take a beat: who takes over deletes the lease; anything else it says itself."""
+        with at_once():
+            held = self._client.get_experiment(self._held)
+        if held.lifecycle_stage == "active":
+            return self._refused(error)
+        return Taken(f"another driver has taken over {self._study!r}: this one was silent for too long")
+
+    def _refused(self, error: MlflowException) -> Refusal:
+        return Refusal(f"the MLflow store {shown(self._uri)} refuses the lease of a driver: {shown(first_line(error))}")
 
     def _keep(self) -> None:
         while not self._ended.wait(BEAT_SECONDS):
@@ -162,4 +172,6 @@ class Lease:
         except MlflowException as error:
             if is_away(error):
                 raise
+            if error.error_code != EXISTS:
+                raise self._refused(error) from error
             raise Refusal(f"study {self._study!r} is being started by another driver at this moment") from error

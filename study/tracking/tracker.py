@@ -90,6 +90,11 @@ class Tracker:
             for file in search.arm.files():
                 self._client.log_text(run, file.text, Path(file.path).name)
 
+    @property
+    def answers(self) -> bool:
+        """Whether the store answered the last time it was asked to write."""
+        return self._outbox.answers
+
     def recorded(self) -> dict[Key, Recorded]:
         """Every trial the record knows, finished or not, when everything that was handed over is written."""
         self.wait()
@@ -102,6 +107,10 @@ class Tracker:
         columns = [self._history(run, name) for name in Measured._fields] if run else []
         numbers = sorted(set.intersection(*map(set, columns))) if columns else []
         return [Measured(*(column[number] for column in columns)) for number in numbers]
+
+    def mark(self, search: Search) -> str:
+        """What tells a search from every other of its name: one run of one store, and what code runs it."""
+        return ", ".join([self._parent(search), *(self._provenance.get(name, "") for name in ("versions", "commit"))])
 
     def start(self, search: Search, key: Key, trial: Trial) -> None:
         """A trial starts, or starts again."""
@@ -155,7 +164,7 @@ class Tracker:
     def cancelled(self) -> bool:
         """Whether somebody has asked for the end since this driver began; looked up every few seconds."""
         now = time.monotonic()
-        if now - self._asked > CANCEL_SECONDS and self._outbox.answers:
+        if now - self._asked > CANCEL_SECONDS and self.answers:
             self._asked = now
             with contextlib.suppress(*AWAY), at_once():
                 tags = self._client.get_experiment(self._experiment).tags
@@ -195,10 +204,12 @@ class Tracker:
 
     def _load(self) -> None:
         contents = {arm.name: json.dumps(arm.contents(), sort_keys=True) for arm in self.study.arms}
-        for run in runs_of(self._client, self._experiment, "search"):
+        parents = runs_of(self._client, self._experiment, "search")
+        for run in parents:
             tags = own_tags(run)
             _refuse_other_contents(self.study.name, tags["arm"], tags["contents"], contents.get(tags["arm"]), self.uri)
             self._parents[tags["arm"], int(tags["repetition"])] = run.info.run_id
+        for run in parents:  # now that none is refused
             self._client.update_run(run.info.run_id, status="RUNNING")
         trials, surplus = trials_of(self._client, self._experiment)
         for run in surplus:
