@@ -85,9 +85,7 @@ def measures(scheme: Scheme) -> bool:
 class Following:
     """The search of a control: configuration k is the source's, once every seed of the source's trial k has ended."""
 
-    def __init__(
-        self, search: "Search", source: Searching, measured: Reader, readable: Callable[[], bool] = lambda: True
-    ) -> None:
+    def __init__(self, search: "Search", source: Searching, measured: Reader, readable: Callable[[], bool]) -> None:
         self.search, self._source, self._measured, self._readable = search, source, measured, readable
         self._num_trials = search.arm.settings.trials
         self._outcomes: dict[int, Outcome] = {}

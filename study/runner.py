@@ -49,11 +49,12 @@ def _complete(
         forget(storage / "checkpoints" / key.path)
 
     tracker = Tracker(study, uri, provenance.tags(), forgotten, lease.check)
-    for key, known in tracker.recorded().items():
+    recorded = tracker.recorded()
+    for key, known in recorded.items():
         if known.status is not None:  # a driver may die between the end of a trial and this
             forgotten(key)
     try:
-        dispatcher = Dispatcher(study, tracker.recorded(), tracker.measured, lambda: tracker.answers)
+        dispatcher = Dispatcher(study, recorded, tracker.measured, lambda: tracker.answers)
         if dispatcher.done:
             tracker.keep_files()
         else:

@@ -137,9 +137,11 @@ def test_a_record_with_other_parameters_is_refused_naming_the_versions():
 def test_all_searches_advance_together():
     study = parse("{question: q, common: {task: quadratic, trials: 3, searcher: tpe}, arms: {a: {}, b: {}}}", "x")
     dispatcher = Dispatcher(study, {})
-    assert [dispatcher.next().key.arm for _ in range(2)] == ["a", "b"]
+    first, second = dispatcher.next().key, dispatcher.next().key
+    assert (first.arm, second.arm) == ("a", "b")
     assert dispatcher.next() is None
-    assert not dispatcher.done
+    dispatcher.observe(first, Outcome("finished", 1.0))
+    assert dispatcher.next().key == first._replace(k=1)
 
 
 def test_a_trial_that_is_handed_back_is_the_next():

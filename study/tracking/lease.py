@@ -130,7 +130,7 @@ class Lease:
         while not self._ended.wait(BEAT_SECONDS):
             try:
                 self.beat()
-            except Taken:
+            except Refusal:
                 return  # the next write says so
             except (MlflowException, OSError):
                 continue
