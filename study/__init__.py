@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from study.pages import Material, Written
-    from study.spec import Study
+    from study.plan.study import Study
+    from study.reports import Material, Written
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing of a study goes anywhere unasked
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -42,9 +42,10 @@ def run(
 
     yes: grids of more than 10,000 cells are meant; without it they are refused.
     """
-    from study import checks, runner, spec
+    from study.execution import runner
+    from study.plan import checks, parse
 
-    read_study = spec.load(study) if isinstance(study, str) else study
+    read_study = parse.load(study) if isinstance(study, str) else study
     if not yes:
         checks.check_size(read_study)
     cluster = runner.Cluster(address, gpus_per_trial, verbose)
@@ -63,7 +64,8 @@ def report(study: "str | Material", form: str = "text", *, tracking_uri: str = U
 
     As text and markdown with what the study file asks for besides: published numbers beside ours, a heat map.
     """
-    from study import pages, reporting
+    from study import reports as pages
+    from study.reports import summary as reporting
 
     material = study if isinstance(study, pages.Material) else pages.of_study(study, tracking_uri)
     return reporting.whole(material, form)
@@ -84,7 +86,8 @@ def page(
     target: by task, '' for all others; what is not given is the task's own. record: write its numbers and files into
     MLflow too.
     """
-    from study import pages, tracking
+    from study import reports as pages
+    from study import tracking
 
     material = study if isinstance(study, pages.Material) else pages.of(study, tracking_uri)
     place = Path(folder) if folder else pages.folder_of(Path(".lr-study"), material.name)

@@ -9,13 +9,15 @@ import click
 from study import commands
 from trainables.refusal import Refusal, first_line, unknown
 
+SHARED = {"options", "words"}  # modules of the folder that are no commands
+
 
 class Commands(click.Group):
     """A group whose commands are the files of the folder `commands/`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The folder's modules, in alphabetical order."""
-        return sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
+        return sorted({module.name for module in pkgutil.iter_modules(commands.__path__)} - SHARED)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         """The command in the module of that name."""

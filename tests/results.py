@@ -13,12 +13,13 @@ from typing import NamedTuple, TypeAlias
 
 import pandas as pd
 
-from study import functions, pages, printing
+from study import reports as pages
+from study.answers.grids.drops import drops
+from study.answers.study import answered
 from study.figures import apart, svg
-from study.grids.drops import drops
-from study.pages.answered import answered
-from study.pages.cells import Cell, Sheet
-from study.pages.page import Page, page, said
+from study.reports import networks, terminal
+from study.reports.page import Page, page, said
+from study.reports.tables import Cell, Sheet
 
 Figures: TypeAlias = dict[str, tuple[str, str]]  # by name: title and SVG
 GRIDS = "What weight decay and learning rate decide together", "What theory predicts of such a grid"
@@ -68,9 +69,9 @@ def search(made: Page) -> list[str]:
 
 def forgetting(made: Page) -> list[str]:
     """What a fall of the rate does, and what averages of weights are worth."""
-    fell = functions.fallen(drops(pd.read_parquet(RESULTS / "intrinsic-schedules.parquet")))
-    means = functions.sheets(_distances(), pd.read_csv(RESULTS / "intrinsic-schedules-averages.csv"))[1]
-    return [f"> {made.counts}", "", printing.markdown([fell, means])]
+    fell = networks.fallen(drops(pd.read_parquet(RESULTS / "intrinsic-schedules.parquet")))
+    means = networks.sheets(_distances(), pd.read_csv(RESULTS / "intrinsic-schedules-averages.csv"))[1]
+    return [f"> {made.counts}", "", terminal.markdown([fell, means])]
 
 
 def _distances() -> pd.DataFrame:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from study.dispatcher import Dispatcher
-from study.searchers import Outcome
-from study.spec import Study
+from study.dispatch.dispatcher import Dispatcher
+from study.dispatch.outcome import Outcome
+from study.plan.study import Study
 from study.tracking import Tracker
 from trainables.trial import Record, Trial
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from study import spec
 from study.cli import cli
-from study.searchers import SAMPLERS
-from study.stoppers import STOPPERS
+from study.plan import parse
+from study.search.samplers import SAMPLERS
+from study.search.stoppers import STOPPERS
 from trainables.components import members
 from trainables.directions import Direction
-from trainables.run import Run
+from trainables.run.loop import Run
 from trainables.schedules import Schedule
 from trainables.schemes import Scheme
 from trainables.tasks import Task
@@ -65,7 +65,7 @@ def test_the_commands_of_the_table_are_all_commands():
 @pytest.mark.parametrize("line", sorted(set(re.findall(r"lr-study (run [\w-]+|report [\w-]+)(?![\w/-])", README))))
 def test_commands_name_studies_that_exist(line):
     name = line.split()[1]
-    assert name in {*spec.shipped(), "STUDY", "my_study", "mine"}
+    assert name in {*parse.shipped(), "STUDY", "my_study", "mine"}
 
 
 def test_options_named_in_the_readme_exist():
@@ -81,7 +81,7 @@ def test_options_named_in_the_readme_exist():
 
 
 def test_the_study_file_in_the_readme_is_read():
-    study = spec.parse(blocks("yaml")[0], "readme")
+    study = parse.parse(blocks("yaml")[0], "readme")
     assert [arm.name for arm in study.arms] == ["sgd", "momentum", "adam"]
 
 
@@ -97,7 +97,7 @@ def examples(tmp_path):
 
 
 def test_the_task_and_the_scheme_in_the_readme_train(examples):
-    fixed, bold = spec.load(str(examples / "mine.yaml")).arms
+    fixed, bold = parse.load(str(examples / "mine.yaml")).arms
     records = {arm.name: list(Run(arm.trial({"scheme.lr": 0.3}, seed=0))) for arm in (fixed, bold)}
     assert min(max(record.valid_score for record in of_arm) for of_arm in records.values()) > 0.8
     assert {record.lr for record in records["fixed"]} == {0.3}

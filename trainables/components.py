@@ -2,7 +2,7 @@
 
 A *family* is an abstract class (`Direction`, `Scheme`, `Task`, …); its members are the final classes in the
 folder where it is defined, found by importing that folder: a new member is a new file and nothing else.
-Other people's are named by where they are: `package.module:Name` or `./my_task.py:Name` (trainables/outside.py).
+Other people's are named by where they are: `package.module:Name` or `./my_task.py:Name` (trainables/plugins.py).
 """
 
 import math
@@ -16,7 +16,7 @@ from inspect import isabstract
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from trainables.outside import File, file_of, imported, is_outside, spelled
+from trainables.plugins import File, file_of, imported, is_outside, spelled
 from trainables.refusal import Refusal, unknown
 from trainables.space import Domain, Interval, Value
 

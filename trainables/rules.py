@@ -34,7 +34,7 @@ class Step(NamedTuple):
 class Rule(Component):
     """From parameters and a mini-batch to the next parameters."""
 
-    elsewhere: ClassVar[tuple[str, ...]] = ("trainables.packaged",)
+    elsewhere: ClassVar[tuple[str, ...]] = ("trainables.optimizers",)
 
     @abstractmethod
     def init(self, params: Tensors) -> State:

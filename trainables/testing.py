@@ -16,14 +16,15 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_map
 
 from trainables.components import Component, floats, slots, with_floats
+from trainables.data import Data, Split
 from trainables.directions import Direction
 from trainables.directions.sgd import SGD
 from trainables.oracle import Objective, Oracle, Tensors
 from trainables.rules import Composed
-from trainables.run import Run
+from trainables.run.loop import Run
 from trainables.schemes import Scheme
 from trainables.seeds import generator
-from trainables.tasks import Data, Split, Task
+from trainables.tasks import Task
 from trainables.trial import Trial
 
 T = TypeVar("T")

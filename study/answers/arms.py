@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
-from study.tables import KEY
+from study.records.table import KEY
 from trainables.refusal import Refusal
 
 Floats = NDArray[np.float64]

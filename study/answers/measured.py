@@ -12,7 +12,7 @@ from study.answers.results import Flag, Result
 from study.answers.spent import Spent, spent
 from study.cost import Interval, NotDefined
 
-FEWEST_TYPICAL = 8  # trials from which the intervals of typical trials cover (tests/test_interval_coverage.py)
+FEWEST_TYPICAL = 8  # trials from which the intervals of typical trials cover (tests/cost/test_interval_coverage.py)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ __all__ = ["Options", "Question", "summarize"]
 
 
 def summarize(table: pd.DataFrame, options: Options) -> list[Result]:
-    """One result a (task, scheme) of a validated table (`study.tables`), in order of appearance.
+    """One result a (task, scheme) of a validated table (`study.records.table`), in order of appearance.
 
     Raises Refusal for a baseline that is not there, and for a target nobody can be on either side of.
     """

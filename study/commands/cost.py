@@ -100,18 +100,18 @@ def cost(table: str, json_file: Path | None, markdown: bool, figures: Path | Non
     """  # noqa: D301 - \b is for click: leave this paragraph as it is
     import json
 
-    from study import printing
     from study.answers.summary import summarize
-    from study.tables import asked
+    from study.commands import words as asked
+    from study.reports import terminal
 
     results = summarize(*asked.read(table, options))
     if json_file is not None:
         json_file.write_text(json.dumps([result.as_json() for result in results], indent=1, allow_nan=False) + "\n")
-    made = printing.sheets(results)
+    made = terminal.sheets(results)
     if markdown:
-        click.echo(printing.markdown(made))
+        click.echo(terminal.markdown(made))
     else:
-        printing.terminal(made)
+        terminal.terminal(made)
     if figures is not None:
         from study.figures import save
 

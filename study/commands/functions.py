@@ -23,10 +23,12 @@ def functions(study: str, tracking_uri: str, markdown: bool, output: Path | None
     """
     import pandas as pd
 
-    from study import functions as compared
-    from study import printing, tracking
-    from study.grids.drops import drops
-    from study.spec import parse
+    from study import tracking
+    from study.answers import networks as compared
+    from study.answers.grids.drops import drops
+    from study.plan.parse import parse
+    from study.reports import networks as words
+    from study.reports import terminal
 
     read = parse(tracking.about(study, tracking_uri).study_file, study)
     left = compared.read(read, tracking_uri)
@@ -36,12 +38,12 @@ def functions(study: str, tracking_uri: str, markdown: bool, output: Path | None
         each.append(compared.averages(left, arm))
     averages, distances = pd.concat(each, ignore_index=True), compared.distances(left, study)
     fell = drops(tracking.read(study, tracking_uri))
-    made = compared.sheets(distances, averages)
-    made += [compared.fallen(fell)] if len(fell) else []
+    made = words.sheets(distances, averages)
+    made += [words.fallen(fell)] if len(fell) else []
     if markdown:
-        click.echo(printing.markdown(made))
+        click.echo(terminal.markdown(made))
     else:
-        printing.terminal(made)
+        terminal.terminal(made)
     if output is not None:
         from study.figures import apart
 

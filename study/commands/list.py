@@ -12,6 +12,6 @@ def list(kind: str) -> None:  # noqa: A001 — the command's own name
 
     A study file uses exactly these names: `direction: momentum`, `direction.momentum: 0.95`.
     """
-    from study import catalogue
+    from study.plan import catalogue
 
     click.echo("\n".join(catalogue.lines(kind)))

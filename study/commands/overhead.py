@@ -40,7 +40,7 @@ def overhead(
     import torch
 
     from trainables.components import find, members
-    from trainables.overhead import overhead as measure
+    from trainables.run.overhead import overhead as measure
     from trainables.schemes import Scheme
 
     chosen = [name for name in schemes if find(Scheme, name)] or list(members(Scheme))

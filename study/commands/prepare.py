@@ -10,7 +10,7 @@ def prepare(names: tuple[str, ...]) -> None:
 
     LR_STUDY_DATA names a folder that already holds the raw files; LR_STUDY_CACHE names where the prepared arrays go.
     """
-    from trainables import datasets
+    from trainables.data import datasets
 
     for name in names or datasets.NAMES:
         click.echo(f"{name}: {datasets.prepare(name)}")

@@ -30,18 +30,18 @@ def replay(record: str, stopper: str | None, file: str | None, markdown: bool, t
       lr-study replay schemes.parquet --searcher tpe --stopper asha
       lr-study replay wd-lr-grid --study intrinsic-search --of normalised --trials 16
     """  # noqa: D301 - \b is for click: leave this paragraph as it is
-    from study import printing
     from study import replay as replaying
+    from study.reports import terminal
 
     name, _, fields = (stopper or "").partition(",")
     given = replaying.Asked(stopper=name or None, stopper_fields=_numbers(fields), **asked)  # type: ignore[arg-type]
     table, study = replaying.read(record, file, tracking_uri)
     rows = replaying.replay(table, study, given, lambda arm: click.echo(f"replaying {arm} …", err=True))
-    made = [printing.replayed(task, answers) for task, answers in rows.items()]
+    made = [terminal.replayed(task, answers) for task, answers in rows.items()]
     if markdown:
-        click.echo(printing.markdown(made))
+        click.echo(terminal.markdown(made))
     else:
-        printing.terminal(made)
+        terminal.terminal(made)
 
 
 def _numbers(fields: str) -> dict[str, float]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from study.pages import Material, Written
+    from study.reports import Material, Written
 
 
 @click.command()
@@ -42,7 +42,7 @@ def report(study: str, form: str, epochs: bool, tracking_uri: str, **asked: obje
     STUDY may also be a saved record: the .csv that --epochs printed, or a .parquet of it.
     """
     import study as lr_study
-    from study.pages import of
+    from study.reports import of
 
     material = of(study, tracking_uri)
     if epochs:
@@ -58,7 +58,7 @@ def report(study: str, form: str, epochs: bool, tracking_uri: str, **asked: obje
 
 def _page(material: "Material", tracking_uri: str, asked: dict) -> "Written":
     import study as lr_study
-    from study.tables.asked import levels
+    from study.commands.words import levels
 
     words = {name: asked[name] for name in ("baseline", "unit", "record")}
     target = levels("target", asked["target"])

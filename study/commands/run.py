@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from study.pages import Material
+    from study.reports import Material
 
 
 @click.command()
@@ -47,14 +47,15 @@ def run(
     What is already recorded is not run again: the same command goes on after an interruption, and does nothing
     when the record is complete.
     """
-    from study import estimate, spec
+    from study.execution import estimate
+    from study.plan import parse
 
-    read = spec.load(study, trials)
+    read = parse.load(study, trials)
     if dry_run:
         click.echo(estimate.dry_run(read))
         return
     import study as lr_study
-    from study.pages import of_study
+    from study.reports import of_study
     from study.tracking import shown
 
     where = {"tracking_uri": tracking_uri, "storage": storage, "address": address}
@@ -72,7 +73,7 @@ def run(
 def _page(material: "Material", tracking_uri: str, storage: Path) -> None:
     """Write the page and say where it is; a record that no page can be made of is still a record."""
     import study as lr_study
-    from study.pages import folder_of
+    from study.reports import folder_of
     from trainables.refusal import Refusal
 
     try:

@@ -8,6 +8,6 @@ def schema() -> None:
     """Print the JSON Schema of a study file; editors complete and check YAML with it."""
     import json
 
-    from study import reading
+    from study.plan.file import schema as schema_of_files
 
-    click.echo(json.dumps(reading.schema(), indent=2))
+    click.echo(json.dumps(schema_of_files(), indent=2))

@@ -1,8 +1,12 @@
 """`lr-study target`: calibrate the score that ends a task's race."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from study.answers.calibration import Calibrated
 
 
 @click.command()
@@ -37,9 +41,7 @@ def target(
     """
     import datetime as dt
 
-    from study.calibration import calibrate
-
-    found = calibrate(
+    found = _calibrate(
         task, epochs, trials, seeds, tracking_uri=tracking_uri, storage=storage, address=address, verbose=verbose
     )
     if found is None:
@@ -53,3 +55,23 @@ def target(
     click.echo(f"best of {trials}: {values}; on {seeds} fresh seeds: {scores}", err=True)
     command = f"lr-study target {task} --epochs {epochs:g} --trials {trials} --seeds {seeds}"
     click.echo(f"target = {found.target:.6g}  # {command}; {dt.date.today()}")
+
+
+def _calibrate(
+    task: str, epochs: float, trials: int, seeds: int, *, tracking_uri: str, **options: Any
+) -> "Calibrated | None":
+    """Run both studies, recorded as any other, and read the target off them; None if interrupted."""
+    import study as lr_study
+    from study.answers import calibration
+    from trainables.components import find
+    from trainables.tasks import Task
+
+    mode = find(Task, task).mode
+    searched = calibration.search_study(task, epochs, trials)
+    if not lr_study.run(searched, tracking_uri=tracking_uri, **options):
+        return None
+    chosen = calibration.best_configuration(lr_study.read(searched.name, tracking_uri=tracking_uri), searched, mode)
+    fresh = calibration.seeds_study(task, epochs, seeds, chosen)
+    if not lr_study.run(fresh, tracking_uri=tracking_uri, **options):
+        return None
+    return calibration.calibrated(lr_study.read(fresh.name, tracking_uri=tracking_uri), chosen, mode)

@@ -10,7 +10,7 @@ from study.figures.style import End, Panel, canvas, looks, margin, name_ends
 def panel(distances: pd.DataFrame) -> Panel | None:
     """Every arm against the first one; None where there are not two.
 
-    distances: columns first, second, record, distance, expected, chance (`study.functions.distances`).
+    distances: columns first, second, record, distance, expected, chance (`study.answers.networks.distances`).
     """
     if distances.empty:
         return None

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from study.answers.grids import Grid
+from study.answers.grids.predictions import relaxations
 from study.figures.style import COLOURS, INK, MARKERS, MUTED, Panel, canvas, logarithmic, short
-from study.grids import Grid
-from study.grids.predictions import relaxations
 
 KEYED = 4  # tensors with a name of their own in the key; all others are drawn alike
 TITLES = {"norm": "norm", "effective_lr": "effective rate", "angle": "angle", "steps": "relaxation"}

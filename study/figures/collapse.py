@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 
+from study.answers.grids import Grid
 from study.figures.style import INK, MARKERS, Panel, canvas, logarithmic, plainly
-from study.grids import Grid
 
 SHADES = LinearSegmentedColormap.from_list("rates", ["#3f8fd6", "#9a6fd0", "#d4568a", "#e5683a", "#d99a1f"])
 """From small to large rates; all of them can be seen on a light and on a dark page."""

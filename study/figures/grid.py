@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from study.answers.grids import Grid
 from study.figures.style import MUTED, ON_DARK, ON_LIGHT, Panel, canvas, plainly
-from study.grids import Grid
 
 Floats: TypeAlias = NDArray[np.float64]
 

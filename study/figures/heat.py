@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 from matplotlib.patches import Rectangle
 
+from study.answers.heat_map import named, said, steps_until
 from study.figures.style import MUTED, ON_DARK, ON_LIGHT, Panel, canvas
-from study.heat import Heat, named, said, steps_until
+from study.plan.file import Heat
 
 SHADES = "#eff5fb", "#9cc5e4", "#3d8ac2", "#0b4a82"  # of one hue, so that more always looks like more
 

@@ -17,7 +17,7 @@ def panels(
 ) -> list[Panel]:
     """One panel a scheme of one task that has learning rates.
 
-    trials: one row a trial (`study.pages.trials`). url: the address of a trial's run, by its id; points lead there.
+    trials: one row a trial (`study.answers.trials`). url: the address of a trial's run, by its id; points lead there.
     """
     known: Any = trials[trials["lr"].notna()]
     if known.empty or known["score"].notna().sum() == 0:

@@ -1,7 +1,7 @@
 """Searches over recorded trials: what another searcher, stopper or budget would have cost, without any training.
 
 What a searcher asks for is answered by the nearest recorded configuration of the same arm; searchers and stoppers are
-those that a study runs (`study.searchers`, `study.stoppers`). Every group of searches sees the record's trials drawn
+those that a study runs (`study.search`). Every group of searches sees the record's trials drawn
 anew, with replacement: a record is a sample too, and intervals that take it for the truth would be falsely tight. Of
 a grid only the seeds of each cell are drawn anew, for its cells were chosen.
 """
@@ -14,12 +14,13 @@ from typing import Any
 import pandas as pd
 
 from study.answers.replayed import Replayed, answered
-from study.checks import check_searcher, check_stopper
+from study.plan.checks import check_searcher, check_stopper
+from study.plan.parse import load, parse, shipped
+from study.plan.study import Arm, Study
+from study.records.own import scheme_of
 from study.replay.curves import recorded
 from study.replay.searches import searches
-from study.spec import Arm, Study, load, parse, shipped
-from study.stoppers import stopper_of
-from study.tables.own import scheme_of
+from study.search.stoppers import stopper_of
 from trainables.refusal import Refusal, unknown
 
 NEEDED = "arm", "k", "task", "record", "valid_score", "passes"  # columns of a saved record
@@ -45,7 +46,7 @@ class Asked:
 def read(source: str, file: str | None, uri: str) -> tuple[pd.DataFrame, Study]:
     """The record of that study or in that file, and the study that it is of."""
     from study import tracking
-    from study.pages import of_file
+    from study.records.material import of_file
 
     path = Path(source)
     if path.suffix not in (".csv", ".parquet"):

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from study.spec import Arm
-from study.tables.own import UNITS, ended
+from study.plan.study import Arm
+from study.records.own import UNITS, ended
 from trainables.refusal import Refusal, unknown
 from trainables.space import Choice, Domain, Integer, LogUniform, OverLr, Uniform
 from trainables.trial import Trial

@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from study.answers.replayed import Found
+from study.dispatch.outcome import Outcome
+from study.dispatch.searching import Searching
+from study.plan.study import Arm, Search
 from study.replay.curves import Curves, Floats, place
-from study.searchers import Outcome, Searching
-from study.spec import Arm, Search
-from trainables.rungs import best, stopped_at
+from trainables.run.stopping import best, stopped_at
 from trainables.seeds import seed_of
 from trainables.space import OverLr
 

@@ -5,12 +5,12 @@ field of `Record` as a metric at step = number of the record, and tags for its k
 its run is terminal *and* carries the tag `lr_study.status`; everything else is taken up again.
 """
 
+from study.tracking.artifacts import left_behind
 from study.tracking.lease import Lease
-from study.tracking.left import left_behind
-from study.tracking.published import About, about, publish
 from study.tracking.reader import read
 from study.tracking.status import SearchStatus, cancel, status
 from study.tracking.store import client, shown
+from study.tracking.summary import About, about, publish
 from study.tracking.tracker import Tracker
 
 __all__ = [

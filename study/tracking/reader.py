@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Run
 from mlflow.utils.rest_utils import http_request, verify_rest_response
 
-from study.key import Key
+from study.plan.key import Key
 from study.tracking.embedded import file_of
 from study.tracking.store import LEASE, client, own_tags, recorded_of, shown, trials_of
 from trainables.refusal import Refusal, unknown

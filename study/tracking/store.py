@@ -9,12 +9,12 @@ from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 
-from study.dispatcher import Recorded
-from study.key import Key
+from study.dispatch.outcome import Recorded
+from study.plan.key import Key
 from study.tracking import embedded
 from study.tracking.patience import at_once
 from trainables.refusal import Refusal, first_line
-from trainables.rungs import Rung
+from trainables.run.stopping import Rung
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)  # its migrations are not news
 logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -11,11 +11,9 @@ from typing import TypeAlias
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
-from study.controls import Measured
-from study.dispatcher import Recorded
-from study.key import Key
-from study.searchers import Status
-from study.spec import Search, Study
+from study.dispatch.outcome import Measured, Recorded, Status
+from study.plan.key import Key
+from study.plan.study import Search, Study
 from study.tracking.outbox import Outbox
 from study.tracking.patience import at_once
 from study.tracking.store import (

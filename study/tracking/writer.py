@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeAlias
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
-from study.key import Key
+from study.plan.key import Key
 from study.tracking.patience import at_once
 from study.tracking.store import PREFIX, runs_of
 

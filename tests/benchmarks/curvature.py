@@ -19,9 +19,9 @@ from torch._C._profiler import _EventType
 from torch.func import functional_call
 from torch.nn import functional
 
+from trainables.data.networks import mlp
 from trainables.directions import Direction
 from trainables.directions.sgd import SGD
-from trainables.networks import mlp
 from trainables.oracle import Oracle
 from trainables.rules import Composed
 from trainables.schemes.curvature import Curvature

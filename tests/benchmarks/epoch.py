@@ -21,11 +21,11 @@ from torch.nn import functional
 from torchvision import transforms
 from torchvision.datasets import MNIST
 
-from trainables import datasets
+from trainables.data import datasets
+from trainables.data.networks import mlp
 from trainables.directions.momentum import Momentum
-from trainables.networks import mlp
 from trainables.rules import Composed
-from trainables.run import Run
+from trainables.run.loop import Run
 from trainables.schemes.fixed import Fixed
 from trainables.tasks import Classification
 from trainables.trial import Trial

@@ -9,7 +9,7 @@ and medians of the ratios are printed; keep the machine quiet. On a GPU: `lr-stu
 import sys
 
 from trainables.components import members
-from trainables.overhead import overhead
+from trainables.run.overhead import overhead
 from trainables.tasks import Task
 
 # Row: keys of the trial, and the most that the step may cost on the MLP and on a convolution.

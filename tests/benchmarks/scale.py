@@ -21,9 +21,9 @@ from pathlib import Path
 
 import psutil
 
-from study.dispatcher import Dispatcher
-from study.searchers import Outcome
-from study.spec import parse
+from study.dispatch.dispatcher import Dispatcher
+from study.dispatch.outcome import Outcome
+from study.plan.parse import parse
 from study.tracking import Tracker
 from trainables.trial import Record
 

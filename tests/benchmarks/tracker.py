@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 
-from study.spec import parse
+from study.plan.parse import parse
 from study.tracking import Tracker
 from trainables.trial import Record
 

@@ -19,10 +19,10 @@ import ray
 import torch
 from ray import tune
 
-from study import runner
-from study.progress import Progress
-from study.spec import parse
-from trainables.run import Run
+from study.execution import runner
+from study.execution.progress import Progress
+from study.plan.parse import parse
+from trainables.run.loop import Run
 from trainables.trial import Trial
 
 TEXT = """{question: q, arms: {sgd: {}}, common:

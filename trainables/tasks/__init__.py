@@ -1,31 +1,15 @@
 """Tasks: data, model, loss and target; one file a workload."""
 
 from abc import abstractmethod
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.components import Component
+from trainables.data import Data, Split
 
-
-class Split(NamedTuple):
-    """Rows of a data set: those of `inputs` and `targets` that `rows` names."""
-
-    inputs: Tensor  # (num_rows, …) as stored, uint8 for images
-    targets: Tensor  # (num_rows,)
-    rows: Tensor  # (num_examples,) int64
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-
-class Data(NamedTuple):
-    """What is trained on, what the choice is made on, and what its worth is told on."""
-
-    train: Split
-    valid: Split
-    test: Split
+__all__ = ["Classification", "Data", "Split", "Task"]
 
 
 class Task(Component):

@@ -5,10 +5,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from trainables import datasets
-from trainables.augmentations import cropped_and_flipped
+from trainables.data import Data, datasets
+from trainables.data.augmentations import cropped_and_flipped
 from trainables.space import setting
-from trainables.tasks import Classification, Data
+from trainables.tasks import Classification
 
 MEAN, DEVIATION = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)  # of the training set's pixels, by channel
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.networks import bare_norm
+from trainables.data.networks import bare_norm
 from trainables.refusal import Refusal
 from trainables.space import setting
 from trainables.tasks.cifar10 import Cifar10

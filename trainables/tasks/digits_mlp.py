@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainables.networks import mlp
+from trainables.data import Data, Split
+from trainables.data.networks import mlp
 from trainables.space import setting
-from trainables.tasks import Classification, Data, Split
+from trainables.tasks import Classification
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from trainables import datasets
+from trainables.data import Data, datasets
 from trainables.space import setting
-from trainables.tasks import Classification, Data
+from trainables.tasks import Classification
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from trainables import datasets
-from trainables.networks import mlp
+from trainables.data import Data, datasets
+from trainables.data.networks import mlp
 from trainables.space import setting
-from trainables.tasks import Classification, Data
+from trainables.tasks import Classification
 
 
 @dataclass(frozen=True)

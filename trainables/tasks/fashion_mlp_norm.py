@@ -7,10 +7,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from trainables import datasets
-from trainables.networks import bare_norm
+from trainables.data import Data, datasets
+from trainables.data.networks import bare_norm
 from trainables.space import setting
-from trainables.tasks import Classification, Data
+from trainables.tasks import Classification
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class FashionMLPNorm(Classification):
     Li, Lyu & Arora 2020 (arXiv 2010.02916): no biases, no affine parameters, the last layer frozen at its random start.
     Two negative controls see the lengths: `normalised: false` leaves BatchNorm out, `trained_last: true` trains the
     last layer too. `start` multiplies the weights that training starts from. A trial with `scale_invariance: true`
-    records how far each W turns (`trainables/spheres.py`).
+    records how far each W turns (`trainables/run/scale_invariance.py`).
     """
 
     # lr-study target fashion_mlp_norm --epochs 2 --trials 16 --seeds 5; 2026-11-22

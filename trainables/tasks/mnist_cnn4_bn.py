@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from trainables import datasets
-from trainables.networks import bare_norm
+from trainables.data import Data, datasets
+from trainables.data.networks import bare_norm
 from trainables.space import setting
-from trainables.tasks import Classification, Data
+from trainables.tasks import Classification
 
 STRIDES = 2, 1, 2, 1
 

@@ -5,10 +5,10 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from trainables import datasets
-from trainables.networks import initialised
+from trainables.data import Data, datasets
+from trainables.data.networks import initialised
 from trainables.space import setting
-from trainables.tasks import Classification, Data
+from trainables.tasks import Classification
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from trainables.data import Data, Split
 from trainables.space import setting
-from trainables.tasks import Data, Split, Task
+from trainables.tasks import Task
 
 
 class Centre(nn.Module):

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables import datasets
+from trainables.data import Data, Split, datasets
 from trainables.space import setting
-from trainables.tasks import Data, Split, Task
+from trainables.tasks import Task
 
 NUM_CHARACTERS = 65
 

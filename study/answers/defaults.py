@@ -1,0 +1,55 @@
+"""What a scheme's default configuration, untuned, was worth: found among the trials by its hyper-parameters."""
+
+from typing import Any
+
+import numpy as np
+
+from study import cost
+from study.cost import NotDefined
+from study.records.material import plain
+from trainables.components import slots
+from trainables.refusal import Refusal
+from trainables.trial import Trial
+
+NOT_RUN = NotDefined("the default configuration was not run: give it an arm, with scheme.lr: default")
+
+
+def regret(
+    record: Any, rows: Any, arm: str, searched: set[str] | None, tuned: float | None, sign: float
+) -> float | NotDefined:
+    """What the default of an arm loses against the tuned baseline, in score; below 0 it is the better.
+
+    record: the rows of one task. rows: its trials (`study.answers.trials`). searched: what the arm searches; None where
+    nobody knows, and it is what differs between its trials. tuned: the baseline's expected best, in the table's own
+    sense. The default is the arm's configuration with everything that it searches left at its default; any arm may
+    have run it.
+    """
+    if tuned is None:
+        return NotDefined("the baseline has no expected best")
+    first = record.drop_duplicates(["arm", "repetition", "k", "seed_number"])
+    mine = first[first["arm"] == arm]
+    if searched is None and mine[["repetition", "k"]].drop_duplicates().shape[0] < 2:
+        return NotDefined("one configuration does not tell what the arm searches")
+    try:
+        params = [key for key in slots(Trial, _flat(mine.iloc[0])) if key in first and key != "seed"]
+        moved = {key for key in params if mine[key].nunique(dropna=False) > 1} if searched is None else searched
+        default = Trial.parse(_flat(mine.iloc[0], [key for key in params if key not in moved])).flat()
+    except Refusal:  # recorded by another version
+        return NotDefined("the arm's hyper-parameters are not this version's")
+    same = first[np.all([[_same(value, default.get(key)) for value in first[key]] for key in params], axis=0)]
+    keys = ["arm", "repetition", "k", "seed_number"]
+    named = rows.rename(columns={"trial": "k", "seed": "seed_number"})
+    scores = named.merge(same[keys], on=keys)["score"].dropna().to_numpy(float)
+    if scores.size == 0:
+        return NOT_RUN
+    return cost.default_regret(sign * scores, sign * tuned)
+
+
+def _flat(row: Any, keys: list[str] | None = None) -> dict[str, Any]:
+    """What a trial's row says of its hyper-parameters."""
+    return {key: plain(row[key]) for key in (row.index if keys is None else keys) if row[key] == row[key]}
+
+
+def _same(value: Any, other: Any) -> bool:
+    missing = value is None or value != value
+    return other is None if missing else plain(value) == other

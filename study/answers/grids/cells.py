@@ -1,0 +1,113 @@
+"""A record as grids over learning rate and weight decay: one row a training, one a training and tensor."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from study.answers.grids.collapse import products
+
+RATE, DECAY, MOMENTUM = "scheme.lr", "decay.weight_decay", "direction.momentum"
+SETTLED = 3.0  # times 1/(ηλ): what starts at e¹² times its equilibrium ‖w‖⁴ is twice as large as it then
+FILLED = 0.25  # of rates × decays: trials drawn at random are no grid
+TRIAL = ["arm", "repetition", "k", "seed_number"]
+MEASURED = ("norm", "effective_lr", "angle", "angle_predicted")
+SAME = 1e-6  # of a rate: the schedule is at 1
+
+
+class Grid(NamedTuple):
+    """One arm whose trials form a grid."""
+
+    arm: str
+    cells: pd.DataFrame  # a row a training: rate, decay, product, group, seed, score, test, status, steps, settled
+    turning: pd.DataFrame  # a row a training that did not diverge and tensor, as it was when rates last were constant
+    walks: pd.DataFrame  # the same at every record until then
+
+    def mean(self, column: str, seeds: int | None = None) -> pd.DataFrame:
+        """One row a cell: rate, decay, group, settled, and the mean of a column over its (first so many) seeds."""
+        rows: Any = self.cells if seeds is None else self.cells[self.cells["seed"] < seeds]
+        groups = rows.groupby(["rate", "decay", "group"])
+        return groups.agg({column: "mean", "settled": "all"}).reset_index()
+
+    @property
+    def seeds(self) -> int:
+        """How many trainings every cell has at least."""
+        counts: Any = self.cells.groupby(["rate", "decay"])["seed"].count()
+        return int(counts.min())
+
+
+def grids(record: pd.DataFrame, mode: str, chance: float) -> list[Grid]:
+    """Every arm of one task that has both axes, in the order of the record; trials that are still open are left out.
+
+    mode, chance: of the task's score; what diverged or failed counts at chance.
+    """
+    if record.empty or not {RATE, DECAY} <= set(record.columns):
+        return []
+    ended: Any = record[record["status"] != "running"]
+    found = [_grid(arm, rows, mode, chance) for arm, rows in ended.groupby("arm", sort=False) if _is_grid(rows)]
+    return [grid for grid in found if grid is not None]
+
+
+def _is_grid(rows: Any) -> bool:
+    rate, decay = rows[RATE].astype(float), rows[DECAY].astype(float)
+    if not (rate > 0).all() or not (decay >= 0).all():
+        return False
+    axes = rate.nunique(), decay[decay > 0].nunique()
+    cells = len(set(zip(rate, decay, strict=True)))
+    return min(axes) > 1 and cells >= FILLED * axes[0] * axes[1]
+
+
+def _grid(arm: str, rows: Any, mode: str, chance: float) -> Grid | None:
+    """The grid of one arm; cells without decay lie on no anti-diagonal and are left out."""
+    rows = rows[rows[DECAY].astype(float) > 0].sort_values([*TRIAL, "record"])
+    cells: list[dict[str, Any]] = []
+    walks: list[pd.DataFrame] = []
+    tensors = [name.removeprefix("norm.") for name in rows.columns if name.startswith("norm.")]
+    for _, trial in rows.groupby(TRIAL, sort=False):
+        constant = _constant(trial)
+        cell = _cell(trial, constant, mode, chance)
+        seed = sum((cell["rate"], cell["decay"]) == (other["rate"], other["decay"]) for other in cells)
+        cells.append({**cell, "seed": seed})
+        if cells[-1]["status"] not in ("diverged", "failed"):
+            walks += [_walk(constant, tensor, cells[-1]) for tensor in tensors]
+    if not cells:
+        return None
+    frame = pd.DataFrame(cells)
+    frame["group"] = products(frame["rate"], frame["decay"])
+    columns = ["rate", "decay", "product", "seed", "settled", "tensor", "steps", *MEASURED]
+    walk: Any = pd.concat(walks, ignore_index=True) if walks else pd.DataFrame(columns=columns)
+    walk = walk.dropna(subset=["norm"]).merge(frame[["rate", "decay", "group"]].drop_duplicates())
+    last = walk.groupby(["rate", "decay", "seed", "tensor"], sort=False).tail(1).reset_index(drop=True)
+    return Grid(str(arm), frame, last, walk)
+
+
+def _cell(trial: Any, constant: Any, mode: str, chance: float) -> dict[str, Any]:
+    last = trial.iloc[-1]
+    rate, decay = float(last[RATE]), float(last[DECAY])
+    momentum = float(last.get(MOMENTUM, np.nan))
+    steps = int(constant["steps"].max()) if len(constant) else 0
+    product = rate * decay
+    bad = last["status"] in ("diverged", "failed")
+    best = trial["valid_score"].max() if mode == "max" else trial["valid_score"].min()
+    return {
+        "rate": rate,
+        "decay": decay,
+        "product": product,
+        "score": chance if bad else float(best),
+        "test": chance if bad else float(last.get("test_score", np.nan)),
+        "status": str(last["status"]),
+        "steps": steps,
+        "settled": bool(steps * product >= SETTLED * (1 - (0.0 if np.isnan(momentum) else momentum))),
+    }
+
+
+def _constant(trial: Any) -> Any:
+    """The records until the rate began to fall."""
+    full = np.isclose(trial["lr"].astype(float), trial[RATE].astype(float), rtol=SAME)
+    return trial[np.minimum.accumulate(full)] if len(trial) else trial
+
+
+def _walk(rows: Any, tensor: str, cell: dict[str, Any]) -> pd.DataFrame:
+    measured = {name: rows.get(f"{name}.{tensor}", pd.Series(np.nan, rows.index)).astype(float) for name in MEASURED}
+    known = {name: cell[name] for name in ("rate", "decay", "product", "seed", "settled")}
+    return pd.DataFrame({**known, "tensor": tensor, "steps": rows["steps"].astype(float), **measured})

@@ -1,0 +1,82 @@
+"""What the networks of a study compute, from the artifacts of its trials: distances of their labels, and averages."""
+
+from collections.abc import Mapping
+from itertools import combinations, pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from study.answers.grids.labels import apart
+from study.plan.study import Arm, Study
+from trainables.oracle import Tensors
+from trainables.refusal import Refusal
+from trainables.run import artifacts
+from trainables.run.loop import Run
+from trainables.seeds import seed_of
+
+MOMENTS = 8  # records, evenly spread, at which distances are told
+
+
+class Left(NamedTuple):
+    """What one trial left behind."""
+
+    arm: str
+    seed: int  # of the trial
+    arrays: Mapping[str, np.ndarray]
+
+
+def distances(left: list[Left], study: str) -> pd.DataFrame:
+    """One row a (pair of arms, record): how far apart their runs' labels are, and how far one arm's would be."""
+    families = {arm: _labels(left, arm) for arm in dict.fromkeys(one.arm for one in left)}
+    rows: list[dict[str, Any]] = []
+    for first, second in combinations([arm for arm, labels in families.items() if len(labels) > 1], 2):
+        records = min(families[first].shape[1], families[second].shape[1])
+        for record in np.unique(np.linspace(0, records - 1, MOMENTS).round().astype(int)):
+            ours, theirs = (families[arm][:, record] for arm in (first, second))
+            generator = np.random.default_rng(seed_of("labels", study, first, second, int(record)))
+            told = apart(ours, theirs, 1 + int(max(ours.max(), theirs.max())), generator)
+            rows.append({"first": first, "second": second, "record": int(record) + 1, **told._asdict()})
+    return pd.DataFrame(rows, columns=["first", "second", "record", "distance", "expected", "chance"])
+
+
+def averages(left: list[Left], arm: Arm) -> pd.DataFrame:
+    """Validation scores of one arm's runs: as they ended, averaged inside of each run, averaged across runs.
+
+    BatchNorm's statistics are averaged anew for every network. Across runs means the final weights of two runs, each
+    with the next, in the first one's network: what a task freezes at random is not averaged.
+    """
+    mine = [one for one in left if one.arm == arm.name]
+    finals, means = ([artifacts.weights(one.arrays, prefix) for one in mine] for prefix in _PREFIXES)
+    across = [_mean(pair) for pair in pairwise(finals)]
+    rows: list[dict[str, Any]] = []
+    for what, every in (("final", finals), ("mean inside a run", means), ("mean across runs", across)):
+        for one, params in zip(mine, every, strict=False):
+            run = Run(arm.trial({}, one.seed))
+            rows.append({"arm": arm.name, "weights": what, "score": run.scored(params).score})
+    return pd.DataFrame(rows, columns=["arm", "weights", "score"])
+
+
+_PREFIXES = artifacts.FINAL, artifacts.MEAN
+
+
+def read(study: Study, uri: str) -> list[Left]:
+    """The artifacts of every finished trial of a recorded study, its arms in their order; refused without any."""
+    from study import tracking
+
+    found = [Left(*each) for each in tracking.left_behind(study.name, uri, artifacts.FILE)]
+    if not found:
+        raise Refusal(f"no trial of study {study.name!r} has left anything behind: give its arms artifacts: true")
+    order = [arm.name for arm in study.arms]
+    return sorted(found, key=lambda left: order.index(left.arm))
+
+
+def _labels(left: list[Left], arm: str) -> np.ndarray:
+    """(runs, records, examples) those of the runs that were as long as the longest."""
+    every = [one.arrays[artifacts.LABELS] for one in left if one.arm == arm]
+    most = max(len(labels) for labels in every)
+    return np.stack([labels for labels in every if len(labels) == most])
+
+
+def _mean(pair: tuple[Tensors, Tensors]) -> Tensors:
+    return {name: (pair[0][name] + pair[1][name]) / 2 for name in pair[0]}

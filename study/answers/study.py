@@ -1,0 +1,173 @@
+"""From a record to answers, task by task: what every scheme cost, in every unit, and what that is worth."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from study.answers import defaults, over_time
+from study.answers import trials as of_trials
+from study.answers.arms import Question, arms
+from study.answers.grids import Grid, grids
+from study.answers.measured import Options, stream
+from study.answers.results import Flag, Quantity, Result
+from study.answers.spent import Spent, saving, spent
+from study.answers.summary import over_tasks, summarize
+from study.cost import NotDefined
+from study.records import own
+from study.records.material import Material, level_of, schemes_of
+from trainables.refusal import unknown
+
+UNITS = ["passes", "steps", "seconds", "flops"]
+FEW = 5  # hits: fewer make an interval wide, and its ends depend on single trials
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of a record; what is not given follows from the study file and the tasks."""
+
+    baseline: str | None = None
+    target: dict[str, float] = field(default_factory=dict)  # by task; '' for all others
+    unit: str = "passes"
+    budget: int | None = None
+    seed: int = 0
+    draws: int = 10_000
+
+
+@dataclass(frozen=True)
+class Paid:
+    """The cost up to the target in one unit, and that cost as a share of the baseline's."""
+
+    cost: Quantity
+    saving: Quantity
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Everything that a page says of one task."""
+
+    task: str
+    metric: str
+    mode: str
+    target: float | None
+    baseline: str
+    unit: str
+    results: list[Result]  # one a scheme; none where no trial was validated
+    paid: dict[str, dict[str, Paid]]  # scheme → unit → what it paid
+    regret: dict[str, float | NotDefined]  # scheme → what its default loses
+    price: dict[str, tuple[float, float, float]]  # scheme → seconds a step, × the baseline's
+    trials: pd.DataFrame  # one row a trial
+    best: pd.DataFrame  # the best trial of every scheme
+    rates: pd.DataFrame  # the rates that those used
+    lines: pd.DataFrame  # what their configurations recorded over time
+    grids: list[Grid] = field(default_factory=list)  # of the arms whose trials are a grid over rate and decay
+
+
+def answered(material: Material, asked: Asked) -> list[Answers]:
+    """One entry a task, in order of appearance; none where no trial has ended."""
+    record = own.ended(material.record)
+    if record.empty:
+        return []
+    for task in asked.target:
+        if task and task not in set(record["task"]):
+            raise unknown("task in --target", task, set(record["task"]))
+    order = schemes_of(material)
+    baseline = _baseline(material, asked, order)
+    made = []
+    for task in dict.fromkeys(record["task"]):
+        here: Any = record[record["task"] == task]
+        ran = set(own.schemes(here))
+        first = baseline or next(scheme for scheme in order if scheme in ran)
+        made.append(_of_task(material, here, task, first, [scheme for scheme in order if scheme in ran], asked))
+    if len(made) > 1:
+        over_tasks([result for answers in made for result in answers.results])
+    return made
+
+
+def _baseline(material: Material, asked: Asked, order: list[str]) -> str:
+    """The scheme that was asked for, else the study file's; an arm may stand for its scheme."""
+    record = material.record
+    arms_of = dict(zip(record["arm"], own.schemes(record), strict=True))
+    if asked.baseline and asked.baseline not in {*order, *arms_of}:
+        raise unknown("baseline", asked.baseline, order)
+    name = asked.baseline or material.baseline
+    return arms_of.get(name, name)
+
+
+def _of_task(
+    material: Material, here: pd.DataFrame, task: str, baseline: str, order: list[str], asked: Asked
+) -> Answers:
+    level = level_of(here, task)
+    target = asked.target.get(task, asked.target.get("", level.target))
+    question = Question(
+        mode="min" if level.mode == "min" else "max", target=target, chance=level.chance, score_at="best"
+    )
+    base = baseline if baseline in order else None
+    options = Options(question, base, asked.budget, unit=asked.unit, seed=asked.seed, draws=asked.draws)
+    rows: Any = of_trials.trials(here, task, level)
+    best = of_trials.best_of(rows, level.mode)
+    results = summarize(own.of_record(here, asked.unit), options) if of_trials.validated(rows) else []
+    results.sort(key=lambda result: order.index(result.scheme))
+    for result in results:
+        _flag(result, rows[rows["scheme"] == result.scheme], material)
+    return Answers(
+        task=task,
+        metric=level.metric,
+        mode=level.mode,
+        target=target,
+        baseline=baseline,
+        unit=asked.unit,
+        results=results,
+        paid=_paid(here, options, baseline) if target is not None and results else {},
+        regret=_regrets(material, here, rows, results, baseline, question.sign()),
+        price=of_trials.step_price(rows, baseline),
+        trials=rows,
+        best=best,
+        rates=of_trials.rates(here, best),
+        lines=over_time.lines(here, best),
+        grids=grids(here, level.mode, level.chance),
+    )
+
+
+def _paid(here: pd.DataFrame, options: Options, baseline: str) -> dict[str, dict[str, Paid]]:
+    """Cost and saving in every unit; all units from the same draws of the same trials."""
+    made: dict[str, dict[str, Paid]] = {}
+    for unit in dict.fromkeys([options.unit or UNITS[0], *UNITS]):
+        found: dict[str, Spent] = {}
+        for arm in arms(own.of_record(here, unit), options.question):
+            named: Any = lambda name, arm=arm: stream(options.seed, arm, name)  # noqa: E731
+            found[arm.scheme] = spent(arm, unit, named, options.draws)
+        for scheme, one in found.items():
+            ratio = saving(found[baseline], one, unit) if baseline in found else NotDefined("the baseline did not run")
+            share = Quantity(unit=unit) if isinstance(ratio, NotDefined) else ratio
+            made.setdefault(scheme, {})[unit] = Paid(one.cost_quantity, share)
+    return made
+
+
+def _regrets(
+    material: Material, here: pd.DataFrame, rows: pd.DataFrame, results: list[Result], baseline: str, sign: float
+) -> dict[str, float | NotDefined]:
+    """Against the baseline's best of the budget at which both its and everybody's trials are compared."""
+    base = next((result for result in results if result.scheme == baseline), None)
+    tuned = base.expected_best.get(max(base.expected_best)) if base and base.expected_best else None
+    arms_of = rows.drop_duplicates("scheme").set_index("scheme")["arm"]
+    found: dict[str, float | NotDefined] = {}
+    for result in results:
+        arm = str(arms_of[result.scheme])
+        found[result.scheme] = defaults.regret(here, rows, arm, material.searched.get(arm), tuned, sign)
+    return found
+
+
+def _flag(result: Result, rows: Any, material: Material) -> None:
+    """What weakens an arm's numbers, beside what its statistics have found already."""
+    planned = sum(material.planned.get(arm, 0) for arm in set(rows["arm"]))
+    failed = int((rows["status"] == "failed").sum())
+    doubts = [
+        ("n", planned > len(rows), f"{len(rows)} of {planned} trials have ended: the search is not finished"),
+        ("n", failed > 0, f"{failed} failed three times and count as misses"),
+        ("hits", bool(result.hits) and (result.hits or 0) < FEW, "few hits: the interval is wide"),
+        ("expected_cost", result.censored and not result.hits, "never reached: a lower bound"),
+        ("expected_cost", result.censored and bool(result.hits), "missed by some searches: a lower bound"),
+        ("diverged", bool((rows["status"] == "diverged").all()), "every trial diverged"),
+    ]
+    result.flags += [Flag(what, words) for what, true, words in doubts if true]

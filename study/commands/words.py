@@ -1,0 +1,73 @@
+"""From the words of a command line to a table and the options of a summary."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from study.answers.summary import Options, Question
+from study.records import foreign, own
+from study.records import table as tables
+from trainables.refusal import Refusal
+
+
+def read(source: str, words: Mapping[str, Any]) -> tuple[pd.DataFrame, Options]:
+    """The validated table behind a source (file, `study:…`, `mlflow:…`, `optuna:…`), and the options as asked."""
+    kind, colon, name = source.partition(":")
+    columns, uri = foreign.mapping(words["column"]), words["uri"]
+    learns, mode = words["learns"], words["mode"]
+    unit = words["unit"]
+    if colon and kind == "study":
+        unit = unit or "passes"
+        table = own.read_own(name, uri or os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db"), unit)
+    elif colon and kind == "mlflow":
+        table = foreign.read_mlflow(name, uri, columns)
+    elif colon and kind == "optuna":
+        table = foreign.read_optuna(name, uri, columns)
+        mode = mode or foreign.direction(name, uri)
+        if learns is None and "searcher" not in columns:
+            learns = True  # Optuna stores no sampler, and its default learns
+    else:
+        table = tables.read(source, columns)
+    question = Question(
+        mode="min" if mode == "min" else "max",
+        target=levels("target", words["target"]),
+        chance=levels("chance", words["chance"]),
+        score_at=words["score_at"],
+        learns=learns,
+    )
+    names = "baseline", "budget", "tolerance", "seed", "draws"
+    rest = {name: words[name] for name in names}
+    return table, Options(question, unit=unit, includes=inclusions(words["includes"]), **rest)
+
+
+def levels(name: str, words: tuple[str, ...]) -> dict[str, float] | None:
+    """Scores by task, from words like `0.9` and `digits=0.9`; the empty task stands for all others.
+
+    >>> levels("target", ("0.9", "digits=0.8"))
+    {'': 0.9, 'digits': 0.8}
+    """
+    found: dict[str, float] = {}
+    for word in words:
+        task, _, number = word.rpartition("=")
+        try:
+            found[task] = float(number)
+        except ValueError as error:
+            raise Refusal(f"--{name} takes a number or TASK=NUMBER, got {word!r}") from error
+    return found or None
+
+
+def inclusions(words: tuple[str, ...]) -> dict[str, list[str]]:
+    """Scheme → the schemes it contains.
+
+    >>> inclusions(("momentum=sgd", "momentum=nag"))
+    {'momentum': ['sgd', 'nag']}
+    """
+    found: dict[str, list[str]] = {}
+    for word in words:
+        general, equals, special = word.partition("=")
+        if not (general and equals and special):
+            raise Refusal(f"--includes takes A=B, got {word!r}")
+        found.setdefault(general, []).append(special)
+    return found

@@ -1,0 +1,1 @@
+"""Which trial runs next, and what is told of those that ended."""

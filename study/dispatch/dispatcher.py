@@ -1,0 +1,135 @@
+"""Which trial runs next: all searches of a study side by side, each of them in strict order."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from study.dispatch.controls import Following, Reader
+from study.dispatch.outcome import Measured, Outcome, Recorded, Suggestion, joined
+from study.dispatch.searching import Searching
+from study.plan.key import Key
+from study.plan.study import Search, Study
+from trainables.refusal import Refusal
+from trainables.run.stopping import Rung
+from trainables.trial import Trial
+
+
+class Assignment(NamedTuple):
+    """A trial to be run."""
+
+    search: Search
+    key: Key
+    trial: Trial
+    bars: tuple[Rung, ...]  # what it must reach to go on
+
+
+def _unread(key: Key) -> Sequence[Measured]:
+    raise LookupError(f"a control asks what {key.path} measured, and nobody reads records here")
+
+
+class Dispatcher:
+    """Hands out the trials that are missing from the record, re-asking the recorded ones in passing.
+
+    A restart asks every search again from its beginning. A configuration whose outcome is recorded is told and not
+    run; its parameters must be the recorded ones, or the versions of the parts have changed. `measured` reads what a
+    trial that has ended recorded; the configurations of controls are made from it, as long as it is `readable`.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        recorded: Mapping[Key, Recorded],
+        measured: Reader = _unread,
+        readable: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._searchings = _searchings(study, measured, readable)
+        self._recorded = recorded
+        self._waiting: list[Assignment] = []
+        self._outcomes: dict[tuple[str, int, int], dict[int, Outcome]] = {}
+        self._advance()
+
+    @property
+    def done(self) -> bool:
+        """Whether every outcome is in."""
+        return all(searching.done for searching in self._searchings.values())
+
+    @property
+    def num_ended(self) -> int:
+        """Trials whose outcome is in."""
+        return sum(len(seeds) for seeds in self._outcomes.values())
+
+    @property
+    def one_has_not_failed(self) -> bool:
+        """Whether a trial's outcome is in that is not a failure."""
+        return any(one.status != "failed" for seeds in self._outcomes.values() for one in seeds.values())
+
+    def next(self) -> Assignment | None:
+        """A trial that may start now, from the search that is least far; None where all wait for outcomes."""
+        if not self._waiting:
+            ready = [searching for searching in self._searchings.values() if searching.ready]
+            if ready:
+                self._draw(min(ready, key=lambda searching: searching.num_asked))
+        if not self._waiting:
+            return None
+        return self._waiting.pop(0)
+
+    def again(self, assignment: Assignment) -> None:
+        """A trial that was handed out did not begin: it is the next."""
+        self._waiting.insert(0, assignment)
+
+    def observe(self, key: Key, outcome: Outcome) -> None:
+        """A trial has ended; its configuration is told once all its seeds have."""
+        seeds = self._outcomes.setdefault((key.arm, key.repetition, key.k), {})
+        seeds[key.seed_number] = outcome
+        searching = self._searchings[key.arm, key.repetition]
+        if len(seeds) == searching.search.arm.settings.seeds:
+            searching.observe(key.k, joined(dict(sorted(seeds.items()))))
+
+    def _advance(self) -> None:
+        """Ask again what is recorded, up to the first configuration of each search that is not finished."""
+        for searching in self._searchings.values():
+            while searching.ready and searching.search.key(searching.num_asked) in self._recorded:
+                self._draw(searching)
+
+    def _draw(self, searching: Searching | Following) -> None:
+        search, suggestion = searching.search, searching.suggest()
+        for seed_number in range(search.arm.settings.seeds):
+            key = search.key(suggestion.k, seed_number)
+            trial = search.arm.trial(suggestion.values, key.seed)
+            recorded = self._recorded.get(key)
+            if recorded is not None:
+                _check(key, suggestion, trial, recorded)
+            if recorded is not None and recorded.status is not None:
+                self.observe(key, Outcome(recorded.status, recorded.score, recorded.rungs))
+            else:
+                self._waiting.append(Assignment(search, key, trial, suggestion.bars))
+
+
+def _searchings(
+    study: Study, measured: Reader, readable: Callable[[], bool]
+) -> dict[tuple[str, int], Searching | Following]:
+    """Every search under way; controls stand last, so that their sources are always asked first."""
+    found: dict[tuple[str, int], Searching | Following] = {}
+    sources: dict[tuple[str, int], Searching] = {}
+    for search in study.searches():
+        if search.arm.settings.control_of is None:
+            sources[search.arm.name, search.repetition] = Searching(search)
+    for search in study.searches():
+        of = search.arm.settings.control_of
+        if of is not None:
+            found[search.arm.name, search.repetition] = Following(
+                search, sources[of, search.repetition], measured, readable
+            )
+    return {**sources, **found}
+
+
+def _check(key: Key, suggestion: Suggestion, trial: Trial, recorded: Recorded) -> None:
+    if not recorded.params:
+        return  # the driver died before it wrote them
+    flat = trial.flat()
+    for name in suggestion.values:
+        value = flat[name]
+        if recorded.params.get(name) != value:
+            raise Refusal(
+                f"trial {key.path} is recorded with {name}={recorded.params.get(name)}, but asked again it is {value}; "
+                f"it was recorded with {recorded.versions}: go on with those versions, or rename the study"
+            )

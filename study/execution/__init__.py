@@ -1,0 +1,1 @@
+"""Runs a study on Ray: the only room that knows Ray."""

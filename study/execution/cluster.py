@@ -1,0 +1,93 @@
+"""The Ray that trials run on: joined or started, and what one trial takes of it."""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import ray
+from ray._private import ray_constants
+from ray.tune.execution import class_cache
+
+from study.plan.study import Study
+from trainables.refusal import Refusal, first_line
+from trainables.trial import Trial
+
+WAIT_SECONDS = 300.0  # for the first worker of a cluster: a machine in a cloud needs minutes to start
+
+
+class Cluster(NamedTuple):
+    """Where and on what trials run."""
+
+    address: str | None = None  # of a running Ray; None: RAY_ADDRESS, and without it one is started here
+    gpus_per_trial: float | None = None  # None: one where there are any
+    verbose: bool = False
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether it was there before us, so that nodes may come and go."""
+        return bool(self.address or os.environ.get("RAY_ADDRESS"))  # the latter is how `ray job submit` says it
+
+
+def connect(cluster: Cluster) -> None:
+    """Join the cluster, or start one here; refused where none answers."""
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # the tracker is the logger
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the other one prints a banner even when told to be quiet
+    os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "inf")  # of its own state, from which nobody restores
+    os.environ.setdefault("TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S", "600")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if "RAY_ENABLE_UV_RUN_RUNTIME_ENV" not in os.environ:  # Ray has read it already, when it was imported
+        ray_constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV = False  # workers share this environment, no other uv makes one
+    for name in [name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")]:
+        class_cache.ENV_VARS_TO_PROPAGATE.discard(name)  # Tune sends them to workers, and Ray's agent logs what is sent
+    if ray.is_initialized():
+        return
+    level = logging.INFO if cluster.verbose else logging.ERROR
+    logging.getLogger("ray.tune").setLevel(level)
+    try:
+        ray.init(
+            address=cluster.address,
+            log_to_driver=cluster.verbose,
+            logging_level=level,
+            include_dashboard=None if cluster.is_joined else False,
+        )
+    except ConnectionError as error:
+        raise Refusal(f"no Ray answers at {cluster.address!r}: {first_line(error)}") from error
+
+
+def resources_of_a_trial(study: Study, cluster: Cluster) -> dict[str, float]:
+    """What one trial takes; refused where the cluster has not even that."""
+    gpus = cluster.gpus_per_trial
+    if gpus is None:
+        gpus = 1.0 if ray.cluster_resources().get("GPU", 0) else 0.0
+    wanted = {"cpu": float(max(_threads(study))), "gpu": gpus}
+    here = _wait_for(wanted, WAIT_SECONDS if cluster.is_joined else 0.0)
+    for kind, amount in wanted.items():
+        if amount > here.get(kind.upper(), 0):
+            raise Refusal(
+                f"a trial needs {amount:g} {kind.upper()}, the cluster has {here.get(kind.upper(), 0):g} in all"
+            )
+    # Tune's own default keeps one trial pending; the next free worker takes it, and a second worker, which needs
+    # longer to start than a short trial takes, never would.
+    slots = min(here[kind.upper()] / amount for kind, amount in wanted.items() if amount)
+    os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(max(1, int(slots))))
+    return wanted
+
+
+def _wait_for(wanted: Mapping[str, float], seconds: float) -> Mapping[str, float]:
+    """What the cluster has, as soon as that is what a trial wants: its head is there before its workers are."""
+    deadline, told = time.monotonic() + seconds, False
+    while any(amount > ray.cluster_resources().get(kind.upper(), 0) for kind, amount in wanted.items()):
+        if time.monotonic() > deadline:
+            break
+        if not told:
+            sys.stderr.write(f"waiting up to {seconds:.0f} s for a worker to join the cluster\n")
+            told = True
+        time.sleep(1)
+    return ray.cluster_resources()
+
+
+def _threads(study: Study) -> list[int]:
+    return [Trial.parse({**arm.fixed}).threads for arm in study.arms]

@@ -1,0 +1,40 @@
+"""What a study would take, before it runs: one timed step an arm."""
+
+import os
+import time
+
+import torch
+
+from study.execution.progress import clock
+from study.plan.study import Arm, Study
+from trainables.run.loop import Run
+from trainables.space import corner, written
+
+
+def dry_run(study: Study) -> str:
+    """The searches of a study, its number of trials, and an estimate of its duration on this machine."""
+    lines = [f"{study.name}: {study.file.question}"]
+    total = 0.0
+    for arm in study.arms:
+        settings = arm.settings
+        seconds = _seconds(arm) * settings.trials * settings.repetitions * settings.seeds
+        total += seconds
+        space = ", ".join(f"{key} {written(domain)}" for key, domain in arm.space.items())
+        lines.append(
+            f"  {arm.name}: {settings.repetitions} × {settings.trials} trials by {settings.searcher}, "
+            f"{'at most' if arm.stopper else 'about'} {clock(seconds)} of one core; searches {space or 'nothing'}"
+        )
+    workers = max(1, os.cpu_count() or 1)
+    lines.append(f"{study.num_trials} trials, about {clock(total / workers)} on the {workers} cores here")
+    return "\n".join(lines)
+
+
+def _seconds(arm: Arm) -> float:
+    """The time of one trial: that of a step after the first, times their number."""
+    trial = arm.trial({key: corner(domain) for key, domain in arm.space.items()}, seed=0)
+    torch.set_num_threads(trial.threads)
+    training = Run(trial)
+    training.step()
+    started = time.perf_counter()
+    training.step()
+    return (time.perf_counter() - started) * training.num_steps

@@ -1,0 +1,105 @@
+"""Runs a study: makes its record complete, whatever happened before. The only file that builds a `Tuner`."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from ray import tune
+from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
+
+from study.dispatch.dispatcher import Dispatcher
+from study.execution import provenance
+from study.execution.cluster import Cluster, connect, resources_of_a_trial
+from study.execution.progress import Progress
+from study.execution.tune import Bridge, Ending, TuneSearcher
+from study.plan.checks import check_data
+from study.plan.key import Key
+from study.plan.study import Study
+from study.tracking import Lease, Tracker
+from trainables.ray_trainable import Trainable, forget
+from trainables.refusal import Refusal
+
+STORAGE = Path(".lr-study")
+
+
+def run(
+    study: Study,
+    tracking_uri: str,
+    storage: Path = STORAGE,
+    cluster: Cluster = Cluster(),  # noqa: B008 — immutable
+    show: Callable[[Study, int], Progress] = Progress,
+) -> bool:
+    """Run what is missing of a study; whether its record is complete afterwards.
+
+    Raises `Refusal` before anything starts where the study cannot run.
+    """
+    for task in {arm.task for arm in study.arms}:
+        task.data()  # downloaded and verified here, or refused, before anything starts
+    for arm in study.arms:
+        check_data(arm)
+    with Lease(study.name, tracking_uri) as lease:
+        return _complete(study, tracking_uri, storage.resolve(), cluster, show, lease)
+
+
+def _complete(
+    study: Study, uri: str, storage: Path, cluster: Cluster, show: Callable[[Study, int], Progress], lease: Lease
+) -> bool:
+    def forgotten(key: Key) -> None:
+        forget(storage / "checkpoints" / key.path)
+
+    tracker = Tracker(study, uri, provenance.tags(), forgotten, lease.check)
+    recorded = tracker.recorded()
+    for key, known in recorded.items():
+        if known.status is not None:  # a driver may die between the end of a trial and this
+            forgotten(key)
+    try:
+        dispatcher = Dispatcher(study, recorded, tracker.measured, lambda: tracker.answers)
+        if dispatcher.done:
+            tracker.keep_files()
+        else:
+            connect(cluster)
+            resources = resources_of_a_trial(study, cluster)
+            tracker.open_searches(study.searches())
+            with show(study, dispatcher.num_ended) as progress:
+                bridge = Bridge(tracker, dispatcher, progress, storage)
+                _tune(bridge, tracker, resources, cluster)
+    except BaseException:  # a refusal, an error, or Ctrl-C: nothing may look as if it still ran
+        with suppress(Exception):  # the first error is the one to be told
+            tracker.close(complete=False)
+        raise
+    tracker.close(complete=dispatcher.done)
+    return dispatcher.done
+
+
+def _tune(bridge: Bridge, tracker: Tracker, resources: Mapping[str, float], cluster: Cluster) -> None:
+    folder = bridge.storage / "tune"
+    own = folder / tracker.study.name  # Tune's state of every driver so far, from which nobody restores
+    shutil.rmtree(own, ignore_errors=True)
+    tuner = tune.Tuner(
+        tune.with_resources(Trainable, dict(resources)),
+        tune_config=TuneConfig(
+            search_alg=TuneSearcher(bridge),
+            num_samples=-1,
+            reuse_actors=True,
+            trial_name_creator=lambda trial: trial.trial_id,
+            trial_dirname_creator=lambda trial: trial.trial_id,
+        ),
+        run_config=RunConfig(
+            name=tracker.study.name,
+            storage_path=str(folder),
+            callbacks=[bridge],
+            stop=Ending(tracker, bridge),
+            failure_config=FailureConfig(max_failures=-1),  # `Failures` decides
+            checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+            verbose=3 if cluster.verbose else 0,
+        ),
+    )
+    try:
+        tuner.fit()
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
+    if bridge.broken:
+        raise bridge.broken
+    if bridge.hopeless:
+        raise Refusal(f"study {tracker.study.name!r} is stopped: {bridge.hopeless}")

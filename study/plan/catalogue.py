@@ -1,0 +1,86 @@
+"""What there is to choose from, read off the folders and the fields themselves."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from study.plan import parse
+from study.plan.file import read_file
+from study.plan.study import Study
+from study.search.samplers import SAMPLERS
+from study.search.stoppers import STOPPERS
+from trainables.components import Component, members, slots
+from trainables.directions import Direction
+from trainables.refusal import Refusal
+from trainables.schedules import Schedule
+from trainables.schemes import Scheme
+from trainables.space import written
+from trainables.tasks import Task
+
+FAMILIES: dict[str, tuple[type[Component], str]] = {
+    "directions": (Direction, "direction"),
+    "schemes": (Scheme, "scheme"),
+    "schedules": (Schedule, "scheme.schedule"),
+    "tasks": (Task, "task"),
+}
+
+
+def lines(kind: str) -> Iterator[str]:
+    """The names of a kind with what belongs to each, as lines of text."""
+    if kind in FAMILIES:
+        family, key = FAMILIES[kind]
+        return _components(members(family), key)
+    others: dict[str, Callable[[], Iterator[str]]] = {
+        "studies": _studies,
+        "arms": _arms,
+        "searchers": _searchers,
+        "stoppers": lambda: _components(STOPPERS, "stopper"),
+    }
+    return others[kind]()
+
+
+def _components(named: Mapping[str, type[Component]], key: str) -> Iterator[str]:
+    for name, member in named.items():
+        yield f"{name}: {_first_line(member)}"
+        for slot in slots(member, {}, f"{key}.").values():
+            default = f" = {slot.default}" if isinstance(slot.default, str | int | float | None) else ""
+            domain = f", searched over {_domain(slot.domain)}" if slot.domain else ""
+            yield f"    {slot.key}{default}{domain}"
+
+
+def _domain(domain: object) -> str:
+    ((name, numbers),) = written(domain).items()  # type: ignore[arg-type]
+    return f"{name} {numbers}"
+
+
+def _studies() -> Iterator[str]:
+    for name, path in parse.shipped().items():
+        file, study = read_file(path.read_text(encoding="utf-8"), name), _here(name)
+        told = study if isinstance(study, Refusal) else f"{study.num_trials} trials"
+        yield f"{name}: {file.question} ({told}; {file.duration or 'not timed'})"
+
+
+def _arms() -> Iterator[str]:
+    for name in parse.shipped():
+        study = _here(name)
+        if isinstance(study, Refusal):
+            yield f"{name}: {study}"
+            continue
+        for arm in study.arms:
+            told = ", ".join(f"{key}={value}" for key, value in arm.contents().items())
+            yield f"{name}/{arm.name}: {told}"
+
+
+def _here(name: str) -> Study | Refusal:
+    """The study, or what it lacks here: one may need packages that are not installed."""
+    try:
+        return parse.load(name)
+    except Refusal as refusal:
+        return refusal
+
+
+def _searchers() -> Iterator[str]:
+    for name, sampler in SAMPLERS.items():
+        yield f"{name}: " + ("learns from results" if sampler.learns else "draws independently of results")
+
+
+def _first_line(member: type) -> str:
+    return (member.__doc__ or "").strip().splitlines()[0]

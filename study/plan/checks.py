@@ -1,0 +1,74 @@
+"""What an arm cannot have: pairs that are each allowed but do not work together, refused before anything starts."""
+
+from study.plan.study import Arm, Study
+from study.search import sequences
+from study.search.samplers import SAMPLERS
+from trainables.refusal import Refusal, unknown
+from trainables.space import Choice, Integer
+from trainables.trial import Trial
+
+MAX_CELLS = 10_000  # of a grid that starts without being asked about
+MIN_CMAES = 2  # Optuna's CMA-ES falls back to random draws in one dimension
+
+
+def check_searcher(arm: Arm) -> None:
+    """What a searcher cannot do."""
+    settings, domains = arm.settings, arm.space.values()
+    if settings.searcher not in SAMPLERS:
+        raise unknown(f"searcher in arm {arm.name!r}:", settings.searcher, SAMPLERS)
+    endless = [key for key, domain in arm.space.items() if not isinstance(domain, (Choice, Integer))]
+    if settings.searcher == "grid" and endless:
+        raise Refusal(f"arm {arm.name!r}: a grid needs finite domains; give {endless[0]} a choice: [...]")
+    if settings.searcher == "grid" and settings.trials > (cells := sequences.num_cells(arm.space)):
+        raise Refusal(f"arm {arm.name!r}: the grid has {cells} points, trials asks for {settings.trials}")
+    if settings.searcher == "cmaes" and sum(not isinstance(domain, Choice) for domain in domains) < MIN_CMAES:
+        raise Refusal(f"arm {arm.name!r}: cmaes needs at least {MIN_CMAES} numbers to search, else it draws at random")
+
+
+def check_size(study: Study) -> None:
+    """Grids so large that somebody must say that they are meant."""
+    for arm in study.arms:
+        if arm.settings.searcher == "grid" and (cells := sequences.num_cells(arm.space)) > MAX_CELLS:
+            raise Refusal(
+                f"arm {arm.name!r}: the grid has {cells:,} cells, more than {MAX_CELLS:,}: say --yes if that is meant"
+            )
+
+
+def check_stopper(arm: Arm) -> None:
+    """Where trials cannot be stopped early, or never would be."""
+    name, settings = arm.settings.stopper, arm.settings
+    if arm.stopper is None:
+        return
+    trial = Trial.parse(arm.fixed)
+    first = arm.stopper.first(trial.record_every)
+    if not SAMPLERS[settings.searcher].hears_stops:
+        able = ", ".join(name for name, sampler in SAMPLERS.items() if sampler.hears_stops)
+        raise Refusal(
+            f"arm {arm.name!r}: {settings.searcher} learns nothing from trials that {name} stops: leave the stopper "
+            f"out, or search by one of {able}"
+        )
+    if settings.seeds > 1:
+        raise Refusal(f"arm {arm.name!r}: {name} judges single trainings, seeds must be 1, got {settings.seeds}")
+    if "record_every" in arm.space:
+        raise Refusal(f"arm {arm.name!r}: {name} compares equal records of all trials: give record_every one value")
+    if round(first) < 1 or abs(first - round(first)) > 1e-9 * first:
+        raise Refusal(
+            f"arm {arm.name!r}: {name} judges where there is a record, so stopper.min_epochs must be a multiple of "
+            f"record_every={trial.record_every:g}, got {first * trial.record_every:g}"
+        )
+    if "epochs" not in arm.space and first * trial.record_every >= trial.epochs:
+        raise Refusal(
+            f"arm {arm.name!r}: {name} would never stop a trial: stopper.min_epochs must lie below "
+            f"epochs={trial.epochs:g}, got {first * trial.record_every:g}"
+        )
+
+
+def check_data(arm: Arm) -> None:
+    """Whether there are the validation data that the arm judges trials by; this reads the data."""
+    settings = arm.settings
+    judges = settings.stopper or (settings.searcher if SAMPLERS[settings.searcher].learns else None)
+    if judges and not len(arm.task.data().valid):
+        raise Refusal(
+            f"arm {arm.name!r}: {judges} judges trials by validation scores, and the task holds no validation data: "
+            "raise task.valid_size, or search at random"
+        )

@@ -1,0 +1,173 @@
+"""Study files as they are written: YAML in, its shape checked, or one clear line."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias, cast
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from study.plan.tasks import expand_tasks
+from study.search.samplers import SAMPLERS
+from study.search.stoppers import STOPPERS
+from trainables.refusal import Refusal, unknown
+from trainables.trial import Record
+
+Scalar: TypeAlias = bool | int | float | str | None
+Written: TypeAlias = Scalar | dict[str, list[Scalar]]
+MAX_BYTES = 1_000_000
+
+
+NUMBERS = [*(entry.name for entry in fields(Record) if entry.name != "extras"), "test_loss", "test_score"]
+
+
+class Published(BaseModel):
+    """What somebody published of a study's arms: numbers of the last record of a training."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: Annotated[str, Field(min_length=1, description="who published the numbers, and where")]
+    within: Annotated[float, Field(gt=0, description="how far a trial may be from them")]
+    finals: Annotated[dict[str, dict[str, float]], Field(min_length=1, description="arm: {train_loss: …, …}")]
+
+    def check(self, arms: Iterable[str]) -> None:
+        """Refuses arms that the study does not have, and numbers that no record has."""
+        known = list(arms)
+        for arm, numbers in self.finals.items():
+            if arm not in known:
+                raise unknown("arm in published.finals:", arm, known)
+            for number in numbers:
+                if number not in NUMBERS:
+                    raise unknown(f"number in published.finals.{arm}:", number, NUMBERS)
+
+
+class Heat(BaseModel):
+    """Steps until a loss over two hyper-parameters, as Baydin et al. 2018 (arXiv 1703.04782) draw them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rows: Annotated[str, Field(description="a hyper-parameter, by its dotted key")]
+    columns: Annotated[str, Field(description="another; arms without it share one column")]
+    loss: Annotated[Literal["train_loss", "valid_loss", "test_loss"], Field(description="of the records")] = (
+        "train_loss"
+    )
+    until: Annotated[float, Field(description="the loss that ends the count")]
+
+
+class Settings(BaseModel):
+    """How an arm is searched, and beside it any key of a trial: a value, or a domain to search."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, Written]  # type: ignore[assignment]  — pydantic's own way to type extra keys
+
+    trials: Annotated[int, Field(ge=1, le=1_000_000, description="budget of one search, in configurations")] = 8
+    repetitions: Annotated[int, Field(ge=1, le=100_000, description="independent searches of the arm")] = 1
+    seeds: Annotated[int, Field(ge=1, le=1_000, description="trainings of each configuration")] = 1
+    searcher: Annotated[str, Field(description=f"one of {', '.join(SAMPLERS)}")] = "random"
+    stopper: Annotated[str | None, Field(description=f"none, or one of {', '.join(STOPPERS)}")] = None
+    parallel: Annotated[int, Field(ge=1, description="what learns or stops sees results 0…k−parallel")] = 1
+    control_of: Annotated[str | None, Field(description="the arm whose measured mean scale this one replays")] = None
+
+
+class StudyFile(BaseModel):
+    """A study file: one question, and the arms that answer it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    question: Annotated[str, Field(min_length=1)]
+    command: str = ""
+    duration: str = ""
+    result: str = ""
+    baseline: Annotated[
+        str, Field(description="the arm that savings are against; the first one where none is named")
+    ] = ""
+    published: Annotated[Published | None, Field(description="other people's numbers, shown beside ours")] = None
+    heat: Annotated[Heat | None, Field(description="a heat map of steps until a loss")] = None
+    common: dict[str, Any] = Field(default_factory=dict[str, Any], description="what all arms share")
+    tasks: dict[str, dict[str, Any]] = Field(
+        default_factory=dict[str, dict[str, Any]], description="runs every arm on each, as ARM-TASK, with these entries"
+    )
+    arms: dict[str, dict[str, Any]] = Field(min_length=1)
+
+    def written_out(self) -> dict[str, dict[str, Any]]:
+        """The arms as they run: on every task, where the file names several."""
+        return expand_tasks(self.arms, self.tasks) if self.tasks else self.arms
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a study file: settings, and every key a trial can have beside them."""
+    written_schema = StudyFile.model_json_schema()
+    arm = Settings.model_json_schema()
+    arm["description"] = "settings of the search, and any key of a trial: a value, or a domain to search"
+    written_schema["properties"]["common"] |= {"anyOf": [arm]}
+    for part in ("arms", "tasks"):
+        written_schema["properties"][part]["additionalProperties"] = arm
+    return written_schema
+
+
+def read_file(text: str, name: str) -> StudyFile:
+    """The study file as it is written; what its arms hold is not looked at."""
+    try:
+        file = StudyFile.model_validate(_mapping(text, name))
+    except ValidationError as error:
+        raise complaint(f"study {name!r}", error, StudyFile) from error
+    if file.tasks and "task" in file.common:
+        raise Refusal(f"study {name!r}: task is common and tasks are named; leave one of them out")
+    arms = {**file.arms, **file.written_out()}
+    if file.baseline and file.baseline not in arms:
+        raise Refusal(f"study {name!r}: {unknown('baseline', file.baseline, arms)}")
+    if file.published:
+        file.published.check(arms)
+    return file
+
+
+def text_of(path: Path) -> str:
+    """What stands in a study file that somebody named."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise Refusal(f"study file {path} has {path.stat().st_size:,} bytes, at most {MAX_BYTES:,} are read")
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise Refusal(f"study file {path} is not text (byte {error.start} is not UTF-8)") from error
+    except OSError as error:
+        raise Refusal(f"study file {path} cannot be read: {error.strerror}") from error
+
+
+class _NoAliases(yaml.SafeLoader):
+    """YAML without aliases, so that a small file cannot unfold into a large one."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):  # type: ignore[no-untyped-call]
+            raise yaml.YAMLError("aliases (*name) are not allowed")
+        return super().compose_node(parent, index)  # type: ignore[no-untyped-call]
+
+
+# YAML 1.1 reads 1e-5 as a text, because it has no dot; nobody who writes a learning rate means one.
+_NoAliases.add_implicit_resolver(  # type: ignore[no-untyped-call]
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def _mapping(text: str, name: str) -> dict[str, Any]:
+    try:
+        read = yaml.load(text, Loader=_NoAliases)  # noqa: S506 — a SafeLoader, made stricter
+    except (yaml.YAMLError, RecursionError, ValueError) as error:  # the last of a date or number that is none
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise Refusal(f"study {name!r} is not plain YAML: {reason}") from error
+    if not isinstance(read, dict):
+        what = "is empty" if read is None else f"holds a {type(read).__name__}"
+        raise Refusal(f"study {name!r} {what}; it needs the keys question and arms")
+    return cast("dict[str, Any]", read)
+
+
+def complaint(where: str, error: ValidationError, model: type[BaseModel]) -> Refusal:
+    """The first complaint of pydantic, in our form."""
+    first = min(error.errors(), key=lambda entry: entry["type"] != "extra_forbidden")  # a misspelt key explains more
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
+        return Refusal(f"{where}: {unknown('key', key, model.model_fields)}")
+    if first["type"] == "missing":
+        return Refusal(f"{where}: {key} is missing")
+    return Refusal(f"{where}: {key} {first['msg'].lower()}, got {first['input']!r}")

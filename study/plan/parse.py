@@ -1,0 +1,120 @@
+"""From the text of a study file to a `Study`: names found, domains read, everything checked, or one clear line."""
+
+import json
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from study.plan import controls
+from study.plan.checks import check_searcher, check_stopper
+from study.plan.file import Settings, StudyFile, complaint, read_file, text_of
+from study.plan.key import checked_name
+from study.plan.study import STOPPER, Arm, Study
+from study.search.stoppers import stopper_of
+from trainables.components import Slot, slots
+from trainables.plugins import located
+from trainables.refusal import Refusal, unknown
+from trainables.space import Domain, Integer, OverLr, Uniform, Value, corner, domain_of, written
+from trainables.trial import Trial
+
+MAX_CONTENTS = 5_000  # it is a tag in MLflow, which takes 8,000
+DEFAULT = "default"  # as a value: keep the field at its default instead of searching it
+
+
+def shipped() -> dict[str, Path]:
+    """The studies that come with the program, by name."""
+    folder = cast(Path, resources.files("study") / "studies")
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def load(name_or_path: str, trials: int | None = None) -> Study:
+    """The study of that shipped name or in that file; `trials` replaces the budget of every search."""
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        if name_or_path not in shipped():
+            raise unknown("study", name_or_path, [*shipped(), "or a path that ends in .yaml"])
+        path = shipped()[name_or_path]
+    return parse(text_of(path), checked_name("study", path.stem), trials, path.resolve().parent)
+
+
+def parse(text: str, name: str, trials: int | None = None, folder: Path | None = None) -> Study:
+    """The study that `text` describes; names like `./my_task.py:Mine` count from `folder`, or where we are now.
+
+    >>> study = parse("{question: q, common: {task: quadratic}, arms: {sgd: {}}}", "example")
+    >>> study.arms[0].space
+    {'scheme.lr': LogUniform(low=1e-05, high=10.0)}
+    """
+    file = read_file(text, name)
+    return Study(name, file, _arms(file, trials, folder or Path()), text)
+
+
+def _arms(file: StudyFile, trials: int | None, folder: Path) -> tuple[Arm, ...]:
+    """All arms in the order of the file; controls are derived from the others."""
+    if "control_of" in file.common:
+        raise Refusal("control_of belongs to one arm, and stands alone there; it cannot be common")
+    arms = file.written_out()
+    own = {name: entries for name, entries in arms.items() if "control_of" not in entries}
+    sources = {name: _arm(name, {**file.common, **entries}, trials, folder) for name, entries in own.items()}
+    return tuple(sources[name] if name in sources else controls.derived(name, arms, sources) for name in arms)
+
+
+def _arm(name: str, entries: Mapping[str, Any], trials: int | None, folder: Path) -> Arm:
+    checked_name("arm", name)
+    try:
+        of_search = {key: value for key, value in entries.items() if key in Settings.model_fields}
+        settings = Settings.model_validate({**of_search, **({"trials": trials} if trials is not None else {})})
+    except ValidationError as error:
+        raise complaint(f"arm {name!r}", error, Settings) from error
+    of_stopper = {key.removeprefix(STOPPER): value for key, value in entries.items() if key.startswith(STOPPER)}
+    of_trial = entries.keys() - Settings.model_fields.keys() - {STOPPER + key for key in of_stopper}
+    given = {key: located(value, folder.resolve()) for key, value in entries.items() if key in of_trial}
+    try:
+        fixed, space = _split(given)
+        arm = Arm(name, settings, fixed, space, stopper_of(settings.stopper, of_stopper))
+        arm.trial({key: corner(domain) for key, domain in space.items()}, seed=0)
+    except Refusal as refusal:
+        raise Refusal(f"arm {name!r}: {refusal}") from refusal
+    check_searcher(arm)
+    check_stopper(arm)
+    if len(json.dumps(arm.contents())) > MAX_CONTENTS:
+        raise Refusal(f"arm {name!r} is too long to be recorded: at most {MAX_CONTENTS} characters of JSON")
+    return arm
+
+
+def _split(given: Mapping[str, Any]) -> tuple[dict[str, Value], dict[str, Domain]]:
+    """Values and domains: what the arm says, else the domain beside the field, else the field's default."""
+    known = slots(Trial, {key: value for key, value in given.items() if not isinstance(value, dict)})
+    for key in given:
+        if key == "seed":
+            raise Refusal("seed cannot be set: it follows from the key of each trial (use seeds: for several)")
+        if key not in known:
+            raise unknown("key", key, {*known, *Settings.model_fields} - {"seed"})
+    fixed: dict[str, Value] = {}
+    space: dict[str, Domain] = {}
+    for key, slot in known.items():
+        if key not in given:
+            space |= {} if slot.domain is None else {key: slot.domain}
+        elif isinstance(given[key], dict):
+            space[key] = _domain(slot, given[key])
+        elif given[key] != DEFAULT:
+            fixed[key] = slot.checked(given[key])
+    return fixed, space
+
+
+def _domain(slot: Slot, given: dict[str, Any]) -> Domain:
+    if slot.family:
+        raise Refusal(f"{slot.key} cannot be searched: give every {slot.family.__name__.lower()} an arm of its own")
+    try:
+        domain = domain_of(given)
+    except Refusal as refusal:
+        raise Refusal(f"{slot.key}: {refusal}") from refusal
+    if isinstance(domain, Uniform) and slot.annotation is int:
+        raise Refusal(f"{slot.key} is a whole number: search it with integer: [low, high]")
+    if isinstance(domain, OverLr):
+        return domain
+    for bound in next(iter(written(domain).values())):
+        slot.checked(float(bound) if slot.annotation is float and isinstance(domain, Integer) else bound)
+    return domain

@@ -1,0 +1,103 @@
+"""What a study file asks for: arms and their search spaces, validated, or one clear line."""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from study.plan.file import Settings, StudyFile
+from study.plan.key import Key
+from study.search.stoppers import Stopper
+from trainables.components import files_of
+from trainables.plugins import File
+from trainables.run.stopping import Rung
+from trainables.space import Domain, Value, corner, resolved, written
+from trainables.trial import Trial
+
+STOPPER = "stopper."  # before the fields of a stopper
+
+
+class Arm(NamedTuple):
+    """One (task, rule, searcher) with its search space."""
+
+    name: str
+    settings: Settings
+    fixed: dict[str, Value]
+    space: dict[str, Domain]
+    stopper: Stopper | None = None
+
+    def trial(self, values: Mapping[str, Value], seed: int) -> Trial:
+        """The trial at one point of the space."""
+        lr = values.get("scheme.lr", Trial.parse(self.fixed).flat().get("scheme.lr", math.nan))
+        return Trial.parse({**self.fixed, **resolved(self.space, values, float(lr or math.nan)), "seed": seed})
+
+    @property
+    def task(self) -> Any:
+        """The arm's task."""
+        return Trial.parse(self.fixed).task
+
+    def files(self) -> list[File]:
+        """The files from outside this project that its trials need."""
+        return sorted(files_of(self.trial({key: corner(domain) for key, domain in self.space.items()}, seed=0)))
+
+    def rungs(self, scores: Sequence[float], *, diverged: bool) -> tuple[Rung, ...]:
+        """What a trial with these validation scores, one a record, was worth where the stopper judges."""
+        if self.stopper is None:
+            return ()
+        trial = Trial.parse(self.fixed)
+        sign = 1 if trial.task.mode == "max" else -1
+        return self.stopper.reached([sign * score for score in scores], trial.record_every, diverged=diverged)
+
+    def contents(self) -> dict[str, Any]:
+        """What makes the arm this arm; budgets are left out, because a study may be extended."""
+        settings = self.settings
+        search = {"searcher": settings.searcher, "parallel": settings.parallel, "seeds": settings.seeds}
+        if settings.control_of is not None:
+            search |= {"control_of": settings.control_of}
+        if self.stopper:
+            search |= {"stopper": settings.stopper}
+            search |= {STOPPER + key: value for key, value in self.stopper.flat().items()}
+        search |= {file.place: _hash(file.text) for file in self.files()}
+        return {**search, **self.fixed, **{key: written(domain) for key, domain in self.space.items()}}
+
+
+class Search(NamedTuple):
+    """One arm, one repetition: one searcher spending one budget of trials."""
+
+    study: str
+    arm: Arm
+    repetition: int
+
+    def key(self, k: int, seed_number: int = 0) -> Key:
+        """The key of its k-th configuration."""
+        return Key(self.study, self.arm.name, self.repetition, k, seed_number)
+
+
+class Study(NamedTuple):
+    """All that answers one question."""
+
+    name: str
+    file: StudyFile
+    arms: tuple[Arm, ...]
+    text: str  # the file as it was read
+
+    def searches(self) -> Iterator[Search]:
+        """Every arm, every repetition."""
+        for arm in self.arms:
+            for repetition in range(arm.settings.repetitions):
+                yield Search(self.name, arm, repetition)
+
+    @property
+    def num_trials(self) -> int:
+        """Trainings in all."""
+        return sum(arm.settings.trials * arm.settings.repetitions * arm.settings.seeds for arm in self.arms)
+
+    @property
+    def hash(self) -> str:
+        """A short hash of the contents of all arms."""
+        return _hash(json.dumps({arm.name: arm.contents() for arm in self.arms}, sort_keys=True))
+
+
+def _hash(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -1,0 +1,42 @@
+"""The same arms on several tasks: a study file's `tasks`, written out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from trainables.refusal import Refusal
+
+Entries = dict[str, Any]
+
+
+def label(task: str) -> str:
+    """What a task is called in the name of an arm: its name without the file or module that it stands in.
+
+    >>> label("fashion_mlp"), label("./my_task.py:Ring")
+    ('fashion_mlp', 'Ring')
+    """
+    return task.rpartition(":")[2]
+
+
+def expand_tasks(arms: Mapping[str, Entries], tasks: Mapping[str, Entries]) -> dict[str, Entries]:
+    """Every arm on every task, task by task, as arms that are called ARM-TASK; what an arm says goes before its task.
+
+    >>> arms = {"sgd": {"trials": 4}, "adam": {"direction": "adam"}}
+    >>> expand_tasks(arms, {"quadratic": {"trials": 8}})["sgd-quadratic"]
+    {'task': 'quadratic', 'trials': 4}
+
+    A control names the arm that it controls, and controls it on each task.
+
+    >>> expand_tasks({"control": {"control_of": "cprop"}}, {"quadratic": {}})
+    {'control-quadratic': {'control_of': 'cprop-quadratic'}}
+    """
+    made: dict[str, Entries] = {}
+    for task, shared in tasks.items():
+        for name, own in arms.items():
+            if "task" in own or "task" in shared:
+                raise Refusal(f"arm {name!r}: task is given twice; a study with tasks gives it to its arms")
+            here = f"{name}-{label(task)}"
+            if here in made:
+                raise Refusal(f"two tasks are called {label(task)!r}: give one of them another name")
+            of = own.get("control_of")
+            made[here] = {**own, "control_of": f"{of}-{label(task)}"} if of else {"task": task, **shared, **own}
+    return made

@@ -1,0 +1,1 @@
+"""Tables of trials: our own records, and other people's."""

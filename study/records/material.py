@@ -1,0 +1,155 @@
+"""What a page is made of: a record, and what its study file says of it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from study.plan import parse
+from study.plan.file import StudyFile, read_file
+from study.records import own
+from trainables.refusal import Refusal, first_line
+from trainables.tasks import Task
+from trainables.trial import Trial
+
+NEEDED = (
+    *("arm", "repetition", "k", "seed_number", "run_id", "status", "searcher", "task", "record"),
+    *("epoch", "train_loss", "valid_score", "lr", "passes", "flops", "steps", "seconds", "diverged"),
+)
+"""Columns of a saved record that a page cannot do without."""
+
+
+class Level(NamedTuple):
+    """How the scores of a task are to be read."""
+
+    mode: str
+    metric: str
+    chance: float
+    target: float | None
+
+
+@dataclass(frozen=True)
+class Material:
+    """A study's record and what is known beside it; only the record is needed."""
+
+    name: str
+    record: pd.DataFrame  # as `study.tracking.read` gives it
+    question: str = ""
+    baseline: str = ""  # as the study file names it
+    planned: dict[str, int] = field(default_factory=dict)  # trials of every arm, those without a trial yet included
+    runs: dict[str, str] = field(default_factory=dict)  # arm → where its trials are in MLflow
+    file: StudyFile | None = None  # as the last driver read it
+    searched: dict[str, set[str]] = field(default_factory=dict)  # hyper-parameters of every arm; empty: nobody knows
+    run: str = ""  # where one trial is in MLflow; {} stands for its run's id
+
+    def link(self, run_id: object) -> str | None:
+        """The address of a trial's run in MLflow."""
+        return self.run.replace("{}", str(run_id)) if self.run and isinstance(run_id, str) else None
+
+
+def of(study: str | Path, uri: str) -> Material:
+    """A recorded study by its name, or a saved record by its path."""
+    return of_file(Path(study)) if Path(study).suffix in (".csv", ".parquet") else of_study(str(study), uri)
+
+
+def of_study(name: str, uri: str) -> Material:
+    """A study recorded in MLflow."""
+    from study import tracking
+
+    about = tracking.about(name, uri)
+    file = _file(about.study_file)
+    record = tracking.read(name, uri)
+    searched = _searched(about.study_file, name)
+    return Material(name, record, *_said(file), about.planned, about.arms, file, searched, about.run)
+
+
+def of_file(path: Path, needed: Sequence[str] = NEEDED) -> Material:
+    """A record that was saved: what `lr-study report STUDY --epochs` wrote, as CSV or Parquet.
+
+    Refused where it lacks a column that is needed.
+    """
+    record = _frame(path)
+    missing = [name for name in needed if name not in record]
+    if missing:
+        raise Refusal(
+            f"{str(path)!r} lacks the column {missing[0]!r}: give what `lr-study report STUDY --epochs` wrote"
+        )
+    shipped = parse.shipped().get(path.stem)
+    text = shipped.read_text(encoding="utf-8") if shipped else ""
+    file = _file(text)
+    return Material(path.stem, record, *_said(file), file=file, searched=_searched(text, path.stem))
+
+
+def _frame(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise Refusal(f"there is no record {str(path)!r}: give a study's name, or a .csv or .parquet file")
+    try:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        names: Any = dict.fromkeys(("study", "arm", "task", "status", "searcher"), str)  # an arm may be called NA
+        read: Any = pd.read_csv(path, converters=names, low_memory=False)
+        return read
+    except (ValueError, OSError) as error:
+        raise Refusal(f"cannot read {str(path)!r}: {first_line(error)}") from error
+
+
+def level_of(record: pd.DataFrame, task: str) -> Level:
+    """The level of a task: as recorded, but for a target that it has been given since.
+
+    A record that was saved before these were columns has the task to say them; refused where nobody knows that.
+    """
+    row = record[record["task"] == task].iloc[0]
+    if not {"mode", "metric", "chance"} <= set(record.columns):
+        known = _task(row)
+        return Level(known.mode, known.metric, float(known.chance), known.target)
+    try:
+        now = _task(row).target
+    except Refusal:  # other people's task, or another version's
+        now = None
+    then = float(row.get("target", math.nan))
+    return Level(
+        str(row["mode"]), str(row["metric"]), float(row["chance"]), then if now is None and then == then else now
+    )
+
+
+def _task(row: Any) -> Task:
+    known = {key: plain(row[key]) for key in row.index if str(key).split(".")[0] == "task" and row[key] == row[key]}
+    return Trial.parse(known).task
+
+
+def plain(value: Any) -> Any:
+    """A number as it was written: a table turns whole numbers into floats where some are missing."""
+    value = value.item() if hasattr(value, "item") else value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _file(text: str) -> StudyFile | None:
+    """The study file, if there is one that can be read."""
+    try:
+        return read_file(text, "recorded") if text else None
+    except Refusal:  # of another version of this program
+        return None
+
+
+def _searched(text: str, name: str) -> dict[str, set[str]]:
+    """What every arm searches; nothing where the study's own tasks and schemes are not here, or are others now."""
+    try:
+        return {arm.name: set(arm.space) for arm in parse.parse(text, name).arms} if text else {}
+    except Refusal:
+        return {}
+
+
+def _said(file: StudyFile | None) -> tuple[str, str]:
+    """Question and baseline of a study file."""
+    return (file.question, file.baseline) if file else ("", "")
+
+
+def schemes_of(material: Material) -> list[str]:
+    """Every scheme, in the order of the study file: those without a trial too."""
+    record = material.record
+    pairs = [] if record.empty else record[["arm", "task"]].drop_duplicates().itertuples(index=False)
+    named: dict[str, str] = {str(arm): own.scheme_of(arm, task) for arm, task in pairs}
+    return list(dict.fromkeys(named.get(arm, arm) for arm in [*material.planned, *named]))

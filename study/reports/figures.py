@@ -1,0 +1,169 @@
+"""The figures of a page, and the data that each of them draws."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import pandas as pd
+
+from study.answers.study import Answers
+from study.figures import (
+    Look,
+    Panel,
+    balance,
+    best,
+    collapse,
+    grid,
+    heat,
+    over_time,
+    profile,
+    rates,
+    svg,
+    sweep,
+    target,
+)
+from study.records.material import Material
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One panel: as a file, and inside a page; its data as CSV. It is drawn when it is first asked for."""
+
+    name: str  # of its files, without an ending
+    figure: str  # the title of the figure that it is a panel of
+    panel: Panel
+
+    @property
+    def title(self) -> str:
+        """What the panel shows."""
+        return self.panel.title
+
+    @property
+    def label(self) -> str:
+        """What it is for who does not see it."""
+        return f"{self.figure}: {self.title}"
+
+    @cached_property
+    def file(self) -> str:
+        """The SVG on white."""
+        return svg.written(self.panel.figure, self.name)
+
+    @cached_property
+    def inline(self) -> str:
+        """The SVG in the page's colours."""
+        return svg.inline(self.file, self.label)
+
+    @cached_property
+    def csv(self) -> str:
+        """What it draws."""
+        return self.panel.data.to_csv(index=False)
+
+
+class Group(NamedTuple):
+    """A figure: its panels, what it shows, and how to read it."""
+
+    title: str
+    caption: str
+    panels: list[Drawn]
+    csv: str  # of all its panels
+    name: str
+    kind: str  # 'wide' where it has many small panels, 'large' where it has many
+
+
+CAPTIONS = {
+    "cost_to_target": (
+        "Cost to the target",
+        "Point: expected cost up to the first hit. Bar: 95 % interval; an arrow where nothing bounds it from above, "
+        "a hollow point where the target was missed and the cost is a lower bound. Dashed: the baseline.",
+    ),
+    "expected_best": (
+        "Expected best of k trials",
+        "What the best of k random trials scores on validation data. Band: 95 % interval, drawn where it is known to "
+        "hold what it promises. Dashed: the target.",
+    ),
+    "score_against_rate": (
+        "Score against learning rate",
+        "One point a trial, at the best score it had; crosses diverged and stand at chance, which they count as; "
+        "hollow points were stopped early. All panels of a task share their axes. Dashed: the target.",
+    ),
+    "rates": (
+        "The rate each scheme used",
+        "By the best trial of every scheme, after every epoch: the base rate times the mean of its scales; a gap where "
+        "it is not positive.",
+    ),
+    "heat": (
+        "Steps until a loss",
+        "Steps of the first record whose loss is low enough, the darker the more; '>': not within those given.",
+    ),
+    "grid": (
+        "Learning rate and weight decay",
+        "The mean of a cell's seeds; the darker the more. Lines join cells of equal ηλ. Hatched: rates were constant "
+        "for less than 3/(ηλ) steps, so nothing had settled. Test scores are those of the weights that were best on "
+        "validation. Effective rate η/‖w‖² and angle a step, in rad: when rates last were constant, the geometric mean "
+        "over scale-invariant tensors.",
+    ),
+    "collapse": (
+        "Score against ηλ",
+        "One point a training, coloured by η, hollow where its cell had not settled; lines join the means of equal η. "
+        "Where only the product matters, all lie on one curve.",
+    ),
+    "balance": (
+        "The balance of noise and decay",
+        "Every settled training and scale-invariant tensor, when rates last were constant. Dashed: theory, which fixes "
+        "the slopes ¼ and ½, and leaves nothing free in angle and relaxation time.",
+    ),
+    "over_time": (
+        "What was recorded over time",
+        "By the best configuration of every scheme: the median of its seeds, and the range of all. Loss is that "
+        "of the mini-batches since the record before; what a scheme tells of itself is of the last one.",
+    ),
+    "profile": (
+        "Performance profile",
+        "On which share of the tasks a scheme's tuning costs at most τ times the cheapest's. Further up and left is "
+        "better; a target that was never reached, or not by every search, is a miss.",
+    ),
+}
+MANY = {"over_time": "wide", "score_against_rate": "wide", "grid": "large", "collapse": "wide", "balance": "wide"}
+"""Figures of many panels, one a quantity or a scheme: small ones in rows of three, or large ones in rows of two."""
+
+
+def of_task(answers: Answers, material: Material, look: dict[str, Look]) -> list[Group]:
+    """The figures of one task; those that nothing defines are left out."""
+    panels: dict[str, list[Panel | None]] = {
+        "grid": [panel for one in answers.grids for panel in grid.panels(one)],
+        "collapse": [collapse.panel(one) for one in answers.grids],
+        "balance": [panel for one in answers.grids for panel in balance.panels(one)],
+        "cost_to_target": [target.panel(answers.results, look, answers.baseline)],
+        "expected_best": [best.panel(answers.results, look)],
+        "rates": [rates.panel(answers.rates, look)],
+        "heat": [heat.panel(_of(answers, material), material.file.heat)]
+        if material.file and material.file.heat
+        else [],
+        "over_time": [over_time.panel(answers.lines, name, look) for name in dict.fromkeys(answers.lines["quantity"])],
+    }
+    if answers.results:  # else nothing was validated
+        panels["score_against_rate"] = list(sweep.panels(answers.trials, look, answers.target, material.link))
+    made = [_group(name, [panel for panel in found if panel], answers.task) for name, found in panels.items()]
+    return [group for group in made if group.panels]
+
+
+def _of(answers: Answers, material: Material) -> pd.DataFrame:
+    """The task's part of the record."""
+    rows: Any = material.record[material.record["task"] == answers.task]
+    return rows
+
+
+def of_all(every: list[Answers], look: dict[str, Look]) -> list[Group]:
+    """The figures over all tasks."""
+    panel = profile.panel([result for answers in every for result in answers.results], look)
+    return [_group("profile", [panel], "all")] if panel else []
+
+
+def _group(name: str, panels: list[Panel], place: str) -> Group:
+    title, caption = CAPTIONS[name]
+    file = quote(f"{name}-{place}", safe="")
+    many = name in MANY
+    drawn = [Drawn(f"{file}-{quote(panel.title, safe='')}" if many else file, title, panel) for panel in panels]
+    data = pd.concat([panel.data for panel in panels]) if panels else pd.DataFrame()
+    return Group(title, caption, drawn, data.to_csv(index=False), file, MANY.get(name, ""))

@@ -1,0 +1,49 @@
+"""Tables about the networks of a study: distances of labels, averages of weights, falls of the rate."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from study.reports.terminal import Sheet
+
+
+def sheets(distance: pd.DataFrame, average: pd.DataFrame) -> list[Sheet]:
+    """Both as tables of words."""
+    made: list[Sheet] = []
+    moments = list(dict.fromkeys(distance["record"]))
+    pairs: Any = distance.groupby(["first", "second"], sort=False)
+    rows = [[f"{first}, {second}", *(_told(one) for one in of_pair.itertuples())] for (first, second), of_pair in pairs]
+    title = "Distance of predicted labels, and what it would be of one family (* where chance is below 0.01)"
+    made.append(Sheet(title, ["arms", *(f"record {moment}" for moment in moments)], rows, []))
+    groups: Any = average.groupby(["arm", "weights"], sort=False)["score"]
+    scores = [
+        [arm, what, f"{mean:.4f}", f"{low:.4f} to {high:.4f}"] for (arm, what), mean, low, high in _spread(groups)
+    ]
+    made.append(Sheet("Averages of weights, on validation", ["arm", "weights", "mean", "range"], scores, []))
+    return made
+
+
+def fallen(drops: pd.DataFrame) -> Sheet:
+    """What falls of the rate did to effective rates, the median of the seeds, beside theory."""
+    groups: Any = drops.groupby(["arm", "tensor"], sort=False)
+    columns = ["arm", "tensor", "at once", "theory", "in the end", "theory", "settled"]
+    rows = [
+        [arm, tensor, *(f"{value:.3f}" for value in _beside(rows)), "yes" if rows["settled"].all() else "no"]
+        for (arm, tensor), rows in groups
+    ]
+    return Sheet("Effective rate after a fall of the rate, over the one before", columns, rows, [])
+
+
+def _beside(rows: Any) -> list[float]:
+    factor = float(rows["factor"].median())
+    return [float(rows["at_once"].median()), 1 / factor, float(rows["in_the_end"].median()), factor**-0.5]
+
+
+def _spread(groups: Any) -> Iterable[tuple[Any, float, float, float]]:
+    for name, scores in groups:
+        yield name, float(scores.mean()), float(scores.min()), float(scores.max())
+
+
+def _told(one: Any) -> str:
+    return f"{one.distance:.3f} ({one.expected:.3f}){'*' if one.chance < 0.01 else ''}"

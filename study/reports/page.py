@@ -1,0 +1,221 @@
+"""One page: everything that is on it, and the three forms in which it is written."""
+
+import base64
+import json
+from dataclasses import dataclass, fields
+from importlib import resources
+from typing import Any
+
+import jinja2
+
+from study.answers.results import Result, finite
+from study.answers.study import Answers
+from study.cost import NotDefined
+from study.figures import looks
+from study.figures.style import COLOURS, STYLES
+from study.records.material import Material, schemes_of
+from study.reports import figures as drawn
+from study.reports import grids, published, terminal
+from study.reports import tables as cells
+from study.reports.figures import Group
+from study.reports.sentences import Words, sentence
+
+MARKS = {
+    "o": "M9.5 5a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0z",
+    "s": "M10 2h6v6h-6z",
+    "^": "M13 1l4 7.5h-8z",
+    "D": "M13 .8l4.2 4.2-4.2 4.2-4.2-4.2z",
+    "v": "M13 9l4-7.5h-8z",
+    "P": "M11.7 1.5h2.6v2.2h2.2v2.6h-2.2v2.2h-2.6v-2.2h-2.2v-2.6h2.2z",
+    "X": "M9.5 3l2-2 1.5 1.6L14.500 1l2 2L15 5l1.500 2-2 2L13 7.400 11.500 9l-2-2L11 5z",
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One task."""
+
+    task: str
+    baseline: str
+    sentence: Words
+    sheets: list[cells.Sheet]
+    figures: list[Group]
+    remarks: list[str]
+    trials: str  # as CSV
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a page says of a study."""
+
+    name: str
+    question: str
+    counts: str
+    waiting: list[str]  # schemes without a trial that ended
+    parts: list[Part]
+    figures: list[Group]  # over all tasks
+    swatches: dict[str, dict[str, Any]]
+    reading: list[str]
+    answers: list[Answers]
+
+
+def page(material: Material, every: list[Answers]) -> Page:
+    """The page of a study; it says so where there is nothing to say."""
+    order = schemes_of(material)
+    look = looks(order)
+    told = {scheme for answers in every for scheme in answers.trials["scheme"]}
+    swatches = {
+        scheme: {
+            "colour": COLOURS.index(one.colour),
+            "dashes": "" if one.line == STYLES[0] else " ".join(str(length) for length in one.line[1]),
+            "marker": MARKS[one.marker],
+        }
+        for scheme, one in look.items()
+    }
+    return Page(
+        name=material.name,
+        question=material.question,
+        counts=_counts(every),
+        waiting=[scheme for scheme in order if scheme not in told],
+        parts=[_part(answers, material, look) for answers in every],
+        figures=drawn.of_all(every, look),
+        swatches=swatches,
+        reading=_reading(material, every),
+        answers=every,
+    )
+
+
+def html(made: Page) -> str:
+    """The page, whole: style, figures and their data inside, nothing to load, nothing that runs."""
+    folder = resources.files("study") / "reports"
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["as_data"] = _as_data
+    template = environment.from_string((folder / "page.html.jinja").read_text(encoding="utf-8"))
+    css = (folder / "page.css").read_text(encoding="utf-8")
+    return template.render(page=made, css=css) + "\n"
+
+
+def markdown(made: Page) -> str:
+    """The sentences, the tables and the notes, as Markdown."""
+    lines = [f"# {_plain(made.name)}", ""]
+    lines += [f"**{_plain(said(part.sentence))}**\n" for part in made.parts] or ["**No trial has ended yet.**\n"]
+    lines += [f"Asked: {_plain(made.question)}\n"] if made.question else []
+    lines += [f"{made.counts}\n"]
+    for part in made.parts:
+        tables = [
+            terminal.Sheet(
+                f"{part.task}: {sheet.title}",
+                [sheet.of, *(column.name for column in sheet.columns)],
+                [[row.scheme, *(_text(cell) for cell in row.cells)] for row in sheet.rows],
+                [],
+            )
+            for sheet in part.sheets
+        ]
+        lines += [terminal.markdown(tables), *(f"* {_plain(remark)}" for remark in part.remarks), ""]
+    return "\n".join([*lines, "## How to read this", "", *(f"{text}\n" for text in made.reading)])
+
+
+def as_json(made: Page) -> str:
+    """Every number of the page, for programs."""
+    tasks = []
+    for part, answers in zip(made.parts, made.answers, strict=True):
+        arms = []
+        for result in answers.results:
+            paid = answers.paid.get(result.scheme, {})
+            regret = answers.regret[result.scheme]
+            arms.append(
+                result.as_json()
+                | {"paid": {unit: {"cost": vars(one.cost), "saving": vars(one.saving)} for unit, one in paid.items()}}
+                | {"default_regret": None if isinstance(regret, NotDefined) else regret}
+                | {"step_price": answers.price.get(result.scheme)}
+            )
+        level = {"metric": answers.metric, "mode": answers.mode, "target": answers.target, "unit": answers.unit}
+        tasks.append(
+            {"task": part.task, "sentence": said(part.sentence), "baseline": part.baseline, **level, "arms": arms}
+        )
+    contents = {"study": made.name, "question": made.question, "tasks": tasks}
+    return json.dumps(finite(contents), indent=1, allow_nan=False) + "\n"
+
+
+def said(words: Words) -> str:
+    """A sentence as text."""
+    return "".join(word.text for word in words)
+
+
+def _part(answers: Answers, material: Material, look: Any) -> Part:
+    return Part(
+        task=answers.task,
+        baseline=answers.baseline,
+        sentence=sentence(answers),
+        sheets=cells.sheets(answers, material) + published.sheets(material, answers.task) + grids.sheets(answers.grids),
+        figures=drawn.of_task(answers, material, look),
+        remarks=[_in_words(text) for text in terminal.remarks(answers.results, suspicions=False)],
+        trials=answers.trials.to_csv(index=False),
+    )
+
+
+def _in_words(text: str) -> str:
+    """A note with the names of quantities as words.
+
+    >>> _in_words("saving_at_budget is not defined")
+    'saving at budget is not defined'
+    """
+    for quantity in fields(Result):
+        text = text.replace(quantity.name, quantity.name.replace("_", " "))
+    return text
+
+
+def _counts(every: list[Answers]) -> str:
+    if not every:
+        return "0 trials."
+    rows: list[Any] = [answers.trials for answers in every]
+    trials, diverged = sum(map(len, rows)), sum(int((row["status"] == "diverged").sum()) for row in rows)
+    passes, seconds = (sum(float(row[name].sum()) for row in rows) for name in ("passes", "seconds"))
+    return (
+        f"{trials:,} trials that ended, {diverged:,} of them diverged; {passes:,.0f} passes and {seconds:,.0f} seconds "
+        "in steps altogether, all of it counted."
+    )
+
+
+def _reading(material: Material, every: list[Answers]) -> list[str]:
+    """What the numbers mean; only what this page has."""
+    texts = [
+        "Tuning cost counts every trial of a search up to the first that reaches the target, misses and diverged "
+        "trials included. Its expectation is over random orders of the trials in hand; an estimate from few trials is "
+        "low.",
+        "Every interval is a 95 % interval of its own number: Clopper and Pearson's for hits and trials, for all "
+        "others that of Learned-Miller and Thomas (arXiv 1905.06208), in which one unseen trial may be as bad, or as "
+        "good, as any. In simulations each held the truth at least 93 times in 100; where none does, none is printed. "
+        "The intervals are not corrected for how many schemes are compared: of twenty schemes that save nothing, one "
+        "may seem to save something. A scheme whose interval holds 1 cannot be told from the baseline, whatever its "
+        "estimate.",
+        "A trial is chosen on validation data; what it is worth is told on test data.",
+    ]
+    if every and any(answers.target is None for answers in every):
+        texts.append(
+            "Where a task has no target, schemes are compared at a budget: what it costs each of them to reach the "
+            "baseline's expected best of K trials. A target is a score fixed before tuning, from other seeds."
+        )
+    if material.run:
+        texts.append(
+            "Numbers lead to the runs behind them, in MLflow's pages: a store without a server has them at "
+            "http://127.0.0.1:5000 while `lr-study ui` runs."
+        )
+    texts.append("The data of every figure is inside this file, so that it stays with the page wherever that goes.")
+    return texts
+
+
+def _as_data(text: str) -> str:
+    return "data:text/csv;charset=utf-8;base64," + base64.b64encode(text.encode()).decode()
+
+
+def _text(cell: cells.Cell) -> str:
+    parts = [cell.text, f"({cell.interval})" if cell.interval else "", *(f"⚑ {flag}" for flag in cell.flags)]
+    return _plain(" ".join(part for part in parts if part))
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown leaves as it is: no tag, no link."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("[", "\\[")

@@ -1,0 +1,260 @@
+"""The tables of a page: one row a scheme, every number with its interval, its doubts and the runs behind it."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from study.answers import defaults
+from study.answers.results import Quantity, Result
+from study.answers.study import UNITS, Answers
+from study.cost import NotDefined
+from study.records.material import Material
+from study.reports.sentences import share, verdict
+
+SHOWN = 1, 4, 16, 64  # of the k at which the expected best is told
+
+
+class Cell(NamedTuple):
+    """A number, its interval, what weakens it, and where the runs behind it are."""
+
+    text: str
+    interval: str = ""
+    flags: tuple[str, ...] = ()
+    link: str | None = None
+    kind: str = ""  # of a share: saves, costs, unclear
+
+
+class Column(NamedTuple):
+    """The name of a column, and what it says."""
+
+    name: str
+    help: str = ""
+
+
+class Row(NamedTuple):
+    """One scheme."""
+
+    scheme: str
+    cells: list[Cell]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One table."""
+
+    title: str
+    lead: str
+    columns: list[Column]
+    rows: list[Row]
+    of: str = "scheme"  # what a row is
+
+
+def sheets(answers: Answers, material: Material) -> list[Sheet]:
+    """What reaching the target costs, what a budget buys, and what the learning rate asks for."""
+    if not answers.results:
+        return []
+    links = {arm_scheme: material.runs.get(arm) for arm, arm_scheme in _arms(answers).items()}
+    made = [_budgets(answers, links), _rates(answers, links, material)]
+    return [_target(answers, links), *made] if answers.target is not None else made
+
+
+def _target(answers: Answers, links: dict[str, str | None]) -> Sheet:
+    units = [answers.unit, *(unit for unit in UNITS if unit != answers.unit)]
+    columns = [
+        Column(
+            f"against {answers.baseline}", f"its {answers.unit} as a share of the baseline's; below 1 it saves tuning"
+        ),
+        Column("trials", "that ended; of these, those that diverged"),
+        Column("hits", "trials that reached the target"),
+        Column("trials to the target", "expected, the first hit included"),
+        *(
+            Column(unit, f"{MEANING[unit]} expected up to the first hit, misses and diverged trials included")
+            for unit in units
+        ),
+    ]
+    rows = []
+    for result in answers.results:
+        link, paid = links[result.scheme], answers.paid[result.scheme]
+        cells = [
+            _share(paid[answers.unit].saving, link, result.scheme == answers.baseline),
+            _trials(answers, result, link),
+            Cell("—" if result.hits is None else str(result.hits), "", _doubts(result, "hits"), link),
+            _cost(result.expected_trials, link),
+            _cost(paid[units[0]].cost, link, _doubts(result, "expected_cost")),
+            *(_cost(paid[unit].cost, link) for unit in units[1:]),
+        ]
+        rows.append(Row(result.scheme, cells))
+    lead = f"A trial is a hit where its {answers.metric} on validation data reaches {answers.target:.6g} at any epoch."
+    return _defined(Sheet("What the target costs", lead, columns, rows))
+
+
+def _budgets(answers: Answers, links: dict[str, str | None]) -> Sheet:
+    results = answers.results
+    shown = [k for k in SHOWN if any(k in result.expected_best for result in results)]
+    k = next((result.budget for result in results if result.budget), None)
+    of_best = f"best of {k}" if k else "best"
+    columns = [
+        *(
+            Column(f"best of {k}", f"expected best {answers.metric} on validation data of {k} random trials")
+            for k in shown
+        ),
+        Column("test of all", "test score of the trial chosen, by validation, among all"),
+        Column("typical trial", "interquartile mean of the trials' scores"),
+        Column(f"beats {answers.baseline}", "probability that a random trial beats one of the baseline's"),
+        Column(
+            f"cost of its {of_best}",
+            f"what the baseline's {of_best} costs here, in {answers.unit}, as a share of the baseline's",
+        ),
+        Column("untuned", "what its default configuration loses against the best of all the baseline's trials"),
+    ]
+    rows = []
+    for result in results:
+        link, base = links[result.scheme], result.scheme == answers.baseline
+        at = result.expected_test.get(max(result.expected_test, default=0))
+        weak = _doubts(result, "expected_best")
+        cells = [
+            *(_score(result, k, link, weak if place == 0 else ()) for place, k in enumerate(shown)),
+            Cell(_digits(at), link=link),
+            _quantity(result.interquartile_mean, link),
+            _quantity(result.improvement, link) if not base else Cell("baseline"),
+            _share(result.saving_at_budget, link, base),
+            _regret(answers.regret[result.scheme], link),
+        ]
+        rows.append(Row(result.scheme, cells))
+    return _defined(
+        Sheet(
+            "What a budget buys",
+            "Scores are those of the best epoch; a diverged trial counts at chance.",
+            columns,
+            rows,
+        )
+    )
+
+
+def _rates(answers: Answers, links: dict[str, str | None], material: Material) -> Sheet:
+    columns = [
+        Column("best trial's rate", "learning rate of the best trial on validation data"),
+        Column("its score", "best validation score of that trial"),
+        Column("its test", "test score of that trial"),
+        Column("diverged", "trials that diverged"),
+        Column("sensitivity", "mean loss of score over the grid of rates"),
+        Column("±1 decade", "the same within a decade of the best rate"),
+        Column("width", "decades of rate within a point of the best"),
+        Column("step price", f"seconds a step, × {answers.baseline}'s; middle half of the trials"),
+    ]
+    best = answers.best.set_index("scheme")
+    rows = []
+    for result in answers.results:
+        link, scheme = links[result.scheme], result.scheme
+        top = best.loc[scheme] if scheme in best.index else None
+        run = None if top is None else material.link(top["run_id"])
+        of_trial = [None if top is None else float(top[name]) for name in ("lr", "score", "test_score")]
+        cells = [
+            Cell(_digits(of_trial[0], ".3g"), "", _doubts(result, "learning_rate"), run),
+            *(Cell(_digits(value), link=run) for value in of_trial[1:]),
+            Cell(str(_diverged(answers, scheme)), "", _doubts(result, "diverged"), link),
+            *(Cell(_digits(result.sensitivity[name]), link=link) for name in ("full", "window")),
+            Cell("—" if result.width_decades is None else f"{result.width_decades:.1f} decades", link=link),
+            _price(answers.price.get(scheme), link),
+        ]
+        rows.append(Row(scheme, cells))
+    lead = "Sensitivity and width are told where the rates lie on an even logarithmic grid."
+    return _defined(Sheet("What the learning rate asks for", lead, columns, rows))
+
+
+def _defined(sheet: Sheet) -> Sheet:
+    """The table without the columns that are defined for no scheme; the notes say why they are not."""
+    kept = [place for place in range(len(sheet.columns)) if any(row.cells[place].text != "—" for row in sheet.rows)]
+    rows = [Row(row.scheme, [row.cells[place] for place in kept]) for row in sheet.rows]
+    return Sheet(sheet.title, sheet.lead, [sheet.columns[place] for place in kept], rows)
+
+
+MEANING = {
+    "passes": "gradient equivalents",
+    "steps": "steps",
+    "seconds": "seconds in steps, as recorded, trials side by side,",
+    "flops": "floating-point operations",
+    "epochs": "epochs",
+}
+
+
+def _arms(answers: Answers) -> dict[str, str]:
+    return dict(answers.trials[["arm", "scheme"]].drop_duplicates().itertuples(index=False))
+
+
+def _diverged(answers: Answers, scheme: str) -> int:
+    rows: Any = answers.trials[answers.trials["scheme"] == scheme]
+    return int((rows["status"] == "diverged").sum())
+
+
+def _doubts(result: Result, what: str) -> tuple[str, ...]:
+    return tuple(flag.words for flag in result.flags if flag.weakens == what)
+
+
+def _trials(answers: Answers, result: Result, link: str | None) -> Cell:
+    diverged = _diverged(answers, result.scheme)
+    return Cell(str(result.n), f"{diverged} diverged" if diverged else "", _doubts(result, "n"), link)
+
+
+def _cost(quantity: Quantity, link: str | None, flags: tuple[str, ...] = ()) -> Cell:
+    if quantity.estimate is None:
+        return Cell("—")
+    sign = {"=": "", "<": "≤ ", ">": "≥ "}[quantity.bound]
+    return Cell(sign + amount(quantity.estimate), _between(quantity, amount), flags, link)
+
+
+def _share(saving: Quantity, link: str | None, base: bool) -> Cell:
+    if base:
+        return Cell("baseline")
+    if saving.estimate is None:
+        return Cell("—")
+    paid = share(saving)
+    kind = verdict(saving)
+    words = {"unclear": ("cannot be told from none",), "unknown": ("no interval",)}.get(kind, ())
+    sign = {"=": "", "<": "≤ ", ">": "≥ "}[paid.bound]
+    return Cell(f"{sign}{amount(paid.estimate or 0.0)}", _between(paid, amount), words, link, kind)
+
+
+def _score(result: Result, k: int, link: str | None, flags: tuple[str, ...]) -> Cell:
+    if k not in result.expected_best:
+        return Cell("—")
+    low, high = result.expected_best_interval.get(k, (None, None))
+    return Cell(_digits(result.expected_best[k]), _between(Quantity(0.0, low, high), _digits), flags, link)
+
+
+def _quantity(quantity: Quantity, link: str | None) -> Cell:
+    return Cell(_digits(quantity.estimate, ".3f"), _between(quantity, lambda end: f"{end:.3f}"), (), link)
+
+
+def _regret(value: float | NotDefined, link: str | None) -> Cell:
+    if isinstance(value, NotDefined):
+        return Cell("not run" if value == defaults.NOT_RUN else "—")
+    return Cell(f"{value:+.4f}", link=link)
+
+
+def _price(price: tuple[float, float, float] | None, link: str | None) -> Cell:
+    return Cell("—") if price is None else Cell(f"{price[0]:.2f}", f"{price[1]:.2f} – {price[2]:.2f}", (), link)
+
+
+def _between(quantity: Quantity, form) -> str:  # noqa: ANN001 - a number's text
+    if quantity.low is None or quantity.high is None:
+        return ""
+    ends = ["∞" if end == float("inf") else form(end) for end in (quantity.low, quantity.high)]
+    return f"{ends[0]} – {ends[1]}"
+
+
+def amount(value: float) -> str:
+    """Three digits, with a factor in letters where they would be many.
+
+    >>> amount(0.4821), amount(12.3), amount(1234.0), amount(3.2e12), amount(250_000)
+    ('0.48', '12.3', '1,234', '3.2 T', '250 k')
+    """
+    if value < 10:
+        return f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
+    for size, letter in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e5, "k")):
+        if value >= size:
+            return f"{value / (1e3 if letter == 'k' else size):.3g} {letter}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _digits(value: float | None, form: str = ".4f") -> str:
+    return "—" if value is None or value != value else format(value, form)

@@ -1,0 +1,51 @@
+"""A target is the median of the best configuration's fresh seeds."""
+
+import pandas as pd
+import pytest
+
+import study as lr_study
+from study.answers.calibration import best_configuration, best_scores
+from study.plan.parse import parse
+from trainables.refusal import Refusal
+
+STUDY = parse("{question: q, common: {task: digits_mlp}, arms: {baseline: {}}}", "calibration")
+TABLE = pd.DataFrame(
+    {
+        "k": [0, 0, 1, 1, 2, 2],
+        "seed_number": [0, 0, 0, 0, 0, 0],
+        "status": ["finished", "finished", "diverged", "diverged", "finished", "finished"],
+        "valid_score": [0.5, 0.7, 0.9, 0.1, 0.8, 0.6],
+        "scheme.lr": [0.01, 0.01, 1.0, 1.0, 0.1, 0.1],
+    }
+)
+
+
+def test_the_best_configuration_has_the_best_record_and_did_not_diverge():
+    assert best_configuration(TABLE, STUDY, "max") == {"scheme.lr": 0.1}
+    assert best_configuration(TABLE, STUDY, "min") == {"scheme.lr": 0.01}
+
+
+def test_a_diverged_seed_counts_at_chance():
+    assert best_scores(TABLE, "max") == [0.7, 0.1, 0.8]
+
+
+def test_without_a_finished_trial_there_is_nothing_to_calibrate_with():
+    with pytest.raises(Refusal, match="no trial of 'calibration' came to its end"):
+        best_configuration(TABLE.assign(status="diverged"), STUDY, "max")
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(300)
+def test_the_command_prints_the_median_of_the_seeds_that_it_recorded(lr_study, tmp_path):
+    done = lr_study("target", "digits_mlp", "--epochs", "1", "--trials", "2", "--seeds", "3")
+    assert done.returncode == 0, done.stderr
+    table = lr_study_table(tmp_path)
+    assert len(table) == 3
+    assert (
+        done.stdout.strip().splitlines()[-1].startswith(f"target = {sorted(table['valid_score'])[1]:.6g}  # lr-study")
+    )
+
+
+def lr_study_table(folder):
+    """What the fresh seeds recorded."""
+    return lr_study.read("target-digits_mlp-seeds", tracking_uri=f"sqlite:///{folder}/mlflow.db")

@@ -1,0 +1,136 @@
+"""The command line: fast help, refusals in one line, output that pipes."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+from mlflow.exceptions import MlflowException
+
+from study import cli
+
+
+def refused(done, *words):
+    """Exit code 2, one line on stderr that holds the words, no traceback."""
+    assert done.returncode == 2, done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+    for word in words:
+        assert word in lines[0]
+
+
+def test_an_unknown_command_is_refused(lr_study):
+    refused(lr_study("runn"), "unknown command 'runn'", "did you mean 'run'?")
+
+
+def test_help_imports_nothing_slow():
+    slow = "torch", "ray", "mlflow", "optuna", "pandas", "numpy", "pydantic"
+    code = f"import sys; from study.cli import cli; cli.main(['--help'], standalone_mode=False); \
+print([m for m in {slow!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")
+
+
+def test_every_command_has_a_help_that_teaches():
+    from click.testing import CliRunner
+
+    from study.cli import cli
+
+    names = cli.list_commands(None)
+    assert {"run", "list", "report", "ui", "prepare"} <= set(names)
+    for name in names:
+        shown = CliRunner().invoke(cli, [name, "--help"])
+        assert shown.exit_code == 0
+        assert len(shown.output.splitlines()) > 5, f"`{name} --help` says too little"
+
+
+def test_an_unknown_study_is_refused_with_the_nearest(lr_study):
+    refused(lr_study("run", "quickstrat"), "unknown study 'quickstrat'", "did you mean 'quickstart'?")
+
+
+def test_a_store_that_cannot_be_reached_is_refused(lr_study):
+    uri = "sqlite:////proc/nowhere/mlflow.db"
+    refused(lr_study("run", "quickstart", "--tracking-uri", uri), uri, "cannot be reached or written")
+
+
+def test_a_server_that_does_not_answer_is_refused_within_seconds(lr_study, tmp_path):
+    before = time.monotonic()
+    refused(
+        lr_study("run", "quickstart", "--tracking-uri", "http://127.0.0.1:9"), "http://127.0.0.1:9 cannot be reached"
+    )
+    assert time.monotonic() - before < 20
+    assert not (tmp_path / ".lr-study").exists()
+
+
+def test_reading_makes_no_store(lr_study, tmp_path):
+    refused(lr_study("report", "quickstart"), "no MLflow store at mlflow.db")
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_missing_data_is_refused(lr_study, tmp_path):
+    nowhere = {
+        "LR_STUDY_DATA": str(tmp_path),
+        "LR_STUDY_CACHE": str(tmp_path / "cache"),
+        "https_proxy": "http://[::1]:9",
+    }
+    done = lr_study("prepare", "FashionMNIST", env=nowhere)
+    refused(done, "FashionMNIST is missing or fails its checksum", "set LR_STUDY_DATA")
+
+
+def test_a_corrupt_download_is_refused(lr_study, tmp_path, shared):
+    raw = tmp_path / "data" / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for file in (shared / "data" / "FashionMNIST" / "raw").iterdir():
+        (raw / file.name).write_bytes(file.read_bytes()[:1000])
+    corrupt = {
+        "LR_STUDY_DATA": str(tmp_path / "data"),
+        "LR_STUDY_CACHE": str(tmp_path / "cache"),
+        "https_proxy": "http://[::1]:9",
+    }
+    refused(lr_study("prepare", "FashionMNIST", env=corrupt), "fails its checksum")
+
+
+@pytest.mark.parametrize("kind", ["studies", "arms", "directions", "schemes", "schedules", "tasks", "searchers"])
+def test_list_names_everything(kind):
+    from study.plan import catalogue
+
+    assert list(catalogue.lines(kind))
+
+
+def test_a_study_is_listed_where_packages_that_it_needs_are_not_installed(monkeypatch):
+    from study.plan import catalogue
+    from trainables import optimizers as packaged
+
+    monkeypatch.setattr(packaged, "find_spec", lambda name: None)
+    (line,) = [line for line in catalogue.lines("studies") if line.startswith("adaptive: ")]
+    assert "needs the package schedulefree, which is not installed: uv sync --group packaged" in line
+    assert any(line.startswith("quickstart: ") and "(32 trials; " in line for line in catalogue.lines("studies"))
+    arms = list(catalogue.lines("arms"))
+    assert len([line for line in arms if line.startswith("adaptive: arm ")]) == 1
+    assert any(line.startswith("quickstart/") for line in arms)
+
+
+def test_the_schema_is_json_and_knows_the_settings():
+    from study.plan import file as reading
+
+    text = json.dumps(reading.schema())
+    assert all(name in text for name in reading.Settings.model_fields)
+
+
+def test_a_dry_run_counts_the_trials_and_starts_nothing(lr_study, tmp_path):
+    done = lr_study("run", "quickstart", "--dry-run")
+    assert done.returncode == 0
+    assert "32 trials" in done.stdout
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_what_a_store_says_in_the_middle_is_one_line_without_what_stands_in_its_address(monkeypatch, capsys):
+    def breaks(**named):
+        raise MlflowException("http://me:secret@store/api failed\nmore")
+
+    monkeypatch.setattr(cli.cli, "main", breaks)
+    with pytest.raises(SystemExit, match="1"):
+        cli.main()
+    assert capsys.readouterr().err == "error: the MLflow store says: http://…@store/api failed\n"

@@ -1,0 +1,338 @@
+"""A trial that fails is tried again, recorded as failed, or the end of its study; a machine that goes is no failure."""
+
+import json
+import math
+from types import SimpleNamespace
+
+import pytest
+import ray
+import torch
+
+import study
+from study import tracking
+from study.dispatch.dispatcher import Dispatcher
+from study.dispatch.outcome import Outcome
+from study.execution import failures, runner
+from study.execution.failures import ATTEMPTS, GIVE_UP, Failures, cause_of, line_of
+from study.plan.parse import parse
+from trainables import ray_trainable as trainable
+from trainables.ray_trainable import Trainable, load, save
+from trainables.refusal import Refusal
+from trainables.run.loop import Run
+from trainables.trial import Trial
+
+NODE = "The actor died because its node has died. Node Id: 1f\n\tthe actor's node was terminated unexpectedly: gone"
+PROCESS = "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR Worker exit detail: …"
+OWN = "ray::Trainable.train() (pid=7)\n  File x.py, line 1\nValueError: negative variance"
+INIT = f"The actor died because of an error raised in its creation task, {OWN}"
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"), [(NODE, "node"), (PROCESS, "process"), (OWN, "trial"), (INIT, "trial"), ("", "trial")]
+)
+def test_what_failed_is_read_off_what_ray_says(error, cause):
+    assert cause_of(error) == cause
+
+
+def test_the_last_line_of_a_traceback_is_what_it_was():
+    assert line_of(OWN + "\n\n") == "ValueError: negative variance"
+    assert line_of("") == "no error was told"
+    assert line_of(f"class_name: Trainable\n{PROCESS}\nThe actor never ran.") == PROCESS
+
+
+def fates(*errors):
+    """Whether the trial is tried again after each of (error, records it had)."""
+    counting = Failures()
+    return [counting.may_go_on("a", error, records) for error, records in errors]
+
+
+def test_the_third_failure_of_its_own_is_the_last():
+    assert fates((OWN, 5), (INIT, 5), (OWN, 9)) == [True, True, False]
+
+
+def test_machines_that_go_away_are_no_failures_however_many():
+    assert all(fates(*[(NODE, 0)] * 50))
+    assert fates((OWN, 0), (NODE, 0), (OWN, 0), (NODE, 0), (OWN, 0)) == [True, True, True, True, False]
+
+
+def test_a_process_that_dies_counts_where_it_got_no_further_than_the_one_before():
+    assert all(fates(*[(PROCESS, records) for records in range(1, 50)]))
+    assert fates((PROCESS, 4), (PROCESS, 4), (PROCESS, 3), (PROCESS, 4)) == [True, True, True, False]
+    assert fates(*[(PROCESS, 0)] * 3) == [True, True, False]
+
+
+def test_a_study_is_hopeless_when_its_first_trials_all_failed_and_not_when_one_did_not():
+    hopeless, fine = Failures(), Failures()
+    fine.ended("good", failed=False)
+    for number in range(GIVE_UP):
+        assert not hopeless.hopeless
+        for each in (hopeless, fine):
+            each.ended(str(number), failed=True)
+    assert hopeless.hopeless == [str(number) for number in range(GIVE_UP)]
+    assert not fine.hopeless
+
+
+def test_a_driver_knows_of_the_trials_that_ended_well_under_an_earlier_one():
+    dispatcher = Dispatcher(parse("{question: q, arms: {a: {task: quadratic, trials: 2}}}", "x"), {})
+    for status, known in (("failed", False), ("diverged", True)):
+        dispatcher.observe(dispatcher.next().key, Outcome(status, 0.0))
+        assert dispatcher.one_has_not_failed == known
+    resumed = Failures(one_has_not_failed=True)
+    for number in range(GIVE_UP):
+        resumed.ended(str(number), failed=True)
+    assert not resumed.hopeless
+
+
+# --- in the worker's process ----------------------------------------------------------------------------
+
+MARK = "of this study"
+TRIAL = {"task": "quadratic", "epochs": 6, "batch_size": "full", "scheme.lr": 0.1}
+
+
+@pytest.fixture
+def config(tmp_path):
+    told = {"trial": TRIAL, "bars": [], "files": []}
+    return {
+        "checkpoint": str(tmp_path / "here"),
+        "mark": MARK,
+        **{name: json.dumps(value) for name, value in told.items()},
+    }
+
+
+@pytest.fixture
+def often(monkeypatch):
+    monkeypatch.setattr(trainable, "CHECKPOINT_SECONDS", -1.0)
+
+
+def test_out_of_memory_says_which_trial_and_what_to_change(config, monkeypatch):
+    running = Trainable(config)
+
+    def full(self):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
+
+    monkeypatch.setattr(Run, "epoch", full)
+    with pytest.raises(RuntimeError) as told:
+        running.step()
+    assert str(told.value) == (
+        "batch_size full of quadratic needs more memory than the GPU has: give the arm a smaller batch_size, or each "
+        "trial more of a GPU (--gpus) (CUDA out of memory. Tried to allocate 2.00 GiB.)"
+    )
+
+
+def test_told_that_it_failed_too_often_it_says_so_and_trains_nothing(config, monkeypatch):
+    monkeypatch.setattr(trainable, "Run", None)
+    result = Trainable({**config, "error": "ValueError: negative"}).step()
+    assert (result["done"], result["error"], result["records"]) == (True, "ValueError: negative", [])
+    assert math.isnan(result["best"])
+
+
+def epochs(folder, number):
+    """A run that has been saved after each of its epochs, and its state at the end."""
+    run = Run(Trial.parse(TRIAL), "cpu")
+    for _ in range(number):
+        run.epoch()
+        save(run, folder, MARK)
+    return run
+
+
+def resumed(folder, mark=MARK, trial=TRIAL):
+    """The number of records with which a run goes on from a folder."""
+    return len(load(lambda: Run(Trial.parse(trial), "cpu"), folder, mark).records)
+
+
+def test_the_last_two_checkpoints_are_kept(tmp_path):
+    epochs(tmp_path, 4)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["before.pt", "run.pt"]
+    assert resumed(tmp_path) == 4
+
+
+@pytest.mark.parametrize("damage", [b"", b"nothing that torch wrote", None])
+def test_where_the_last_one_cannot_be_read_the_one_before_it_serves(tmp_path, damage, capsys):
+    epochs(tmp_path, 4)
+    file = tmp_path / "run.pt"
+    file.write_bytes(file.read_bytes()[:-100] if damage is None else damage)
+    assert resumed(tmp_path) == 3
+    assert "run.pt is not used" in capsys.readouterr().err
+    (tmp_path / "before.pt").write_bytes(b"")
+    assert resumed(tmp_path) == 0
+
+
+def test_killed_between_the_two_renames_it_goes_on_from_the_one_before(tmp_path):
+    epochs(tmp_path, 4)
+    (tmp_path / "run.pt").unlink()
+    assert resumed(tmp_path) == 3
+
+
+def test_what_another_study_of_the_same_name_left_is_not_gone_on_from(tmp_path, capsys):
+    epochs(tmp_path, 4)
+    assert resumed(tmp_path, mark="of that one") == 0
+    assert capsys.readouterr().err.count("is not used: it is of another study of this name") == 2
+    assert resumed(tmp_path, trial={**TRIAL, "scheme.lr": 0.2}) == 0
+    assert "is not used: the state is of another trial" in capsys.readouterr().err
+
+
+def test_a_worker_used_again_fails_in_its_first_step_and_has_given_back_what_it_held(config):
+    running = Trainable(config)
+    running.step()
+    assert running.reset_config({**config, "trial": json.dumps({**TRIAL, "scheme.lr": "no number"})})
+    assert running._training is None
+    with pytest.raises(Refusal, match=r"scheme\.lr"):
+        running.step()
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("unexpected pos 64 vs 0")])
+def test_on_a_full_disk_a_trial_goes_on_and_leaves_nothing_half_written(config, often, monkeypatch, capsys, error):
+    running = Trainable(config)
+
+    def full(state, file):
+        file.write(b"half of it")
+        raise error
+
+    monkeypatch.setattr(torch, "save", full)
+    result = running.step()
+    assert result["finished"]
+    assert len(result["records"]) == 6
+    assert "no checkpoint, the trial goes on" in capsys.readouterr().err
+    folder = running._folder
+    assert list(folder.iterdir()) == []
+
+
+# --- on a real Ray --------------------------------------------------------------------------------------
+
+TASKS = """
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainables.tasks.quadratic import Quadratic
+
+
+@dataclass(frozen=True)
+class Raises(Quadratic):
+    def model(self):
+        raise ValueError("no such model")
+
+
+@dataclass(frozen=True)
+class Dies(Quadratic):
+    def model(self):
+        os._exit(1)
+
+
+def used_again(what):
+    \"\"\"What becomes of this process when Tune gives it another trial: it makes a folder for that first.\"\"\"
+    if sys.argv[0].endswith("default_worker.py"):
+        os.makedirs = what
+
+
+@dataclass(frozen=True)
+class Leaves(Quadratic):
+    def model(self):
+        used_again(lambda *folder, **named: os._exit(1))
+        return super().model()
+
+
+@dataclass(frozen=True)
+class Refuses(Quadratic):
+    def model(self):
+        used_again(lambda *folder, **named: 1 / 0)
+        return super().model()
+"""
+STUDY = """
+question: What becomes of trials that fail?
+common: {epochs: 3, batch_size: full, trials: 1}
+arms:
+  raises: {task: "./tasks.py:Raises"}
+  dies: {task: "./tasks.py:Dies"}
+  fine: {task: quadratic}
+"""
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """A folder with a study, its tasks, and where it is recorded."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tasks.py").write_text(TASKS)
+    (tmp_path / "failing.yaml").write_text(STUDY)
+    yield {"tracking_uri": f"sqlite:///{tmp_path}/mlflow.db", "storage": tmp_path}
+    ray.shutdown()
+
+
+def trials(store, name):
+    client = tracking.client(store["tracking_uri"])
+    runs = client.search_runs([client.get_experiment_by_name(name).experiment_id])
+    own = [run for run in runs if run.data.tags["lr_study.kind"] == "trial"]
+    return {run.data.tags["lr_study.arm"]: run for run in own}
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(400)
+def test_trials_that_fail_by_themselves_are_recorded_with_their_error_and_the_study_goes_on(mine, capsys):
+    assert study.run("failing.yaml", **mine)
+    runs = trials(mine, "failing")
+    assert {arm: run.info.status for arm, run in runs.items()} == {
+        "raises": "FAILED",
+        "dies": "FAILED",
+        "fine": "FINISHED",
+    }
+    tags = {arm: run.data.tags for arm, run in runs.items()}
+    assert tags["raises"]["lr_study.error"] == "ValueError: no such model"
+    assert "its worker process has died" in tags["dies"]["lr_study.error"]
+    assert int(tags["raises"]["lr_study.attempts"]) == ATTEMPTS
+    told = capsys.readouterr().err
+    assert "trial failing/raises/0/0/0 failed: ValueError: no such model" in told
+    assert {of.arm: of.failed for of in tracking.status("failing", mine["tracking_uri"])} == {
+        "raises": 1,
+        "dies": 1,
+        "fine": 0,
+    }
+
+
+def test_whatever_breaks_a_study_off_nothing_of_it_looks_as_if_it_ran(mine, tmp_path, monkeypatch):
+    def asked(self):
+        raise Refusal("asked again, it is another trial")
+
+    def breaks(bridge, *rest):
+        bridge.next_config("first")
+        bridge.on_trial_start(0, [], SimpleNamespace(trial_id="first", config={}))
+        monkeypatch.setattr(Dispatcher, "next", asked)
+        assert bridge.next_config("second") == "FINISHED"
+        raise bridge.broken
+
+    monkeypatch.setattr(runner, "connect", lambda cluster: None)
+    monkeypatch.setattr(runner, "resources_of_a_trial", lambda study, cluster: {})
+    monkeypatch.setattr(runner, "_tune", breaks)
+    with pytest.raises(Refusal, match="asked again"):
+        study.run("failing.yaml", **mine)
+    client = tracking.client(mine["tracking_uri"])
+    runs = client.search_runs([client.get_experiment_by_name("failing").experiment_id])
+    assert {run.info.status for run in runs} == {"KILLED"}
+    assert len(runs) == 4
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(400)
+def test_a_worker_that_is_gone_when_it_is_to_be_used_again_costs_no_trial(mine, tmp_path):
+    (tmp_path / "again.yaml").write_text(
+        "question: q\ncommon: {epochs: 3, batch_size: full, trials: 3}\n"
+        'arms: {leaves: {task: "./tasks.py:Leaves"}, refuses: {task: "./tasks.py:Refuses"}}'
+    )
+    assert study.run("again.yaml", **mine)
+    for of in tracking.status("again", mine["tracking_uri"]):
+        assert (of.ended, of.failed, of.running) == (3, 0, 0)
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(400)
+def test_a_study_whose_first_trials_all_fail_stops_says_why_and_runs_them_again(mine, tmp_path, monkeypatch):
+    monkeypatch.setattr(failures, "GIVE_UP", 1)
+    (tmp_path / "hopeless.yaml").write_text(
+        'question: q\ncommon: {epochs: 3, trials: 9, batch_size: full}\narms: {raises: {task: "./tasks.py:Raises"}}'
+    )
+    with pytest.raises(
+        Refusal, match=r"'hopeless' is stopped: its first 1 trials all failed, the last one with: .*no su"
+    ):
+        study.run("hopeless.yaml", **mine)
+    (of,) = tracking.status("hopeless", mine["tracking_uri"])
+    assert (of.ended, of.failed, of.running) == (0, 0, 0)

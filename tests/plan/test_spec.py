@@ -1,0 +1,195 @@
+"""Study files: what is read, and what is refused in which words."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from study.plan import file as reading
+from study.plan import parse
+from study.plan.key import Key
+from trainables import optimizers as packaged
+from trainables.components import members, slots
+from trainables.directions import Direction
+from trainables.refusal import Refusal
+from trainables.schemes import Scheme
+from trainables.space import LogUniform, Uniform
+from trainables.trial import Trial
+
+ARM = "{question: q, arms: {a: {task: quadratic, %s}}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "study 'x' is empty; it needs the keys question and arms"),
+        ("- 1", "study 'x' holds a list"),
+        ("a: [", "study 'x' is not plain YAML"),
+        ("!!python/object/apply:os.system [ls]", "study 'x' is not plain YAML: could not determine a constructor"),
+        ("{a: &a [1], b: *a}", "aliases (*name) are not allowed"),
+        ("{questio: q, arms: {a: {task: quadratic}}}", "unknown key 'questio': did you mean 'question'?"),
+        ("{question: q, arms: {}}", "arms dictionary should have at least 1 item"),
+        ("{question: q, arms: {a: {}}}", "arm 'a': task is missing: one of"),
+        ("{question: q, arms: {a: {task: quadratik}}}", "unknown task 'quadratik': did you mean 'quadratic'?"),
+        ("{question: q, arms: {../a: {task: quadratic}}}", "arm name '../a' must be"),
+        ("{question: q, common: {task: quadratic}, tasks: {quadratic: {}}, arms: {a: {}}}", "leave one of them out"),
+        ("{question: q, tasks: {quadratic: {}}, arms: {a: {task: quadratic}}}", "arm 'a': task is given twice"),
+        ("{question: q, tasks: {quadratik: {}}, arms: {a: {}}}", "arm 'a-quadratik': unknown task 'quadratik': did"),
+        ("{question: q, tasks: {'./x.py:T': {}, './y.py:T': {}}, arms: {a: {}}}", "two tasks are called 'T'"),
+        ("{question: q, tasks: {quadratic: 3}, arms: {a: {}}}", "study 'x': tasks.quadratic input should be"),
+        (ARM % "scheme.lrr: 1", "arm 'a': unknown key 'scheme.lrr': did you mean 'scheme.lr'?"),
+        (ARM % "scheme: cprob", "unknown scheme 'cprob'"),
+        (ARM % "direction: momentun", "unknown direction 'momentun': did you mean 'momentum'?"),
+        (ARM % "searcher: tpee", "'tpee': did you mean 'tpe'?"),
+        (ARM % "trials: 0", "arm 'a': trials input should be greater than or equal to 1, got 0"),
+        (ARM % "trials: -3", "got -3"),
+        (ARM % "trials: many", "got 'many'"),
+        (ARM % "epochs: -2", "arm 'a': epochs must lie in [1e-06, 1e+06], got -2"),
+        (ARM % "scheme.lr: -1", "arm 'a': scheme.lr must lie in [0, inf], got -1"),
+        (ARM % "scheme.lr: fast", "arm 'a': scheme.lr must be a number, got 'fast'"),
+        (ARM % "scheme.lr: .nan", "arm 'a': scheme.lr must be a number"),
+        (ARM % "seed: 3", "seed cannot be set"),
+        (ARM % "scheme.lr: {log_uniform: [0, 1]}", "log_uniform needs low > 0, got low=0"),
+        (ARM % "scheme.lr: {uniform: [2, 1]}", "uniform needs low < high, got low=2, high=1"),
+        (ARM % "scheme.lr: {uniform: [-1, 1]}", "scheme.lr must lie in [0, inf], got -1"),
+        (ARM % "scheme.lr: {lognormal: [1, 2]}", "unknown domain 'lognormal'"),
+        (ARM % "scheme.lr: {uniform: 3}", "uniform needs a list"),
+        (ARM % "task.dim: {uniform: [1, 3]}", "task.dim is a whole number"),
+        (ARM % "scheme.schedule: {choice: [cosine]}", "scheme.schedule cannot be searched"),
+        (
+            ARM % "scheme: curvature, decay: decoupled, decay.weight_decay: 0.1",
+            "arm 'a': scheme 'curvature' needs the penalty in the loss: decay 'coupled', got 'decoupled'",
+        ),
+        (
+            ARM % "scheme: curvature, compile: true",
+            "arm 'a': compile: true needs a scheme that asks for nothing but the gradient, got 'curvature'",
+        ),
+        (
+            ARM % "rule: packaged, optimizer: prodigy, compile: true",
+            "arm 'a': compile: true needs a composed rule, got rule: packaged",
+        ),
+        (
+            ARM % "scheme: curvature, direction: adam",
+            "arm 'a': scheme 'curvature' needs a direction that descends: one of ada",
+        ),
+    ],
+)
+def test_is_refused_in_one_clear_line(text, message):
+    with pytest.raises(Refusal) as refusal:
+        parse.parse(text, "x")
+    assert message in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_an_optimizer_whose_package_is_not_installed_is_refused_naming_the_group(monkeypatch):
+    monkeypatch.setattr(packaged, "find_spec", lambda name: None)
+    with pytest.raises(Refusal) as refusal:
+        parse.parse(ARM % "rule: packaged, optimizer: schedulefree_sgd", "x")
+    assert str(refusal.value) == (
+        "arm 'a': optimizer: schedulefree_sgd needs the package schedulefree, which is not installed: "
+        "uv sync --group packaged"
+    )
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path):
+    (tmp_path / "x.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(Refusal, match="is not text"):
+        parse.load(str(tmp_path / "x.yaml"))
+
+
+def test_a_file_that_is_too_large_is_refused(tmp_path):
+    (tmp_path / "x.yaml").write_bytes(b" " * (reading.MAX_BYTES + 1))
+    with pytest.raises(Refusal, match="1,000,001 bytes"):
+        parse.load(str(tmp_path / "x.yaml"))
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(Refusal, match="No such file"):
+        parse.load(str(tmp_path / "x.yaml"))
+
+
+def test_an_arm_overrides_what_is_common():
+    study = parse.parse("{question: q, common: {task: quadratic, trials: 3}, arms: {a: {}, b: {trials: 5}}}", "x")
+    assert [arm.settings.trials for arm in study.arms] == [3, 5]
+
+
+def test_searched_fields_are_searched_unless_the_arm_says_otherwise():
+    arms = "{a: {}, b: {scheme.lr: 0.5}, c: {scheme.lr: default}, d: {scheme.lr: {uniform: [0.1, 1]}}}"
+    study = parse.parse(f"{{question: q, common: {{task: quadratic}}, arms: {arms}}}", "x")
+    spaces = [arm.space.get("scheme.lr") for arm in study.arms]
+    assert spaces == [LogUniform(1e-5, 10.0), None, None, Uniform(0.1, 1)]
+    assert study.arms[1].trial({}, 0).rule.scheme.lr == 0.5
+
+
+@pytest.mark.parametrize("text", ["1e-5", "1.0e-05", "0.00001", "1E-5"])
+def test_a_number_may_be_written_as_researchers_write_it(text):
+    assert parse.parse(ARM % f"scheme.lr: {text}", "x").arms[0].fixed["scheme.lr"] == 1e-5
+
+
+def test_the_budget_is_no_part_of_the_contents():
+    short, long = (parse.parse(ARM % f"trials: {n}", "x") for n in (2, 20))
+    other = parse.parse(ARM % "epochs: 3", "x")
+    assert short.hash == long.hash != other.hash
+
+
+@pytest.mark.parametrize("name", parse.shipped())
+def test_a_shipped_study_states_its_question_command_and_duration(name):
+    study = parse.load(name)
+    assert study.file.question.endswith("?")
+    assert study.file.command.startswith(f"lr-study run {name}")
+    assert study.file.duration
+
+
+def test_a_key_is_its_path():
+    key = Key("study", "arm", 1, 2, 3)
+    assert Key.of_path(key.path) == key
+    assert key.seed != key._replace(k=3).seed
+
+
+@st.composite
+def flat_trials(draw):
+    chosen = {
+        "task": "quadratic",
+        "direction": draw(st.sampled_from(sorted(members(Direction)))),
+        "scheme": draw(st.sampled_from(sorted(members(Scheme)))),
+    }
+    if members(Scheme)[chosen["scheme"]].needs_descent:
+        chosen["direction"] = "sgd"
+    for key, slot in slots(Trial, chosen).items():
+        if isinstance(slot.default, float) and slot.valid:
+            low, high = slot.valid.low, min(slot.valid.high, 1e6)
+            chosen[key] = draw(st.one_of(st.just(slot.default), st.floats(low, high)))
+        elif isinstance(slot.default, int) and slot.valid and not isinstance(slot.default, bool):
+            chosen[key] = draw(st.integers(int(slot.valid.low), int(min(slot.valid.high, 1e4))))
+    return chosen
+
+
+@given(flat_trials())
+def test_parsing_a_flat_trial_gives_it_back(flat):
+    trial = Trial.parse(flat)
+    assert Trial.parse(trial.flat()) == trial
+    assert flat.items() <= trial.flat().items()
+
+
+TASKS = """{question: q, baseline: %s, common: {trials: 3, epochs: 2},
+            tasks: {quadratic: {trials: 5}, digits_mlp: {epochs: 4}},
+            arms: {sgd: {epochs: 1}, cprop: {scheme: cprop}, control: {control_of: cprop}}}"""
+
+
+def test_a_study_of_several_tasks_runs_every_arm_on_each_task_by_task():
+    arms = {arm.name: arm for arm in parse.parse(TASKS % "sgd", "x").arms}
+    tasks, names = ("quadratic", "digits_mlp"), ("sgd", "cprop", "control")
+    assert list(arms) == [f"{arm}-{task}" for task in tasks for arm in names]
+    assert [arms[name].settings.trials for name in ("cprop-quadratic", "cprop-digits_mlp")] == [5, 3]  # task, common
+    assert [arms[name].fixed["epochs"] for name in ("sgd-digits_mlp", "cprop-digits_mlp")] == [1, 4]  # arm, task
+    control = arms["control-digits_mlp"]
+    assert (control.settings.control_of, control.settings.trials) == ("cprop-digits_mlp", 3)
+
+
+@pytest.mark.parametrize("baseline", ["sgd", "sgd-quadratic"])
+def test_the_baseline_of_several_tasks_is_a_scheme_or_one_of_its_arms(baseline):
+    assert reading.read_file(TASKS % baseline, "x").baseline == baseline
+
+
+def test_a_baseline_that_is_neither_is_refused():
+    with pytest.raises(Refusal, match="unknown baseline 'sgdd'"):
+        reading.read_file(TASKS % "sgdd", "x")

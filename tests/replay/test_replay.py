@@ -1,0 +1,189 @@
+"""Searches over recorded trials: costs that are known, the stopper's own lengths, and the same bits twice."""
+
+import pandas as pd
+import pytest
+from gridded import gridded
+
+from study import replay
+from study.answers.replayed import Found, answered
+from study.dispatch.searching import Searching
+from study.plan.parse import parse
+from study.plan.study import Search
+from study.replay.curves import recorded
+from study.replay.searches import search, searches
+from study.search.stoppers import Curve, replayed, stopper_of
+from trainables.refusal import Refusal
+
+OPTIONS = [0.001 * 2**i for i in range(10)]
+CHOICES = parse(
+    f"{{question: q, common: {{task: digits_mlp, trials: 16, scheme.lr: {{choice: {OPTIONS}}}}}, arms: {{sgd: {{}}}}}}",
+    "choices",
+)
+CURVES = parse("{question: q, common: {task: digits_mlp, trials: 12, epochs: 9}, arms: {sgd: {}}}", "curves")
+
+
+def record(lrs, curves, status="finished", arm="sgd"):
+    """A record as the reader gives it: one row a (trial, record), every record one pass."""
+    rows = [
+        {
+            "arm": arm, "task": "digits_mlp", "repetition": 0, "k": k, "seed_number": 0, "status": status,
+            "scheme.lr": lr, "record": number, "valid_score": score, "passes": float(number),
+        }
+        for k, (lr, curve) in enumerate(zip(lrs, curves, strict=True))
+        for number, score in enumerate(curve, 1)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="module")
+def one_in_ten():
+    """Every option four times; one of them reaches .9, each trial costs one pass."""
+    return record(OPTIONS * 4, [[0.95] if lr == OPTIONS[3] else [0.5] for lr in OPTIONS * 4])
+
+
+def test_where_one_choice_in_ten_reaches_the_target_ten_trials_are_paid(one_in_ten):
+    curves = recorded(one_in_ten, CHOICES.arms[0], "passes")
+    found = [one for group in searches(curves, "choices", 0.9, groups=1, size=400) for one in group]
+    whole = [search(curves, Search("choices", CHOICES.arms[0], i), 0.9) for i in range(400)]
+    assert sum(one.cost for one in whole) / sum(one.reached for one in whole) == pytest.approx(10, rel=0.15)
+    assert {one.spent for one in found} == {16.0}
+
+
+def test_the_interval_is_of_the_record_too(one_in_ten):
+    (row,) = replay.replay(one_in_ten, CHOICES, replay.Asked(target=0.9, repetitions=400))["digits_mlp"]
+    assert row.cost.low < 10 < (row.cost.high or float("inf"))
+    assert row.trials.estimate == row.cost.estimate
+
+
+def test_a_configuration_that_is_recorded_answers_for_itself():
+    drawn = Searching(Search("curves", CURVES.arms[0], 0))
+    lrs = [drawn.suggest().values["scheme.lr"] for _ in range(12)]
+    curves = recorded(record(lrs, [[k / 20] for k in range(12)]), CURVES.arms[0], "passes")
+    found = search(curves, Search("curves", CURVES.arms[0], 0), target=6 / 20)
+    assert (found.trials, found.cost, found.best) == (7, 7.0, 11 / 20)
+
+
+def test_a_replayed_search_stops_where_the_stopper_says():
+    arm = CURVES.arms[0]._replace(
+        settings=CURVES.arms[0].settings.model_copy(update={"stopper": "asha"}), stopper=stopper_of("asha", {})
+    )
+    drawn = Searching(Search("curves", CURVES.arms[0], 0))
+    lrs = [drawn.suggest().values["scheme.lr"] for _ in range(12)]
+    scores = [[((7 * k) % 12 + number) / 30 for number in range(9)] for k in range(12)]
+    curves = recorded(record(lrs, scores), arm, "passes")
+    lengths = replayed(arm.stopper, [Curve(curve) for curve in scores])
+    assert search(curves, Search("curves", arm, 0), target=None).spent == sum(lengths) < 12 * 9
+
+
+def test_the_same_question_has_the_same_answer_twice(one_in_ten):
+    asked = replay.Asked(target=0.9, repetitions=40, searcher="tpe", trials=6)
+    assert replay.replay(one_in_ten, CHOICES, asked) == replay.replay(one_in_ten, CHOICES, asked)
+
+
+def test_a_trial_that_was_stopped_cannot_be_replayed(one_in_ten):
+    with pytest.raises(Refusal, match="trial 0 was stopped early; only whole curves can be replayed"):
+        recorded(one_in_ten.assign(status="stopped"), CHOICES.arms[0], "passes")
+
+
+def test_a_diverged_trial_is_worth_chance_and_never_the_best():
+    both = pd.concat([record([0.001], [[0.99, float("nan")]], "diverged"), record([5.0], [[0.2, 0.3]]).assign(k=1)])
+    curves = recorded(both, CURVES.arms[0], "passes")
+    assert curves.scores[0] == [0.99, 0.1]
+    assert search(curves, Search("curves", CURVES.arms[0], 0), target=0.9).best == 0.3
+
+
+def test_a_saved_record_needs_its_study_file(lr_study, tmp_path, one_in_ten):
+    one_in_ten.to_csv(tmp_path / "mine.csv", index=False)
+    (tmp_path / "choices.yaml").write_text(CHOICES.text)
+    told = lr_study("replay", "mine.csv")
+    assert told.returncode == 2
+    assert "name the study's file with --study" in told.stderr
+    told = lr_study("replay", "mine.csv", "--study", "choices.yaml", "--target", "0.9", "--repetitions", "40")
+    assert told.returncode == 0, told.stderr
+    assert "of 40" in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("asked", "complaint"),
+    [
+        (replay.Asked(searcher="gp", stopper="asha"), "gp learns nothing from trials that asha stops"),
+        (replay.Asked(searcher="tpee"), "did you mean 'tpe'"),
+        (replay.Asked(baseline="sdg"), "did you mean 'sgd'"),
+        (replay.Asked(unit="pass"), "did you mean 'passes'"),
+    ],
+)
+def test_what_cannot_be_replayed_is_refused(one_in_ten, asked, complaint):
+    with pytest.raises(Refusal, match=complaint):
+        replay.replay(one_in_ten, CURVES, asked)
+
+
+# --- what searches come to -------------------------------------------------------------------------------
+
+HIT, MISS = Found(True, 1, 10.0, 0.9, 80.0), Found(False, 8, 80.0, 0.5, 80.0)
+
+
+def test_a_group_in_which_both_miss_tells_nothing_of_the_saving():
+    """In 30 of 40 groups neither arm reaches the target: whatever the ratio of the others, it may be anything."""
+    cheap = HIT._replace(cost=1.0)
+    base, arm = ([[hit]] * 10 + [[MISS]] * 30 for hit in (HIT, cheap))
+    saving = answered({"base": base, "arm": arm}, "base", 1, "passes", raced=True)[1].saving
+    assert saving.estimate == (10 * 10 + 30 * 80) / (10 + 30 * 80)
+    assert (saving.low, saving.high) == (0.0, None)
+
+
+def test_an_arm_that_never_reaches_the_target_costs_more_than_a_search():
+    base, none = [[HIT]] * 40, [[MISS]] * 40
+    one, other = answered({"base": base, "none": none}, "base", 1, "passes", raced=True)
+    assert (one.cost.estimate, one.cost.bound) == (10.0, "=")
+    assert (other.cost.estimate, other.cost.low, other.cost.high, other.cost.bound) == (80.0, 80.0, None, ">")
+    assert (other.saving.estimate, other.saving.low, other.saving.bound) == (10 / 80, 0.0, "<")
+    turned = answered({"none": none, "base": base}, "none", 1, "passes", raced=True)[1].saving
+    assert (turned.estimate, turned.high, turned.bound) == (80 / 10, None, ">")
+    nothing = answered({"none": none, "too": none}, "none", 1, "passes", raced=True)[1].saving
+    assert nothing.estimate is None
+
+
+def test_a_scheme_is_the_baseline_on_a_task_of_ones_own(tmp_path, monkeypatch):
+    """Its arm is called momentum-Mine, after the task without its file."""
+    (tmp_path / "my_task.py").write_text(
+        "from dataclasses import dataclass\nfrom trainables.tasks.digits_mlp import DigitsMLP\n\n\n"
+        "@dataclass(frozen=True)\nclass Mine(DigitsMLP):\n    pass\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    own = parse(
+        "{question: q, baseline: momentum, tasks: {'./my_task.py:Mine': {}}, common: {trials: 4, scheme.lr: "
+        f"{{choice: {OPTIONS}}}}}, arms: {{adam: {{direction: adam}}, momentum: {{direction: momentum}}}}}}",
+        "own",
+    )
+    table = pd.concat([record(OPTIONS, [[0.95]] * 10, arm=f"{arm}-Mine") for arm in ("adam", "momentum")])
+    table["task"] = "./my_task.py:Mine"
+    (rows,) = replay.replay(table, own, replay.Asked(repetitions=40, target=0.9)).values()
+    assert {row.arm: row.saving.estimate is None for row in rows} == {"adam-Mine": False, "momentum-Mine": True}
+
+
+# --- other arms than those recorded -----------------------------------------------------------------------
+
+GRID = """{question: q, common: {task: fashion_mlp_norm, epochs: 2, trials: 8}, arms: {
+both: {scheme.lr: {log_uniform: [0.0625, 2.0]}, decay.weight_decay: {log_uniform: [0.001953125, 0.0625]}},
+product: {scheme.lr: 0.5, decay.weight_decay: {over_lr: {log_uniform: [0.0009765625, 0.03125]}}},
+rate: {scheme.lr: {log_uniform: [0.0625, 2.0]}, decay.weight_decay: 0.001953125}}}"""
+
+
+def test_a_grid_answers_searches_that_hold_one_of_its_axes():
+    """Scores are a function of ηλ alone: best where ηλ = 2⁻⁷, which the largest η at the smallest λ misses."""
+    record, study = gridded(), parse(GRID, "searches")
+    (rows,) = replay.replay(record, study, replay.Asked(of="normalised", target=0.895, repetitions=400)).values()
+    both, product, rate = rows
+    assert product.best.estimate > both.best.estimate > rate.best.estimate
+    assert product.saving.estimate > 1
+    assert rate.reached == 0
+    curves = recorded(record, study.arms[1], "passes", "normalised")
+    assert len(curves.scores) == 6  # those at a rate of ½
+
+
+def test_a_recorded_arm_must_be_there_and_hold_what_the_arm_fixes():
+    with pytest.raises(Refusal, match="unknown recorded arm 'normal'"):
+        replay.replay(gridded(), parse(GRID, "searches"), replay.Asked(of="normal"))
+    elsewhere = parse(GRID.replace("scheme.lr: 0.5", "scheme.lr: 0.3"), "searches")
+    with pytest.raises(Refusal, match=r"no recorded trial of arm 'normalised' has the scheme.lr=0.3 of arm 'product'"):
+        replay.replay(gridded(), elsewhere, replay.Asked(of="normalised", target=0.895, repetitions=40))

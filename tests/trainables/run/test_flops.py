@@ -1,0 +1,40 @@
+"""Floating-point operations are those that torch counts, and counting them costs no start of its compiler."""
+
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+from torch.utils.flop_counter import FlopCounterMode
+
+from trainables.components import members
+from trainables.oracle import Oracle
+from trainables.run.loop import Run
+from trainables.tasks import Task
+from trainables.trial import Trial
+
+
+def run_of(task, **fields):
+    return Run(Trial.parse({"task": task, "batch_size": 8, "epochs": 1, **fields}))
+
+
+@pytest.mark.parametrize("task", members(Task))
+def test_a_gradient_costs_what_torch_counts(task, shared):
+    run = run_of(task)
+    rows = run.data.train.rows[:8]
+    objective = run._objective(run.data.train.inputs[rows], run.data.train.targets[rows], [])
+    with FlopCounterMode(display=False) as theirs:
+        Oracle(objective).gradient(run.params)
+    assert run.flops_per_example == theirs.get_total_flops() / len(rows)
+
+
+def test_a_training_that_is_not_compiled_starts_no_compiler():
+    lines = """
+import sys
+from trainables.run.loop import Run
+from trainables.trial import Trial
+Run(Trial.parse({"task": "digits_mlp", "epochs": 1})).epoch()
+print([name for name in sys.modules if name.startswith(("torch._dynamo", "torch._inductor", "sympy"))])
+"""
+    done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout == "[]\n"

@@ -1,0 +1,51 @@
+"""The overhead of a step: memory and FLOPs exactly, time roughly."""
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from study.commands.overhead import overhead as command
+from trainables.refusal import Refusal
+from trainables.run.overhead import Allocations, overhead
+
+COMMON = {"task": "digits_mlp", "task.hidden": 256}
+
+
+def test_state_counts_as_memory_and_second_gradients_as_flops():
+    rows = {"hd": {"scheme": "hypergradient"}, "adam": {"direction": "adam"}, "sgd again": {}}
+    found = {row.name: row for row in overhead(COMMON, rows, steps=5)}
+    assert found["sgd"].memory == found["sgd again"].memory == 1.0
+    assert 1.0 < found["hd"].memory < found["adam"].memory
+    assert {row.flops for row in found.values()} == {1.0}
+    assert all(row.seconds > 0 and row.time > 0 for row in found.values())
+
+
+def test_what_autograd_keeps_is_alive_until_it_is_freed():
+    weight = torch.zeros(100, requires_grad=True)
+    with Allocations() as seen:
+        loss = (weight.exp() * 2).sum()  # exp is kept for its own backward pass
+        kept = seen.alive
+        loss.backward()
+        del loss
+    assert kept == 400 + 4
+    assert seen.alive == 400  # weight.grad
+    assert seen.most >= 1200
+
+
+def test_a_row_that_cannot_be_is_refused_beside_the_others():
+    first, refused = overhead(COMMON, {"wrong": {"scheme": "cprob"}}, steps=1)
+    assert first.name == "sgd"
+    assert refused.refused.startswith("unknown scheme 'cprob'")
+
+
+def test_the_command_prints_a_row_a_scheme():
+    arguments = ["--task", "quadratic", "--steps", "2", "--scheme", "cprop", "--device", "cpu"]
+    done = CliRunner().invoke(command, [*arguments, "--row", "scheme=multilevel,scheme.levels=unit"])
+    assert done.exit_code == 0, done.output
+    names = [line.split()[0] for line in done.output.splitlines()[2:]]
+    assert names[:3] == ["sgd", "cprop", "scheme=multilevel,scheme.levels=unit"]
+
+
+def test_a_row_that_is_no_row_is_refused():
+    with pytest.raises(Refusal, match="--row needs KEY=VALUE"):
+        CliRunner().invoke(command, ["--task", "quadratic", "--row", "foo"], catch_exceptions=False)

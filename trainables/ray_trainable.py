@@ -1,0 +1,178 @@
+"""Ray Tune's side of a `Run`: reports, checkpoints, resources. The only file here that knows Ray."""
+
+import contextlib
+import json
+import math
+import os
+import pickle
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+
+from trainables.components import name_of
+from trainables.plugins import File, receive
+from trainables.refusal import first_line
+from trainables.run import artifacts
+from trainables.run.loop import Run
+from trainables.run.stopping import Rung
+from trainables.trial import Trial
+
+REPORT_SECONDS = 1.0  # short epochs travel together: a report costs Tune several milliseconds
+# A trial loses at most this much work, and one shorter than it writes nothing.
+CHECKPOINT_SECONDS = float(os.environ.get("LR_STUDY_CHECKPOINT_SECONDS", "10"))
+FILE, BEFORE = "run.pt", "before.pt"  # the last checkpoint and the one before it
+
+
+class Trainable(tune.Trainable):
+    """Trains `config["trial"]` (flat, as JSON) and keeps its checkpoint in `config["checkpoint"]`, a folder.
+
+    It ends early where it falls short of one of `config["bars"]` (rungs, as JSON). `config["files"]` (as JSON) are
+    other people's files that the trial names.
+
+    The checkpoint carries every record so far, and `config["mark"]`. A trial started again finds it, reports all its
+    records again, and goes on; whether that happens here or on another node makes no difference.
+    """
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Only keeps what it is told: of a process used again, Tune gives a trial up that fails before its first step.
+
+        The trial before gives its memory back here.
+        """
+        self._told, self._training = config, None
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self.setup(new_config)
+        return True
+
+    def _begin(self) -> Run:
+        told = self._told
+        receive(File(*file) for file in json.loads(told["files"]))
+        trial = Trial.parse(json.loads(told["trial"]))
+        torch.set_num_threads(trial.threads)
+        bars = [Rung(*bar) for bar in json.loads(told["bars"])]
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._folder = Path(told["checkpoint"])
+        with told_what_to_change(trial):
+            self._training = load(lambda: Run(trial, device, bars), self._folder, told["mark"])
+        self._reported, self._resumed = 0, len(self._training.records)
+        self._saved = time.monotonic()
+        return self._training
+
+    def step(self) -> dict[str, Any]:
+        error = self._told.get("error", "")  # it has failed too often: there is nothing left but to say so
+        if error:
+            return {"done": True, "finished": True, "error": error, "first": 0, "records": [], "best": math.nan}
+        run, started = self._training or self._begin(), time.monotonic()
+        while not run.finished and time.monotonic() - started < REPORT_SECONDS:
+            with told_what_to_change(run.trial):
+                run.epoch()
+            if time.monotonic() - self._saved > CHECKPOINT_SECONDS:
+                self._save(run)
+        if run.finished and run.trial.artifacts:
+            artifacts.save(run.artifacts(), self._folder)
+        new = [record.flat() for record in run.records[self._reported :]]
+        first, self._reported = self._reported, len(run.records)
+        place = {"host": socket.gethostname(), "device": device_name(run.device), "resumed": self._resumed}
+        return {
+            "done": run.finished,
+            "finished": run.finished,
+            "error": "",
+            "stopped": run.stopped,
+            "first": first,
+            "records": new,
+            "best": run.best_score,
+            **place,
+        }
+
+    def _save(self, run: Run) -> None:
+        """A checkpoint; a storage that is full or away for a while costs its trial nothing but safety."""
+        try:
+            save(run, self._folder, self._told["mark"])
+        except (OSError, RuntimeError) as error:  # torch says the latter where a disk is full
+            sys.stderr.write(f"no checkpoint, the trial goes on: {first_line(error)}\n")
+        self._saved = time.monotonic()
+
+
+@contextlib.contextmanager
+def told_what_to_change(trial: Trial) -> Iterator[None]:
+    """Out of memory on a GPU: which trial needs it, and what takes less."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        size = f"batch_size {trial.batch_size} of {name_of(type(trial.task))}"
+        remedy = "give the arm a smaller batch_size, or each trial more of a GPU (--gpus)"
+        raise RuntimeError(f"{size} needs more memory than the GPU has: {remedy} ({first_line(error)})") from error
+
+
+def save(run: Run, folder: Path, mark: str) -> None:
+    """The state of a run into a folder, whole or not at all; the one before it is kept beside it.
+
+    `mark` says of what the run is: a key alone may mean another trial tomorrow, when a study file has changed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as file:
+        try:
+            torch.save({"mark": mark, "run": run.state_dict()}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:  # no room, for one
+            Path(file.name).unlink(missing_ok=True)
+            raise
+    if (folder / FILE).exists():
+        (folder / FILE).replace(folder / BEFORE)
+    Path(file.name).replace(folder / FILE)
+
+
+def load(begin: Callable[[], Run], folder: Path, mark: str) -> Run:
+    """A run that goes on from its state in a folder, if there is one of that mark; else one from the beginning.
+
+    Where the last state cannot be read, because a disk broke, the one before it serves.
+    """
+    for file in (folder / FILE, folder / BEFORE):
+        state = _read(file, mark)
+        if state is None:
+            continue
+        run = begin()
+        try:
+            run.load_state_dict(state)
+        except (KeyError, ValueError) as error:
+            _say_unused(file, error)
+            continue
+        return run
+    return begin()
+
+
+def _read(file: Path, mark: str) -> dict[str, Any] | None:
+    """The state in a file; None where there is none, it cannot be read, or it is of something else."""
+    try:
+        saved = torch.load(file, map_location="cpu", weights_only=True)
+        if saved["mark"] == mark:
+            return saved["run"]
+        raise ValueError("it is of another study of this name, or of other versions of the parts")
+    except FileNotFoundError:
+        return None
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError, ValueError) as error:
+        _say_unused(file, error)
+        return None
+
+
+def _say_unused(file: Path, error: Exception) -> None:
+    sys.stderr.write(f"the checkpoint {file} is not used: {first_line(error)}\n")
+
+
+def forget(folder: Path) -> None:
+    """Remove the state of a finished run, and the folder with it."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def device_name(device: torch.device) -> str:
+    """What the device calls itself."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

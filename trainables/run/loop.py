@@ -1,0 +1,334 @@
+"""One training, resumable at any step: seeds, batches, evaluation, divergence, timing."""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from functools import cached_property, partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
+
+from trainables.data import Data, Split
+from trainables.oracle import FORWARD, Objective, Oracle, Tensors
+from trainables.run import artifacts
+from trainables.run import scale_invariance as spheres
+from trainables.run.flops import Flops
+from trainables.run.memory import keep_freed_memory
+from trainables.run.predictor import Predictor, Scores
+from trainables.run.stopping import Rung, stopped_at
+from trainables.seeds import generator, seed_globally, seed_of, seeded
+from trainables.trial import Record, Trial
+
+CHECK_EVERY = 16  # steps between two looks at the loss for divergence: a fixed number, so that costs are exact
+REFRESH_BATCHES = 50  # what the authors of schedule-free optimizers advise for BatchNorm's statistics
+
+
+class Totals(NamedTuple):
+    """What was summed since the last record, on the device, over examples."""
+
+    loss: Tensor
+    score: Tensor
+    examples: int
+
+
+class Run:
+    """The training that a `Trial` describes, one `Record` at a time.
+
+    Everything random comes from the trial's seed and the place in the training, so the state is only what
+    `state_dict()` holds: a run continued from it gives the same bits as one never interrupted. Where `bars` are given,
+    it ends after the record at which its validation score has fallen short of one.
+
+    >>> run = Run(Trial.parse({"task": "quadratic", "batch_size": "full", "scheme.lr": 1.0, "epochs": 2}))
+    >>> [record.epoch for record in run]
+    [1.0, 2.0]
+    """
+
+    def __init__(self, trial: Trial, device: str | torch.device = "cpu", bars: Sequence[Rung] = ()) -> None:
+        keep_freed_memory()
+        self.trial, self.device, self.bars = trial, torch.device(device), tuple(bars)
+        self.data = _on_device(trial.task.data(), self.device)
+        self._predictor = Predictor(trial.task, trial.precision, self.device, seed_of(trial.seed, "init"))
+        self.params, self.buffers = self._predictor.start()
+        self.rule_state = self._owned(trial.rule.init(self.params))
+        self._step = trial.rule.compiled() if trial.compile else trial.rule.step
+        self.steps, self.passes, self.example_passes, self.seconds = 0, 0.0, 0.0, 0.0
+        self.diverged = self.stopped = False
+        self.records: list[Record] = []
+        self._best: tuple[float, Tensors, Tensors] | None = None
+        self._totals = self._nothing()
+        self._order: tuple[int, Tensor] | None = None
+        self._kept = artifacts.Kept([], {}, 0)
+        self._turned = spheres.still(self._scale_invariant(), self.device) if trial.scale_invariance else None
+
+    # --- the shape of the training -------------------------------------------------------------------
+
+    @property
+    def batch_size(self) -> int:
+        """Examples a step."""
+        size = self.trial.batch_size
+        return len(self.data.train) if size == "full" else min(size, len(self.data.train))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps until every training example was seen once; the last batch may be smaller."""
+        return math.ceil(len(self.data.train) / self.batch_size)
+
+    @property
+    def num_steps(self) -> int:
+        """Steps in all."""
+        return max(1, round(self.trial.epochs * self.steps_per_epoch))
+
+    @property
+    def next_record(self) -> int:
+        """The number of steps at which the next record is due."""
+        due = round((len(self.records) + 1) * self.trial.record_every * self.steps_per_epoch)
+        return min(max(due, 1), self.num_steps)
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.diverged or self.stopped or self.steps >= self.num_steps
+
+    @property
+    def best_score(self) -> float:
+        """The best validation score so far; the task's chance level where there is none, or the run diverged."""
+        if self._best is None or self.diverged:
+            return self.trial.task.chance
+        return self._best[0]
+
+    def __iter__(self) -> Iterator[Record]:
+        while not self.finished:
+            yield self.epoch()
+
+    # --- training ------------------------------------------------------------------------------------
+
+    def epoch(self) -> Record:
+        """Train up to the next record, evaluate, and return the record."""
+        last = self.next_record
+        started = time.perf_counter()
+        with seeded(self.device, 0):
+            while self.steps < last and not self.diverged:
+                self.step()
+        self.seconds += time.perf_counter() - started
+        self.records.append(self._record())
+        self._totals = self._nothing()
+        return self.records[-1]
+
+    def step(self) -> None:
+        """One step of the rule on the next mini-batch."""
+        inputs, targets = self._batch()
+        outputs: list[Tensor] = []
+        objective = self._objective(inputs, targets, outputs)
+        oracle = Oracle(objective, self.trial.gradient_clip, partial(self._part, inputs, targets, outputs))
+        progress = torch.tensor(self.steps / self.num_steps, dtype=torch.float64)
+        before = self.params if self._turned is None else self._owned(self.params)
+        loss, self.params, self.rule_state = self._step(oracle, self.params, self.rule_state, progress)
+        if self._turned is not None:
+            self._turned = spheres.turned(self._turned, before, self.params)
+        size = len(targets)
+        score = self.trial.task.score(outputs[0], targets)
+        self._totals = Totals(
+            self._totals.loss + size * loss, self._totals.score + size * score, self._totals.examples + size
+        )
+        self.steps += 1
+        self.passes += oracle.passes
+        self.example_passes += oracle.passes * size
+        if self.steps % CHECK_EVERY == 0 or self.steps == self.next_record:
+            self.diverged = not bool(torch.isfinite(self._totals.loss))
+
+    def _objective(self, inputs: Tensor, targets: Tensor, outputs: list[Tensor]) -> Objective:
+        """The loss of this batch; only its first call moves the buffers and leaves its outputs behind."""
+        before, noise = self.buffers, seed_of(self.trial.seed, "noise", self.steps)
+
+        def objective(params: Tensors) -> Tensor:
+            # The global generator, because other people's modules (nn.Dropout) draw from no other;
+            # `epoch` gives the caller's back. Seeded anew, every call sees the same noise.
+            seed_globally(self.device, noise)
+            buffers = {name: buffer.clone() for name, buffer in before.items()}
+            predicted = self._predictor(params, buffers, self.trial.task.augment(inputs))
+            if not outputs:
+                self.buffers = buffers
+                outputs.append(predicted.detach())
+            return self.trial.task.loss(predicted, targets)
+
+        return objective
+
+    def _part(self, inputs: Tensor, targets: Tensor, outputs: list[Tensor], share: float) -> Objective:
+        """The loss of the first examples of this batch."""
+        size = math.ceil(share * len(targets))
+        return self._objective(inputs[:size], targets[:size], outputs)
+
+    def _batch(self) -> tuple[Tensor, Tensor]:
+        epoch, place = divmod(self.steps, self.steps_per_epoch)
+        if self._order is None or self._order[0] != epoch:
+            drawn = torch.randperm(len(self.data.train), generator=generator(self.trial.seed, "order", epoch))
+            self._order = (epoch, self.data.train.rows[drawn.to(self.device)])
+        rows = self._order[1][place * self.batch_size : (place + 1) * self.batch_size]
+        inputs, targets = self.data.train.inputs, self.data.train.targets
+        return inputs.index_select(0, rows), targets.index_select(0, rows)
+
+    # --- the record ----------------------------------------------------------------------------------
+
+    def _record(self) -> Record:
+        task, totals = self.trial.task, self._totals
+        params = self.trial.rule.evaluated(self.params, self.rule_state)
+        buffers = self._buffers_of(params)
+        labels: list[Tensor] | None = [] if self.trial.artifacts else None
+        valid = self._predictor.scores(params, buffers, self.data.valid, labels)
+        if labels is not None:
+            self._kept = artifacts.kept(self._kept, labels, params, late=2 * self.steps > self.num_steps)
+        self.diverged = self.diverged or not (math.isfinite(valid.loss) or not len(self.data.valid))
+        if self.diverged:
+            valid = Scores(math.nan, task.chance)
+        elif len(self.data.valid):
+            self._keep_best(valid.score, params, buffers)
+            self.rule_state = self.trial.rule.after_epoch(self.rule_state, self._sign * valid.score)
+            self.stopped = self._falls_short([*(record.valid_score for record in self.records), valid.score])
+        extras = {name: float(value) for name, value in self.trial.rule.extras(self.rule_state).items()}
+        if self._turned is not None:
+            extras |= spheres.extras(self._turned, self.params, self.trial.rule, extras["lr"])
+            self._turned = spheres.still(self._turned.squares, self.device)
+        return Record(
+            epoch=self.steps / self.steps_per_epoch,
+            train_loss=_finite(totals.loss / totals.examples),
+            train_score=_finite(totals.score / totals.examples),
+            valid_loss=valid.loss,
+            valid_score=valid.score,
+            lr=_finite(extras.pop("lr")),
+            passes=self.passes,
+            flops=self.flops_per_example * self.example_passes,
+            steps=self.steps,
+            seconds=self.seconds,
+            diverged=self.diverged,
+            extras=extras | self._tested(params, buffers),
+        )
+
+    @property
+    def _sign(self) -> int:
+        """What scores are multiplied with so that higher is better."""
+        return 1 if self.trial.task.mode == "max" else -1
+
+    def _falls_short(self, scores: Sequence[float]) -> bool:
+        """Whether validation scores so far end the training before its last step."""
+        signed = [self._sign * score for score in scores]
+        return self.steps < self.num_steps and stopped_at(self.bars, signed) is not None
+
+    def _scale_invariant(self) -> list[str]:
+        """The scale-invariant parameters at the start, found on the first batch."""
+        inputs, targets = self._batch()
+        outputs = [torch.empty(0)]  # an output that is already there: no side effect
+        with seeded(self.device, 0):
+            return spheres.invariant(self._objective(inputs, targets, outputs), self.params)
+
+    def _keep_best(self, score: float, params: Tensors, buffers: Tensors) -> None:
+        better = max if self.trial.task.mode == "max" else min
+        if self._best is None or better(score, self._best[0]) != self._best[0]:
+            self._best = (score, self._owned(params), buffers)
+
+    def _owned(self, state: Any) -> Any:
+        """The same tensors where nobody else writes: a compiled step writes over what it is given."""
+        return tree_map(torch.clone, state) if self.trial.compile else state
+
+    def _tested(self, params: Tensors, buffers: Tensors) -> dict[str, float]:
+        """The test scores: of the best parameters at the end, or of the present ones at every record."""
+        when = self.trial.evaluate_test
+        if when == "never" or (when == "end" and not self.finished):
+            return {}
+        if when == "end" and self._best:
+            _, params, buffers = self._best
+        elif self.diverged:
+            return {"test_loss": math.nan, "test_score": self.trial.task.chance}
+        test = self._predictor.scores(params, buffers, self.data.test)
+        return {"test_loss": test.loss, "test_score": test.score}
+
+    def _buffers_of(self, params: Tensors) -> Tensors:
+        """The buffers to evaluate with: where `params` are not those trained with, BatchNorm's are averaged anew.
+
+        The batches are drawn for this purpose; each is charged as the forward pass that it is.
+        """
+        if params is self.params or not self._predictor.norms or self.diverged:
+            return self.buffers
+        rows = self.data.train.rows
+        drawn = torch.randperm(len(rows), generator=generator(self.trial.seed, "refresh", self.steps)).to(self.device)
+        batches = [rows[places] for places in drawn.split(self.batch_size)[:REFRESH_BATCHES]]
+        self.passes += FORWARD * len(batches)
+        self.example_passes += FORWARD * sum(map(len, batches))
+        inputs = (self.data.train.inputs[batch] for batch in batches)
+        noise = seed_of(self.trial.seed, "refresh noise", self.steps)
+        return self._predictor.refreshed(params, self.buffers, inputs, noise)
+
+    def scored(self, params: Tensors) -> Scores:
+        """Validation loss and score of any parameters, BatchNorm's statistics averaged anew for them."""
+        return self._predictor.scores(params, self._buffers_of(params), self.data.valid)
+
+    def artifacts(self) -> Tensors:
+        """What a trial with `artifacts: true` leaves behind (trainables/run/artifacts.py)."""
+        return artifacts.named(self._kept, self.trial.rule.evaluated(self.params, self.rule_state))
+
+    @cached_property
+    def flops_per_example(self) -> float:
+        """Floating-point operations of one gradient, an example, counted on the first training batch."""
+        rows = self.data.train.rows[: self.batch_size]
+        inputs, targets = self.data.train.inputs[rows], self.data.train.targets[rows]
+        there = [torch.empty(0)]  # an output that is already there: no side effect
+        with Flops() as counted, seeded(self.device, 0):
+            Oracle(self._objective(inputs, targets, there)).gradient(self.params)
+        return counted.total / len(rows)
+
+    def _nothing(self) -> Totals:
+        zero = torch.zeros((), dtype=torch.float64, device=self.device)
+        return Totals(zero, zero, 0)
+
+    # --- the state -----------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors, numbers and texts only: `torch.save` it, and read it with `weights_only=True`."""
+        return {
+            "trial": self.trial.flat(),
+            "params": self.params,
+            "buffers": self.buffers,
+            "rule": tree_flatten(self.rule_state)[0],
+            "totals": list(self._totals),
+            "turned": None if self._turned is None else list(self._turned),
+            "kept": list(self._kept),
+            "best": None if self._best is None else list(self._best),
+            "counts": [self.steps, self.passes, self.example_passes, self.seconds, self.diverged],
+            "records": [record.flat() for record in self.records],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state`, which must be of the same trial."""
+        if state["trial"] != self.trial.flat():
+            raise ValueError(f"the state is of another trial: {state['trial']} instead of {self.trial.flat()}")
+        self.params, self.buffers = self._owned(self._here(state["params"])), self._here(state["buffers"])
+        fresh, structure = tree_flatten(self.trial.rule.init(self.params))
+        leaves = [leaf.to(like.device) for leaf, like in zip(state["rule"], fresh, strict=True)]
+        self.rule_state = self._owned(tree_unflatten(leaves, structure))
+        loss, score, examples = state["totals"]
+        self._totals = Totals(loss.to(self.device), score.to(self.device), examples)
+        if self._turned is not None:
+            squares, steps = state["turned"]
+            self._turned = spheres.Turned(self._here(squares), steps)
+        labels, mean, count = state["kept"]
+        self._kept = artifacts.Kept(labels, self._here(mean), count)
+        if state["best"]:
+            score, params, buffers = state["best"]
+            self._best = (score, self._here(params), self._here(buffers))
+        self.steps, self.passes, self.example_passes, self.seconds, self.diverged = state["counts"]
+        self.records = [Record.parse(record) for record in state["records"]]
+        self.stopped = self._falls_short([record.valid_score for record in self.records]) and not self.diverged
+
+    def _here(self, tensors: Tensors) -> Tensors:
+        return {name: tensor.to(self.device) for name, tensor in tensors.items()}
+
+
+def _on_device(data: Data, device: torch.device) -> Data:
+    return Data(*(Split(*(tensor.to(device) for tensor in split)) for split in data))
+
+
+def _finite(value: Tensor | float) -> float:
+    """The number, or NaN where it is infinite: a store may turn infinity into something finite."""
+    number = float(value)
+    return number if math.isfinite(number) else math.nan

@@ -1,0 +1,158 @@
+"""What a rule costs: time, FLOPs and memory of one training step, as multiples of plain SGD's."""
+
+import statistics
+import time
+import weakref
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from weakref import WeakSet
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten
+from torch.utils.flop_counter import FlopCounterMode
+
+from trainables.refusal import Refusal
+from trainables.run.loop import Run
+from trainables.trial import Trial
+
+BASE = "sgd"
+WARM_UP = 5  # steps before the first that counts: compilation, and what is allocated once
+
+
+class Overhead(NamedTuple):
+    """One training step of a rule; the multiples are of plain SGD's on the same task, device and precision."""
+
+    name: str
+    seconds: float  # median
+    time: float  # median over rounds of the ratio to SGD's step of the same round
+    flops: float  # of products (matrices, convolutions), as torch counts them
+    memory: float  # parameters, state, and the most that the step holds besides
+    refused: str = ""  # why there are no numbers
+
+
+class _Measured(NamedTuple):
+    seconds: list[float]
+    flops: float
+    memory: float
+
+
+def overhead(
+    common: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]], steps: int = 30, device: str = "cpu"
+) -> list[Overhead]:
+    """The overhead of each row, `common` and the row's own keys making a trial; the first is plain SGD.
+
+    Steps are interleaved, one of every rule a round, so that what else the machine does hits all alike.
+
+    >>> first, *_ = overhead({"task": "quadratic"}, {}, steps=3)
+    >>> first.name, first.time, first.flops, first.memory
+    ('sgd', 1.0, 1.0, 1.0)
+    """
+    base = Run(Trial.parse({**common, "direction": "sgd", "scheme": "fixed", "compile": False}), device)
+    runs, refused = {BASE: base}, dict[str, str]()
+    for name, row in rows.items():
+        try:
+            runs[name] = Run(Trial.parse({**common, **row}), device)
+        except Refusal as refusal:
+            refused[name] = str(refusal)
+    with torch.random.fork_rng():
+        measured = _measured(runs, steps)
+    least = measured[BASE]
+    found = [_compared(name, own, least) for name, own in measured.items()]
+    nothing = float("nan")
+    return found + [Overhead(name, nothing, nothing, nothing, nothing, why) for name, why in refused.items()]
+
+
+def _compared(name: str, own: _Measured, base: _Measured) -> Overhead:
+    ratios = [ours / theirs for ours, theirs in zip(own.seconds, base.seconds, strict=True)]
+    flops = own.flops / base.flops if base.flops else 1.0
+    return Overhead(name, statistics.median(own.seconds), statistics.median(ratios), flops, own.memory / base.memory)
+
+
+def _measured(runs: Mapping[str, Run], steps: int) -> dict[str, _Measured]:
+    for run in runs.values():
+        torch.set_num_threads(run.trial.threads)
+        for _ in range(WARM_UP):
+            run.step()
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(steps):
+        for name, run in runs.items():
+            seconds[name].append(_seconds(run))
+    return {name: _Measured(seconds[name], _flops(run), _bytes(run)) for name, run in runs.items()}
+
+
+def _seconds(run: Run) -> float:
+    _wait(run)
+    started = time.perf_counter()
+    run.step()
+    _wait(run)
+    return time.perf_counter() - started
+
+
+def _wait(run: Run) -> None:
+    if run.device.type == "cuda":
+        torch.cuda.synchronize(run.device)
+
+
+def _flops(run: Run) -> float:
+    """Of one step; a compiled update has no products of its own that would be missed."""
+    with FlopCounterMode(display=False) as counter:
+        run.step()
+    return float(counter.get_total_flops())
+
+
+def _bytes(run: Run) -> float:
+    """Parameters and state, and the most that one step holds besides."""
+    held = [leaf.untyped_storage() for leaf in _tensors((run.params, run.buffers, run.rule_state))]
+    storages = {storage.data_ptr(): storage.nbytes() for storage in held}
+    if run.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(run.device)
+        before = torch.cuda.memory_allocated(run.device)
+        run.step()
+        most = torch.cuda.max_memory_allocated(run.device) - before
+    else:
+        with Allocations() as seen:
+            run.step()
+        most = seen.most
+    return sum(storages.values()) + most
+
+
+class Allocations(TorchDispatchMode):
+    """Counts the bytes of tensors made inside it: those alive now, and the most at any moment.
+
+    What a kernel or a compiled function allocates within itself is not seen.
+
+    >>> with Allocations() as seen:
+    ...     a = torch.zeros(1000)
+    ...     b = a + 1
+    ...     del a
+    ...     c = b.exp_()[:10]
+    >>> seen.alive, seen.most
+    (4000, 8000)
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alive, self.most = 0, 0
+        self._known = WeakSet[Any]()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        for tensor in _tensors((args, kwargs)):
+            self._known.add(tensor.untyped_storage())  # made before, or counted already
+        result = func(*args, **(kwargs or {}))
+        for tensor in _tensors(result):
+            storage = tensor.untyped_storage()
+            if storage not in self._known:
+                self._known.add(storage)
+                self.alive += storage.nbytes()
+                self.most = max(self.most, self.alive)
+                weakref.finalize(storage, self._freed, storage.nbytes())
+        return result
+
+    def _freed(self, size: int) -> None:
+        self.alive -= size
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_flatten(tree)[0] if isinstance(leaf, Tensor)]

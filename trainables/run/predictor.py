@@ -1,0 +1,103 @@
+"""A task's model as a function of its parameters: what it predicts, how well, and BatchNorm's statistics anew."""
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from trainables.data import Split
+from trainables.oracle import Tensors
+from trainables.seeds import seeded
+from trainables.tasks import Task
+
+EVALUATION_BATCH = 2000
+
+
+class Scores(NamedTuple):
+    """Mean loss and mean score of a split."""
+
+    loss: float
+    score: float
+
+
+class Predictor:
+    """The model of a task: outputs as a function of parameters, buffers and inputs; in training mode but for `scores`.
+
+    >>> from trainables.tasks.quadratic import Quadratic
+    >>> predictor = Predictor(Quadratic(), "float32", torch.device("cpu"), seed=0)
+    >>> params, buffers = predictor.start()
+    >>> predictor(params, buffers, torch.zeros(2, 10)).shape
+    torch.Size([2, 10])
+    """
+
+    def __init__(self, task: Task, precision: str, device: torch.device, seed: int) -> None:
+        """`seed` decides where the parameters start, whatever the state of torch's generators."""
+        self._task, self._device, self._mixed = task, device, precision == "bfloat16"
+        self._dtype = torch.float64 if precision == "float64" else torch.float32
+        with seeded(device, seed):
+            self._model = task.model().to(device, self._dtype).train()
+        self._frozen = {name: p.detach() for name, p in self._model.named_parameters() if not p.requires_grad}
+        self.norms = {name: m for name, m in self._model.named_modules() if isinstance(m, _BatchNorm)}
+
+    def start(self) -> tuple[Tensors, Tensors]:
+        """The parameters that are trained, and the buffers, as the model was made."""
+        params = {name: p.detach().clone() for name, p in self._model.named_parameters() if p.requires_grad}
+        return params, {name: buffer.detach().clone() for name, buffer in self._model.named_buffers()}
+
+    def __call__(self, params: Tensors, buffers: Tensors, inputs: Tensor) -> Tensor:
+        """The outputs; in training mode, modules write their statistics into `buffers`."""
+        prepared = self._task.prepare(inputs)
+        if prepared.is_floating_point():
+            prepared = prepared.to(self._dtype)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._mixed):
+            outputs = functional_call(self._model, {**params, **self._frozen, **buffers}, (prepared,))
+        return outputs.float() if self._mixed else outputs
+
+    @torch.no_grad()
+    def scores(self, params: Tensors, buffers: Tensors, split: Split, labels: list[Tensor] | None = None) -> Scores:
+        """Mean loss and score of a split, in evaluation mode; NaN where it is empty. `labels` takes those predicted."""
+        loss, score = torch.zeros(2, dtype=torch.float64, device=self._device)
+        with self._evaluating():
+            for rows in split.rows.split(EVALUATION_BATCH):
+                targets = split.targets[rows]
+                outputs = self(params, buffers, split.inputs[rows])
+                if labels is not None:
+                    labels.append(outputs.argmax(-1).to(torch.uint8).cpu())
+                loss = loss + len(rows) * self._task.loss(outputs, targets)
+                score = score + len(rows) * self._task.score(outputs, targets)
+        size = len(split) or math.nan
+        return Scores(float(loss) / size, float(score) / size)
+
+    @torch.no_grad()
+    def refreshed(self, params: Tensors, buffers: Tensors, batches: Iterable[Tensor], noise: int) -> Tensors:
+        """The buffers with BatchNorm's statistics averaged anew over batches of inputs, in training mode."""
+        fresh = {name: buffer.clone() for name, buffer in buffers.items()}
+        momenta = {name: norm.momentum for name, norm in self.norms.items()}
+        for name, norm in self.norms.items():
+            norm.momentum = None  # a plain mean over the batches
+            prefix = f"{name}." if name else ""
+            fresh |= {prefix + key: _reset(key, buffer) for key, buffer in norm.named_buffers(recurse=False)}
+        with seeded(self._device, noise):
+            for inputs in batches:
+                self(params, fresh, inputs)
+        for name, norm in self.norms.items():
+            norm.momentum = momenta[name]
+        return fresh
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        self._model.eval()
+        try:
+            yield
+        finally:
+            self._model.train()
+
+
+def _reset(key: str, buffer: Tensor) -> Tensor:
+    """A buffer of BatchNorm before it has seen anything: variance 1, mean 0, no batches."""
+    return torch.ones_like(buffer) if key == "running_var" else torch.zeros_like(buffer)
