@@ -17,7 +17,7 @@ if (SHARED / "data").is_dir():
 
 
 def pytest_addoption(parser):
-    chaos = parser.getgroup("chaos", "tests/execution/test_chaos.py")
+    chaos = parser.getgroup("chaos", "tests/cluster/test_chaos.py")
     chaos.addoption("--hours", type=float, default=0.0, help="how long to go on with rounds of faults")
     chaos.addoption("--seed", type=int, default=0, help="of the first round")
     chaos.addoption("--faults", type=int, default=None, help="of a round; all of them where this is not given")
