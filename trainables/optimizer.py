@@ -15,7 +15,7 @@ from trainables.directions.sgd import SGD
 from trainables.oracle import Oracle, Recipe, Tensors
 from trainables.refusal import Refusal
 from trainables.rules import Composed, ComposedState, Coupled, Decay
-from trainables.schemes import Gradients, Rate, Scheme, State
+from trainables.schemes import Known, Rate, Scheme, State
 
 
 class SchemeOptimizer(torch.optim.Optimizer):
@@ -212,16 +212,8 @@ class _Scaled(Scheme):
     def init(self, params: Tensors) -> State:
         return self.scheme.init(params)
 
-    def rate(
-        self,
-        oracle: Oracle | None,
-        grads: Gradients,
-        direction: Tensors,
-        state: State,
-        params: Tensors,
-        progress: Tensor,
-    ) -> tuple[Rate, State]:
-        rate, state = self.scheme.rate(oracle, grads, direction, state, params, progress)
+    def rate(self, known: Known) -> tuple[Rate, State]:
+        rate, state = self.scheme.rate(known)
         return rate._replace(base=rate.base * self.factor), state
 
     def keeps(self, state: State) -> Recipe | None:

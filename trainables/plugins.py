@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
-from inspect import isabstract, isclass
+from inspect import isabstract, isclass, isfunction, signature
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
@@ -98,7 +98,20 @@ def _checked(family: type[T], name: str, found: Any) -> type[T]:
     parameters = vars(found).get("__dataclass_params__")  # its own: an inherited one has not seen its fields
     if parameters is None or not parameters.frozen:
         raise Refusal(f"{name} must be a frozen dataclass: write @dataclass(frozen=True) above it")
+    for method in sorted(getattr(family, "__abstractmethods__", ())):
+        _check_call(name, method, getattr(family, method), getattr(found, method))
     return found
+
+
+def _check_call(name: str, method: str, asked: Any, written: Any) -> None:
+    """Refuses a method that cannot be called as its family calls it."""
+    if not (isfunction(asked) and isfunction(written)):
+        return
+    try:
+        signature(written).bind(*signature(asked).parameters)
+    except TypeError:
+        want, got = (f"{method}({', '.join(signature(each).parameters)})" for each in (asked, written))
+        raise Refusal(f"{name}: write {want} where it has {got}") from None
 
 
 def _module(place: str, name: str) -> ModuleType:

@@ -16,7 +16,7 @@ from trainables.directions.sgd import SGD
 from trainables.oracle import Oracle, Tensors
 from trainables.refusal import Refusal
 from trainables.schedules import Constant, Schedule
-from trainables.schemes import Gradients, Rate, Scheme
+from trainables.schemes import Gradients, Known, Rate, Scheme
 from trainables.schemes.fixed import Fixed
 from trainables.space import setting
 
@@ -188,7 +188,7 @@ class Composed(Rule):
         applied = {n: self.direction.apply(g, state.directions[n], params[n]) for n, g in decayed.items()}
         direction = {name: d for name, (d, _) in applied.items()}
         grads = Gradients(raw, decayed, decay.penalised(params))
-        rate, scheme = self.scheme.rate(oracle, grads, direction, state.scheme, params, progress)
+        rate, scheme = self.scheme.rate(Known(oracle, grads, direction, state.scheme, params, progress))
         moved = {name: self._moved(decay, param, direction[name], rate, name) for name, param in params.items()}
         return moved, ComposedState({n: s for n, (_, s) in applied.items()}, scheme, rate.base)
 

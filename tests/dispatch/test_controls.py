@@ -17,7 +17,7 @@ from trainables.directions import Direction
 from trainables.refusal import Refusal
 from trainables.rules import Composed, Coupled, Decoupled
 from trainables.run.loop import Run
-from trainables.schemes import Gradients
+from trainables.schemes import Gradients, Known
 from trainables.schemes.control import Control, pieces
 from trainables.schemes.cprop import CProp
 from trainables.schemes.fixed import Fixed
@@ -63,7 +63,7 @@ def test_cprop_records_the_mean_of_its_scales():
     state = scheme.init(params)
     for step in range(5):
         grads = Gradients({name: torch.cos(param * 10**step) for name, param in params.items()}, {})
-        rate, state = scheme.rate(None, grads, {}, state, params, torch.tensor(0.0))
+        rate, state = scheme.rate(Known(None, grads, {}, state, params, torch.tensor(0.0)))
         seen.append(torch.cat([scale.flatten() for scale in rate.scale.values()]).mean().item())
         assert state.mean_scale.item() == pytest.approx(sum(seen) / len(seen), rel=1e-12)
     assert min(seen) < 0.9

@@ -88,9 +88,9 @@ class Remembering(Scheme):
         zero = torch.zeros_like(params["w"])
         return Handed(zero, zero)
 
-    def rate(self, oracle, grads, direction, state, params, progress):
-        lr = (state.before * grads.raw["w"]).sum().abs().double() + 0.1
-        return Rate(lr), Handed(2 * grads.raw["w"], state.last)
+    def rate(self, known):
+        lr = (known.state.before * known.grads.raw["w"]).sum().abs().double() + 0.1
+        return Rate(lr), Handed(2 * known.grads.raw["w"], known.state.last)
 
 
 def test_a_state_that_is_handed_from_one_place_to_another_is_not_overwritten_there():

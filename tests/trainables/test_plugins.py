@@ -107,9 +107,9 @@ class Normalised(Scheme):
     def init(self, params):
         return ()
 
-    def rate(self, oracle, grads, direction, state, params, progress):
-        norm = torch.stack([grad.square().sum() for grad in grads.raw.values()]).sum().sqrt()
-        return Rate(self.lr / (norm.double() + 1e-12)), state
+    def rate(self, known):
+        norm = torch.stack([grad.square().sum() for grad in known.grads.raw.values()]).sum().sqrt()
+        return Rate(self.lr / (norm.double() + 1e-12)), known.state
 """
 
 
@@ -152,6 +152,15 @@ def test_a_path_may_be_absolute(here):
     assert rule.flat()["direction"] == name
     assert rule.flat()["scheme"] == "./my_scheme.py:Normalised"
     assert rule.flat()["direction.gain"] == 2.0
+
+
+def test_a_scheme_that_rates_as_schemes_once_did_is_shown_how_they_do_now(here):
+    before = "def rate(self, oracle, grads, direction, state, params, progress)"
+    (here / "old_scheme.py").write_text(SCHEME.replace("def rate(self, known)", before))
+    with pytest.raises(
+        Refusal, match=r"old_scheme.py:Normalised: write rate\(self, known\) where it has rate\(self, or"
+    ):
+        find(Scheme, "./old_scheme.py:Normalised")
 
 
 @pytest.mark.usefixtures("here")

@@ -27,6 +27,17 @@ class Rate(NamedTuple):
     scale: Tensors | None = None  # one tensor a parameter, broadcast against it; None is 1 everywhere
 
 
+class Known(NamedTuple):
+    """All that is known before a step; what a scheme chooses the rate from."""
+
+    oracle: Oracle | None  # asked for more than the gradient; there when the scheme `asks`
+    grads: Gradients
+    direction: Tensors  # what the base optimizer would add for a rate of 1, by the parameters' names
+    state: State  # the scheme's own
+    params: Tensors
+    progress: Tensor  # of the training, in [0, 1], a scalar
+
+
 class Scheme(Component):
     """From what is known before a step to its rate, purely: state in, state out.
 
@@ -44,16 +55,8 @@ class Scheme(Component):
         """The state before the first step."""
 
     @abstractmethod
-    def rate(
-        self,
-        oracle: Oracle | None,
-        grads: Gradients,
-        direction: Tensors,
-        state: State,
-        params: Tensors,
-        progress: Tensor,
-    ) -> tuple[Rate, State]:
-        """The rate of this step and the state after it; `oracle` is there when `asks`."""
+    def rate(self, known: Known) -> tuple[Rate, State]:
+        """The rate of this step, from what is known before it, and the state after it."""
 
     # The hooks below are the one place where a method may be replaced: almost no scheme needs them.
 

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from trainables.oracle import Oracle, Tensors
+from trainables.oracle import Tensors
 from trainables.refusal import Refusal
 from trainables.schedules import Constant, Schedule
-from trainables.schemes import Gradients, Rate, Scheme
+from trainables.schemes import Known, Rate, Scheme
 from trainables.space import LogUniform, searched, setting
 
 
@@ -39,10 +39,11 @@ class Control(Scheme):
     `scales` writes m as `start:scale` pairs, starts in progress. Decoupled decay sees lr · schedule alone, as with
     CProp.
 
+    >>> from trainables.schemes import Gradients
     >>> scheme = Control(lr=0.1, scales="0:1 0.5:0.25")
     >>> params, grads = {"w": torch.zeros(3)}, Gradients({}, {})
     >>> for progress in (0.0, 0.49, 0.5):
-    ...     rate, _ = scheme.rate(None, grads, {}, scheme.init(params), params, torch.tensor(progress))
+    ...     rate, _ = scheme.rate(Known(None, grads, {}, scheme.init(params), params, torch.tensor(progress)))
     ...     print(round((rate.base * rate.scale["w"]).item(), 6))
     0.1
     0.1
@@ -65,19 +66,11 @@ class Control(Scheme):
         """Nothing is remembered but for the record."""
         return Memory(torch.ones((), dtype=torch.float64))
 
-    def rate(
-        self,
-        oracle: Oracle | None,
-        grads: Gradients,
-        direction: Tensors,
-        state: Memory,
-        params: Tensors,
-        progress: Tensor,
-    ) -> tuple[Rate, Memory]:
+    def rate(self, known: Known) -> tuple[Rate, Memory]:
         """The schedule's rate, and m of this moment for every element."""
         starts, scales = torch.tensor(pieces(self.scales), dtype=torch.float64).unbind(1)
-        scale = scales[(starts <= progress).sum() - 1]
-        return Rate(self.lr * self.schedule(progress), dict.fromkeys(params, scale)), Memory(scale)
+        scale = scales[(starts <= known.progress).sum() - 1]
+        return Rate(self.lr * self.schedule(known.progress), dict.fromkeys(known.params, scale)), Memory(scale)
 
     def extras(self, state: Memory) -> dict[str, Tensor]:
         """`scale`: m at the last step."""

@@ -7,9 +7,9 @@ from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 import torch
 from torch import Tensor
 
-from trainables.oracle import Oracle, Tensors
+from trainables.oracle import Tensors
 from trainables.schedules import Constant, Schedule
-from trainables.schemes import Gradients, Rate, Scheme
+from trainables.schemes import Known, Rate, Scheme
 from trainables.space import LogUniform, searched, setting
 
 CDF: TypeAlias = Literal["normal", "cubic", "linear", "variance"]
@@ -68,11 +68,12 @@ class CProp(Scheme):
     s ≤ 1: CProp only ever shrinks the rate, so compare it with its base at lr × mean s: the scheme `control`, which a
     study derives from the recorded `mean_scale` of another arm (`control_of`).
 
+    >>> from trainables.schemes import Gradients
     >>> scheme, params = CProp(lr=0.1, beta=0.5, cdf="normal", eps=0.0), {"w": torch.zeros(1)}
     >>> state, progress = scheme.init(params), torch.tensor(0.0)
     >>> for g in (1.0, 0.0):  # m̂ = 1/3, v̂ = 1/3, n = 3/2: z = −(1/3)/√(2/9 / ½) = −½ and erf(½/√2) = .3829
     ...     grads = Gradients({"w": torch.tensor([g])}, {})
-    ...     rate, state = scheme.rate(None, grads, {}, state, params, progress)
+    ...     rate, state = scheme.rate(Known(None, grads, {}, state, params, progress))
     >>> round(rate.scale["w"].item(), 4), round(state.scale.item(), 4)
     (0.3829, 0.3829)
     """
@@ -92,22 +93,15 @@ class CProp(Scheme):
         zero = torch.zeros((), dtype=torch.float64)
         return History(zeros, zeros, zero, one, one, zero)
 
-    def rate(
-        self,
-        oracle: Oracle | None,
-        grads: Gradients,
-        direction: Tensors,
-        state: History,
-        params: Tensors,
-        progress: Tensor,
-    ) -> tuple[Rate, History]:
+    def rate(self, known: Known) -> tuple[Rate, History]:
         """The base rate and s after this gradient."""
-        base = self.lr * self.schedule(progress)
+        state: History = known.state
+        base = self.lr * self.schedule(known.progress)
         if isinstance(self.c, float) and math.isinf(self.c):
             return Rate(base), state
         count = self.beta * state.num_seen + 1
         numbers = Numbers(self.beta, count * (1 - self.beta), count - 1 + self.eps, self.eps, self.c)
-        seen = grads.raw if self.order == "sgd" else grads.decayed
+        seen = known.grads.raw if self.order == "sgd" else known.grads.decayed
         parts = {n: self._part(g, state.mean[n], state.square[n], count == 1, numbers) for n, g in seen.items()}
         size = sum(part.scale.numel() for part in parts.values())
         scale = torch.stack([part.scale.sum() for part in parts.values()]).sum(dtype=torch.float64) / size

@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from trainables.oracle import Oracle, Recipe, Tensors, inner
+from trainables.oracle import Recipe, Tensors, inner
 from trainables.schedules import Cosine, Schedule
-from trainables.schemes import Gradients, Rate, Scheme
+from trainables.schemes import Known, Rate, Scheme
 from trainables.space import LogUniform, searched, setting
 
 
@@ -43,10 +43,12 @@ class Curvature(Scheme):
     ⌈s · batch⌉ examples. Both are cheaper, and both are other algorithms. `recipe` chooses among exact ways to
     compute c: kept adjoints, a forward sweep (slower, less memory), or the graph of the gradient (slower still).
 
+    >>> from trainables.oracle import Oracle
+    >>> from trainables.schemes import Gradients
     >>> loss = Oracle(lambda params: 3 * (params["w"] - 5).square().sum())
     >>> params, grads, now = {"w": torch.zeros(1)}, Gradients(*2 * [{"w": torch.tensor([-30.0])}]), torch.tensor(1.0)
     >>> scheme = Curvature()
-    >>> rate, state = scheme.rate(loss, grads, grads.raw, scheme.init(params), params, now)
+    >>> rate, state = scheme.rate(Known(loss, grads, grads.raw, scheme.init(params), params, now))
     >>> round(state.curvature.item(), 4), round(rate.base.item(), 4)  # J'' = 6, and 1/6 lands on 5
     (6.0, 0.1667)
     """
@@ -78,16 +80,10 @@ class Curvature(Scheme):
     def _measures(self, state: Seen) -> bool:
         return int(state.steps) % self.every == 0
 
-    def rate(
-        self,
-        oracle: Oracle | None,
-        grads: Gradients,
-        direction: Tensors,
-        state: Seen,
-        params: Tensors,
-        progress: Tensor,
-    ) -> tuple[Rate, Seen]:
+    def rate(self, known: Known) -> tuple[Rate, Seen]:
         """Algorithm 1."""
+        oracle, grads, direction, params = known.oracle, known.grads, known.direction, known.params
+        state: Seen = known.state
         assert oracle is not None  # noqa: S101 — `asks` is True
         own = all(d is grads.decayed[name] for name, d in direction.items())
         square = inner(direction, direction).double()
@@ -107,7 +103,7 @@ class Curvature(Scheme):
         highest = None if self.clamp_high is None else self.clamp_high * scale
         rescaling = rescaling.clamp(self.clamp_low * scale, highest)
         after = Seen(steps, measured, average, curvature, smoothness, rescaling)
-        return Rate(self.level * self.schedule(progress) * rescaling), after
+        return Rate(self.level * self.schedule(known.progress) * rescaling), after
 
     def extras(self, state: Seen) -> dict[str, Tensor]:
         """|c| of the last measurement, L̃ and r."""

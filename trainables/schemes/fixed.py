@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from torch import Tensor
-
-from trainables.oracle import Oracle, Tensors
+from trainables.oracle import Tensors
 from trainables.schedules import Constant, Schedule
-from trainables.schemes import Gradients, Rate, Scheme
+from trainables.schemes import Known, Rate, Scheme
 from trainables.space import LogUniform, searched
 
 
@@ -14,10 +12,11 @@ from trainables.space import LogUniform, searched
 class Fixed(Scheme):
     """rate = lr · schedule(progress).
 
+    >>> from trainables.schemes import Gradients
     >>> import torch
     >>> from trainables.schedules import Cosine
     >>> grads, halfway = Gradients({}, {}), torch.tensor(0.5)
-    >>> rate, _ = Fixed(lr=0.1, schedule=Cosine()).rate(None, grads, {}, (), {}, halfway)
+    >>> rate, _ = Fixed(lr=0.1, schedule=Cosine()).rate(Known(None, grads, {}, (), {}, halfway))
     >>> round(rate.base.item(), 6)
     0.05
     """
@@ -29,14 +28,6 @@ class Fixed(Scheme):
         """No state."""
         return ()
 
-    def rate(
-        self,
-        oracle: Oracle | None,
-        grads: Gradients,
-        direction: Tensors,
-        state: tuple[()],
-        params: Tensors,
-        progress: Tensor,
-    ) -> tuple[Rate, tuple[()]]:
+    def rate(self, known: Known) -> tuple[Rate, tuple[()]]:
         """The schedule's rate."""
-        return Rate(self.lr * self.schedule(progress)), state
+        return Rate(self.lr * self.schedule(known.progress)), known.state

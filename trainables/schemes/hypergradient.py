@@ -6,8 +6,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from trainables.oracle import Oracle, Tensors, products, total
-from trainables.schemes import Gradients, Rate, Scheme
+from trainables.oracle import Tensors, products, total
+from trainables.schemes import Known, Rate, Scheme
 from trainables.space import LogUniform, searched, setting
 
 
@@ -31,10 +31,11 @@ class Hypergradient(Scheme):
     multiplicative form. As in the paper nothing keeps α from going negative; `multilevel` has such safeguards.
     One-step hypergradients are biased to small rates (Wu et al. 2018, arXiv 1803.02021).
 
+    >>> from trainables.schemes import Gradients
     >>> scheme, params = Hypergradient(lr=0.1, beta=0.01), {"w": torch.zeros(2)}
     >>> state, g = scheme.init(params), {"w": torch.tensor([3.0, 4.0])}
     >>> for _ in range(2):  # the second time ⟨g, d⟩ = 25
-    ...     rate, state = scheme.rate(None, Gradients(g, g), g, state, params, torch.tensor(0.0))
+    ...     rate, state = scheme.rate(Known(None, Gradients(g, g), g, state, params, torch.tensor(0.0)))
     >>> round(rate.base.item(), 6)
     0.35
     """
@@ -48,23 +49,17 @@ class Hypergradient(Scheme):
         zeros = {name: torch.zeros_like(param) for name, param in params.items()}
         return Memory(scalar(self.lr, params), zeros)
 
-    def rate(
-        self,
-        oracle: Oracle | None,
-        grads: Gradients,
-        direction: Tensors,
-        state: Memory,
-        params: Tensors,
-        progress: Tensor,
-    ) -> tuple[Rate, Memory]:
+    def rate(self, known: Known) -> tuple[Rate, Memory]:
         """The rate after one step on itself."""
+        grads = known.grads
+        state: Memory = known.state
         slope = total(products(grads.decayed, state.previous))
         if self.form == "additive":
             lr = state.lr + self.beta * slope
         else:
             squares = (total(products(tensors, tensors)) for tensors in (grads.decayed, state.previous))
             lr = state.lr * (1 + self.beta * cosine(slope, *squares))
-        return Rate(lr), Memory(lr, direction)
+        return Rate(lr), Memory(lr, known.direction)
 
 
 def scalar(value: float | Tensor, params: Tensors) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from trainables.oracle import Oracle, Tensors, inner
-from trainables.schemes import Gradients, Rate, Scheme
+from trainables.schemes import Gradients, Known, Rate, Scheme
 from trainables.space import LogUniform, searched, setting
 
 
@@ -49,7 +49,7 @@ class LineSearch(Scheme):
     >>> oracle = Oracle(lambda at: 2 * (at["w"] ** 2).sum())
     >>> gradient = oracle.gradient(params)[1]
     >>> scheme, grads = LineSearch(lr=1.0), Gradients(gradient, gradient)
-    >>> rate, _ = scheme.rate(oracle, grads, gradient, scheme.init(params), params, torch.tensor(0.0))
+    >>> rate, _ = scheme.rate(Known(oracle, grads, gradient, scheme.init(params), params, torch.tensor(0.0)))
     >>> rate.base.item(), oracle.passes  # one over the curvature; a gradient and three losses
     (0.25, 2.5)
     """
@@ -67,20 +67,13 @@ class LineSearch(Scheme):
         """Nothing tried yet."""
         return Last(torch.full((), math.inf, dtype=torch.float64))
 
-    def rate(
-        self,
-        oracle: Oracle | None,
-        grads: Gradients,
-        direction: Tensors,
-        state: Last,
-        params: Tensors,
-        progress: Tensor,
-    ) -> tuple[Rate, Last]:
+    def rate(self, known: Known) -> tuple[Rate, Last]:
         """The first rate that is good enough."""
+        oracle, grads, direction, params = known.oracle, known.grads, known.direction, known.params
         assert oracle is not None  # noqa: S101  — a scheme that asks is given one
         line = Line(oracle, params, direction, _weight_decay(grads, params))
         loss, slope = line(0.0), float(inner(grads.decayed, direction))
-        rate = min(self.lr, self.growth * float(state.rate))
+        rate = min(self.lr, self.growth * float(known.state.rate))
         for _ in range(self.trials):
             change = line(rate) - loss
             if change <= -self.decrease * rate * slope:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from trainables.levels import Grouped, coarser, group_of, group_sums, mean_rate
-from trainables.oracle import Oracle, Tensors, total
-from trainables.schemes import Gradients, Rate, Scheme
+from trainables.oracle import Tensors, total
+from trainables.schemes import Known, Rate, Scheme
 from trainables.schemes.hypergradient import cosine, scalar
 from trainables.space import LogUniform, searched, setting
 
@@ -49,10 +49,11 @@ class MultiLevel(Scheme):
     `penalty_layer`, `penalty_unit` or `penalty_parameter`. `floor` and `ceiling` bound every rate; off, as here, is
     the paper. The rate's base is the mean of α* over all elements: it is recorded as `lr`, and decoupled decay sees it.
 
+    >>> from trainables.schemes import Gradients
     >>> scheme, params = MultiLevel(lr=0.1, beta=0.01, delta=0.0), {"0.w": torch.zeros(1), "1.w": torch.zeros(1)}
     >>> state, g = scheme.init(params), {"0.w": torch.tensor([1.0]), "1.w": torch.tensor([3.0])}
     >>> for _ in range(2):  # q = 1 and 9: the layers' rates move by .01 · ½ · q, the global one by .01 · ½ · 10
-    ...     rate, state = scheme.rate(None, Gradients(g, g), g, state, params, torch.tensor(0.0))
+    ...     rate, state = scheme.rate(Known(None, Gradients(g, g), g, state, params, torch.tensor(0.0)))
     >>> [round(state.rates["layer"][layer].item(), 6) for layer in ("0", "1")]
     [0.105, 0.145]
     >>> [round((rate.base * scale).item(), 6) for scale in rate.scale.values()]  # ½ · (.15 + .105), …
@@ -109,16 +110,10 @@ class MultiLevel(Scheme):
         }
         return Memory(rates, {level: scalar(1 / len(self.used), params) for level in self.used}, zeros)
 
-    def rate(
-        self,
-        oracle: Oracle | None,
-        grads: Gradients,
-        direction: Tensors,
-        state: Memory,
-        params: Tensors,
-        progress: Tensor,
-    ) -> tuple[Rate, Memory]:
+    def rate(self, known: Known) -> tuple[Rate, Memory]:
         """The combined rates after one step on all of them."""
+        grads = known.grads
+        state: Memory = known.state
         sums = group_sums(grads.decayed, state.previous, self.used)
         found = slopes(sums, state)
         if self.form == "additive":
@@ -129,7 +124,7 @@ class MultiLevel(Scheme):
             moved = _each(state.rates, lambda at, key, rate: rate * (1 + self._beta(at) * steps[at][key]))
         rates = _each(moved, lambda at, key, rate: self._kept(at, rate, coarser(at, key, moved)))
         weights = self._reweighted(state.weights, found.weights)
-        return combined(rates, weights, params), Memory(rates, weights, direction)
+        return combined(rates, weights, known.params), Memory(rates, weights, known.direction)
 
     def _beta(self, level: str) -> float:
         own = {"layer": self.beta_layer, "unit": self.beta_unit, "parameter": self.beta_parameter}.get(level)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from trainables.oracle import Oracle, Tensors
-from trainables.schemes import Gradients, Rate, Scheme
+from trainables.oracle import Tensors
+from trainables.schemes import Known, Rate, Scheme
 from trainables.space import LogUniform, searched, setting
 
 
@@ -43,17 +43,9 @@ class Plateau(Scheme):
         one = torch.ones((), dtype=torch.float64)
         return Watch(one, torch.full_like(one, -torch.inf), torch.zeros_like(one))
 
-    def rate(
-        self,
-        oracle: Oracle | None,
-        grads: Gradients,
-        direction: Tensors,
-        state: Watch,
-        params: Tensors,
-        progress: Tensor,
-    ) -> tuple[Rate, Watch]:
+    def rate(self, known: Known) -> tuple[Rate, Watch]:
         """The rate after all drops so far."""
-        return Rate(self.lr * state.factor), state
+        return Rate(self.lr * known.state.factor), known.state
 
     def after_epoch(self, state: Watch, valid_score: float) -> Watch:
         """One evaluation more: a new best resets the wait, the `patience`-th miss drops the rate."""

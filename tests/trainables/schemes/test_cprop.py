@@ -12,7 +12,7 @@ from trainables.directions.adam import Adam
 from trainables.directions.momentum import Momentum
 from trainables.directions.sgd import SGD
 from trainables.rules import Composed, Coupled
-from trainables.schemes import Gradients
+from trainables.schemes import Gradients, Known
 from trainables.schemes.cprop import BLOCK, CProp, Numbers, certainty, in_blocks, reference
 from trainables.schemes.fixed import Fixed
 from trainables.seeds import generator
@@ -55,7 +55,7 @@ def test_infinite_c_is_the_base_where_it_is_a_tensor_too():
     """As under `torch.vmap` and `torch.compile`, and where the gradient is 0 so that c · 0 would be NaN."""
     scheme, params = CProp(c=torch.tensor(math.inf)), two_layers()
     grads = Gradients({name: torch.zeros_like(param) for name, param in params.items()}, {})
-    rate, _ = scheme.rate(None, grads, {}, scheme.init(params), params, PROGRESS)
+    rate, _ = scheme.rate(Known(None, grads, {}, scheme.init(params), params, PROGRESS))
     assert all((scale == 1).all() for scale in rate.scale.values())
 
 
@@ -65,7 +65,7 @@ def test_the_first_scale_is_exact(dtype, c, first):
     grad = torch.randn(1000, generator=generator("first"), dtype=dtype)
     grad[:10] = 0
     scheme, params = CProp(c=c), {"w": torch.zeros_like(grad)}
-    rate, _ = scheme.rate(None, Gradients({"w": grad}, {}), {}, scheme.init(params), params, PROGRESS)
+    rate, _ = scheme.rate(Known(None, Gradients({"w": grad}, {}), {}, scheme.init(params), params, PROGRESS))
     assert (rate.scale["w"][:10] == 0).all()
     assert (rate.scale["w"][10:] == first).all()
 
@@ -81,7 +81,7 @@ def test_pure_noise_shrinks_the_rate_as_computed():
     state = scheme.init(params)
     for step in range(300):
         grad = torch.randn(4000, generator=generator("noise", step), dtype=torch.float64)
-        _, state = scheme.rate(None, Gradients({"w": grad}, {}), {}, state, params, PROGRESS)
+        _, state = scheme.rate(Known(None, Gradients({"w": grad}, {}), {}, state, params, PROGRESS))
     assert state.scale.item() == pytest.approx(2 / math.pi * math.atan(1 / math.sqrt(2)), abs=0.01)
     assert scheme.extras(state)["scale"] is state.scale
 
@@ -125,7 +125,7 @@ def test_a_channels_last_gradient_is_scaled_like_any_other():
     scheme, params = CProp(), {"w": torch.zeros_like(grad)}
     for _ in range(2):
         scales = [
-            scheme.rate(None, Gradients({"w": g}, {}), {}, scheme.init(params), params, PROGRESS)[0].scale["w"]
+            scheme.rate(Known(None, Gradients({"w": g}, {}), {}, scheme.init(params), params, PROGRESS))[0].scale["w"]
             for g in (grad, grad.to(memory_format=torch.channels_last))
         ]
         torch.testing.assert_close(*scales, rtol=0, atol=0)

@@ -8,7 +8,7 @@ import torch
 from trainables.directions.adagrad import Adagrad
 from trainables.oracle import Oracle, inner
 from trainables.rules import Composed, Coupled
-from trainables.schemes import Gradients
+from trainables.schemes import Gradients, Known
 from trainables.schemes.line_search import LineSearch
 from trainables.seeds import generator
 
@@ -33,7 +33,7 @@ def test_too_long_a_rate_becomes_the_exact_minimiser_on_a_quadratic(weight_decay
     weights = torch.ones(6) if descent == "the gradient" else torch.arange(1.0, 7.0)
     direction = {"w": weights * grads.decayed["w"]}
     scheme = LineSearch(lr=0.5, shrink=1e-3)
-    rate, _ = scheme.rate(oracle, grads, direction, scheme.init(params), params, NOW)
+    rate, _ = scheme.rate(Known(oracle, grads, direction, scheme.init(params), params, NOW))
     exact = inner(grads.decayed, direction) / (direction["w"] @ penalised @ direction["w"])
     assert exact < 0.25
     assert rate.base.item() == pytest.approx(exact.item(), rel=1e-9)
@@ -58,7 +58,7 @@ def test_backtracking_takes_the_first_rate_of_the_sequence_that_is_good_enough(d
     oracle, _, params = quadratic()
     grad = oracle.gradient(params)[1]
     scheme = LineSearch(lr=3.0, shrink=0.8, decrease=decrease, interpolate=False, trials=100)
-    rate, _ = scheme.rate(oracle, Gradients(grad, grad), grad, scheme.init(params), params, NOW)
+    rate, _ = scheme.rate(Known(oracle, Gradients(grad, grad), grad, scheme.init(params), params, NOW))
     sequence = [3.0 * 0.8**power for power in range(100)]
     good = [
         oracle.loss({"w": params["w"] - rate * grad["w"]}) <= oracle.loss(params) - decrease * rate * inner(grad, grad)
@@ -73,7 +73,7 @@ def test_a_search_starts_at_growth_times_the_last_rate_and_never_above_lr():
     scheme = LineSearch(lr=1e-6, growth=3.0)
     for last, start in ((math.inf, 1e-6), (1e-7, 3e-7), (1e-6, 1e-6)):
         state = scheme.init(params)._replace(rate=torch.tensor(last, dtype=torch.float64))
-        rate, after = scheme.rate(oracle, Gradients(grad, grad), grad, state, params, NOW)
+        rate, after = scheme.rate(Known(oracle, Gradients(grad, grad), grad, state, params, NOW))
         assert rate.base.item() == after.rate.item() == pytest.approx(start, rel=1e-12)
 
 
@@ -97,7 +97,7 @@ def test_the_number_of_calls_is_bounded_even_uphill():
     grad = oracle.gradient(params)[1]
     uphill = {"w": -grad["w"]}
     scheme = LineSearch(lr=1.0, shrink=0.1, trials=4)
-    rate, _ = scheme.rate(oracle, Gradients(grad, grad), uphill, scheme.init(params), params, NOW)
+    rate, _ = scheme.rate(Known(oracle, Gradients(grad, grad), uphill, scheme.init(params), params, NOW))
     assert rate.base.item() == pytest.approx(1e-4, rel=1e-12)
     assert oracle.passes == 1 + (1 + 4) * 0.5
 
@@ -107,5 +107,5 @@ def test_a_loss_that_is_not_finite_is_backed_away_from():
     ascent = {"w": torch.ones(1, dtype=torch.float64)}  # towards 0, where the loss is ∞ and beyond which it is NaN
     grad = {"w": torch.full((1,), 1.0, dtype=torch.float64)}
     scheme = LineSearch(lr=5.0, shrink=0.5, interpolate=True, trials=3)
-    rate, _ = scheme.rate(oracle, Gradients(grad, grad), ascent, scheme.init(params), params, NOW)
+    rate, _ = scheme.rate(Known(oracle, Gradients(grad, grad), ascent, scheme.init(params), params, NOW))
     assert 0 < rate.base < 1
