@@ -119,6 +119,7 @@ Domain: TypeAlias = Uniform | LogUniform | Integer | Choice | OverLr
 _DOMAINS: dict[str, type[Uniform] | type[LogUniform] | type[Integer]] = {
     domain.name: domain for domain in (Uniform, LogUniform, Integer)
 }
+DOMAIN_NAMES = (*_DOMAINS, Choice.name, OverLr.name)
 
 
 def domain_of(written: Mapping[str, Any]) -> Domain:
@@ -143,7 +144,7 @@ def domain_of(written: Mapping[str, Any]) -> Domain:
     if name == Choice.name:
         return Choice(tuple(numbers))
     if name not in _DOMAINS:
-        raise unknown("domain", name, [*_DOMAINS, Choice.name, OverLr.name])
+        raise unknown("domain", name, DOMAIN_NAMES)
     if len(numbers) != 2:
         raise Refusal(f"{name} needs [low, high], got {list(numbers)}")
     return _DOMAINS[name](*numbers)

@@ -65,11 +65,10 @@ def overhead(
 
 def _keys(row: str) -> dict[str, object]:
     """The flat keys of a row: numbers, booleans and names as YAML reads them."""
-    import yaml
-
+    from study.plan.plain_yaml import read_plain
     from trainables.refusal import Refusal
 
     pairs = [pair.partition("=") for pair in row.split(",")]
     if any(not equals for _, equals, _ in pairs):
         raise Refusal(f"--row needs KEY=VALUE,…, got {row!r}")
-    return {key.strip(): yaml.safe_load(value) for key, _, value in pairs}
+    return {key.strip(): read_plain(value) for key, _, value in pairs}

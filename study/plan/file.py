@@ -1,17 +1,16 @@
 """Study files as they are written: YAML in, its shape checked, or one clear line."""
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, cast
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from study.plan.plain_yaml import read_plain
 from study.plan.tasks import expand_tasks
 from study.search.samplers import SAMPLERS
-from study.search.stoppers import STOPPERS
+from study.search.stoppers import NO_STOPPER, STOPPERS
 from trainables.refusal import Refusal, unknown
 from trainables.trial import Record
 
@@ -66,9 +65,15 @@ class Settings(BaseModel):
     repetitions: Annotated[int, Field(ge=1, le=100_000, description="independent searches of the arm")] = 1
     seeds: Annotated[int, Field(ge=1, le=1_000, description="trainings of each configuration")] = 1
     searcher: Annotated[str, Field(description=f"one of {', '.join(SAMPLERS)}")] = "random"
-    stopper: Annotated[str | None, Field(description=f"none, or one of {', '.join(STOPPERS)}")] = None
+    stopper: Annotated[str | None, Field(description=f"{NO_STOPPER}, or one of {', '.join(STOPPERS)}")] = None
     parallel: Annotated[int, Field(ge=1, description="what learns or stops sees results 0…k−parallel")] = 1
     control_of: Annotated[str | None, Field(description="the arm whose measured mean scale this one replays")] = None
+
+    @field_validator("stopper", mode="before")
+    @classmethod
+    def _none_is_none(cls, stopper: object) -> object:
+        """The word that the schema uses, too."""
+        return None if stopper == NO_STOPPER else stopper
 
 
 class StudyFile(BaseModel):
@@ -135,27 +140,11 @@ def text_of(path: Path) -> str:
         raise Refusal(f"study file {path} cannot be read: {error.strerror}") from error
 
 
-class _NoAliases(yaml.SafeLoader):
-    """YAML without aliases, so that a small file cannot unfold into a large one."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):  # type: ignore[no-untyped-call]
-            raise yaml.YAMLError("aliases (*name) are not allowed")
-        return super().compose_node(parent, index)  # type: ignore[no-untyped-call]
-
-
-# YAML 1.1 reads 1e-5 as a text, because it has no dot; nobody who writes a learning rate means one.
-_NoAliases.add_implicit_resolver(  # type: ignore[no-untyped-call]
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-
 def _mapping(text: str, name: str) -> dict[str, Any]:
     try:
-        read = yaml.load(text, Loader=_NoAliases)  # noqa: S506 — a SafeLoader, made stricter
-    except (yaml.YAMLError, RecursionError, ValueError) as error:  # the last of a date or number that is none
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise Refusal(f"study {name!r} is not plain YAML: {reason}") from error
+        read = read_plain(text)
+    except Refusal as refusal:
+        raise Refusal(f"study {name!r}: {refusal}") from refusal
     if not isinstance(read, dict):
         what = "is empty" if read is None else f"holds a {type(read).__name__}"
         raise Refusal(f"study {name!r} {what}; it needs the keys question and arms")
@@ -171,3 +160,21 @@ def complaint(where: str, error: ValidationError, model: type[BaseModel]) -> Ref
     if first["type"] == "missing":
         return Refusal(f"{where}: {key} is missing")
     return Refusal(f"{where}: {key} {first['msg'].lower()}, got {first['input']!r}")
+
+
+def nested(key: str, given: Mapping[str, Any]) -> Refusal:
+    """The refusal of a mapping where a name stands, as other programs nest what belongs to it.
+
+    Args:
+        key: the key that takes a name, such as `scheme`.
+        given: what was written there, such as `{"lr": 0.1}`.
+
+    Returns:
+        The refusal, with the first of its entries as it is written here.
+
+    >>> nested("scheme", {"lr": 0.1})
+    Refusal('scheme takes a name; what belongs to it has a key of its own: write scheme.lr: 0.1')
+    """
+    name, value = next(iter(given.items()), ("lr", "…"))
+    shown = str(value) if len(str(value)) < 60 else "…"
+    return Refusal(f"{key} takes a name; what belongs to it has a key of its own: write {key}.{name}: {shown}")

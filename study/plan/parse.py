@@ -10,14 +10,15 @@ from pydantic import ValidationError
 
 from study.plan import controls
 from study.plan.checks import check_searcher, check_stopper
-from study.plan.file import Settings, StudyFile, complaint, read_file, text_of
+from study.plan.file import Settings, StudyFile, complaint, nested, read_file, text_of
 from study.plan.key import checked_name
 from study.plan.study import STOPPER, Arm, Study
+from study.plan.tasks import overlaid
 from study.search.stoppers import stopper_of
 from trainables.components import Slot, slots
 from trainables.plugins import located
 from trainables.refusal import Refusal, unknown
-from trainables.space import Domain, Integer, OverLr, Uniform, Value, corner, domain_of, written
+from trainables.space import DOMAIN_NAMES, Domain, Integer, OverLr, Uniform, Value, corner, domain_of, written
 from trainables.trial import Trial
 
 MAX_CONTENTS = 5_000  # it is a tag in MLflow, which takes 8,000
@@ -57,12 +58,14 @@ def _arms(file: StudyFile, trials: int | None, folder: Path) -> tuple[Arm, ...]:
         raise Refusal("control_of belongs to one arm, and stands alone there; it cannot be common")
     arms = file.written_out()
     own = {name: entries for name, entries in arms.items() if "control_of" not in entries}
-    sources = {name: _arm(name, {**file.common, **entries}, trials, folder) for name, entries in own.items()}
+    sources = {name: _arm(name, overlaid(file.common, entries), trials, folder) for name, entries in own.items()}
     return tuple(sources[name] if name in sources else controls.derived(name, arms, sources) for name in arms)
 
 
 def _arm(name: str, entries: Mapping[str, Any], trials: int | None, folder: Path) -> Arm:
     checked_name("arm", name)
+    if isinstance(entries.get("stopper"), dict):
+        raise Refusal(f"arm {name!r}: {nested('stopper', entries['stopper'])}")
     try:
         of_search = {key: value for key, value in entries.items() if key in Settings.model_fields}
         settings = Settings.model_validate({**of_search, **({"trials": trials} if trials is not None else {})})
@@ -105,6 +108,8 @@ def _split(given: Mapping[str, Any]) -> tuple[dict[str, Value], dict[str, Domain
 
 
 def _domain(slot: Slot, given: dict[str, Any]) -> Domain:
+    if slot.family and not given.keys() & set(DOMAIN_NAMES):
+        raise nested(slot.key, given)
     if slot.family:
         raise Refusal(f"{slot.key} cannot be searched: give every {slot.family.__name__.lower()} an arm of its own")
     try:

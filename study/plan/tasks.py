@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from study.search.stoppers import NO_STOPPER
 from trainables.refusal import Refusal
 
 Entries = dict[str, Any]
@@ -38,5 +39,17 @@ def expand_tasks(arms: Mapping[str, Entries], tasks: Mapping[str, Entries]) -> d
             if here in made:
                 raise Refusal(f"two tasks are called {label(task)!r}: give one of them another name")
             of = own.get("control_of")
-            made[here] = {**own, "control_of": f"{of}-{label(task)}"} if of else {"task": task, **shared, **own}
+            shared_here = {"task": task, **shared}
+            made[here] = {**own, "control_of": f"{of}-{label(task)}"} if of else overlaid(shared_here, own)
     return made
+
+
+def overlaid(shared: Mapping[str, Any], own: Mapping[str, Any]) -> Entries:
+    """Entries of an arm over those that it shares with others; one without a stopper shares no field of one.
+
+    >>> overlaid({"stopper": "asha", "stopper.reduction": 4, "trials": 2}, {"stopper": "none"})
+    {'stopper': 'none', 'trials': 2}
+    """
+    without = "stopper" in own and own["stopper"] in (None, NO_STOPPER)
+    kept = {key: value for key, value in shared.items() if not (without and key.startswith("stopper."))}
+    return {**kept, **own}

@@ -111,15 +111,16 @@ def replayed(stopper: Stopper, curves: Iterable[Curve], parallel: int = 1, recor
 
 
 STOPPERS: dict[str, type[Stopper]] = {"asha": Asha}
+NO_STOPPER = "none"  # the word for an arm that has none, where the others have
 
 
 def stopper_of(name: str | None, given: Mapping[str, Any]) -> Stopper | None:
-    """The stopper of that name with the fields that were given; None where there is no name.
+    """The stopper of that name with the fields that were given; None where there is no name, or it is "none".
 
     >>> stopper_of("asha", {"reduction": 4})
     Asha(min_epochs=1.0, reduction=4)
     """
-    if name is None:
+    if name in (None, NO_STOPPER):
         for key in given:
             raise Refusal(f"stopper.{key} needs a stopper: write stopper: {next(iter(STOPPERS))}")
         return None

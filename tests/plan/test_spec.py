@@ -23,8 +23,25 @@ ARM = "{question: q, arms: {a: {task: quadratic, %s}}}"
     [
         ("", "study 'x' is empty; it needs the keys question and arms"),
         ("- 1", "study 'x' holds a list"),
-        ("a: [", "study 'x' is not plain YAML"),
-        ("!!python/object/apply:os.system [ls]", "study 'x' is not plain YAML: could not determine a constructor"),
+        ("a: [", "study 'x': not plain YAML"),
+        ("!!python/object/apply:os.system [ls]", "study 'x': not plain YAML: could not determine a constructor"),
+        ("question: q\narms:\n  a: {}\n  a: {}", "study 'x': line 4: the key 'a' stands twice, first in line 3"),
+        (ARM % "trials: 2, trials: 3", "study 'x': line 1: the key 'trials' stands twice"),
+        ("{question: q, arms: {no: {task: quadratic}}}", "the key no (a truth value in YAML) is no name"),
+        ("{question: q, arms: {1e-3: {task: quadratic}}}", "the key 1e-3 (a number in YAML) is no name"),
+        ("{question: q, <<: {arms: {a: {}}}}", "the key << (a merge in YAML) is no name"),
+        (
+            ARM % "trials: 020",
+            "study 'x': line 1: 020 has a leading zero, octal in YAML: write 20, or '020' if it is a",
+        ),
+        (ARM % "epochs: 1:30", "line 1: 1:30 is a number to the base of 60 in YAML: write the number"),
+        (ARM % "scheme: {lr: 0.1}", "write scheme.lr: 0.1"),
+        (ARM % "decay: {weight_decay: {uniform: [0, 1]}}", "write decay.weight_decay: {'uniform': [0, 1]}"),
+        (
+            ARM % "stopper: {min_epochs: 2}",
+            "arm 'a': stopper takes a name; what belongs to it has a key of its own: wr",
+        ),
+        (ARM % "scheme: {choice: [fixed, cprop]}", "scheme cannot be searched: give every scheme an arm of its own"),
         ("{a: &a [1], b: *a}", "aliases (*name) are not allowed"),
         ("{questio: q, arms: {a: {task: quadratic}}}", "unknown key 'questio': did you mean 'question'?"),
         ("{question: q, arms: {}}", "arms dictionary should have at least 1 item"),
@@ -120,7 +137,7 @@ def test_searched_fields_are_searched_unless_the_arm_says_otherwise():
     assert study.arms[1].trial({}, 0).rule.scheme.lr == 0.5
 
 
-@pytest.mark.parametrize("text", ["1e-5", "1.0e-05", "0.00001", "1E-5"])
+@pytest.mark.parametrize("text", ["1e-5", "1.0e-05", "0.00001", "1E-5", "10.e-6", ".1e-4", "+1.0E-5"])
 def test_a_number_may_be_written_as_researchers_write_it(text):
     assert parse.parse(ARM % f"scheme.lr: {text}", "x").arms[0].fixed["scheme.lr"] == 1e-5
 
@@ -193,3 +210,35 @@ def test_the_baseline_of_several_tasks_is_a_scheme_or_one_of_its_arms(baseline):
 def test_a_baseline_that_is_neither_is_refused():
     with pytest.raises(Refusal, match="unknown baseline 'sgdd'"):
         reading.read_file(TASKS % "sgdd", "x")
+
+
+ASHA = "common: {task: quadratic, epochs: 9, stopper: asha, stopper.reduction: 4}"
+
+
+@pytest.mark.parametrize("word", ["none", "null", "~"])
+def test_an_arm_may_have_no_stopper_where_the_others_have_one(word):
+    study = parse.parse(f"{{question: q, {ASHA}, arms: {{a: {{stopper: {word}}}, b: {{}}}}}}", "x")
+    assert [arm.settings.stopper for arm in study.arms] == [None, "asha"]
+    assert [arm.stopper and arm.stopper.reduction for arm in study.arms] == [None, 4]
+
+
+def test_a_field_of_a_stopper_that_the_arm_itself_has_not_is_refused():
+    with pytest.raises(Refusal, match=r"stopper\.reduction needs a stopper"):
+        parse.parse(f"{{question: q, {ASHA}, arms: {{a: {{stopper: none, stopper.reduction: 3}}}}}}", "x")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("duplicate_arms", "line 5: the key 'a' stands twice, first in line 4"),
+        ("nested_keys", "write scheme.lr: {'log_"),
+    ],
+)
+def test_small_files_that_went_wrong_are_refused_for_what_is_wrong(name, message, shared):
+    with pytest.raises(Refusal) as refusal:
+        parse.load(str(shared / "cases" / "studies" / f"{name}.yaml"))
+    assert message in str(refusal.value)
+
+
+def test_a_small_file_that_was_refused_is_read(shared):
+    assert parse.load(str(shared / "cases" / "studies" / "no_stopper.yaml")).arms[0].stopper is None
