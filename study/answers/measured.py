@@ -27,6 +27,7 @@ class Options:
     seed: int = 0
     draws: int = 10_000
     includes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    notes: Sequence[str] = ()  # of the whole table: said of every arm
 
 
 class Measured:
@@ -40,7 +41,7 @@ class Measured:
         self.floor = None if chance is None else self.sign * chance
         hits = None if self.target is None else int(trials.hit.sum())
         self.result = Result(trials.task, trials.scheme, trials.score.size, hits, self.target)
-        self.result.notes += trials.notes
+        self.result.notes += [*options.notes, *trials.notes]
         self.spent = Spent(NotDefined("no target was given"))
         self.result.expected_cost.unit = options.unit or ""
         self.result.expected_trials.unit = "trials"

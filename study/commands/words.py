@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from study.answers.summary import Options, Question
-from study.records import foreign, own
-from study.records import table as tables
+from study.records import files, foreign, own
+from study.records.table import Given
 from trainables.refusal import Refusal
 
 
@@ -20,16 +20,16 @@ def read(source: str, words: Mapping[str, Any]) -> tuple[pd.DataFrame, Options]:
     unit = words["unit"]
     if colon and kind == "study":
         unit = unit or "passes"
-        table = own.read_own(name, uri or os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db"), unit)
+        found = Given(own.read_own(name, uri or os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db"), unit))
     elif colon and kind == "mlflow":
-        table = foreign.read_mlflow(name, uri, columns)
+        found = foreign.read_mlflow(name, uri, columns)
     elif colon and kind == "optuna":
-        table = foreign.read_optuna(name, uri, columns)
+        found = foreign.read_optuna(name, uri, columns)
         mode = mode or foreign.direction(name, uri)
         if learns is None and "searcher" not in columns:
             learns = True  # Optuna stores no sampler, and its default learns
     else:
-        table = tables.read(source, columns)
+        found = files.read(source, columns)
     question = Question(
         mode="min" if mode == "min" else "max",
         target=levels("target", words["target"]),
@@ -39,7 +39,8 @@ def read(source: str, words: Mapping[str, Any]) -> tuple[pd.DataFrame, Options]:
     )
     names = "baseline", "budget", "tolerance", "seed", "draws"
     rest = {name: words[name] for name in names}
-    return table, Options(question, unit=unit, includes=inclusions(words["includes"]), **rest)
+    includes = inclusions(words["includes"])
+    return found.table, Options(question, unit=unit or found.unit, includes=includes, notes=found.notes, **rest)
 
 
 def levels(name: str, words: tuple[str, ...]) -> dict[str, float] | None:

@@ -6,13 +6,13 @@ from typing import Any
 
 import pandas as pd
 
-from study.records.table import OPTIONAL, REQUIRED, renamed, validated
+from study.records.table import KNOWN, Given, given
 from trainables.refusal import Refusal, unknown
 
 UNFINISHED = {"RUNNING", "SCHEDULED", "WAITING"}
 
 
-def read_mlflow(experiment: str, uri: str | None, columns: Mapping[str, str]) -> pd.DataFrame:
+def read_mlflow(experiment: str, uri: str | None, columns: Mapping[str, str]) -> Given:
     """The validated table of an MLflow experiment: one row per run and step of the metric mapped to `score`.
 
     columns: our name → `metrics.x`, `params.x`, `tags.x`, or `=text`. Unless mapped, the task is the
@@ -39,7 +39,7 @@ def read_mlflow(experiment: str, uri: str | None, columns: Mapping[str, str]) ->
     if not rows:
         raise Refusal(f"the experiment {experiment!r} has no finished run")
     defaults = {"task": f"={experiment}", "trial": "place", "epoch": "step", "status": "state"}
-    return validated(renamed(pd.DataFrame(rows), {**defaults, **columns}))
+    return given(pd.DataFrame(rows), {**defaults, **columns})
 
 
 def _rows_of_run(client: Any, run: Any, place: int, metrics: set[str], score: str) -> list[dict[str, Any]]:
@@ -62,7 +62,7 @@ def _rows_of_run(client: Any, run: Any, place: int, metrics: set[str], score: st
     ]
 
 
-def read_optuna(study: str, uri: str | None, columns: Mapping[str, str]) -> pd.DataFrame:
+def read_optuna(study: str, uri: str | None, columns: Mapping[str, str]) -> Given:
     """The validated table of one Optuna study, or of all in the storage where no name is given.
 
     columns: our name → `params.x`, `user_attrs.x`, `study`, `seconds`, or `=text`. Unless mapped, each study
@@ -89,7 +89,7 @@ def read_optuna(study: str, uri: str | None, columns: Mapping[str, str]) -> pd.D
         table = table.drop(columns="step")
     defaults = {"task": "=all", "scheme": "study", "trial": "number", "score": "value", "status": "state"}
     defaults |= {"epoch": "step"} if "step" in table else {}
-    return validated(renamed(table, {**defaults, **columns}))
+    return given(table, {**defaults, **columns})
 
 
 def _rows_of_trial(study: str, trial: Any) -> list[dict[str, Any]]:
@@ -123,8 +123,8 @@ def mapping(pairs: tuple[str, ...]) -> dict[str, str]:
         ours, equals, theirs = pair.partition("=")
         if not equals or not theirs:
             raise Refusal(f"--column takes OURS=THEIRS, got {pair!r}")
-        if ours not in (*REQUIRED, *OPTIONAL):
-            raise unknown("column", ours, (*REQUIRED, *OPTIONAL))
+        if ours not in KNOWN:
+            raise unknown("column", ours, KNOWN)
         columns[ours] = theirs
     return columns
 

@@ -1,51 +1,86 @@
-"""Other people's tables: read, given our column names, and refused with row and column where they are bad."""
+"""Other people's tables: given our column names, and refused with row and column where they are bad."""
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from trainables.refusal import Refusal, first_line, unknown
+from trainables.refusal import Refusal, unknown
 
 REQUIRED = "task", "scheme", "trial", "score"
 NUMBERS = "score", "epoch", "cost", "lr", "test_score"
 OPTIONAL = "repetition", "seed", "epoch", "cost", "lr", "status", "test_score", "searcher"
+KNOWN = (*REQUIRED, *OPTIONAL)
 KEY = "task", "scheme", "repetition", "trial", "seed"
 STATUSES = {
-    "finished": "finished", "complete": "finished", "completed": "finished", "ok": "finished", "": "finished",
-    "diverged": "diverged", "failed": "diverged", "fail": "diverged",
-    "stopped": "stopped", "pruned": "stopped", "killed": "stopped",
-}  # fmt: skip
+    **dict.fromkeys(("finished", "complete", "completed", "ok", ""), "finished"),
+    **dict.fromkeys(("diverged", "failed", "fail", "crashed", "error", "errored"), "diverged"),
+    **dict.fromkeys(("stopped", "pruned", "killed"), "stopped"),
+    **dict.fromkeys(("running", "waiting", "scheduled", "pending", "queued", "paused"), "running"),
+}
 """What a status means: a failed trial missed, at what it used; a stopped one was cut short by a rule."""
 MISSING = ["", "nan", "NaN", "NAN", "null", "None", "NA", "N/A"]
+DURATION = r"(\d+ days?,? )?\d+:\d\d:\d\d(\.\d+)?"  # as pandas and Python write a timedelta
+ALIKE = 0.8  # how near a column's name must be to one of ours for a remark that it is not used
 
 
-def read(path: str | Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """The validated table in a CSV or Parquet file. columns: our name → its name, or `=text` (constant).
+class Given(NamedTuple):
+    """A validated table, and what is to be said of it beside its rows."""
 
-    Raises Refusal with row and column: the first data row is row 1.
+    table: pd.DataFrame
+    notes: tuple[str, ...] = ()
+    unit: str | None = None  # what its costs are counted in; None where the table does not say
+
+
+def given(raw: pd.DataFrame, columns: Mapping[str, str], unit: str | None = None) -> Given:
+    """A table under our names, validated, without the trials that nobody can count.
+
+    Left out, and said so, are trials that still run, and those that were lost before they were given a scheme.
+
+    Args:
+        raw: the table as it was read; its index means nothing.
+        columns: our name → its name, or `=text` (constant).
+        unit: what its costs are counted in.
+
+    Raises:
+        Refusal: with row and column (the first data row is row 1), where the table cannot be used.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise Refusal(f"there is no table {str(path)!r}: give a .csv or .parquet file, mlflow:… or optuna:…")
-    if path.suffix not in (".csv", ".parquet"):
-        raise Refusal(f"cannot read {str(path)!r}: a table ends in .csv or .parquet")
-    try:
-        raw = pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path, columns or {})
-    except (ValueError, OSError) as error:  # what pandas and pyarrow raise are ValueErrors
-        raise Refusal(f"cannot read {str(path)!r}: {first_line(error)}") from error
-    return validated(renamed(raw, columns or {}))
+    table: Any = renamed(raw, columns)
+    notes = [*_unused(raw, table, columns)]
+    if "status" in table:
+        table = table.assign(status=_statuses(pd.Series(table["status"])))
+        nameless = ~table["status"].isin(["finished", "stopped"]) & _nameless(table)
+        notes += _left_out(table[nameless], "they were lost before they were given a scheme")
+        table = table[~nameless]
+    if "cost" in table and (seconds := _seconds(pd.Series(table["cost"]))) is not None:
+        table, unit = table.assign(cost=seconds), unit or "seconds"
+    table = validated(table)
+    if "status" in table:
+        running = (table["status"] == "running").groupby([table[name] for name in _trial(table)]).transform("any")
+        notes += _left_out(table[running], "they are still running")
+        table = table[~running]
+    if table.empty:
+        raise Refusal("the table has no trial that has ended")
+    return Given(table, tuple(notes), unit)
 
 
 def renamed(raw: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
-    """The table under our names: each mapped column, and every other that already has one of them."""
-    known = (*REQUIRED, *OPTIONAL)
-    table: dict[str, Any] = {name: raw[name] for name in known if name in raw.columns}
+    """The columns of a table under our names: each mapped one, and every other that is called as ours are.
+
+    Args:
+        raw: the table as it was read; its index means nothing.
+        columns: our name → its name, or `=text` (constant).
+
+    Raises:
+        Refusal: for a column that is not there, and for a needed one that is not mapped.
+    """
+    raw = raw.reset_index(drop=True)
+    table: dict[str, Any] = {ours: raw[theirs] for ours, theirs in called_ours(raw.columns, columns).items()}
     for ours, theirs in columns.items():
-        if ours not in known:
-            raise unknown("column", ours, known)
+        if ours not in KNOWN:
+            raise unknown("column", ours, KNOWN)
         if theirs.startswith("="):
             table[ours] = theirs[1:]
         elif theirs in raw.columns:
@@ -58,7 +93,31 @@ def renamed(raw: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
         raise Refusal(
             f"the table lacks the column {missing[0]!r} (it has: {has}): map one with --column {missing[0]}=NAME"
         )
-    return pd.DataFrame(table, index=pd.RangeIndex(len(raw)))
+    return pd.DataFrame(table, index=raw.index)
+
+
+def called_ours(names: Iterable[object], columns: Mapping[str, str]) -> dict[str, Any]:
+    """Our name → theirs, for every column that has one of our names in any case and is not mapped.
+
+    Args:
+        names: the columns of a table.
+        columns: those that are mapped already, by our name.
+
+    Raises:
+        Refusal: where two columns have the same of our names.
+
+    >>> called_ours(["Task", "scheme", "Test Score", "cost.1"], {"scheme": "name"})
+    {'task': 'Task', 'test_score': 'Test Score'}
+    """
+    found: dict[str, Any] = {}
+    for theirs in names:
+        ours = _plain(theirs)
+        if ours not in KNOWN or ours in columns:
+            continue
+        if ours in found:
+            raise Refusal(f"two columns are called {ours!r}, {found[ours]!r} and {theirs!r}: rename one")
+        found[ours] = theirs
+    return found
 
 
 def validated(table: pd.DataFrame) -> pd.DataFrame:
@@ -66,7 +125,7 @@ def validated(table: pd.DataFrame) -> pd.DataFrame:
     if table.empty:
         raise Refusal("the table has no rows")
     table = table.copy()
-    for name in (*NUMBERS,):
+    for name in NUMBERS:
         if name in table:
             table[name] = _numbers(pd.Series(table[name]))
     _refuse(table, "cost", lambda c: ~np.isfinite(c) | (c < 0), "must be finite and not negative")
@@ -82,24 +141,57 @@ def validated(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _read_csv(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
-    """Numbers may be missing; names are text, so that a scheme may be called `None` or `NA`."""
-    numbers = {columns.get(name, name) for name in NUMBERS}
-    head = pd.read_csv(path, nrows=0).columns
-    missing: Any = {name: MISSING for name in head if name in numbers}
-    text = {columns.get(name, name): str for name in ("task", "scheme", "status", "searcher")}
-    types: Any = {name: kind for name, kind in text.items() if name in head}
-    return pd.read_csv(path, keep_default_na=False, na_values=missing, dtype=types, low_memory=False)
+def _plain(name: object) -> str:
+    return str(name).strip().lower().replace(" ", "_").replace("-", "_")
+
+
+def _unused(raw: pd.DataFrame, table: pd.DataFrame, columns: Mapping[str, str]) -> list[str]:
+    """Remarks on columns that are called nearly as ours are, and are none of ours."""
+    free = [name for name in OPTIONAL if name not in table]
+    others = [str(name) for name in raw.columns if name not in columns.values() and _plain(name) not in KNOWN]
+    near = {name: get_close_matches(_plain(name), free, 1, ALIKE) for name in others}
+    return [
+        f"the column {name!r} is not used: --column {ours[0]}={name} takes it" for name, ours in near.items() if ours
+    ]
+
+
+def _trial(table: pd.DataFrame) -> list[str]:
+    """The columns that tell trials apart."""
+    return [name for name in KEY if name in table and name != "seed"]
+
+
+def _nameless(table: Any) -> Any:
+    """The rows that lack the name of a task or a scheme."""
+    return _blank(table["task"]) | _blank(table["scheme"])
+
+
+def _left_out(rows: Any, why: str) -> list[str]:
+    number = len(rows[_trial(rows)].drop_duplicates())
+    return [f"trials left out, because {why}: {number}"] if number else []
+
+
+def _seconds(values: pd.Series) -> pd.Series | None:
+    """The seconds of a column of durations; None where it is none."""
+    if values.dtype.kind == "m":
+        return values.dt.total_seconds()
+    text: Any = values.dropna().astype(str)
+    told = text[~text.str.strip().isin(MISSING)].str.strip()
+    if told.empty or not told.str.fullmatch(DURATION).all():
+        return None
+    return pd.to_timedelta(told.str.replace(",", "")).dt.total_seconds().reindex(values.index)
 
 
 def _numbers(values: pd.Series) -> pd.Series:
     """The column as floats; the first value that is text is refused."""
+    if values.dtype.kind in "mM":
+        raise Refusal(f"row {values.index[0] + 1}, column {values.name!r}: {values.iloc[0]} is not a number")
     if values.dtype == bool or values.dtype.kind not in "fiu":
         numbers = pd.Series(pd.to_numeric(values, errors="coerce"))
         said = values.notna() & ~values.astype(str).str.strip().isin([*MISSING, "nan", "<NA>"])
         text = np.flatnonzero((numbers.isna() & said).to_numpy())
         if text.size:
-            raise Refusal(f"row {text[0] + 1}, column {values.name!r}: {values.iloc[text[0]]!r} is not a number")
+            row, value = values.index[text[0]] + 1, values.iloc[text[0]]
+            raise Refusal(f"row {row}, column {values.name!r}: {value!r} is not a number")
         values = numbers
     return values.astype(float)
 
@@ -118,9 +210,9 @@ def _statuses(values: pd.Series) -> pd.Series:
     codes, names = pd.factorize(lower)
     strange = [name for name in names if name not in STATUSES]
     if strange:
-        row = int(np.flatnonzero((lower == strange[0]).to_numpy())[0])
-        raise Refusal(f"row {row + 1}, column 'status': {unknown('status', strange[0], filter(None, STATUSES))}")
-    return pd.Series(np.array([STATUSES[name] for name in names])[codes], index=values.index)
+        row = values.index[int(np.flatnonzero((lower == strange[0]).to_numpy())[0])] + 1
+        raise Refusal(f"row {row}, column 'status': {unknown('status', strange[0], filter(None, STATUSES))}")
+    return pd.Series(np.array([STATUSES[name] for name in names], dtype=object)[codes], index=values.index)
 
 
 def _refuse(table: pd.DataFrame, name: str, bad: Callable[[Any], Any], why: str) -> None:
@@ -129,7 +221,7 @@ def _refuse(table: pd.DataFrame, name: str, bad: Callable[[Any], Any], why: str)
         if rows.size:
             value = table[name].iloc[rows[0]]
             shown = f"{value:g}" if isinstance(value, float) else repr(value)
-            raise Refusal(f"row {rows[0] + 1}, column {name!r}: {name} {why}, got {shown}")
+            raise Refusal(f"row {table.index[rows[0]] + 1}, column {name!r}: {name} {why}, got {shown}")
 
 
 def _refuse_duplicates(table: pd.DataFrame) -> None:
@@ -139,4 +231,4 @@ def _refuse_duplicates(table: pd.DataFrame) -> None:
         row = table.iloc[again[0]]
         what = ", ".join(f"{name}={row[name]}" for name in key)
         column = "epoch" if "epoch" in table else "trial"
-        raise Refusal(f"row {again[0] + 1}, column {column!r}: a second row for {what}")
+        raise Refusal(f"row {table.index[again[0]] + 1}, column {column!r}: a second row for {what}")

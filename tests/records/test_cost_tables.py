@@ -10,6 +10,7 @@ from conftest import SHARED
 
 from study.answers.summary import Options, Question, summarize
 from study.commands.cost import cost as command
+from study.records import files
 from study.records import table as tables
 from trainables.refusal import Refusal
 
@@ -74,7 +75,7 @@ def test_the_command_gives_the_golden_numbers_as_json(tmp_path):
 )  # fmt: skip
 def test_bad_tables_are_refused_with_row_and_column(tmp_path, bad, line):
     with pytest.raises(Refusal) as refusal:
-        summarize(tables.read(written(tmp_path, bad)), Options())
+        summarize(files.read(written(tmp_path, bad)).table, Options())
     assert line in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
@@ -259,8 +260,9 @@ def test_suspicions_are_flagged():
 
 
 def test_parquet_and_csv_give_the_same(tmp_path):
-    tables.read(written(tmp_path, GOOD)).to_parquet(tmp_path / "table.parquet")
-    results = [summarize(tables.read(tmp_path / f"table.{kind}"), Options(draws=200)) for kind in ("csv", "parquet")]
+    files.read(written(tmp_path, GOOD)).table.to_parquet(tmp_path / "table.parquet")
+    found = [files.read(tmp_path / f"table.{kind}").table for kind in ("csv", "parquet")]
+    results = [summarize(table, Options(draws=200)) for table in found]
     assert results[0] == results[1]
 
 

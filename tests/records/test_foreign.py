@@ -44,7 +44,7 @@ def test_an_optuna_study_with_its_direction_and_failures(optuna_storage):
 
 
 def test_intermediate_values_are_epochs_and_the_last_is_the_value(optuna_storage):
-    table = foreign.read_optuna("curves", optuna_storage, {})
+    table = foreign.read_optuna("curves", optuna_storage, {}).table
     assert table["score"].tolist() == [0.5, 0.2, 0.1, 0.6]
     assert table["epoch"].tolist() == [1, 2, 3, 1]
     assert table["status"].tolist() == ["finished"] * 3 + ["stopped"]
