@@ -7,8 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from study.answers.trials import trainings_of, trials_of
 from study.plan.parse import parse
 from study.plan.study import Study
+from study.records.material import Level, level_of
+from study.records.trials import best_of
 from trainables.refusal import Refusal
 
 BASELINE = {"direction": "momentum", "scheme.schedule": "cosine"}
@@ -39,28 +42,44 @@ def seeds_study(task: str, epochs: float, seeds: int, chosen: Mapping[str, Any])
     return _study(task, SEEDS, {"epochs": epochs, "trials": 1, "seeds": seeds, **BASELINE, **chosen})
 
 
-def calibrated(record: pd.DataFrame, chosen: dict[str, Any], mode: str) -> Calibrated:
-    """The target: the median of the best validation scores that the fresh seeds recorded."""
-    scores = best_scores(record, mode)
+def calibrated(record: pd.DataFrame, chosen: dict[str, Any]) -> Calibrated:
+    """The target: the median of the best validation scores that the fresh seeds recorded.
+
+    Args:
+        record: of the study of seeds; a seed that was lost counts at chance.
+        chosen: the configuration that was trained anew.
+
+    Returns:
+        The target, with the configuration and the scores it comes from.
+    """
+    scores = [float(score) for score in trainings_of(record, _level(record))["score"]]
     return Calibrated(float(np.median(scores)), chosen, scores)
 
 
-def best_configuration(table: pd.DataFrame, study: Study, mode: str) -> dict[str, Any]:
-    """The searched values of the trial with the best validation score, diverged ones left out."""
-    whole: Any = table[table["status"] == "finished"]
+def best_configuration(record: pd.DataFrame, study: Study) -> dict[str, Any]:
+    """The searched values of the trial with the best validation score.
+
+    Args:
+        record: of the study that tunes the baseline.
+        study: that study; its one arm says what is searched.
+
+    Returns:
+        The values by their dotted keys.
+
+    Raises:
+        Refusal: where no trial came to its end.
+    """
+    level = _level(record)
+    whole: Any = record[record["status"] == "finished"]
     if whole.empty:
         raise Refusal(f"no trial of {study.name!r} came to its end: there is nothing to calibrate with")
-    at = whole["valid_score"].idxmax() if mode == "max" else whole["valid_score"].idxmin()
-    return {key: whole.loc[at, key] for key in study.arms[0].space}
+    best = best_of(trials_of(whole, level), level.mode).iloc[0]
+    row = whole[whole["run_id"] == best["run_id"]].iloc[0]
+    return {key: row[key] for key in study.arms[0].space}
 
 
-def best_scores(table: pd.DataFrame, mode: str) -> list[float]:
-    """The best validation score of each trial; a diverged one counts with its last, which is chance."""
-    trials = table.groupby(["k", "seed_number"])
-    scores: Any = (
-        trials["valid_score"].agg(mode).where(trials["status"].last() != "diverged", trials["valid_score"].last())
-    )
-    return [float(score) for score in scores]
+def _level(record: pd.DataFrame) -> Level:
+    return level_of(record, str(record["task"].iloc[0]))
 
 
 def _study(task: str, part: str, arm: dict[str, Any]) -> Study:

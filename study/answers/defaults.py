@@ -37,9 +37,9 @@ def regret(
     except Refusal:  # recorded by another version
         return NotDefined("the arm's hyper-parameters are not this version's")
     same = first[np.all([[_same(value, default.get(key)) for value in first[key]] for key in params], axis=0)]
-    keys = ["arm", "repetition", "k", "seed_number"]
-    named = rows.rename(columns={"trial": "k", "seed": "seed_number"})
-    scores = named.merge(same[keys], on=keys)["score"].dropna().to_numpy(float)
+    keys = ["arm", "repetition", "k"]
+    named = rows.rename(columns={"trial": "k"})
+    scores = named.merge(same[keys].drop_duplicates(), on=keys)["score"].dropna().to_numpy(float)
     if scores.size == 0:
         return NOT_RUN
     return cost.default_regret(sign * scores, sign * tuned)

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from study import cost
-from study.answers.arms import Question, Trials
+from study.answers.arms import Trials
 from study.answers.results import Flag, Result
 from study.answers.spent import Spent, spent
 from study.cost import Interval, NotDefined
+from study.records.trials import Question
 
 FEWEST_TYPICAL = 8  # trials from which the intervals of typical trials cover (tests/cost/test_interval_coverage.py)
 

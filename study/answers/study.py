@@ -7,7 +7,7 @@ import pandas as pd
 
 from study.answers import defaults, over_time
 from study.answers import trials as of_trials
-from study.answers.arms import Question, arms
+from study.answers.arms import arms
 from study.answers.grids import Grid, grids
 from study.answers.measured import Options, stream
 from study.answers.results import Flag, Quantity, Result
@@ -16,6 +16,7 @@ from study.answers.summary import over_tasks, summarize
 from study.cost import NotDefined
 from study.records import own
 from study.records.material import Material, level_of, schemes_of
+from study.records.trials import Question, best_of, ended, validated
 from trainables.refusal import unknown
 
 UNITS = ["passes", "steps", "seconds", "flops"]
@@ -65,18 +66,19 @@ class Answers:
 
 def answered(material: Material, asked: Asked) -> list[Answers]:
     """One entry a task, in order of appearance; none where no trial has ended."""
-    record = own.ended(material.record)
-    if record.empty:
+    record = material.record
+    tasks = [] if record.empty else list(dict.fromkeys(ended(record)["task"]))
+    if not tasks:
         return []
     for task in asked.target:
-        if task and task not in set(record["task"]):
-            raise unknown("task in --target", task, set(record["task"]))
+        if task and task not in tasks:
+            raise unknown("task in --target", task, tasks)
     order = schemes_of(material)
     baseline = _baseline(material, asked, order)
     made = []
-    for task in dict.fromkeys(record["task"]):
+    for task in tasks:
         here: Any = record[record["task"] == task]
-        ran = set(own.schemes(here))
+        ran = set(own.schemes(ended(here)))
         first = baseline or next(scheme for scheme in order if scheme in ran)
         made.append(_of_task(material, here, task, first, [scheme for scheme in order if scheme in ran], asked))
     if len(made) > 1:
@@ -104,9 +106,9 @@ def _of_task(
     )
     base = baseline if baseline in order else None
     options = Options(question, base, asked.budget, unit=asked.unit, seed=asked.seed, draws=asked.draws)
-    rows: Any = of_trials.trials(here, task, level)
-    best = of_trials.best_of(rows, level.mode)
-    results = summarize(own.of_record(here, asked.unit), options) if of_trials.validated(rows) else []
+    rows: Any = ended(of_trials.trials_of(here, level))
+    best = best_of(rows, level.mode)
+    results = summarize(own.of_record(here, asked.unit), options) if validated(rows) else []
     results.sort(key=lambda result: order.index(result.scheme))
     for result in results:
         _flag(result, rows[rows["scheme"] == result.scheme], material)

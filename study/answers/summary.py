@@ -12,14 +12,15 @@ import numpy as np
 import pandas as pd
 
 from study import cost
-from study.answers.arms import Question, arms
+from study.answers.arms import arms
 from study.answers.compared import compare
 from study.answers.measured import Measured, Options
 from study.answers.results import Flag, Result
 from study.cost import NotDefined
+from study.records.trials import Question
 from trainables.refusal import Refusal, unknown
 
-__all__ = ["Options", "Question", "summarize"]
+__all__ = ["Options", "summarize"]
 
 
 def summarize(table: pd.DataFrame, options: Options) -> list[Result]:

@@ -1,4 +1,4 @@
-"""One row a trial: what it was worth and what it used."""
+"""One row a trial of our own record, as a page shows it, and what those rows tell beside their worth."""
 
 from typing import Any
 
@@ -6,59 +6,54 @@ import pandas as pd
 
 from study.records import own
 from study.records.material import Level
+from study.records.trials import Question, trainings, trials
 
-COSTS = ["passes", "flops", "steps", "seconds"]
+UNITS = ["passes", "flops", "steps", "seconds"]
+COLUMNS = [
+    *("task", "scheme", "arm", "repetition", "trial", "seeds", "lost", "status", "lr", "score", "test_score"),
+    *UNITS,
+    "run_id",
+]
 
 
-def trials(record: pd.DataFrame, task: str, level: Level) -> pd.DataFrame:
-    """The trials of one task that have ended, in the order of the record.
+def trials_of(record: pd.DataFrame, level: Level) -> pd.DataFrame:
+    """The trials of one task in the order of the record: see `study.records.trials`.
 
-    `score` is the best validation score of a trial; one that diverged or failed counts at chance.
+    Args:
+        record: the rows of one task.
+        level: how its scores are to be read.
+
+    Returns:
+        One row a trial, its seeds taken together; `score` is its best validation score, costs are whole.
     """
-    here: Any = record[record["task"] == task]
-    here = own.ended(here)
-    here = here.assign(scheme=own.schemes(here), rate_given=own.learning_rates(here))
-    groups = here.groupby(["arm", "repetition", "k", "seed_number"], sort=False)
-    last = groups.last().reset_index()
-    best = groups["valid_score"].agg(level.mode).reset_index()["valid_score"]
-    bad = last["status"].isin(["diverged", "failed"])
-    made = {
-        "task": last["task"],
-        "scheme": last["scheme"],
-        "arm": last["arm"],
-        "repetition": last["repetition"],
-        "trial": last["k"],
-        "seed": last["seed_number"],
-        "status": last["status"],
-        "lr": last["rate_given"],
-        "score": best.where(~bad, level.chance),
-        "test_score": last.get("test_score", float("nan")),
-        **{name: last[name] for name in COSTS},
-        "run_id": last.get("run_id"),
-    }
-    return pd.DataFrame(made)
+    found = {unit: trials(own.of_record(record, unit), _best(level)) for unit in UNITS}
+    rows = found["passes"].assign(**{unit: of_unit["full"] for unit, of_unit in found.items()})
+    return rows.reindex(columns=COLUMNS)
 
 
-def validated(rows: pd.DataFrame) -> bool:
-    """Whether any trial that neither diverged nor failed has a score; true where there is no such trial."""
-    sound: Any = rows[~rows["status"].isin(["diverged", "failed"])]
-    return sound.empty or bool(sound["score"].notna().any())
+def trainings_of(record: pd.DataFrame, level: Level) -> pd.DataFrame:
+    """The same columns, every seed of a trial in a row of its own.
+
+    Args:
+        record: the rows of one task.
+        level: how its scores are to be read.
+
+    Returns:
+        One row a training.
+    """
+    return trainings(own.of_record(record, "passes"), _best(level)).reindex(columns=["seed", *COLUMNS])
 
 
-def best_of(rows: pd.DataFrame, mode: str) -> pd.DataFrame:
-    """The best trial of every scheme, chosen on validation; where nothing was validated, the first stands for all."""
-    if not validated(rows):
-        return rows.drop_duplicates("scheme")
-    known = rows[rows["score"].notna() & ~rows["status"].isin(["diverged", "failed"])]
-    groups = known.groupby("scheme", sort=False)["score"]
-    return known.loc[groups.idxmax() if mode == "max" else groups.idxmin()]
+def _best(level: Level) -> Question:
+    return Question("min" if level.mode == "min" else "max", level.target, level.chance, "best")
 
 
 def rates(record: pd.DataFrame, best: pd.DataFrame) -> pd.DataFrame:
-    """The rate that each of these trials used, record by record: the base rate times the mean scale."""
-    keys = ["arm", "repetition", "k", "seed_number"]
-    wanted: Any = best.rename(columns={"trial": "k", "seed": "seed_number"})[[*keys, "scheme"]]
-    here = record.drop(columns="scheme", errors="ignore").merge(wanted, on=keys)  # theirs is the family of the rule
+    """The rate that the first seed of each of these trials used, record by record: the base rate × the mean scale."""
+    keys = ["arm", "repetition", "k"]
+    wanted: Any = best.rename(columns={"trial": "k"})[[*keys, "scheme"]]
+    first: Any = record[record["seed_number"] == record.groupby(keys)["seed_number"].transform("min")]
+    here = first.drop(columns="scheme", errors="ignore").merge(wanted, on=keys)  # theirs is the family of the rule
     scale = here["scale"].fillna(1.0) if "scale" in here else 1.0
     columns: Any = here[["task", "scheme", "repetition", "k", "epoch"]]
     made = columns.rename(columns={"k": "trial"})

@@ -63,15 +63,12 @@ def _calibrate(
     """Run both studies, recorded as any other, and read the target off them; None if interrupted."""
     import study as lr_study
     from study.answers import calibration
-    from trainables.components import find
-    from trainables.tasks import Task
 
-    mode = find(Task, task).mode
     searched = calibration.search_study(task, epochs, trials)
     if not lr_study.run(searched, tracking_uri=tracking_uri, **options):
         return None
-    chosen = calibration.best_configuration(lr_study.read(searched.name, tracking_uri=tracking_uri), searched, mode)
+    chosen = calibration.best_configuration(lr_study.read(searched.name, tracking_uri=tracking_uri), searched)
     fresh = calibration.seeds_study(task, epochs, seeds, chosen)
     if not lr_study.run(fresh, tracking_uri=tracking_uri, **options):
         return None
-    return calibration.calibrated(lr_study.read(fresh.name, tracking_uri=tracking_uri), chosen, mode)
+    return calibration.calibrated(lr_study.read(fresh.name, tracking_uri=tracking_uri), chosen)

@@ -6,9 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from study.answers.summary import Options, Question
+from study.answers.summary import Options
 from study.records import files, foreign, own
 from study.records.table import Given
+from study.records.trials import Question
 from trainables.refusal import Refusal
 
 

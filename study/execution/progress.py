@@ -12,6 +12,7 @@ from rich.table import Table
 from study.dispatch.outcome import Outcome
 from study.plan.key import Key
 from study.plan.study import Study
+from trainables.run.stopping import best
 
 LINE_SECONDS = 10.0
 
@@ -22,7 +23,7 @@ class Progress:
     def __init__(self, study: Study, done: int = 0) -> None:
         self._study = study
         self._best: dict[str, float] = {}
-        self._better = {arm.name: max if arm.task.mode == "max" else min for arm in study.arms}
+        self._mode = {arm.name: arm.task.mode for arm in study.arms}
         self._running: set[Key] = set()
         self._done, self._before = done, done
         self._started = self._said = time.monotonic()
@@ -44,9 +45,9 @@ class Progress:
         """A trial runs."""
         self._running.add(key)
 
-    def reported(self, key: Key, best: float) -> None:
+    def reported(self, key: Key, score: float) -> None:
         """A trial has a score."""
-        self._best[key.arm] = self._better[key.arm](best, self._best.get(key.arm, best))
+        self._best[key.arm] = best([score, self._best.get(key.arm, score)], self._mode[key.arm])
         if not self._console.is_terminal and time.monotonic() - self._said > LINE_SECONDS:
             self._said = time.monotonic()
             self._console.print(self.line())
@@ -78,8 +79,7 @@ class Progress:
         bar = "━" * round(width * share) + "╺" * (width - round(width * share))
         table = Table.grid(padding=(0, 2))
         table.add_row(f"[green]{bar}[/green]", self.line())
-        best = "  ".join(f"{arm} {score:.4g}" for arm, score in self._best.items())
-        table.add_row("best so far", best)
+        table.add_row("best so far", "  ".join(f"{arm} {score:.4g}" for arm, score in self._best.items()))
         return table
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from study.figures.style import BAD, MUTED, Look, Panel, canvas, logarithmic
 
 LINKED = 500  # points of a panel: more are drawn at once, without a link each
-COLUMNS = ["task", "scheme", "repetition", "trial", "seed", "lr", "score", "status", "run_id"]
+COLUMNS = ["task", "scheme", "repetition", "trial", "seeds", "lost", "lr", "score", "status", "run_id"]
 
 
 def panels(

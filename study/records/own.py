@@ -6,9 +6,11 @@ import pandas as pd
 
 from study.plan.tasks import label
 from study.records.table import validated
+from study.records.trials import ended
 from trainables.refusal import Refusal, unknown
 
 UNITS = {"passes": "passes", "flops": "flops", "steps": "steps", "epochs": "epoch", "seconds": "seconds"}
+BESIDE = "test_score", "arm", "run_id", "planned", "passes", "flops", "steps", "seconds"
 RATES = "scheme.lr", "optimizer.lr"  # a composed rule's learning rate, and a packaged optimizer's
 
 
@@ -16,20 +18,29 @@ def read_own(study: str, uri: str, unit: str | None) -> pd.DataFrame:
     """The validated table of a recorded study: see `of_record`."""
     from study.tracking import read
 
-    return of_record(read(study, uri), unit or "passes")
+    record = read(study, uri)
+    if ended(record).empty:
+        raise Refusal("no trial of this study has ended yet")
+    return of_record(record, unit or "passes")
 
 
 def of_record(record: pd.DataFrame, unit: str) -> pd.DataFrame:
-    """The validated table of a record as `study.tracking.read` gives it: its validation score is the score.
+    """The validated table of a record: its validation score is the score, an arm is a scheme.
 
-    Costs are in `unit`, one of passes (gradient equivalents, the default), flops, steps, epochs and seconds. Trials
-    that are still open are left out; a failed trial is charged for what it used.
+    Args:
+        record: as `study.tracking.read` gives it.
+        unit: of the costs: passes (gradient equivalents), flops, steps, epochs or seconds. A failed trial is charged
+            for what it used.
+
+    Returns:
+        The columns of `study.records.table`, and beside them `arm`, `run_id`, `planned` and the cost in every unit.
+
+    Raises:
+        Refusal: for a unit that is none.
     """
     if unit not in UNITS:
         raise unknown("unit", unit, UNITS)
-    table = ended(record)
-    if table.empty:
-        raise Refusal("no trial of this study has ended yet")
+    table = record
     named = {
         "task": table["task"],
         "scheme": schemes(table),
@@ -43,15 +54,8 @@ def of_record(record: pd.DataFrame, unit: str) -> pd.DataFrame:
         "searcher": table["searcher"],
         "lr": learning_rates(table),
     }
-    if "test_score" in table:
-        named["test_score"] = table["test_score"]
+    named |= {name: table[name] for name in BESIDE if name in table}
     return validated(pd.DataFrame(named))
-
-
-def ended(record: pd.DataFrame) -> pd.DataFrame:
-    """The rows of trials that have ended, however they did."""
-    kept: Any = record[record["status"] != "running"] if len(record) else record
-    return kept
 
 
 def schemes(record: pd.DataFrame) -> pd.Series:

@@ -16,7 +16,8 @@ KNOWN = (*REQUIRED, *OPTIONAL)
 KEY = "task", "scheme", "repetition", "trial", "seed"
 STATUSES = {
     **dict.fromkeys(("finished", "complete", "completed", "ok", ""), "finished"),
-    **dict.fromkeys(("diverged", "failed", "fail", "crashed", "error", "errored"), "diverged"),
+    "diverged": "diverged",
+    **dict.fromkeys(("failed", "fail", "crashed", "error", "errored"), "failed"),
     **dict.fromkeys(("stopped", "pruned", "killed"), "stopped"),
     **dict.fromkeys(("running", "waiting", "scheduled", "pending", "queued", "paused"), "running"),
 }

@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from study.plan.study import Arm
-from study.records.own import UNITS, ended
+from study.records.own import UNITS
+from study.records.trials import ended, is_lost
 from trainables.refusal import Refusal, unknown
 from trainables.space import Choice, Domain, Integer, LogUniform, OverLr, Uniform
 from trainables.trial import Trial
@@ -51,7 +52,7 @@ def recorded(record: pd.DataFrame, arm: Arm, unit: str, of: str | None = None) -
         raise Refusal(f"arm {arm.name!r}: trial {k} was stopped early; only whole curves can be replayed")
     sign, chance = (1 if arm.task.mode == "max" else -1), arm.task.chance
     trials = [trial for _, trial in rows.groupby(TRIAL, sort=False)]
-    lost = [str(trial["status"].iloc[0]) in ("diverged", "failed") for trial in trials]
+    lost = [bool(is_lost(trial).iloc[0]) for trial in trials]
     scores = [(sign * trial["valid_score"]).tolist() for trial in trials]
     scores = [[*told[:-1], sign * chance] if bad else told for told, bad in zip(scores, lost, strict=True)]
     places = np.array([place(arm.space, arm.fixed | trial.iloc[0].to_dict()) for trial in trials])

@@ -171,11 +171,13 @@ def _counts(every: list[Answers]) -> str:
     if not every:
         return "0 trials."
     rows: list[Any] = [answers.trials for answers in every]
-    trials, diverged = sum(map(len, rows)), sum(int((row["status"] == "diverged").sum()) for row in rows)
+    trials, trainings = sum(map(len, rows)), sum(int(row["seeds"].sum()) for row in rows)
+    diverged = sum(int(row["lost"][row["status"] != "failed"].sum()) for row in rows)
+    seeds = f" ({trainings:,} trainings)" if trainings > trials else ""
     passes, seconds = (sum(float(row[name].sum()) for row in rows) for name in ("passes", "seconds"))
     return (
-        f"{trials:,} trials that ended, {diverged:,} of them diverged; {passes:,.0f} passes and {seconds:,.0f} seconds "
-        "in steps altogether, all of it counted."
+        f"{trials:,} trials{seeds} that ended, {diverged:,} of them diverged; {passes:,.0f} passes and "
+        f"{seconds:,.0f} seconds in steps altogether, all of it counted."
     )
 
 

@@ -8,12 +8,12 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from study.records.material import Material
+from study.answers.trials import trials_of
+from study.records.material import Material, level_of
+from study.records.trials import best_of, ended
 from study.reports.sections import sections
 from study.reports.terminal import Sheet, markdown
-from trainables.components import find
 from trainables.refusal import unknown
-from trainables.tasks import Task
 
 FORMATS = ("text", "markdown", "json", "csv")
 COLUMNS = {
@@ -21,6 +21,8 @@ COLUMNS = {
     "task": "task",
     "trials": "trials",
     "diverged": "diverged",
+    "failed": "failed",
+    "running": "running",
     "best_valid": "best valid",
     "test_of_best": "its test",
     "median_valid": "median valid",
@@ -31,50 +33,54 @@ COLUMNS = {
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """One row an arm, the best first, from one row a (trial, record).
+    """One row an arm, the best of a task first, from one row a (trial, seed, record).
 
-    The choice of a trial is made on validation data (its best record), its worth is told on test data.
-    `passes` and `seconds` count every trial of the arm: misses and diverged ones are part of the cost.
+    The choice of a trial is made on validation data (its best record), its worth is told on test data; what is still
+    running or failed is never chosen. `passes` and `seconds` count every trial of the arm: misses and lost ones are
+    part of the cost.
     """
     if table.empty:
         return pd.DataFrame(columns=list(COLUMNS))
-    rows = [_row(str(arm), of_arm) for arm, of_arm in table.groupby("arm", sort=False)]
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    return frame.sort_values(["task", "best_valid"], ascending=[True, _mode(table) == "min"], ignore_index=True)
+    rows = [row for task, of_task in table.groupby("task") for row in _rows(str(task), of_task)]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _row(arm: str, table: pd.DataFrame) -> dict[str, Any]:
-    mode = _mode(table)
-    trials = table.groupby("run_id", sort=False)
-    last = trials.last()
-    scores = trials["valid_score"].agg(mode).where(last["diverged"] == 0, last["valid_score"])
-    judged = scores.fillna(0.0)  # without validation data nothing may be selected: the first trial stands for all
-    best: dict[str, Any] = last.loc[judged.idxmax() if mode == "max" else judged.idxmin()].to_dict()
+def _rows(task: str, table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The arms of one task, the best first."""
+    level = level_of(table, task)
+    trials = trials_of(table, level)
+    rows = [_row(str(arm), rows, level.mode) for arm, rows in trials.groupby("arm", sort=False)]
+    worst = float("inf") if level.mode == "min" else -float("inf")
+    sign = 1 if level.mode == "min" else -1
+    return sorted(rows, key=lambda row: sign * (row["best_valid"] if row["best_valid"] == row["best_valid"] else worst))
+
+
+def _row(arm: str, rows: Any, mode: str) -> dict[str, Any]:
+    over, status = ended(rows), rows["status"]
+    best = best_of(rows, mode)
+    if best.empty:  # every trial was lost: they are worth chance
+        best = over.head(1)
+    one = best.iloc[0] if len(best) else pd.Series(dtype=float)
     return {
         "arm": arm,
-        "task": best["task"],
-        "trials": len(last),
-        "diverged": int(last["diverged"].to_numpy().sum()),
-        "best_valid": scores.agg(mode),
-        "test_of_best": best.get("test_score"),
-        "median_valid": scores.median(),
-        "best_lr": best.get("scheme.lr"),
-        "passes": last["passes"].sum(),
-        "seconds": last["seconds"].sum(),
+        "task": rows["task"].iloc[0],
+        "trials": len(rows),
+        **{name: int((status == name).sum()) for name in ("diverged", "failed", "running")},
+        "best_valid": one.get("score"),
+        "test_of_best": one.get("test_score"),
+        "median_valid": over["score"].median(),
+        "best_lr": one.get("lr"),
+        "passes": rows["passes"].sum(),
+        "seconds": rows["seconds"].sum(),
     }
-
-
-def _mode(table: pd.DataFrame) -> str:
-    """The sense of the scores; a record that was saved before it was a column has the task to say it."""
-    return table["mode"].iloc[0] if "mode" in table else find(Task, table["task"].iloc[0]).mode
 
 
 def render(frame: pd.DataFrame, form: str) -> str:
     """The summary as text for people, Markdown, JSON or CSV."""
     if form == "text":
-        return _text(frame)
+        return _text(_shown(frame))
     if form == "markdown":
-        return _markdown(frame)
+        return _markdown(_shown(frame))
     if form == "json":
         return json.dumps(frame.astype(object).where(frame.notna(), None).to_dict("records"), indent=2)
     if form == "csv":
@@ -112,6 +118,11 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     return str(value)
+
+
+def _shown(frame: pd.DataFrame) -> pd.DataFrame:
+    """The columns that people read: those of failed and running trials where there are any."""
+    return frame.drop(columns=[name for name in ("failed", "running") if not frame[name].to_numpy().any()])
 
 
 def _text(frame: pd.DataFrame) -> str:

@@ -19,6 +19,7 @@ from trainables.trial import Record, Trial
 
 RUNS_A_REQUEST = 100  # MLflow's limits on one request for the metrics of many runs
 POINTS_A_REQUEST = 25_000
+NOTHING = {"record": 0, **dict.fromkeys(("epoch", "passes", "flops", "steps", "seconds", "diverged"), 0.0)}
 
 
 def found(study: str, uri: str) -> tuple[MlflowClient, str]:
@@ -35,12 +36,17 @@ def found(study: str, uri: str) -> tuple[MlflowClient, str]:
 
 
 def read(study: str, uri: str) -> pd.DataFrame:
-    """One row per (trial, record), sorted by key and epoch: key, status, parameters, and the fields of `Record`."""
+    """One row per (training, record), sorted by key and epoch: key, status, parameters, and the fields of `Record`.
+
+    A training that ended, or is running, without a record has one row: record 0, at no cost.
+    """
     store, experiment = found(study, uri)
     trials, _ = trials_of(store, experiment)
     runs = {run.info.run_id: run for run in trials.values()}
     keys = {run.info.run_id: key for key, run in trials.items()}
-    frame = pd.DataFrame(_rows(store, runs.values()))
+    rows = _rows(store, runs.values())
+    silent = {run_id for run_id, run in runs.items() if run.data.params} - {row["run_id"] for row in rows}
+    frame = pd.DataFrame([*rows, *({"run_id": run_id, **NOTHING} for run_id in silent)])
     if frame.empty:
         return frame
     about = {run_id: {**keys[run_id]._asdict(), "run_id": run_id, **_about(run)} for run_id, run in runs.items()}
@@ -52,14 +58,17 @@ def read(study: str, uri: str) -> pd.DataFrame:
 def _ordered(left: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
     """The columns in an order that does not depend on which trial came first: key, parameters, `Record`, extras."""
     own = [entry.name for entry in fields(Record) if entry.name != "extras"]
-    first = [*Key._fields, "run_id", "status", "searcher", "mode", "metric", "chance", "target"]
+    seeds = ["planned"] if "planned" in left else []  # a record of an older version does not say
+    first = [*Key._fields, *seeds, "run_id", "status", "searcher", "mode", "metric", "chance", "target"]
     extras = sorted(set(frame.columns) - set(own) - {"record"})
     return [*first, *sorted(set(left.columns) - set(first)), "record", *own, *extras]
 
 
 def _about(run: Run) -> dict[str, Any]:
     recorded, tags = recorded_of(run), own_tags(run)
-    about = {"status": recorded.status or "running", "searcher": tags["searcher"]}
+    about: dict[str, Any] = {"status": recorded.status or "running", "searcher": tags["searcher"]}
+    if "seeds" in tags:
+        about["planned"] = int(tags["seeds"])
     return {**about, **_levels(tags, recorded.params), **recorded.params}
 
 

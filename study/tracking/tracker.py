@@ -121,6 +121,7 @@ class Tracker:
             **self._tags("trial", search),
             "k": str(key.k),
             "seed_number": str(key.seed_number),
+            "seeds": str(search.arm.settings.seeds),
         }
         tags = {f"{PREFIX}{name}": text for name, text in own.items()} if known is None else {}
         tags |= {f"{PREFIX}attempts": str(attempts)}

@@ -1,37 +1,34 @@
 """A target is the median of the best configuration's fresh seeds."""
 
-import pandas as pd
 import pytest
+from recorded import record, training
 
 import study as lr_study
-from study.answers.calibration import best_configuration, best_scores
+from study.answers.calibration import best_configuration, calibrated
 from study.plan.parse import parse
 from trainables.refusal import Refusal
 
 STUDY = parse("{question: q, common: {task: digits_mlp}, arms: {baseline: {}}}", "calibration")
-TABLE = pd.DataFrame(
-    {
-        "k": [0, 0, 1, 1, 2, 2],
-        "seed_number": [0, 0, 0, 0, 0, 0],
-        "status": ["finished", "finished", "diverged", "diverged", "finished", "finished"],
-        "valid_score": [0.5, 0.7, 0.9, 0.1, 0.8, 0.6],
-        "scheme.lr": [0.01, 0.01, 1.0, 1.0, 0.1, 0.1],
-    }
+RECORD = record(
+    training([0.5, 0.7], k=0, **{"scheme.lr": 0.01}),
+    training([0.9, 0.1], "diverged", k=1, **{"scheme.lr": 1.0}),
+    training([0.8, 0.6], k=2, **{"scheme.lr": 0.1}),
 )
 
 
 def test_the_best_configuration_has_the_best_record_and_did_not_diverge():
-    assert best_configuration(TABLE, STUDY, "max") == {"scheme.lr": 0.1}
-    assert best_configuration(TABLE, STUDY, "min") == {"scheme.lr": 0.01}
+    assert best_configuration(RECORD, STUDY) == {"scheme.lr": 0.1}
+    assert best_configuration(RECORD.assign(mode="min"), STUDY) == {"scheme.lr": 0.01}
 
 
 def test_a_diverged_seed_counts_at_chance():
-    assert best_scores(TABLE, "max") == [0.7, 0.1, 0.8]
+    assert calibrated(RECORD, {}).scores == [0.7, 0.1, 0.8]
+    assert calibrated(RECORD, {}).target == 0.7
 
 
 def test_without_a_finished_trial_there_is_nothing_to_calibrate_with():
     with pytest.raises(Refusal, match="no trial of 'calibration' came to its end"):
-        best_configuration(TABLE.assign(status="diverged"), STUDY, "max")
+        best_configuration(RECORD.assign(status="diverged"), STUDY)
 
 
 @pytest.mark.ray

@@ -4,6 +4,7 @@ import math
 
 import pandas as pd
 import pytest
+from recorded import training
 
 from study.answers import published as beside
 from study.plan import file as reading
@@ -80,9 +81,7 @@ def test_what_no_record_has_is_refused(finals, message):
 
 def test_the_report_shows_it_to_people_and_leaves_the_tables_of_programs_alone():
     file = reading.read_file(FILE % FINALS, "x")
-    ours = record(("sgd", "finished", 0.503, 0.4)).assign(
-        task="quadratic", mode="min", valid_score=1.0, diverged=0.0, passes=1.0, seconds=1.0, test_score=1.0
-    )
+    ours = training([1.0], arm="sgd", task="quadratic", mode="min", train_loss=0.503, test_loss=0.4)
     material = Material("x", ours, file=file)
     text = reporting.whole(material, "text")
     assert "Published beside ours" in text

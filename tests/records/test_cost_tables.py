@@ -7,11 +7,13 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from conftest import SHARED
+from golden import BUDGETS, DEEPOBS_TARGET, GOLDEN
 
-from study.answers.summary import Options, Question, summarize
+from study.answers.summary import Options, summarize
 from study.commands.cost import cost as command
 from study.records import files
 from study.records import table as tables
+from study.records.trials import Question
 from trainables.refusal import Refusal
 
 ANCHORS = SHARED / "anchors"
@@ -35,8 +37,6 @@ def asked(*words):
 
 @needs_anchors
 def test_the_command_gives_the_golden_numbers_as_json(tmp_path):
-    from test_cost import BUDGETS, DEEPOBS_TARGET, GOLDEN
-
     out = tmp_path / "out.json"
     words = "--target", DEEPOBS_TARGET, "--baseline", "sgd", "--chance", 0.1, "--json", out
     asked(DEEPOBS, *words, "--draws", 200)

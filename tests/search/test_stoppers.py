@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 
 import study
-from study.answers.summary import Options, Question, summarize
+from study.answers.summary import Options, summarize
 from study.dispatch.dispatcher import Dispatcher
 from study.dispatch.outcome import Outcome, Recorded
 from study.dispatch.searching import Searching
 from study.execution.runner import run as run_study
 from study.plan.parse import parse
 from study.records.own import read_own
+from study.records.trials import Question
 from study.search.stoppers import Asha, Curve, replayed
 from study.tracking import Tracker, read
 from tests.execution.test_reconciler import LONG, end, same_table

@@ -17,7 +17,7 @@ from trainables.run import scale_invariance as spheres
 from trainables.run.flops import Flops
 from trainables.run.memory import keep_freed_memory
 from trainables.run.predictor import Predictor, Scores
-from trainables.run.stopping import Rung, stopped_at
+from trainables.run.stopping import Rung, best, stopped_at
 from trainables.seeds import generator, seed_globally, seed_of, seeded
 from trainables.trial import Record, Trial
 
@@ -223,8 +223,8 @@ class Run:
             return spheres.invariant(self._objective(inputs, targets, outputs), self.params)
 
     def _keep_best(self, score: float, params: Tensors, buffers: Tensors) -> None:
-        better = max if self.trial.task.mode == "max" else min
-        if self._best is None or better(score, self._best[0]) != self._best[0]:
+        before = [] if self._best is None else [self._best[0]]
+        if score == score and best([score, *before], self.trial.task.mode) not in before:  # a NaN is no score
             self._best = (score, self._owned(params), buffers)
 
     def _owned(self, state: Any) -> Any:

@@ -26,10 +26,13 @@ def stopped_at(bars: Iterable[Rung], scores: Sequence[float]) -> int | None:
     return None
 
 
-def best(scores: Iterable[float]) -> float:
-    """The highest of the scores that are numbers; −∞ where none is.
+def best(scores: Iterable[float], mode: str = "max") -> float:
+    """The best of the scores that are numbers; the worst that there is where none is.
 
-    >>> best([0.5, float("nan"), 0.7]), best([])
-    (0.7, -inf)
+    `study.records.trials` judges recorded trials by the same law, in arrays.
+
+    >>> best([0.5, float("nan"), 0.7]), best([0.5, float("nan"), 0.7], "min"), best([])
+    (0.7, 0.5, -inf)
     """
-    return max((score for score in scores if score == score), default=-float("inf"))
+    numbers = [score for score in scores if score == score]
+    return max(numbers, default=-float("inf")) if mode == "max" else min(numbers, default=float("inf"))

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 
 from study.answers.grids.collapse import products
+from study.records import own
+from study.records.trials import LOST, Question, ended, trainings
 
 RATE, DECAY, MOMENTUM = "scheme.lr", "decay.weight_decay", "direction.momentum"
 SETTLED = 3.0  # times 1/(ηλ): what starts at e¹² times its equilibrium ‖w‖⁴ is twice as large as it then
@@ -43,8 +45,9 @@ def grids(record: pd.DataFrame, mode: str, chance: float) -> list[Grid]:
     """
     if record.empty or not {RATE, DECAY} <= set(record.columns):
         return []
-    ended: Any = record[record["status"] != "running"]
-    found = [_grid(arm, rows, mode, chance) for arm, rows in ended.groupby("arm", sort=False) if _is_grid(rows)]
+    found = [
+        _grid(str(arm), rows, mode, chance) for arm, rows in ended(record).groupby("arm", sort=False) if _is_grid(rows)
+    ]
     return [grid for grid in found if grid is not None]
 
 
@@ -63,12 +66,14 @@ def _grid(arm: str, rows: Any, mode: str, chance: float) -> Grid | None:
     cells: list[dict[str, Any]] = []
     walks: list[pd.DataFrame] = []
     tensors = [name.removeprefix("norm.") for name in rows.columns if name.startswith("norm.")]
-    for _, trial in rows.groupby(TRIAL, sort=False):
+    worth = trainings(own.of_record(rows, "passes"), Question("min" if mode == "min" else "max", None, chance, "best"))
+    worth = worth.set_index(["repetition", "trial", "seed"])
+    for (_, *key), trial in rows.groupby(TRIAL, sort=False):
         constant = _constant(trial)
-        cell = _cell(trial, constant, mode, chance)
+        cell = _cell(trial, constant, worth.loc[tuple(key)])
         seed = sum((cell["rate"], cell["decay"]) == (other["rate"], other["decay"]) for other in cells)
         cells.append({**cell, "seed": seed})
-        if cells[-1]["status"] not in ("diverged", "failed"):
+        if cells[-1]["status"] not in LOST:
             walks += [_walk(constant, tensor, cells[-1]) for tensor in tensors]
     if not cells:
         return None
@@ -81,21 +86,19 @@ def _grid(arm: str, rows: Any, mode: str, chance: float) -> Grid | None:
     return Grid(str(arm), frame, last, walk)
 
 
-def _cell(trial: Any, constant: Any, mode: str, chance: float) -> dict[str, Any]:
+def _cell(trial: Any, constant: Any, worth: Any) -> dict[str, Any]:
     last = trial.iloc[-1]
     rate, decay = float(last[RATE]), float(last[DECAY])
     momentum = float(last.get(MOMENTUM, np.nan))
     steps = int(constant["steps"].max()) if len(constant) else 0
     product = rate * decay
-    bad = last["status"] in ("diverged", "failed")
-    best = trial["valid_score"].max() if mode == "max" else trial["valid_score"].min()
     return {
         "rate": rate,
         "decay": decay,
         "product": product,
-        "score": chance if bad else float(best),
-        "test": chance if bad else float(last.get("test_score", np.nan)),
-        "status": str(last["status"]),
+        "score": float(worth["score"]),
+        "test": float(worth.get("test_score", np.nan)),
+        "status": str(worth["status"]),
         "steps": steps,
         "settled": bool(steps * product >= SETTLED * (1 - (0.0 if np.isnan(momentum) else momentum))),
     }

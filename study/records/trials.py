@@ -1,0 +1,248 @@
+"""What every trial was worth, what it cost, and whether it hit the target: one row a trial, from a table of records.
+
+A trial is the mean of the seeds that it has. This is the one place that settles what counts:
+
+- `score`: the best (or the last) score of a trial that ended; chance where it diverged or failed; NaN where it is open
+  or nobody told one;
+- `full`, `charged`: its whole cost, and its cost up to the target (its whole cost where it missed);
+- `hit`: whether a score reached the target, equal up to rounding, at the time it was told;
+- `seeds`, `lost`: the seeds that it has, and how many of them diverged or failed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pandas.api.types import is_numeric_dtype
+
+from study.records.table import KEY
+from trainables.refusal import Refusal
+
+Floats = NDArray[np.float64]
+
+OPEN = "running"
+LOST = ("diverged", "failed")
+"""How trials end that are worth no more than chance, whatever they said before."""
+ORDERED = "repetition", "trial"
+ROUNDING = 4  # units in the last place by which a mean may miss the target that it equals
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a table, in its own sense of scores. target, chance: one, or by task (''= rest)."""
+
+    mode: Literal["max", "min"] = "max"
+    target: float | dict[str, float] | None = None
+    chance: float | dict[str, float] | None = None
+    score_at: Literal["last", "best"] = "last"
+    learns: bool | None = None
+
+    def sign(self) -> float:
+        """What scores are multiplied with so that higher is better."""
+        return 1.0 if self.mode == "max" else -1.0
+
+    def of(self, name: Literal["target", "chance"], task: str) -> float | None:
+        """The target or chance level of a task, in the table's own sense."""
+        value = getattr(self, name)
+        return value.get(task, value.get("")) if isinstance(value, dict) else value
+
+    def levels(self, name: Literal["target", "chance"], tasks: pd.Series) -> Floats:
+        """The target or chance level of every row's task; NaN where there is none."""
+        names = tasks.astype(str)
+        return names.map({task: self.of(name, task) for task in names.unique()}).to_numpy(float)
+
+
+def trials(table: pd.DataFrame, question: Question) -> pd.DataFrame:
+    """One row a trial, its seeds taken together, task by task and scheme by scheme in order of first appearance.
+
+    Args:
+        table: a validated table (`study.records.table`), one row a (trial, seed, epoch). `planned`, where it has this
+            column, is the number of seeds that a trial is to have.
+        question: the sense of scores, target, chance level, and which score of a trial counts.
+
+    Returns:
+        The last row of every trial, with `score`, `test_score`, `full`, `charged`, `hit`, `seeds`, `lost`, and
+        `status`: finished, stopped, diverged, failed, or running where a seed is still to end.
+
+    Raises:
+        Refusal: where the cost of a trial falls.
+    """
+    apart: Any = trainings(table, question)
+    one = apart.groupby(_keys(apart), sort=False)["lost"].transform("size") == 1
+    if bool(one.all()):
+        return apart
+    return _reduced(_together(_prepared(table), question), question)
+
+
+def trainings(table: pd.DataFrame, question: Question) -> pd.DataFrame:
+    """One row a (trial, seed): the same columns as `trials`, every seed by itself."""
+    return _reduced(_prepared(table), question)
+
+
+def ended(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of trials that have ended, however they did."""
+    kept: Any = rows[rows["status"] != OPEN] if len(rows) and "status" in rows else rows
+    return kept
+
+
+def is_lost(rows: pd.DataFrame) -> pd.Series:
+    """Whether each row belongs to a trial that counts at chance."""
+    if "status" in rows:
+        return pd.Series(rows["status"]).isin(list(LOST))
+    return pd.Series(data=False, index=rows.index)
+
+
+def best_of(rows: pd.DataFrame, mode: str) -> pd.DataFrame:
+    """The best trial of every scheme among those that neither diverged nor failed nor are still open.
+
+    Where nothing was validated nothing may be selected: the first trial that ended stands for all.
+    """
+    sound: Any = ended(rows)
+    sound = sound[~is_lost(sound)]
+    if not validated(rows):
+        return ended(rows).drop_duplicates("scheme")
+    known: Any = sound[sound["score"].notna()]
+    groups = known.groupby("scheme", sort=False)["score"]
+    return known.loc[groups.idxmax() if mode == "max" else groups.idxmin()]
+
+
+def validated(rows: pd.DataFrame) -> bool:
+    """Tell a record with scores from one without: true too where every trial was lost."""
+    sound: Any = ended(rows)
+    sound = sound[~is_lost(sound)]
+    return sound.empty or bool(sound["score"].notna().any())
+
+
+def reaches(score: Floats, target: Floats) -> NDArray[np.bool_]:
+    """Which scores reach their target, both higher-is-better; a mean that equals it but for rounding does.
+
+    >>> reaches(np.array([(0.7 + 0.8 + 0.9) / 3, 0.8 - 1e-9, np.nan]), np.array([0.8, 0.8, 0.8]))
+    array([ True, False, False])
+    """
+    with np.errstate(invalid="ignore"):
+        slack = ROUNDING * np.spacing(np.fmax(np.abs(score), np.abs(target)))
+        return np.isfinite(score) & (score >= target - slack)
+
+
+def _keys(table: Any) -> list[str]:
+    return [name for name in KEY if name in table and name != "seed"]
+
+
+def _prepared(table: Any) -> pd.DataFrame:
+    """Sorted by key and epoch; trials and repetitions with text for a name are numbered as they appear: t2, t10."""
+    text = [name for name in ORDERED if name in table and not is_numeric_dtype(table[name])]
+    table = table.assign(**{name: pd.factorize(table[name])[0] for name in text})
+    keys = [name for name in KEY if name in table]
+    codes = [pd.factorize(table[name], sort=name in ORDERED)[0] for name in keys]
+    epoch = table["epoch"].to_numpy() if "epoch" in table else np.zeros(len(table))
+    return table.iloc[np.lexsort((epoch, *reversed(codes)))]
+
+
+def _starts(table: Any, keys: Sequence[str]) -> NDArray[np.intp]:
+    """The positions where any of the sorted columns starts a new value."""
+    new = np.zeros(len(table), bool)
+    new[:1] = True
+    for name in keys:
+        codes = pd.factorize(table[name])[0]
+        new[1:] |= codes[1:] != codes[:-1]
+    return np.flatnonzero(new)
+
+
+def _reduced(table: Any, question: Question) -> pd.DataFrame:
+    """One row a curve of a sorted table: its last, with worth, cost and hit."""
+    starts = _starts(table, [name for name in KEY if name in table])
+    cost = _costs(table, starts)
+    ends = np.append(starts[1:], len(table)) - 1
+    rows: Any = table.iloc[ends].reset_index(drop=True)
+    sign, chance = question.sign(), question.levels("chance", rows["task"])
+    score = sign * table["score"].to_numpy(float)
+    above = reaches(score, sign * question.levels("target", table["task"]))
+    first = np.minimum.reduceat(np.where(above, np.arange(len(table)), len(table)), starts)
+    rows["hit"] = first < len(table)
+    rows["full"] = cost[ends]
+    rows["charged"] = np.where(rows["hit"], cost[np.minimum(first, len(table) - 1)], cost[ends])
+    worth = sign * table["worth"].to_numpy(float) if "worth" in table else np.where(np.isfinite(score), score, np.nan)
+    final = np.fmax.reduceat(worth, starts) if question.score_at == "best" else worth[ends]
+    lost = is_lost(rows).to_numpy()
+    final = np.where(lost, chance, sign * final)
+    running = (rows["status"] == OPEN).to_numpy() if "status" in rows else np.zeros(len(rows), bool)
+    rows["score"] = np.where(running, np.nan, final)
+    if "test_score" in rows:
+        rows["test_score"] = rows["test_score"].mask(lost & rows["test_score"].isna(), pd.Series(chance))
+    if "lost" not in rows:
+        rows["seeds"], rows["lost"] = 1, lost.astype(int)
+    return rows
+
+
+def _costs(table: Any, starts: NDArray[np.intp]) -> Floats:
+    """Cumulative costs: the column, else epochs, else one a trial; a cost that falls within a trial is refused."""
+    if "cost" not in table:
+        return table["epoch"].to_numpy(float) if "epoch" in table else np.ones(len(table))
+    cost = table["cost"].to_numpy(float)
+    falls = np.diff(cost, prepend=0.0) < 0
+    falls[starts] = False
+    if falls.any():
+        at = int(np.flatnonzero(falls)[0])
+        raise Refusal(
+            f"row {int(table.index[at]) + 1}, column 'cost': cost is cumulative within a trial, and "
+            f"{cost[at]:g} is less than the {cost[at - 1]:g} before it"
+        )
+    return cost
+
+
+def _together(table: Any, question: Question) -> pd.DataFrame:
+    """Several seeds of one configuration as one curve: mean scores, summed costs.
+
+    They are not independent trials; counted as such they would make every interval too narrow. A mean exists from the
+    epoch at which each of the trial's seeds has had a value, and each one's last value counts. `worth` counts a seed
+    that was lost at chance throughout; a hit is read off what was scored at the time.
+    """
+    keys = _keys(table)
+    chance = pd.Series(question.levels("chance", table["task"]), index=table.index)
+    lost = is_lost(table)
+    score = table["score"].where(np.isfinite(table["score"]), np.nan)
+    if question.score_at == "last":
+        score = score.fillna(chance)
+    table = table.assign(
+        score=score.where(~(lost & score.isna()), chance),
+        worth=score.mask(lost, chance),
+        cost=_costs(table, _starts(table, [*keys, "seed"])),
+        epoch=table.get("epoch", 0.0),
+    )
+    means = ["score", "worth"]
+    if "test_score" in table:
+        table["test_score"] = table["test_score"].mask(lost & table["test_score"].isna(), chance)
+        means.append("test_score")
+    about = _about_seeds(table, keys, lost)
+    wide: Any = table.set_index([*keys, "epoch", "seed"])[[*means, "cost"]].unstack("seed")
+    filled = wide.groupby(level=keys, sort=False).ffill()
+    number = about["seeds"].reindex(filled.index.droplevel("epoch")).to_numpy()
+    rows = pd.DataFrame({name: _mean(filled[name], number) for name in means} | {"cost": filled["cost"].sum(axis=1)})
+    rest = table.drop_duplicates([*keys, "epoch"]).set_index([*keys, "epoch"])
+    rest = rest.drop(columns=[*means, "cost", "seed", "status"], errors="ignore")
+    return _prepared(rows.join(rest).join(about, on=keys).reset_index())
+
+
+def _mean(values: Any, number: NDArray) -> Floats:
+    """The mean over a trial's seeds, where each has had a value."""
+    return np.where(values.count(axis=1) == number, values.sum(axis=1) / number, np.nan)
+
+
+def _about_seeds(table: Any, keys: list[str], lost: Any) -> pd.DataFrame:
+    """One row a trial: how many seeds it has, how many were lost, and its status."""
+    status = table["status"] if "status" in table else pd.Series("finished", index=table.index)
+    last: Any = table.assign(status=status, lost=lost.astype(int)).drop_duplicates([*keys, "seed"], keep="last")
+    flags = {name: (last["status"] == name).astype(int) for name in (OPEN, "stopped", "failed")}
+    groups: Any = last.assign(**flags, seeds=1, planned=last.get("planned", 1)).groupby(keys, sort=False)
+    about = groups[["seeds", "lost", *flags]].sum().join(groups["planned"].max())
+    conditions = [
+        (about[OPEN] > 0) | (about["seeds"] < about["planned"]),
+        about["stopped"] > 0,
+        about["failed"] == about["seeds"],
+        about["lost"] == about["seeds"],
+    ]
+    about["status"] = np.select(conditions, [OPEN, "stopped", "failed", "diverged"], "finished")
+    return about[["seeds", "lost", "status"]]

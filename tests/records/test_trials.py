@@ -1,0 +1,116 @@
+"""What a trial is worth, what it costs, and whether it hit, is settled in one place."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from recorded import record, training
+
+from study.answers.study import Asked, answered
+from study.answers.trials import trials_of
+from study.records.material import Level, Material
+from study.records.table import validated
+from study.records.trials import Question, best_of, trials
+from study.reports.summary import summary
+
+NAN = float("nan")
+MAX, MIN = Level("max", "accuracy", 0.1, None), Level("min", "loss", 9.0, None)
+LOW = {"mode": "min", "metric": "loss", "chance": 9.0}
+
+
+def of(rows, **question):
+    """The trials of a table with columns trial, seed, epoch, score, and what else it gives."""
+    table = pd.DataFrame(rows).assign(task="t", scheme="a")
+    return trials(validated(table), Question(**question))
+
+
+def test_running_and_failed_trials_are_never_the_best():
+    rows = record(training([0.8], k=0), training([0.95], "failed", k=1), training([0.99], "running", k=2))
+    found = trials_of(rows, MAX)
+    assert found["score"].tolist() == pytest.approx([0.8, 0.1, NAN], nan_ok=True)
+    assert best_of(found, "max")["trial"].tolist() == [0]
+    line = summary(rows).iloc[0]
+    assert (line["best_valid"], line["failed"], line["running"], line["trials"]) == (0.8, 1, 1, 3)
+
+
+def test_a_missing_score_is_not_zero():
+    """In a task whose score is a loss, 0 would be the best of all."""
+    rows = record(training([NAN, NAN], k=0, **LOW), training([0.5, 0.4], k=1, **LOW))
+    line = summary(rows).iloc[0]
+    assert (line["best_valid"], line["test_of_best"]) == (0.4, 0.4)
+    assert best_of(trials_of(rows, MIN), "min")["trial"].tolist() == [1]
+
+
+def test_a_score_that_is_no_number_does_not_erase_the_best():
+    assert trials_of(training([0.5, 0.9, NAN]), MAX)["score"].tolist() == [0.9]
+    assert trials_of(training([0.5, 0.3, NAN], **LOW), MIN)["score"].tolist() == [0.3]
+
+
+def test_a_seed_that_never_existed_is_not_lost():
+    rows = {"trial": [0, 1, 1], "seed": [0, 0, 1], "score": [0.8, 0.9, 0.9]}
+    found = of(rows, chance=0.1)
+    assert found["score"].tolist() == [0.8, 0.9]
+    assert found["seeds"].tolist() == [1, 2]
+    assert found["lost"].tolist() == [0, 0]
+
+
+def test_a_seed_that_was_lost_counts_at_chance():
+    rows = {"trial": [0, 0], "seed": [0, 1], "score": [0.9, 0.9], "status": ["finished", "failed"]}
+    found = of(rows, chance=0.1)
+    assert found["score"].tolist() == [0.5]
+    assert (found["seeds"][0], found["lost"][0], found["status"][0]) == (2, 1, "finished")
+
+
+@pytest.mark.parametrize("seeds", [("finished", "running"), ("finished",)], ids=["running", "to come"])
+def test_a_seed_still_to_come_leaves_its_trial_open(seeds):
+    parts = [training([0.8], status, seed_number=n, planned=2) for n, status in enumerate(seeds)]
+    whole = [training([0.7], k=1, seed_number=n, planned=2) for n in range(2)]
+    rows = record(*parts, *whole)
+    assert trials_of(rows, MAX)["status"].tolist() == ["running", "finished"]
+    (answers,) = answered(Material("s", rows), Asked())
+    assert [result.n for result in answers.results] == [1]
+
+
+def test_a_mean_that_equals_the_target_but_for_rounding_is_a_hit():
+    seeds = [0.7, 0.8, 0.9]
+    assert sum(seeds) / 3 < 0.8 < sum(seeds) / 3 + 1e-15
+    found = of({"trial": [0] * 3, "seed": range(3), "score": seeds}, target=0.8)
+    assert found["hit"].tolist() == [True]
+    assert of({"trial": [0], "score": [0.8 - 1e-12]}, target=0.8)["hit"].tolist() == [False]
+
+
+def test_a_mean_over_seeds_exists_once_each_has_had_a_value():
+    rows = {"trial": [0] * 3, "seed": [0, 0, 1], "epoch": [1, 2, 2], "score": [0.9, 0.1, 0.1]}
+    assert of(rows, target=0.8)["hit"].tolist() == [False]
+    rows["score"] = [0.9, 0.8, 0.8]
+    found = of(rows, target=0.8)
+    assert (found["hit"][0], found["charged"][0]) == (True, 4.0)  # both seeds trained for two epochs
+
+
+def test_of_seeds_told_at_different_epochs_each_ones_last_value_counts():
+    rows = {"trial": [0] * 3, "seed": [0, 0, 1], "epoch": [1, 3, 2], "score": [0.9, 0.5, 0.8]}
+    found = of(rows, target=0.84, score_at="best")
+    assert found["score"][0] == pytest.approx(0.85)  # at epoch 2: .9 of the first and .8 of the second
+    assert (found["hit"][0], found["charged"][0]) == (True, 3.0)
+
+
+def test_a_failed_trial_without_a_record_is_a_trial():
+    nothing = training([NAN], "failed", k=1, record=0, epoch=0.0, **dict.fromkeys(("passes", "flops", "steps"), 0.0))
+    rows = record(training([0.8], k=0, target=0.5), nothing.assign(target=0.5))
+    (answers,) = answered(Material("s", rows), Asked())
+    assert [(result.n, result.hits) for result in answers.results] == [(2, 1)]
+    assert summary(rows)["trials"].tolist() == [2]
+
+
+def test_where_every_trial_was_lost_they_are_worth_chance():
+    rows = record(training([0.8, 0.1], "diverged", k=0), training([0.7], "failed", k=1))
+    line = summary(rows).iloc[0]
+    assert (line["best_valid"], line["median_valid"], line["diverged"], line["failed"]) == (0.1, 0.1, 1, 1)
+
+
+def test_where_nothing_was_validated_the_first_that_ended_stands_for_all():
+    rows = record(
+        training([NAN], "running", k=0), training([NAN], k=1, test_score=0.6), training([NAN], k=2, test_score=0.9)
+    )
+    line = summary(rows).iloc[0]
+    assert line["test_of_best"] == 0.6
+    assert np.isnan(line["best_valid"])
