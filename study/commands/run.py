@@ -55,11 +55,12 @@ def run(
         click.echo(estimate.dry_run(read))
         return
     import study as lr_study
-    from study.reports import of_study
     from study.tracking import shown
 
     where = {"tracking_uri": tracking_uri, "storage": storage, "address": address}
     complete = lr_study.run(read, **where, gpus_per_trial=gpus, yes=yes, verbose=verbose)
+    from study.reports import of_study  # with its figures; a study that is refused need not wait for them
+
     material = of_study(read.name, tracking_uri)  # read once: from a server that takes a while
     click.echo(lr_study.report(material))
     if complete:

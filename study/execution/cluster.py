@@ -11,6 +11,7 @@ import ray
 from ray._private import ray_constants
 from ray.tune.execution import class_cache
 
+from study.execution.surroundings import refuse_unusable
 from study.plan.study import Study
 from trainables.refusal import Refusal, first_line
 from trainables.trial import Trial
@@ -44,6 +45,7 @@ def connect(cluster: Cluster) -> None:
         class_cache.ENV_VARS_TO_PROPAGATE.discard(name)  # Tune sends them to workers, and Ray's agent logs what is sent
     if ray.is_initialized():
         return
+    refuse_unusable(cluster.address)
     level = logging.INFO if cluster.verbose else logging.ERROR
     logging.getLogger("ray.tune").setLevel(level)
     try:
@@ -54,7 +56,9 @@ def connect(cluster: Cluster) -> None:
             include_dashboard=None if cluster.is_joined else False,
         )
     except ConnectionError as error:
-        raise Refusal(f"no Ray answers at {cluster.address!r}: {first_line(error)}") from error
+        raise Refusal(f"Ray cannot be joined: {first_line(error)}") from error
+    except OSError as error:
+        raise Refusal(f"Ray cannot start here: {first_line(error)}") from error
 
 
 def resources_of_a_trial(study: Study, cluster: Cluster) -> dict[str, float]:

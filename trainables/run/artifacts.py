@@ -18,7 +18,7 @@ LABELS, FINAL, MEAN = "labels", "final.", "mean."
 class Kept(NamedTuple):
     """What was kept so far."""
 
-    labels: list[Tensor]  # (num_valid,) uint8 each, one a record
+    labels: list[Tensor]  # (num_valid,) each, one a record; whole numbers, as narrow as the classes allow
     mean: Tensors  # of the evaluated parameters over late records
     records: int  # that many of them
 

@@ -67,7 +67,7 @@ class Predictor:
                 targets = split.targets[rows]
                 outputs = self(params, buffers, split.inputs[rows])
                 if labels is not None:
-                    labels.append(outputs.argmax(-1).to(torch.uint8).cpu())
+                    labels.append(outputs.argmax(-1).to(_narrowest(outputs.shape[-1])).cpu())
                 loss = loss + len(rows) * self._task.loss(outputs, targets)
                 score = score + len(rows) * self._task.score(outputs, targets)
         size = len(split) or math.nan
@@ -101,3 +101,8 @@ class Predictor:
 def _reset(key: str, buffer: Tensor) -> Tensor:
     """A buffer of BatchNorm before it has seen anything: variance 1, mean 0, no batches."""
     return torch.ones_like(buffer) if key == "running_var" else torch.zeros_like(buffer)
+
+
+def _narrowest(num_classes: int) -> torch.dtype:
+    """The smallest type that holds the number of every class: labels are kept once a record."""
+    return next(kind for kind in (torch.uint8, torch.int16, torch.int32) if num_classes - 1 <= torch.iinfo(kind).max)
