@@ -2,7 +2,8 @@
 
 A *family* is an abstract class (`Direction`, `Scheme`, `Task`, …); its members are the final classes in the
 folder where it is defined, found by importing that folder: a new member is a new file and nothing else.
-Other people's are named by where they are: `package.module:Name` or `./my_task.py:Name` (trainables/plugins.py).
+Other people's are named by where they are, `package.module:Name` or `./my_task.py:Name`, and found where a user gave
+the name (trainables/plugins.py).
 """
 
 import math
@@ -197,6 +198,8 @@ def _converted(key: str, annotation: Any, value: Any) -> Any:
             return None
         if option is float and isinstance(value, (int, float)) and not isinstance(value, bool):
             return float(value)
+        if option is str and isinstance(value, str):
+            return str(value)
         if isinstance(option, type) and type(value) is option:
             return value
     raise Refusal(f"{key} must be {_described(options)}, got {value!r}")

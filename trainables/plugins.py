@@ -4,6 +4,9 @@
 the study file's folder, elsewhere from the working directory. A worker may run in another folder or on another
 machine, so what travels to it is the text that the driver has read: all trials of a study run the same code, and it
 need lie nowhere but beside the study.
+
+To import is to run, so a name is imported only where it is `Trusted`: a user gave it, in a study file to be run or on
+a command line. The same text out of a table or a store is refused: reading runs no code.
 """
 
 import sys
@@ -21,8 +24,8 @@ from trainables.refusal import Refusal, first_line, unknown
 T = TypeVar("T")
 
 
-class Located(str):
-    """A name as it was written, which knows the folder that its path counts from."""
+class Trusted(str):
+    """A name that a user gave, as it was written, which knows the folder that its path counts from."""
 
     folder: Path
 
@@ -35,40 +38,47 @@ class File(NamedTuple):
     text: str
 
 
-_LOADED: dict[str, File] = {}
-"""What has been read and run, by the name of the module that was made of it."""
+_LOADED: dict[str, tuple[File, Path]] = {}
+"""What has been read and run, and the folder that its path counts from, by the name of the module made of it."""
 _SHIPPED: dict[str, File] = {}
 """What came from the driver, by the path as it was written."""
 
 
 def is_outside(name: object) -> bool:
-    """Whether the name is of the form `place:Name`."""
+    """Tell whether the name is of the form `place:Name`."""
     return isinstance(name, str) and ":" in name
 
 
-def located(value: Any, folder: Path) -> Any:
-    """The value, which remembers the folder where it is the name of something in a file.
+def trusted(value: Any, folder: Path = Path()) -> Any:
+    """Mark a value as the user's word, so that the code which it may name is imported.
 
-    >>> name = located("./my_task.py:Mine", Path("/somewhere"))
-    >>> name == "./my_task.py:Mine", name.folder.name, located(0.1, Path("/somewhere"))
+    Args:
+        value: of any kind; only a text of the form `place:Name` is marked.
+        folder: where the path of a file counts from; the working directory if none is named.
+
+    Returns:
+        The same value, equal to what it was.
+
+    >>> name = trusted("./my_task.py:Mine", Path("/somewhere"))
+    >>> name == "./my_task.py:Mine", name.folder.name, trusted(0.1)
     (True, 'somewhere', 0.1)
     """
-    if not (is_outside(value) and value.rpartition(":")[0].endswith(".py")):
+    if not is_outside(value) or isinstance(value, Trusted):
         return value
-    name = Located(value)
-    name.folder = folder
+    name = Trusted(value)
+    name.folder = folder.resolve()
     return name
 
 
-def spelled(member: type) -> str:
-    """The name under which `imported` finds the class again."""
-    file = file_of(member)
-    return f"{file.place if file else member.__module__}:{member.__qualname__}"
+def spelled(member: type) -> Trusted:
+    """The name under which `imported` finds the class again; trusted, for its code has run here already."""
+    file, folder = _LOADED.get(member.__module__, (None, Path()))
+    return trusted(f"{file.place if file else member.__module__}:{member.__qualname__}", folder)
 
 
 def file_of(member: type) -> File | None:
     """The file that the class came from; None where it came from an importable module."""
-    return _LOADED.get(member.__module__)
+    return _LOADED[member.__module__][0] if member.__module__ in _LOADED else None
 
 
 def receive(files: Iterable[File]) -> None:
@@ -77,10 +87,25 @@ def receive(files: Iterable[File]) -> None:
 
 
 def imported(family: type[T], name: str) -> type[T]:
-    """The class of that name, which must be a member of the family; or a refusal that says what is missing."""
+    """Import the class of that name, running its module.
+
+    Args:
+        family: the abstract class that it must be a final member of.
+        name: `place:Name`, trusted.
+
+    Returns:
+        The class.
+
+    Raises:
+        Refusal: where the name is not trusted; else in one line, with what is missing of such a class.
+    """
+    if not isinstance(name, Trusted):
+        raise Refusal(
+            f"{name[:80]!r} names other people's code, which is not run on the word of a record: name it in a study "
+            "file that you run, or on the command line"
+        )
     place, _, wanted = name.rpartition(":")
-    folder = name.folder if isinstance(name, Located) else Path()
-    module = _file(place, name, folder) if place.endswith(".py") else _module(place, name)
+    module = _file(place, name, name.folder) if place.endswith(".py") else _module(place, name)
     found = getattr(module, wanted, None)
     if found is None:
         own = [key for key, value in vars(module).items() if isclass(value) and value.__module__ == module.__name__]
@@ -139,7 +164,7 @@ def _file(place: str, name: str, folder: Path) -> ModuleType:
         raise Refusal(f"{name}: {path} is no Python file")
     module = module_from_spec(spec)
     sys.modules[module_name] = module  # before it runs: dataclasses and type hints look their module up
-    _LOADED[module_name] = file
+    _LOADED[module_name] = file, folder
     try:
         exec(compile(file.text, file.path, "exec"), vars(module))  # noqa: S102 — what an import does with a file
     except Exception as error:  # whatever other people's code raises

@@ -18,7 +18,7 @@ import torch
 from ray import tune
 
 from trainables.components import name_of
-from trainables.plugins import File, receive
+from trainables.plugins import File, receive, trusted
 from trainables.refusal import first_line
 from trainables.run import artifacts
 from trainables.run.loop import Run
@@ -55,7 +55,7 @@ class Trainable(tune.Trainable):
     def _begin(self) -> Run:
         told = self._told
         receive(File(*file) for file in json.loads(told["files"]))
-        trial = Trial.parse(json.loads(told["trial"]))
+        trial = Trial.parse({key: trusted(value) for key, value in json.loads(told["trial"]).items()})
         torch.set_num_threads(trial.threads)
         bars = [Rung(*bar) for bar in json.loads(told["bars"])]
         device = "cuda" if torch.cuda.is_available() else "cpu"

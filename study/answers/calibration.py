@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,4 +89,5 @@ def _study(task: str, part: str, arm: dict[str, Any]) -> Study:
     text = json.dumps(
         {"question": f"What does a tuned baseline reach on {task}?", "arms": {"baseline": {"task": task, **plain}}}
     )
-    return parse(text, f"target-{task.replace(':', '-').replace('.', '-').replace('/', '-')}-{part}")
+    name = f"target-{task.replace(':', '-').replace('.', '-').replace('/', '-')}-{part}"
+    return parse(text, name, folder=Path())

@@ -40,18 +40,19 @@ def overhead(
     import torch
 
     from trainables.components import find, members
+    from trainables.plugins import trusted
     from trainables.run.overhead import overhead as measure
     from trainables.schemes import Scheme
 
-    chosen = [name for name in schemes if find(Scheme, name)] or list(members(Scheme))
+    chosen = [name for name in schemes if find(Scheme, trusted(name))] or list(members(Scheme))
     trials: dict[str, dict[str, object]] = {
-        name: {"direction": direction, "scheme": name, "compile": compiled} for name in chosen
+        name: {"direction": trusted(direction), "scheme": trusted(name), "compile": compiled} for name in chosen
     }
     for row in rows:
         keys = _keys(row)
-        trials[row] = {"compile": compiled, **({} if "rule" in keys else {"direction": direction}), **keys}
+        trials[row] = {"compile": compiled, **({} if "rule" in keys else {"direction": trusted(direction)}), **keys}
     where = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    common = {"task": task, "batch_size": batch_size, "precision": precision, "threads": threads}
+    common = {"task": trusted(task), "batch_size": batch_size, "precision": precision, "threads": threads}
     found = measure(common, trials, steps, where)
     click.echo(f"{task}, batches of {batch_size}, {precision}, {where}, {threads} thread(s), torch {torch.__version__}")
     width = max(len(row.name) for row in found)
@@ -66,9 +67,10 @@ def overhead(
 def _keys(row: str) -> dict[str, object]:
     """The flat keys of a row: numbers, booleans and names as YAML reads them."""
     from study.plan.plain_yaml import read_plain
+    from trainables.plugins import trusted
     from trainables.refusal import Refusal
 
     pairs = [pair.partition("=") for pair in row.split(",")]
     if any(not equals for _, equals, _ in pairs):
         raise Refusal(f"--row needs KEY=VALUE,…, got {row!r}")
-    return {key.strip(): read_plain(value) for key, _, value in pairs}
+    return {key.strip(): trusted(read_plain(value)) for key, _, value in pairs}

@@ -16,7 +16,7 @@ from study.plan.study import STOPPER, Arm, Study
 from study.plan.tasks import overlaid
 from study.search.stoppers import stopper_of
 from trainables.components import Slot, slots
-from trainables.plugins import located
+from trainables.plugins import trusted
 from trainables.refusal import Refusal, unknown
 from trainables.space import DOMAIN_NAMES, Domain, Integer, OverLr, Uniform, Value, corner, domain_of, written
 from trainables.trial import Trial
@@ -31,28 +31,53 @@ def shipped() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-def load(name_or_path: str, trials: int | None = None) -> Study:
-    """The study of that shipped name or in that file; `trials` replaces the budget of every search."""
+def load(name_or_path: str, trials: int | None = None, *, code: bool = True) -> Study:
+    """Read the study of that shipped name or in that file.
+
+    Args:
+        name_or_path: a shipped study's name, or a path that ends in .yaml.
+        trials: replaces the budget of every search.
+        code: import other people's tasks and rules that the file names: it was given to be run. False refuses them.
+
+    Returns:
+        The study, checked.
+
+    Raises:
+        Refusal: in one line, where there is no such study or it asks for what cannot be.
+    """
     path = Path(name_or_path)
     if path.suffix not in (".yaml", ".yml"):
         if name_or_path not in shipped():
             raise unknown("study", name_or_path, [*shipped(), "or a path that ends in .yaml"])
         path = shipped()[name_or_path]
-    return parse(text_of(path), checked_name("study", path.stem), trials, path.resolve().parent)
+    return parse(text_of(path), checked_name("study", path.stem), trials, path.parent if code else None)
 
 
 def parse(text: str, name: str, trials: int | None = None, folder: Path | None = None) -> Study:
-    """The study that `text` describes; names like `./my_task.py:Mine` count from `folder`, or where we are now.
+    """Read the study that a text describes.
+
+    Args:
+        text: what stands in a study file.
+        name: the study's.
+        trials: replaces the budget of every search.
+        folder: where paths like `./my_task.py:Mine` count from, of a file that a user gave to be run. None for a text
+            from anywhere else, a store for one: then names of other people's code are refused, and nothing is run.
+
+    Returns:
+        The study, checked.
+
+    Raises:
+        Refusal: in one line, where it asks for what cannot be.
 
     >>> study = parse("{question: q, common: {task: quadratic}, arms: {sgd: {}}}", "example")
     >>> study.arms[0].space
     {'scheme.lr': LogUniform(low=1e-05, high=10.0)}
     """
     file = read_file(text, name)
-    return Study(name, file, _arms(file, trials, folder or Path()), text)
+    return Study(name, file, _arms(file, trials, folder), text)
 
 
-def _arms(file: StudyFile, trials: int | None, folder: Path) -> tuple[Arm, ...]:
+def _arms(file: StudyFile, trials: int | None, folder: Path | None) -> tuple[Arm, ...]:
     """All arms in the order of the file; controls are derived from the others."""
     if "control_of" in file.common:
         raise Refusal("control_of belongs to one arm, and stands alone there; it cannot be common")
@@ -62,7 +87,7 @@ def _arms(file: StudyFile, trials: int | None, folder: Path) -> tuple[Arm, ...]:
     return tuple(sources[name] if name in sources else controls.derived(name, arms, sources) for name in arms)
 
 
-def _arm(name: str, entries: Mapping[str, Any], trials: int | None, folder: Path) -> Arm:
+def _arm(name: str, entries: Mapping[str, Any], trials: int | None, folder: Path | None) -> Arm:
     checked_name("arm", name)
     if isinstance(entries.get("stopper"), dict):
         raise Refusal(f"arm {name!r}: {nested('stopper', entries['stopper'])}")
@@ -73,7 +98,9 @@ def _arm(name: str, entries: Mapping[str, Any], trials: int | None, folder: Path
         raise complaint(f"arm {name!r}", error, Settings) from error
     of_stopper = {key.removeprefix(STOPPER): value for key, value in entries.items() if key.startswith(STOPPER)}
     of_trial = entries.keys() - Settings.model_fields.keys() - {STOPPER + key for key in of_stopper}
-    given = {key: located(value, folder.resolve()) for key, value in entries.items() if key in of_trial}
+    given = {key: value for key, value in entries.items() if key in of_trial}
+    if folder is not None:
+        given = {key: trusted(value, folder) for key, value in given.items()}
     try:
         fixed, space = _split(given)
         arm = Arm(name, settings, fixed, space, stopper_of(settings.stopper, of_stopper))

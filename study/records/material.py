@@ -99,11 +99,17 @@ def _frame(path: Path) -> pd.DataFrame:
 def level_of(record: pd.DataFrame, task: str) -> Level:
     """The level of a task: as recorded, but for a target that it has been given since.
 
-    A record that was saved before these were columns has the task to say them; refused where nobody knows that.
+    A record that was saved before these were columns has one of our own tasks to say them; refused where nobody does.
     """
     row = record[record["task"] == task].iloc[0]
-    if not {"mode", "metric", "chance"} <= set(record.columns):
-        known = _task(row)
+    if not {"mode", "metric", "chance"} <= set(record.columns) or row["mode"] not in ("max", "min"):
+        try:
+            known = _task(row)
+        except Refusal as refusal:
+            raise Refusal(
+                f"this record does not say how scores of task {task!r} are read, and only a task of our own says it "
+                "without being run: give the record the columns mode (max or min), metric and chance"
+            ) from refusal
         return Level(known.mode, known.metric, float(known.chance), known.target)
     try:
         now = _task(row).target

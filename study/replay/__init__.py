@@ -50,10 +50,11 @@ def read(source: str, file: str | None, uri: str) -> tuple[pd.DataFrame, Study]:
 
     path = Path(source)
     if path.suffix not in (".csv", ".parquet"):
-        return tracking.read(source, uri), load(file) if file else parse(tracking.about(source, uri).study_file, source)
+        text = "" if file else tracking.about(source, uri).study_file
+        return tracking.read(source, uri), load(file, code=False) if file else parse(text, source)
     if file is None and path.stem not in shipped():
         raise Refusal(f"{source!r} does not say what its arms search: name the study's file with --study")
-    return of_file(path, NEEDED).record, load(file or path.stem)
+    return of_file(path, NEEDED).record, load(file or path.stem, code=False)
 
 
 def replay(

@@ -73,15 +73,17 @@ def _about(run: Run) -> dict[str, Any]:
 
 
 def _levels(tags: Mapping[str, str], params: Mapping[str, Any]) -> dict[str, Any]:
-    """The task's metric and its sense, its chance level and target; from the task where a record lacks the tags."""
+    """The task's metric and its sense, its chance level and target; from our own task where a record lacks the tags."""
     if "chance" in tags:
         target = float(tags.get("target", "nan"))
         return {"mode": tags["mode"], "metric": tags["metric"], "chance": float(tags["chance"]), "target": target}
-    if "task" not in params:  # the driver died before it wrote them
-        return {"mode": "", "metric": "", "chance": math.nan, "target": math.nan}
     of_task = {key: value for key, value in params.items() if key.split(".")[0] == "task"}
-    task = Trial.parse(of_task).task
-    return {"mode": task.mode, "metric": task.metric, "chance": float(task.chance), "target": task.target}
+    try:
+        task = Trial.parse(of_task).task
+    except Refusal:  # other people's task; or the driver died before it wrote any
+        return {"mode": "", "metric": "", "chance": math.nan, "target": math.nan}
+    target = math.nan if task.target is None else float(task.target)
+    return {"mode": task.mode, "metric": task.metric, "chance": float(task.chance), "target": target}
 
 
 def _rows(store: MlflowClient, runs: Iterable[Run]) -> list[dict[str, Any]]:

@@ -154,6 +154,7 @@ def test_a_scheme_is_the_baseline_on_a_task_of_ones_own(tmp_path, monkeypatch):
         "{question: q, baseline: momentum, tasks: {'./my_task.py:Mine': {}}, common: {trials: 4, scheme.lr: "
         f"{{choice: {OPTIONS}}}}}, arms: {{adam: {{direction: adam}}, momentum: {{direction: momentum}}}}}}",
         "own",
+        folder=tmp_path,
     )
     table = pd.concat([record(OPTIONS, [[0.95]] * 10, arm=f"{arm}-Mine") for arm in ("adam", "momentum")])
     table["task"] = "./my_task.py:Mine"

@@ -1,6 +1,7 @@
 """Your own task, scheme or direction, without touching this repository; and a new one in it, one file."""
 
 import gc
+import json
 import os
 import re
 import shutil
@@ -23,6 +24,7 @@ from trainables import plugins as outside
 from trainables.components import find, members, name_of
 from trainables.directions import Direction
 from trainables.directions.sgd import SGD
+from trainables.plugins import trusted
 from trainables.refusal import Refusal
 from trainables.rules import Composed
 from trainables.run.loop import Run
@@ -138,7 +140,7 @@ def on_path(here, monkeypatch):
 @pytest.mark.usefixtures("on_path")
 @pytest.mark.parametrize("name", ["./my_task.py:Halves", "my_task.py:Halves", "their_package.tasks:Halves"])
 def test_a_task_from_outside_trains_and_is_written_as_it_was_named(name):
-    trial = Trial.parse({"task": name, "task.width": 2, "epochs": 2.0, "batch_size": 20})
+    trial = Trial.parse({"task": trusted(name), "task.width": 2, "epochs": 2.0, "batch_size": 20})
     assert trial.flat()["task"] == name_of(type(trial.task)) == name
     assert Trial.parse(trial.flat()) == trial
     assert type(Trial.parse(trial.flat()).task) is type(trial.task)
@@ -148,7 +150,8 @@ def test_a_task_from_outside_trains_and_is_written_as_it_was_named(name):
 
 def test_a_path_may_be_absolute(here):
     name = f"{here}/my_direction.py:Signum"
-    rule = Composed.parse({"direction": name, "direction.gain": 2.0, "scheme": "./my_scheme.py:Normalised"})
+    keys = {"direction": trusted(name), "direction.gain": 2.0, "scheme": trusted("./my_scheme.py:Normalised")}
+    rule = Composed.parse(keys)
     assert rule.flat()["direction"] == name
     assert rule.flat()["scheme"] == "./my_scheme.py:Normalised"
     assert rule.flat()["direction.gain"] == 2.0
@@ -160,22 +163,22 @@ def test_a_scheme_that_rates_as_schemes_once_did_is_shown_how_they_do_now(here):
     with pytest.raises(
         Refusal, match=r"old_scheme.py:Normalised: write rate\(self, known\) where it has rate\(self, or"
     ):
-        find(Scheme, "./old_scheme.py:Normalised")
+        find(Scheme, trusted("./old_scheme.py:Normalised"))
 
 
 @pytest.mark.usefixtures("here")
 def test_a_file_is_run_once_a_process():
-    first = find(Task, "./my_task.py:Halves")
-    assert find(Task, "./my_task.py:Halves") is first
+    first = find(Task, trusted("./my_task.py:Halves"))
+    assert find(Task, trusted("./my_task.py:Halves")) is first
     assert sys.modules[first.__module__].LOADED == [1]
 
 
 def test_the_same_spelling_elsewhere_is_another_file(here, monkeypatch):
-    first = find(Task, "./my_task.py:Halves")
+    first = find(Task, trusted("./my_task.py:Halves"))
     (here / "below").mkdir()
     (here / "below" / "my_task.py").write_text(TASK)
     monkeypatch.chdir(here / "below")
-    second = find(Task, "./my_task.py:Halves")
+    second = find(Task, trusted("./my_task.py:Halves"))
     assert second is not first
     assert name_of(first) == name_of(second)
 
@@ -205,14 +208,14 @@ def test_what_cannot_be_used_is_refused_in_one_line(name, reason, here):
     (here / "thawed.py").write_text(finished.replace("frozen=True", ""))
     (here / "bare.py").write_text(finished.replace("@dataclass(frozen=True)", ""))
     with pytest.raises(Refusal, match=reason) as refused:
-        Trial.parse({"task": name})
+        Trial.parse({"task": trusted(name)})
     assert len(str(refused.value).splitlines()) == 1
 
 
 @pytest.mark.usefixtures("here")
 def test_a_component_from_outside_is_no_member_and_hides_none():
     before = members.__wrapped__(Direction)
-    type("Louder", (find(Direction, "./my_direction.py:Signum"),), {})
+    type("Louder", (find(Direction, trusted("./my_direction.py:Signum")),), {})
     type("Mine", (SGD,), {})
     assert members.__wrapped__(Direction) == before
 
@@ -239,8 +242,9 @@ def test_in_a_study_file_a_path_counts_from_its_folder_and_is_recorded_as_writte
     flat = theirs.trial({"scheme.lr": 0.1}, seed=0).flat()
     assert flat["task"] == theirs.contents()["task"] == "./my_task.py:Halves"
     assert flat["scheme"] == theirs.contents()["scheme"] == "./my_scheme.py:Normalised"
+    assert type(Trial.parse(flat).task) is type(theirs.task)
     with pytest.raises(Refusal, match="there is no file"):
-        Trial.parse(flat)  # here, the same words mean another file
+        find(Task, trusted("./my_task.py:Halves"))  # here, the same words mean another file
 
 
 def test_two_studies_of_one_process_may_each_have_a_file_of_that_name(elsewhere, tmp_path_factory):
@@ -262,7 +266,7 @@ def test_what_travels_is_the_text_of_the_files_that_a_trial_names(elsewhere, mon
     monkeypatch.setattr(outside, "_SHIPPED", {})
     outside.receive(file._replace(path=f"/nowhere/{file.place}") for file in theirs.files())
     flat = theirs.trial({"scheme.lr": 0.1}, seed=0).flat()
-    there = Trial.parse(flat)
+    there = Trial.parse({key: trusted(value) for key, value in json.loads(json.dumps(flat)).items()})
     assert there.flat() == flat
     *_, record = Run(there)
     assert record.valid_score > 0.8
@@ -308,19 +312,19 @@ def test_a_study_of_their_components_runs_from_any_folder(elsewhere, lr_study_pr
 class TestTheirDirection(DirectionSuite):
     @pytest.fixture
     def direction(self, here):
-        return find(Direction, "./my_direction.py:Signum")()
+        return find(Direction, trusted("./my_direction.py:Signum"))()
 
 
 class TestTheirScheme(SchemeSuite):
     @pytest.fixture
     def scheme(self, here):
-        return find(Scheme, "./my_scheme.py:Normalised")()
+        return find(Scheme, trusted("./my_scheme.py:Normalised"))()
 
 
 class TestTheirTask(TaskSuite):
     @pytest.fixture
     def task(self, here):
-        return find(Task, "./my_task.py:Halves")()
+        return find(Task, trusted("./my_task.py:Halves"))()
 
 
 @pytest.fixture
