@@ -1,63 +1,73 @@
-"""Two arms of one task: what a scheme saves against the baseline."""
+"""Two arms of one task: what a scheme costs as a share of the baseline."""
 
 import numpy as np
 
 from study import cost
 from study.answers.measured import FEWEST_TYPICAL, Measured
-from study.answers.spent import saving
+from study.answers.spent import of_all, share
 from study.cost import NotDefined
 
 
-def compare(scheme: Measured, base: Measured | None) -> None:
-    """Fill in both savings against the baseline's arm of the same task."""
+def compare(scheme: Measured, base: Measured | None, compared: int = 1) -> None:
+    """Fill in both shares of the baseline's cost on the same task.
+
+    Args:
+        scheme: the arm whose result is filled in.
+        base: the baseline's arm; None where it did not run on this task.
+        compared: m, how many schemes are compared with it there.
+    """
     result = scheme.result
     if base is None:
         why = "no baseline was given" if scheme.options.baseline is None else "the baseline did not run on this task"
-        scheme.note("saving_to_target and saving_at_budget are", NotDefined(why))
+        scheme.note("share_to_target and share_at_budget are", NotDefined(why))
         return
-    result.saving_to_target.unit = scheme.options.unit or ""
-    result.saving_at_budget.unit = scheme.options.unit or ""
-    _to_target(scheme, base)
+    result.share_to_target.unit = scheme.options.unit or ""
+    result.share_at_budget.unit = scheme.options.unit or ""
+    _to_target(scheme, base, compared)
     dependent = next((one.trials.depends for one in (base, scheme) if one.trials.depends), "")
     if dependent:
-        scheme.note("saving_at_budget is", NotDefined(dependent))
+        scheme.note("share_at_budget is", NotDefined(dependent))
     else:
-        _at_budget(scheme, base)
+        _at_budget(scheme, base, compared)
         _improvement(scheme, base)
 
 
-def _to_target(scheme: Measured, base: Measured) -> None:
-    found = saving(base.spent, scheme.spent, scheme.options.unit or "")
+def _to_target(scheme: Measured, base: Measured, compared: int) -> None:
+    found = share(base.spent, scheme.spent, scheme.options.unit or "", compared)
     if isinstance(found, NotDefined):
-        scheme.note("saving_to_target is", found)
+        scheme.note("share_to_target is", found)
     else:
-        scheme.result.saving_to_target = found
+        scheme.result.share_to_target = found
 
 
-def _at_budget(scheme: Measured, base: Measured) -> None:
+def _at_budget(scheme: Measured, base: Measured, compared: int) -> None:
     ours, theirs = (cost.Arm(one.trials.score, one.trials.full) for one in (base, scheme))
-    n, options, quantity = base.trials.score.size, scheme.options, scheme.result.saving_at_budget
+    n, options, quantity = base.trials.score.size, scheme.options, scheme.result.share_at_budget
     budget = options.budget or max(1, min(16, n // cost.TRIALS_A_CHOICE))
-    found = cost.saving_at_budget(ours, theirs, budget, options.tolerance)
+    found = cost.share_at_budget(ours, theirs, budget, options.tolerance)
     if isinstance(found, NotDefined):
-        scheme.note("saving_at_budget is", found)
+        scheme.note("share_at_budget is", found)
         return
     quantity.estimate, quantity.bound = found
     scheme.result.budget = budget
     scheme.result.notes.append(
-        f"saving_at_budget is for the baseline's best of {budget}, tolerance {options.tolerance:g}"
+        f"share_at_budget is for the baseline's best of {budget}, tolerance {options.tolerance:g}"
     )
     scheme.result.log_efficiency = _log_efficiency(scheme, base, budget)
     if scheme is base:
         quantity.low = quantity.high = 1.0
         return
-    ends = cost.saving_at_budget_interval(
-        ours, theirs, budget, scheme.stream("budget"), options.tolerance, scheme.floor, options.draws
+    ends, of_those = (
+        cost.share_at_budget_interval(
+            ours, theirs, budget, scheme.stream("budget"), options.tolerance, scheme.floor, options.draws, level
+        )
+        for level in (cost.LEVEL, of_all(compared))
     )
     if isinstance(ends, NotDefined):
-        scheme.note("the interval of saving_at_budget is", ends)
+        scheme.note("the interval of share_at_budget is", ends)
     else:
         quantity.low, quantity.high = ends
+        quantity.judge(None if isinstance(of_those, NotDefined) else of_those)
 
 
 def _improvement(scheme: Measured, base: Measured) -> None:

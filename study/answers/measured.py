@@ -65,7 +65,7 @@ class Measured:
 
     def _undefined(self, why: str) -> None:
         self.spent = Spent(NotDefined(why))
-        self.note("expected_trials, expected_cost, expected_best and both savings are", NotDefined(why))
+        self.note("expected_trials, expected_cost, expected_best and both shares are", NotDefined(why))
 
     def _to_target(self) -> None:
         if self.target is None:

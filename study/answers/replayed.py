@@ -1,4 +1,4 @@
-"""What replayed searches say: tuning cost, the best of a budget, and the saving, each with an interval."""
+"""Answers of replayed searches: tuning cost, the best of a budget, the share of the baseline's, with intervals."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -33,7 +33,7 @@ class Replayed(NamedTuple):
     trials: Quantity  # to the target, searches repeated until one reaches it
     cost: Quantity  # likewise
     best: Quantity  # of the whole budget
-    saving: Quantity  # the baseline's cost over this arm's
+    share: Quantity  # this arm's cost over the baseline's
 
 
 def answered(
@@ -51,9 +51,9 @@ def answered(
         every = [one for group in groups for one in group]
         trials = [expected_cost(group, "trials") for group in groups]
         tops = np.array([sum(one.best for one in group) / len(group) for group in groups])
-        saving, nothing = Quantity(unit="×"), Quantity(unit=unit)
+        share, nothing = Quantity(), Quantity(unit=unit)
         if raced and arm != baseline:
-            saving = _saving(whole[baseline], whole[arm], _drawn(paid[baseline]), _drawn(paid[arm]))
+            share = _share(whole[baseline], whole[arm], _drawn(paid[baseline]), _drawn(paid[arm]))
         rows.append(
             Replayed(
                 arm,
@@ -62,7 +62,7 @@ def answered(
                 _cost(expected_cost(every, "trials"), _drawn(trials), "trials") if raced else nothing,
                 _cost(whole[arm], _drawn(paid[arm]), unit) if raced else nothing,
                 _between(sign * float(np.mean([one.best for one in every])), sign * tops, sign * tops, "score"),
-                saving,
+                share,
             )
         )
     return rows
@@ -91,15 +91,15 @@ def _cost(estimate: Cost, draws: Floats, unit: str) -> Quantity:
     return made
 
 
-def _saving(base: Cost, arm: Cost, ours: Floats, theirs: Floats) -> Quantity:
+def _share(base: Cost, arm: Cost, theirs: Floats, ours: Floats) -> Quantity:
     """The ratio of costs; a group in which neither arm reached the target tells nothing: from 0 to infinity."""
-    found = cost.saving_to_target(base, arm)
+    found = cost.share_to_target(base, arm)
     if isinstance(found, NotDefined):
-        return Quantity(unit="×")
+        return Quantity()
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = ours / theirs
     low, high = (np.nan_to_num(ratio, nan=end, posinf=np.inf) for end in (0.0, np.inf))
-    made = _between(found.value, low, high, "×")
+    made = _between(found.value, low, high, "")
     made.bound = found.bound
     return made
 

@@ -4,6 +4,8 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from study.cost import Interval
+
 
 @dataclass
 class Quantity:
@@ -14,6 +16,23 @@ class Quantity:
     high: float | None = None
     bound: str = "="  # "<" or ">" where the estimate is only a bound
     unit: str = ""
+
+
+@dataclass
+class Share(Quantity):
+    """The scheme's cost as a share of the baseline's: below 1 it saves.
+
+    `verdict` is `saves` or `costs` where the interval at level 1 − .05/m leaves out 1, m the schemes compared on that
+    task (Bonferroni's bound: the chance that any of them is called wrongly is at most .05); else `unclear`, and
+    `unknown` where there is no interval. low and high stay those of 95 %.
+    """
+
+    verdict: str = "unknown"
+
+    def judge(self, ends: Interval | None) -> None:
+        """Say what the interval at the level of all comparisons tells; None where there is none."""
+        if ends is not None:
+            self.verdict = "saves" if ends.high < 1 else "costs" if ends.low > 1 else "unclear"
 
 
 @dataclass(frozen=True)
@@ -44,9 +63,9 @@ class Result:
     width_decades: float | None = None
     interquartile_mean: Quantity = field(default_factory=Quantity)  # of the trials' scores
     improvement: Quantity = field(default_factory=Quantity)  # P(a trial beats one of the baseline's)
-    saving_to_target: Quantity = field(default_factory=Quantity)
-    budget: int | None = None  # trials of the baseline whose best sets the level of saving_at_budget
-    saving_at_budget: Quantity = field(default_factory=Quantity)
+    share_to_target: Share = field(default_factory=Share)
+    budget: int | None = None  # trials of the baseline whose best sets the level of share_at_budget
+    share_at_budget: Share = field(default_factory=Share)
     log_efficiency: float | None = None
     profile_score: float | None = None
     flags: list[Flag] = field(default_factory=list)

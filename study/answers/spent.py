@@ -8,7 +8,7 @@ import numpy as np
 
 from study import cost
 from study.answers.arms import Trials
-from study.answers.results import Quantity
+from study.answers.results import Quantity, Share
 from study.cost import Cost, Draws, Interval, NotDefined
 
 
@@ -35,22 +35,42 @@ def spent(arm: Trials, unit: str, stream: Callable[[str], np.random.Generator], 
     return Spent(NotDefined(f"{arm.depends}, and there is one search only: give the column repetition"))
 
 
-def saving(base: Spent, scheme: Spent, unit: str) -> Quantity | NotDefined:
-    """What the scheme saves: the baseline's expected cost over its own."""
+def share(base: Spent, scheme: Spent, unit: str, compared: int = 1) -> Share | NotDefined:
+    """What the scheme's tuning costs as a share of the baseline's.
+
+    Args:
+        base: what the baseline spent.
+        scheme: what the scheme spent.
+        unit: of both costs.
+        compared: m, how many schemes are compared with this baseline on this task.
+
+    Returns:
+        The share, or why it is not defined.
+    """
     costs: list[Cost] = []
     for one in (base, scheme):
         if isinstance(one.cost, NotDefined):
             return one.cost
         costs.append(one.cost)
-    found = cost.saving_to_target(*costs)
+    found = cost.share_to_target(*costs)
     if isinstance(found, NotDefined):
         return found
-    quantity = Quantity(found.value, bound=found.bound, unit=unit)
+    made = Share(found.value, bound=found.bound, unit=unit)
     if scheme is base:  # the ratio of an arm to itself is known
-        quantity.low = quantity.high = 1.0
+        made.low = made.high = 1.0
     elif base.draws and scheme.draws:
-        quantity.low, quantity.high = cost.saving_to_target_interval(base.draws, scheme.draws, found.value)
-    return quantity
+        made.low, made.high = cost.share_to_target_interval(base.draws, scheme.draws, found.value)
+        made.judge(cost.share_to_target_interval(base.draws, scheme.draws, found.value, of_all(compared)))
+    return made
+
+
+def of_all(compared: int) -> float:
+    """The level of one interval of so many, such that all of them hold at 95 %: 1 − .05/m.
+
+    >>> of_all(1), of_all(5)
+    (0.95, 0.99)
+    """
+    return 1 - (1 - cost.LEVEL) / max(1, compared)
 
 
 def _independent(arm: Trials, unit: str, stream: Callable[[str], np.random.Generator], draws: int) -> Spent:

@@ -10,8 +10,8 @@ from study.answers import trials as of_trials
 from study.answers.arms import arms
 from study.answers.grids import Grid, grids
 from study.answers.measured import Options, stream
-from study.answers.results import Flag, Quantity, Result
-from study.answers.spent import Spent, saving, spent
+from study.answers.results import Flag, Quantity, Result, Share
+from study.answers.spent import Spent, share, spent
 from study.answers.summary import over_tasks, summarize
 from study.cost import NotDefined
 from study.records import own
@@ -40,7 +40,7 @@ class Paid:
     """The cost up to the target in one unit, and that cost as a share of the baseline's."""
 
     cost: Quantity
-    saving: Quantity
+    share: Share
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _of_task(
 
 
 def _paid(here: pd.DataFrame, options: Options, baseline: str) -> dict[str, dict[str, Paid]]:
-    """Cost and saving in every unit; all units from the same draws of the same trials."""
+    """Cost and share in every unit; all units from the same draws of the same trials."""
     made: dict[str, dict[str, Paid]] = {}
     for unit in dict.fromkeys([options.unit or UNITS[0], *UNITS]):
         found: dict[str, Spent] = {}
@@ -140,9 +140,10 @@ def _paid(here: pd.DataFrame, options: Options, baseline: str) -> dict[str, dict
             named: Any = lambda name, arm=arm: stream(options.seed, arm, name)  # noqa: E731
             found[arm.scheme] = spent(arm, unit, named, options.draws)
         for scheme, one in found.items():
-            ratio = saving(found[baseline], one, unit) if baseline in found else NotDefined("the baseline did not run")
-            share = Quantity(unit=unit) if isinstance(ratio, NotDefined) else ratio
-            made.setdefault(scheme, {})[unit] = Paid(one.cost_quantity, share)
+            base = found.get(baseline)
+            paid = NotDefined("the baseline did not run") if base is None else share(base, one, unit, len(found) - 1)
+            told = Share(unit=unit) if isinstance(paid, NotDefined) else paid
+            made.setdefault(scheme, {})[unit] = Paid(one.cost_quantity, told)
     return made
 
 

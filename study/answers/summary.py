@@ -39,7 +39,7 @@ def summarize(table: pd.DataFrame, options: Options) -> list[Result]:
         here = [Measured(arm, options) for arm in trials if arm.task == task]
         base = next((one for one in here if one.trials.scheme == options.baseline), None)
         for one in here:
-            compare(one, base)
+            compare(one, base, len(here) - 1)
         _flag_inclusions(here, options)
         results += [one.result for one in here]
     over_tasks(results)

@@ -14,12 +14,12 @@ import click
     help="The score that ends the race; fix it before tuning.",
 )
 @click.option("--mode", type=click.Choice(["max", "min"]), help="Is a high score or a low one better? [default: max]")
-@click.option("--baseline", metavar="SCHEME", help="The scheme that savings are against.")
+@click.option("--baseline", metavar="SCHEME", help="The scheme whose cost is 1.")
 @click.option(
     "--budget",
     type=click.IntRange(min=1),
     metavar="K",
-    help="Trials of the saving at budget. [default: n/8, at most 16]",
+    help="Trials of the share at budget. [default: n/8, at most 16]",
 )
 @click.option(
     "--tolerance",

@@ -10,7 +10,11 @@ import click
 @click.option("--trials", type=click.IntRange(min=1), help="Budget of a search.  [default: the study's]")
 @click.option("--repetitions", type=click.IntRange(min=40), default=1000, show_default=True, help="Searches an arm.")
 @click.option("--target", type=float, help="The score that ends the race.  [default: the task's own]")
-@click.option("--baseline", metavar="ARM", help="What savings are against.  [default: the study's, or its first arm]")
+@click.option(
+    "--baseline",
+    metavar="ARM",
+    help="The arm whose cost is 1.  [default: the study's, or its first arm]",
+)
 @click.option("--unit", default="passes", show_default=True, help="passes, flops, steps, epochs or seconds.")
 @click.option("--study", "file", metavar="FILE", help="The study file of a saved record.  [default: the shipped one]")
 @click.option("--of", metavar="ARM", help="The recorded arm that answers for every arm of --study.")

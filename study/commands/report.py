@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the page.  [default: .lr-study/reports/STUDY]",
 )
-@click.option("--baseline", metavar="ARM", help="What savings are against.  [default: the study's, or its first arm]")
+@click.option(
+    "--baseline",
+    metavar="ARM",
+    help="The arm whose cost is 1.  [default: the study's, or its first arm]",
+)
 @click.option(
     "--target", multiple=True, metavar="[TASK=]SCORE", help="The score that ends the race.  [default: the task's own]"
 )

@@ -14,6 +14,7 @@ from study.cost.expected import (
     smallest_budget,
 )
 from study.cost.intervals import (
+    LEVEL,
     TRIALS_A_CHOICE,
     BestDraws,
     cost_draws,
@@ -33,15 +34,6 @@ from study.cost.profile import (
     stratified_bootstrap,
 )
 from study.cost.quantities import Cost, Draws, Interval, NotDefined
-from study.cost.savings import (
-    Arm,
-    Saving,
-    log_efficiency,
-    saving_at_budget,
-    saving_at_budget_interval,
-    saving_to_target,
-    saving_to_target_interval,
-)
 from study.cost.sensitivity import (
     best_on_edge,
     default_regret,
@@ -50,9 +42,19 @@ from study.cost.sensitivity import (
     violates_inclusion,
     width_decades,
 )
+from study.cost.shares import (
+    Arm,
+    Share,
+    log_efficiency,
+    share_at_budget,
+    share_at_budget_interval,
+    share_to_target,
+    share_to_target_interval,
+)
 from study.cost.typical import improvement_draws, interquartile_draws
 
 __all__ = [
+    "LEVEL",
     "TRIALS_A_CHOICE",
     "Arm",
     "BestDraws",
@@ -60,8 +62,8 @@ __all__ = [
     "Draws",
     "Interval",
     "NotDefined",
-    "Saving",
     "Searches",
+    "Share",
     "best_on_edge",
     "best_so_far",
     "best_weights",
@@ -86,11 +88,11 @@ __all__ = [
     "probability_of_hit",
     "probability_of_improvement",
     "profile_scores",
-    "saving_at_budget",
-    "saving_at_budget_interval",
-    "saving_to_target",
-    "saving_to_target_interval",
     "sensitivity",
+    "share_at_budget",
+    "share_at_budget_interval",
+    "share_to_target",
+    "share_to_target_interval",
     "smallest_budget",
     "stratified_bootstrap",
     "trials_interval",

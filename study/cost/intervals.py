@@ -73,13 +73,22 @@ def cost_draws(
     return Draws(spent / (success + unseen), high)
 
 
-def ends(low_draws: Floats, high_draws: Floats, estimate: float) -> Interval:
+def ends(low_draws: Floats, high_draws: Floats, estimate: float, level: float = LEVEL) -> Interval:
     """The outer quantiles of the draws, which never leave out the estimate itself.
+
+    Args:
+        low_draws: (draws,) of the low end.
+        high_draws: (draws,) of the high end.
+        estimate: the number itself.
+        level: how often the interval is to hold the truth.
+
+    Returns:
+        The interval.
 
     >>> ends(np.arange(100.0), np.arange(100.0), estimate=99.0)
     Interval(low=2.0, high=99.0)
     """
-    tail = int((1 - LEVEL) / 2 * low_draws.size)  # an order statistic: a draw may be infinite
+    tail = int((1 - level) / 2 * low_draws.size)  # an order statistic: a draw may be infinite
     low, high = np.sort(low_draws)[tail], np.sort(high_draws)[-1 - tail]
     return Interval(float(min(low, estimate)), float(max(high, estimate)))
 

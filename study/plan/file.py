@@ -86,7 +86,7 @@ class StudyFile(BaseModel):
     duration: str = ""
     result: str = ""
     baseline: Annotated[
-        str, Field(description="the arm that savings are against; the first one where none is named")
+        str, Field(description="the arm whose cost the others' are shares of; the first one where none is named")
     ] = ""
     published: Annotated[Published | None, Field(description="other people's numbers, shown beside ours")] = None
     heat: Annotated[Heat | None, Field(description="a heat map of steps until a loss")] = None

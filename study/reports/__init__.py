@@ -65,9 +65,8 @@ def metrics(every: list[Answers]) -> dict[str, dict[str, float]]:
         for result in answers.results:
             values: dict[str, float | None] = {"trials": result.n, "hits": result.hits}
             values |= _ends("expected_trials", result.expected_trials)
-            values |= _ends("saving_to_target", result.saving_to_target) | _ends(
-                "saving_at_budget", result.saving_at_budget
-            )
+            values |= _ends("share_to_target", result.share_to_target)
+            values |= _ends("share_at_budget", result.share_at_budget)
             for unit, paid in answers.paid.get(result.scheme, {}).items():
                 values |= _ends(f"expected_{unit}", paid.cost)
             values |= {f"expected_best_{k}": best for k, best in result.expected_best.items()}

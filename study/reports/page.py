@@ -127,7 +127,7 @@ def as_json(made: Page) -> str:
             regret = answers.regret[result.scheme]
             arms.append(
                 result.as_json()
-                | {"paid": {unit: {"cost": vars(one.cost), "saving": vars(one.saving)} for unit, one in paid.items()}}
+                | {"paid": {unit: {"cost": vars(one.cost), "share": vars(one.share)} for unit, one in paid.items()}}
                 | {"default_regret": None if isinstance(regret, NotDefined) else regret}
                 | {"step_price": answers.price.get(result.scheme)}
             )
@@ -159,8 +159,8 @@ def _part(answers: Answers, material: Material, look: Any) -> Part:
 def _in_words(text: str) -> str:
     """A note with the names of quantities as words.
 
-    >>> _in_words("saving_at_budget is not defined")
-    'saving at budget is not defined'
+    >>> _in_words("share_at_budget is not defined")
+    'share at budget is not defined'
     """
     for quantity in fields(Result):
         text = text.replace(quantity.name, quantity.name.replace("_", " "))

@@ -1,12 +1,12 @@
 """The answer in one sentence a task: what each scheme pays, as a share of what the baseline pays.
 
-A share is told as a number where its interval leaves out 1. Where it does not, the scheme *cannot be told from* the
-baseline, whatever the estimate.
+A share is told as a number where its interval, at the level of all comparisons (`Share`), leaves out 1. Where it does
+not, the scheme *cannot be told from* the baseline, whatever the estimate.
 """
 
 from typing import NamedTuple
 
-from study.answers.results import Quantity, Result
+from study.answers.results import Quantity, Result, Share
 from study.answers.study import Answers
 
 
@@ -52,19 +52,6 @@ def flagged(result: Result, what: str) -> bool:
     return any(flag.weakens == what for flag in result.flags)
 
 
-def share(saving: Quantity) -> Quantity:
-    """What a scheme pays as a share of the baseline: the inverse of what it saves.
-
-    >>> share(Quantity(2.0, 1.25, 4.0))
-    Quantity(estimate=0.5, low=0.25, high=0.8, bound='=', unit='')
-    """
-    if saving.estimate is None:
-        return saving
-    turned = {"=": "=", "<": ">", ">": "<"}[saving.bound]
-    low, high = (None if end is None else _inverse(end) for end in (saving.high, saving.low))
-    return Quantity(_inverse(saving.estimate), low, high, turned, saving.unit)
-
-
 def told(quantity: Quantity) -> str:
     """A share and its interval, as the sentence has it.
 
@@ -74,17 +61,6 @@ def told(quantity: Quantity) -> str:
     sign = {"=": "", "<": "at most ", ">": "at least "}[quantity.bound]
     text = sign + _short(quantity.estimate)
     return text if quantity.low is None else f"{text} [{_short(quantity.low)}, {_short(quantity.high)}]"
-
-
-def verdict(saving: Quantity) -> str:
-    """'saves' or 'costs' where the interval leaves out 1, else 'unclear'; 'unknown' without an interval.
-
-    >>> verdict(Quantity(2.0, 1.1, 3.0)), verdict(Quantity(2.0, 0.9, 3.0)), verdict(Quantity(2.0))
-    ('saves', 'unclear', 'unknown')
-    """
-    if saving.estimate is None or saving.low is None or saving.high is None:
-        return "unknown"
-    return "saves" if saving.low > 1 else "costs" if saving.high < 1 else "unclear"
 
 
 def _alone(answers: Answers, base: Result) -> Words:
@@ -99,15 +75,15 @@ def _alone(answers: Answers, base: Result) -> Words:
 
 
 def _to_target(answers: Answers, base: Result, others: list[Result]) -> Words:
-    savings = {result.scheme: result.saving_to_target for result in others}
+    shares = {result.scheme: result.share_to_target for result in others}
     reach = f"reaches the target of {_level(answers)} for "
-    never = [result.scheme for result in others if not result.hits and verdict(result.saving_to_target) != "costs"]
-    compared = {scheme: saving for scheme, saving in savings.items() if scheme not in never}
+    never = [result.scheme for result in others if not result.hits and result.share_to_target.verdict != "costs"]
+    compared = {scheme: share for scheme, share in shares.items() if scheme not in never}
     words = _verdicts(compared, base.scheme, reach, f" of the {answers.unit} of ")
     if base.censored:
         missed = " missed it in some of its searches" if base.hits else f" itself never reached it in {_trials(base.n)}"
         words += [Word("; the baseline "), Word(base.scheme, "scheme"), Word(missed)]
-    unclear = [r.scheme for r in others if verdict(r.saving_to_target) == "unknown" and r.hits]
+    unclear = [r.scheme for r in others if r.share_to_target.verdict == "unknown" and r.hits]
     if unclear and base.hits:
         words += [Word("; "), *_listed(unclear), Word(" cannot be compared (see the notes)")]
     if never:
@@ -117,33 +93,33 @@ def _to_target(answers: Answers, base: Result, others: list[Result]) -> Words:
 
 def _at_budget(answers: Answers, base: Result, others: list[Result]) -> Words:
     start = Word(", which has no target yet, ")
-    savings = {result.scheme: result.saving_at_budget for result in others}
+    shares = {result.scheme: result.share_at_budget for result in others}
     k = base.budget
     if not others:
         return [start, Word(base.scheme, "scheme"), Word(" is the only scheme: there is nothing to compare it with.")]
-    if all(verdict(saving) == "unknown" for saving in savings.values()):
-        why = Word("these trials tell no saving (the notes say why).")
-        known = {scheme: saving for scheme, saving in savings.items() if saving.estimate is not None}
+    if all(share.verdict == "unknown" for share in shares.values()):
+        why = Word("these trials do not tell what any scheme saves (the notes say why).")
+        known = {scheme: share for scheme, share in shares.items() if share.estimate is not None}
         words = [start, why]
-        for place, (scheme, saving) in enumerate(known.items()):
+        for place, (scheme, share) in enumerate(known.items()):
             lead = f" Estimates without an interval, for the baseline's best of {k}: " if place == 0 else ", "
-            words += [Word(lead), Word(scheme, "scheme"), Word(f" {told(share(saving))}")]
+            words += [Word(lead), Word(scheme, "scheme"), Word(f" {told(share)}")]
         return [*words, Word(f" of the {answers.unit} of " if known else "")] + (
             [Word(base.scheme, "scheme"), Word(".")] if known else []
         )
     pays = f"pays for the baseline's best of {k} "
-    return [start, *_verdicts(savings, base.scheme, pays, f" of the {answers.unit} of "), Word(".")]
+    return [start, *_verdicts(shares, base.scheme, pays, f" of the {answers.unit} of "), Word(".")]
 
 
-def _verdicts(savings: dict[str, Quantity], baseline: str, verb: str, of: str) -> Words:
+def _verdicts(shares: dict[str, Share], baseline: str, verb: str, of: str) -> Words:
     """Those that save, the most first; those that cost more; those that cannot be told from the baseline."""
     of_kind: dict[str, list[str]] = {}
-    for scheme, saving in sorted(savings.items(), key=lambda pair: -(pair[1].estimate or 0.0)):
-        of_kind.setdefault(verdict(saving), []).append(scheme)
+    for scheme, share in sorted(shares.items(), key=lambda pair: _order(pair[1])):
+        of_kind.setdefault(share.verdict, []).append(scheme)
     clauses: list[Words] = []
     savers = of_kind.get("saves", [])
     for place, scheme in enumerate(savers[:NAMED]):
-        number = Word(told(share(savings[scheme])), "number")
+        number = Word(told(shares[scheme]), "number")
         said = [Word(scheme, "scheme"), Word(f" {verb}" if place == 0 else " for "), number]
         clauses.append([*said, Word(of), Word(baseline, "scheme")] if place == 0 else said)
     if len(savers) > NAMED:
@@ -151,7 +127,7 @@ def _verdicts(savings: dict[str, Quantity], baseline: str, verb: str, of: str) -
     if not clauses:
         clauses.append([Word("no scheme is shown to save tuning over "), Word(baseline, "scheme")])
     for scheme in of_kind.get("costs", []):
-        number = Word(told(share(savings[scheme])), "number")
+        number = Word(told(shares[scheme]), "number")
         clauses.append([Word(scheme, "scheme"), Word(" costs more, "), number])
     if of_kind.get("unclear"):
         clauses.append([*_listed(of_kind["unclear"]), Word(" cannot be told from the baseline")])
@@ -186,8 +162,9 @@ def _amount(quantity: Quantity) -> str:
     return f"{least}{value} [{low}, {high}]"
 
 
-def _inverse(value: float) -> float:
-    return float("inf") if value == 0 else 1 / value
+def _order(share: Share) -> float:
+    """The cheapest first; those without an estimate last."""
+    return float("inf") if share.estimate is None else share.estimate
 
 
 def _short(value: float | None) -> str:

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from study.answers import defaults
-from study.answers.results import Quantity, Result
+from study.answers.results import Quantity, Result, Share
 from study.answers.study import UNITS, Answers
 from study.cost import NotDefined
 from study.records.material import Material
-from study.reports.sentences import share, verdict
 
 SHOWN = 1, 4, 16, 64  # of the k at which the expected best is told
 
@@ -75,7 +74,7 @@ def _target(answers: Answers, links: dict[str, str | None]) -> Sheet:
     for result in answers.results:
         link, paid = links[result.scheme], answers.paid[result.scheme]
         cells = [
-            _share(paid[answers.unit].saving, link, result.scheme == answers.baseline),
+            _share(paid[answers.unit].share, link, result.scheme == answers.baseline),
             _trials(answers, result, link),
             Cell("—" if result.hits is None else str(result.hits), "", _doubts(result, "hits"), link),
             _cost(result.expected_trials, link),
@@ -116,7 +115,7 @@ def _budgets(answers: Answers, links: dict[str, str | None]) -> Sheet:
             Cell(_digits(at), link=link),
             _quantity(result.interquartile_mean, link),
             _quantity(result.improvement, link) if not base else Cell("baseline"),
-            _share(result.saving_at_budget, link, base),
+            _share(result.share_at_budget, link, base),
             _regret(answers.regret[result.scheme], link),
         ]
         rows.append(Row(result.scheme, cells))
@@ -202,16 +201,14 @@ def _cost(quantity: Quantity, link: str | None, flags: tuple[str, ...] = ()) -> 
     return Cell(sign + amount(quantity.estimate), _between(quantity, amount), flags, link)
 
 
-def _share(saving: Quantity, link: str | None, base: bool) -> Cell:
+def _share(paid: Share, link: str | None, base: bool) -> Cell:
     if base:
         return Cell("baseline")
-    if saving.estimate is None:
+    if paid.estimate is None:
         return Cell("—")
-    paid = share(saving)
-    kind = verdict(saving)
-    words = {"unclear": ("cannot be told from none",), "unknown": ("no interval",)}.get(kind, ())
+    words = {"unclear": ("cannot be told from none",), "unknown": ("no interval",)}.get(paid.verdict, ())
     sign = {"=": "", "<": "≤ ", ">": "≥ "}[paid.bound]
-    return Cell(f"{sign}{amount(paid.estimate or 0.0)}", _between(paid, amount), words, link, kind)
+    return Cell(f"{sign}{amount(paid.estimate)}", _between(paid, amount), words, link, paid.verdict)
 
 
 def _score(result: Result, k: int, link: str | None, flags: tuple[str, ...]) -> Cell:

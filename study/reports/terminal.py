@@ -33,8 +33,8 @@ def _costs(task: str, here: list[Result]) -> Sheet:
         "hits",
         "trials to target",
         f"{unit} to target",
-        "saving to target",
-        "saving at budget",
+        "share to target",
+        "share at budget",
         "profile",
     ]
     rows = [
@@ -43,8 +43,8 @@ def _costs(task: str, here: list[Result]) -> Sheet:
             f"{'—' if result.hits is None else result.hits} of {result.n}",
             said(result.expected_trials),
             said(result.expected_cost),
-            said(result.saving_to_target, "×"),
-            said(result.saving_at_budget, "×"),
+            said(result.share_to_target),
+            said(result.share_at_budget),
             "—" if result.profile_score is None else f"{result.profile_score:.3f}",
         ]
         for result in here
@@ -67,14 +67,14 @@ def _scores(task: str, here: list[Result]) -> Sheet:
 def replayed(task: str, answers: list[Replayed]) -> Sheet:
     """One table of searches over recorded trials."""
     unit = answers[0].cost.unit
-    columns = ["arm", "reached", "trials to target", f"{unit} to target", "saving", "best of a search"]
+    columns = ["arm", "reached", "trials to target", f"{unit} to target", "share", "best of a search"]
     rows = [
         [
             row.arm,
             f"{row.reached} of {row.searches}",
             said(row.trials),
             said(row.cost),
-            said(row.saving, "×"),
+            said(row.share),
             said(row.best, digits=4),
         ]
         for row in answers

@@ -123,10 +123,10 @@ def of_cost(n: int, p: float, name: str, draws: int, bootstrap: int, seed: int) 
     return Coverage("cost", f"p={p}, {name}", n, 0, held, draws, draws)
 
 
-def of_saving_to_target(n: int, p: tuple[float, float], name: str, draws: int, bootstrap: int, seed: int) -> Coverage:
+def of_share_to_target(n: int, p: tuple[float, float], name: str, draws: int, bootstrap: int, seed: int) -> Coverage:
     """E[C] of one arm over E[C] of another."""
     rng, held, printed = np.random.default_rng(seed), 0, 0
-    truth = truth_of_cost(p[0], COSTS[name]) / truth_of_cost(p[1], COSTS[name])
+    truth = truth_of_cost(p[1], COSTS[name]) / truth_of_cost(p[0], COSTS[name])
     for _ in range(draws):
         arms, results = [], []
         for each in p:
@@ -134,11 +134,11 @@ def of_saving_to_target(n: int, p: tuple[float, float], name: str, draws: int, b
             full, charged = COSTS[name](rng, hit)
             arms.append(cost.cost_draws(full, charged, hit, rng, bootstrap))
             results.append(cost.expected_cost(charged, hit))
-        saving = cost.saving_to_target(*results)
-        if isinstance(saving, cost.Saving):
-            low, high = cost.saving_to_target_interval(*arms, saving.value)
+        share = cost.share_to_target(*results)
+        if isinstance(share, cost.Share):
+            low, high = cost.share_to_target_interval(*arms, share.value)
             printed, held = printed + 1, held + (low <= truth <= high)
-    return Coverage("saving to target", f"p={p}, {name}", n, 0, held, printed, draws)
+    return Coverage("share to target", f"p={p}, {name}", n, 0, held, printed, draws)
 
 
 def of_best(n: int, name: str, draws: int, bootstrap: int, seed: int) -> list[Coverage]:
@@ -196,10 +196,10 @@ BUDGETED = {
 """Baseline, scheme and the floor the program is told."""
 
 
-def of_saving_at_budget(
+def of_share_at_budget(
     n: int, budget: int, tolerance: float, name: str, draws: int, bootstrap: int, seed: int
 ) -> Coverage:
-    """cost_b(k*_b)/cost_s(k*_s), costs rising with the score in one arm and falling in the other."""
+    """cost_s(k*_s)/cost_b(k*_b), costs rising with the score in one arm and falling in the other."""
     base, scheme, floor = BUDGETED[name]
     rng, ks = np.random.default_rng(seed), np.arange(1, 400)
     curves = truth_of_best(base, ks, 200_000), truth_of_best(scheme, ks, 200_000)
@@ -208,15 +208,15 @@ def of_saving_at_budget(
     paid = lambda scores: (np.clip(10 + scores, 0.1, None), np.clip(10 - scores, 0.1, None))  # noqa: E731
     means = [paid(draw(np.random.default_rng(6), 200_000))[i].mean() for i, draw in enumerate((base, scheme))]
     unreached = firsts[1] == 400
-    truth = 0.0 if unreached else firsts[0] * means[0] / (firsts[1] * means[1])
+    truth = np.inf if unreached else firsts[1] * means[1] / (firsts[0] * means[0])
     held = printed = 0
     for _ in range(draws):
         ours, theirs = base(rng, n), scheme(rng, n)
         arms = cost.Arm(ours, paid(ours)[0]), cost.Arm(theirs, paid(theirs)[1])
-        ends = cost.saving_at_budget_interval(*arms, budget, rng, tolerance, floor, bootstrap)
+        ends = cost.share_at_budget_interval(*arms, budget, rng, tolerance, floor, bootstrap)
         if isinstance(ends, cost.Interval):
             printed, held = printed + 1, held + (ends.low <= truth <= ends.high)
-    return Coverage(f"saving at {budget}, tolerance {tolerance}", name, n, budget, held, printed, draws)
+    return Coverage(f"share at {budget}, tolerance {tolerance}", name, n, budget, held, printed, draws)
 
 
 def of_observed(n: int, draws: int, bootstrap: int, seed: int) -> Coverage:
@@ -238,7 +238,7 @@ def everything(draws: int, bootstrap: int) -> Iterator[Coverage]:
 
 
 def scores(draws: int, bootstrap: int) -> Iterator[Coverage]:
-    """The intervals of scores, and of the saving that they decide."""
+    """The intervals of scores, and of the share that they decide."""
     for n in (8, 16, 64):
         for name in SCORES:
             yield from of_typical(n, name, draws, bootstrap, n)
@@ -247,7 +247,7 @@ def scores(draws: int, bootstrap: int) -> Iterator[Coverage]:
             yield from of_best(n, name, draws, bootstrap, n)
     for n, budget, tolerance in ((32, 4, 0.0), (36, 1, 0.01), (36, 4, 0.0), (36, 4, 0.01), (128, 16, 0.0)):
         for name in BUDGETED:
-            yield of_saving_at_budget(n, budget, tolerance, name, draws, bootstrap, n)
+            yield of_share_at_budget(n, budget, tolerance, name, draws, bootstrap, n)
 
 
 def costs(n: int, draws: int, bootstrap: int) -> Iterator[Coverage]:
@@ -258,7 +258,7 @@ def costs(n: int, draws: int, bootstrap: int) -> Iterator[Coverage]:
             yield of_cost(n, p, name, draws, bootstrap, n)
     for p in ((0.05, 0.15), (0.3, 0.3), (0.5, 0.9), (0.9, 0.2)):
         for name in ("equal", "misses diverge", "skewed seconds"):
-            yield of_saving_to_target(n, p, name, draws, bootstrap, n)
+            yield of_share_to_target(n, p, name, draws, bootstrap, n)
     yield of_observed(n, draws, bootstrap, n)
 
 

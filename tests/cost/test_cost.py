@@ -170,18 +170,18 @@ def test_smallest_budget_is_the_first_k_at_the_level(scores, level):
     assert (ours == brute) if brute else isinstance(ours, NotDefined)
 
 
-def test_saving_at_budget_by_hand():
+def test_share_at_budget_by_hand():
     base, scheme = Arm([0, 0, 1, 1], [10, 10, 10, 10]), Arm([0, 1, 1, 1], [4, 4, 4, 4])
     # U of the baseline: 1/2, 5/6, 1, 1; of the scheme: 3/4, 1, 1, 1
-    assert cost.saving_at_budget(base, scheme, budget=2).value == pytest.approx(2 * 10 / (2 * 4))
-    assert cost.saving_at_budget(base, scheme, budget=2, tolerance=0.1).value == pytest.approx(2 * 10 / (1 * 4))
-    assert cost.saving_at_budget(scheme, base, budget=2) == cost.Saving(2 * 4 / (3 * 10), "=")
+    assert cost.share_at_budget(base, scheme, budget=2).value == pytest.approx((2 * 4) / (2 * 10))
+    assert cost.share_at_budget(base, scheme, budget=2, tolerance=0.1).value == pytest.approx((1 * 4) / (2 * 10))
+    assert cost.share_at_budget(scheme, base, budget=2) == cost.Share((3 * 10) / (2 * 4), "=")
 
 
 def test_a_scheme_that_never_reaches_the_level_has_a_bound():
-    assert cost.saving_at_budget(Arm([2, 2], [6, 6]), Arm([1, 1, 1], [4, 4, 4]), 2) == cost.Saving(0.5, "<")
-    assert cost.saving_to_target(Cost(100, censored=True), Cost(10, censored=False)) == cost.Saving(10, ">")
-    assert isinstance(cost.saving_to_target(Cost(9, True), Cost(9, True)), NotDefined)
+    assert cost.share_at_budget(Arm([2, 2], [6, 6]), Arm([1, 1, 1], [4, 4, 4]), 2) == cost.Share(2.0, ">")
+    assert cost.share_to_target(Cost(100, censored=True), Cost(10, censored=False)) == cost.Share(0.1, "<")
+    assert isinstance(cost.share_to_target(Cost(9, True), Cost(9, True)), NotDefined)
 
 
 def test_log_efficiency_of_a_scheme_half_as_fast():

@@ -37,14 +37,14 @@ def test_expected_trials(p):
     assert line.share >= 0.93, line
 
 
-def test_saving_to_target():
-    line = interval_coverage.of_saving_to_target(16, (0.2, 0.6), "misses diverge", DRAWS, BOOTSTRAP, seed=1)
+def test_share_to_target():
+    line = interval_coverage.of_share_to_target(16, (0.2, 0.6), "misses diverge", DRAWS, BOOTSTRAP, seed=1)
     assert line.share >= ENOUGH, line
 
 
 @pytest.mark.parametrize("name", ["better scheme", "worse scheme", "normal"])  # the others at full size
-def test_saving_at_budget(name):
-    line = interval_coverage.of_saving_at_budget(32, 4, 0.01, name, 100, BOOTSTRAP, seed=1)
+def test_share_at_budget(name):
+    line = interval_coverage.of_share_at_budget(32, 4, 0.01, name, 100, BOOTSTRAP, seed=1)
     assert line.printed == 0 or line.share >= 0.89, line
 
 

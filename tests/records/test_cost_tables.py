@@ -52,8 +52,8 @@ def test_the_command_gives_the_golden_numbers_as_json(tmp_path):
         assert round(result["sensitivity"]["full"], 4) == golden["full"]
         assert round(result["sensitivity"]["window"], 4) == golden["window"]
         assert round(result["width_decades"], 9) == golden["width"]
-        saving = GOLDEN["sgd"]["cost"] / golden["cost"]
-        assert result["saving_to_target"]["estimate"] == pytest.approx(saving, rel=2e-3)
+        share = golden["cost"] / GOLDEN["sgd"]["cost"]
+        assert result["share_to_target"]["estimate"] == pytest.approx(share, rel=2e-3)
         assert set(map(int, result["expected_best_interval"])) == {1, 2, 3, 4}  # k ≤ 36/8, nowhere else
 
 
@@ -156,7 +156,7 @@ def test_minimizing_is_maximizing_the_negative():
     down = one(pd.concat([long(-scores), long(-scores - 1, "b")]), target=-1.0, baseline="a", chance=3.0, mode="min")
     for high, low in zip(up, down, strict=True):
         assert high.expected_cost == low.expected_cost
-        assert high.saving_at_budget == low.saving_at_budget
+        assert high.share_at_budget == low.share_at_budget
         assert high.expected_best == pytest.approx({k: -best for k, best in low.expected_best.items()})
         assert high.expected_best_interval[1] == pytest.approx(
             [-end for end in reversed(low.expected_best_interval[1])]
@@ -269,7 +269,7 @@ def test_parquet_and_csv_give_the_same(tmp_path):
 def test_terminal_and_markdown_say_the_same(tmp_path):
     path = written(tmp_path, GOOD)
     plain, marked = (asked(path, "--target", 0.5, "--baseline", "a", *more).output for more in ([], ["--markdown"]))
-    for text in ("1 of 1", "9 (", "2.25× (", "no chance level was given"):
+    for text in ("1 of 1", "9 (", "0.444 (", "no chance level was given"):
         assert text in plain
         assert text in marked
 

@@ -122,13 +122,13 @@ def test_what_cannot_be_replayed_is_refused(one_in_ten, asked, complaint):
 HIT, MISS = Found(True, 1, 10.0, 0.9, 80.0), Found(False, 8, 80.0, 0.5, 80.0)
 
 
-def test_a_group_in_which_both_miss_tells_nothing_of_the_saving():
+def test_a_group_in_which_both_miss_tells_nothing_of_the_share():
     """In 30 of 40 groups neither arm reaches the target: whatever the ratio of the others, it may be anything."""
     cheap = HIT._replace(cost=1.0)
     base, arm = ([[hit]] * 10 + [[MISS]] * 30 for hit in (HIT, cheap))
-    saving = answered({"base": base, "arm": arm}, "base", 1, "passes", raced=True)[1].saving
-    assert saving.estimate == (10 * 10 + 30 * 80) / (10 + 30 * 80)
-    assert (saving.low, saving.high) == (0.0, None)
+    share = answered({"base": base, "arm": arm}, "base", 1, "passes", raced=True)[1].share
+    assert share.estimate == (10 + 30 * 80) / (10 * 10 + 30 * 80)
+    assert (share.low, share.high) == (0.0, None)
 
 
 def test_an_arm_that_never_reaches_the_target_costs_more_than_a_search():
@@ -136,10 +136,10 @@ def test_an_arm_that_never_reaches_the_target_costs_more_than_a_search():
     one, other = answered({"base": base, "none": none}, "base", 1, "passes", raced=True)
     assert (one.cost.estimate, one.cost.bound) == (10.0, "=")
     assert (other.cost.estimate, other.cost.low, other.cost.high, other.cost.bound) == (80.0, 80.0, None, ">")
-    assert (other.saving.estimate, other.saving.low, other.saving.bound) == (10 / 80, 0.0, "<")
-    turned = answered({"none": none, "base": base}, "none", 1, "passes", raced=True)[1].saving
-    assert (turned.estimate, turned.high, turned.bound) == (80 / 10, None, ">")
-    nothing = answered({"none": none, "too": none}, "none", 1, "passes", raced=True)[1].saving
+    assert (other.share.estimate, other.share.high, other.share.bound) == (80 / 10, None, ">")
+    turned = answered({"none": none, "base": base}, "none", 1, "passes", raced=True)[1].share
+    assert (turned.estimate, turned.low, turned.bound) == (10 / 80, 0.0, "<")
+    nothing = answered({"none": none, "too": none}, "none", 1, "passes", raced=True)[1].share
     assert nothing.estimate is None
 
 
@@ -159,7 +159,7 @@ def test_a_scheme_is_the_baseline_on_a_task_of_ones_own(tmp_path, monkeypatch):
     table = pd.concat([record(OPTIONS, [[0.95]] * 10, arm=f"{arm}-Mine") for arm in ("adam", "momentum")])
     table["task"] = "./my_task.py:Mine"
     (rows,) = replay.replay(table, own, replay.Asked(repetitions=40, target=0.9)).values()
-    assert {row.arm: row.saving.estimate is None for row in rows} == {"adam-Mine": False, "momentum-Mine": True}
+    assert {row.arm: row.share.estimate is None for row in rows} == {"adam-Mine": False, "momentum-Mine": True}
 
 
 # --- other arms than those recorded -----------------------------------------------------------------------
@@ -176,7 +176,7 @@ def test_a_grid_answers_searches_that_hold_one_of_its_axes():
     (rows,) = replay.replay(record, study, replay.Asked(of="normalised", target=0.895, repetitions=400)).values()
     both, product, rate = rows
     assert product.best.estimate > both.best.estimate > rate.best.estimate
-    assert product.saving.estimate > 1
+    assert product.share.estimate < 1
     assert rate.reached == 0
     curves = recorded(record, study.arms[1], "passes", "normalised")
     assert len(curves.scores) == 6  # those at a rate of ½

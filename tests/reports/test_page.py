@@ -16,7 +16,7 @@ from simulated import bowl, simulate
 
 from study import page, tracking
 from study import reports as pages
-from study.answers.results import Quantity, Result
+from study.answers.results import Quantity, Result, Share
 from study.answers.study import Answers
 from study.plan.parse import parse
 from study.reports import Asked
@@ -109,7 +109,7 @@ def test_without_a_target_schemes_are_compared_at_a_budget(store):
 def test_too_few_trials_give_estimates_without_a_claim(store):
     simulate(parse(TEXT % (4, ARMS), "few"), store, law)
     (sentence,) = page("few", tracking_uri=store).sentences
-    assert "these trials tell no saving (the notes say why)" in sentence
+    assert "these trials do not tell what any scheme saves (the notes say why)" in sentence
     assert "Estimates without an interval" in sentence
 
 
@@ -276,7 +276,7 @@ def test_the_summary_is_in_mlflow_too(store, tmp_path):
     parents = client.search_runs([experiment], "tags.`lr_study.kind` = 'search'")
     for parent in parents:
         told = written.metrics[parent.data.tags["lr_study.arm"]]
-        assert {"hits", "expected_passes", "expected_passes_low", "saving_to_target"} <= set(told)
+        assert {"hits", "expected_passes", "expected_passes_low", "share_to_target"} <= set(told)
         assert {name: parent.data.metrics[name] for name in told} == told
     (report,) = client.search_runs([experiment], "tags.`lr_study.kind` = 'report'")
     files = {entry.path for entry in client.list_artifacts(report.info.run_id)}
@@ -334,9 +334,9 @@ def test_the_interval_holds_the_truth_of_a_simulated_study(store):
     shares = {name: width / 6 for name, (width, _) in windows.items()}
     truth = {name: 60 * (1 - p) / p + 10 * windows[name][1] for name, p in shares.items()}
     for arm in task["arms"]:
-        spent, saved, name = arm["expected_cost"], arm["saving_to_target"], arm["scheme"]
+        spent, paid, name = arm["expected_cost"], arm["share_to_target"], arm["scheme"]
         assert spent["low"] <= truth[name] <= (spent["high"] or math.inf), name
-        assert saved["low"] <= truth["base"] / truth[name] <= (saved["high"] or math.inf), name
+        assert paid["low"] <= truth[name] / truth["base"] <= (paid["high"] or math.inf), name
         assert arm["expected_trials"]["low"] <= 1 / shares[name] <= (arm["expected_trials"]["high"] or math.inf)
     assert "half reaches the target of 0.9 accuracy for" in written.sentences[0]
     rates = np.log10(tracking.read("truth", store).drop_duplicates("run_id")["scheme.lr"].to_numpy(float))
@@ -400,23 +400,23 @@ def test_a_page_needs_no_code_of_other_people(store, whole, tmp_path):
 def test_the_sentence_in_the_readme_is_one_that_the_page_says():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     quoted = re.search(r"^> (On .*)\n> (.*)$", readme, flags=re.MULTILINE).groups()
-    savings = {
-        "momentum-cosine": Quantity(1, 1, 1),
-        "adam-cosine": Quantity(1 / 0.48, 1 / 0.77, 1 / 0.31),
-        "multilevel": Quantity(1.1, 0.6, 2.0),
-        "sgd-constant": Quantity(0.5, 0.0, 2.0, "<"),
+    shares = {
+        "momentum-cosine": Share(1, 1, 1),
+        "adam-cosine": Share(0.48, 0.31, 0.77, verdict="saves"),
+        "multilevel": Share(0.9, 0.5, 1.7, verdict="unclear"),
+        "sgd-constant": Share(2.0, 0.5, None, ">", verdict="unclear"),
     }
     results = [
         Result(
             "digits_mlp",
             scheme,
             64,
-            20 * (saving.bound == "="),
+            20 * (share.bound == "="),
             0.95,
-            saving_to_target=saving,
-            censored=saving.bound == "<",
+            share_to_target=share,
+            censored=share.bound == ">",
         )
-        for scheme, saving in savings.items()
+        for scheme, share in shares.items()
     ]
     nothing = pd.DataFrame()
     answers = Answers("digits_mlp", "accuracy", "max", 0.95, "momentum-cosine", "passes", results, {}, {}, {},

@@ -1,4 +1,4 @@
-"""How much tuning one scheme saves over another: to a target, and at a budget."""
+"""What one scheme's tuning costs as a share of another's: to a target, and at a budget. Below 1 is good."""
 
 from typing import Literal, NamedTuple
 
@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from study.cost.expected import expected_best, smallest_budget
 from study.cost.intervals import (
     DRAWS,
+    LEVEL,
     TRIALS_A_CHOICE,
     BestDraws,
     ends,
@@ -18,8 +19,8 @@ from study.cost.quantities import Cost, Draws, Interval, NotDefined
 Floats = NDArray[np.float64]
 
 
-class Saving(NamedTuple):
-    """A ratio of costs, above 1 where the scheme is cheaper, and whether it is exact or only a bound."""
+class Share(NamedTuple):
+    """The scheme's cost over the baseline's, below 1 where it is cheaper, and whether it is exact or only a bound."""
 
     value: float
     bound: Literal["=", "<", ">"]
@@ -32,37 +33,61 @@ class Arm(NamedTuple):
     costs: ArrayLike
 
 
-def saving_to_target(base: Cost, scheme: Cost) -> Saving | NotDefined:
-    """E[C] of the baseline / E[C] of the scheme.
+def share_to_target(base: Cost, scheme: Cost) -> Share | NotDefined:
+    """E[C] of the scheme / E[C] of the baseline.
 
-    A baseline whose cost is a lower bound makes it a lower bound, such a scheme an upper one.
+    Args:
+        base: what the baseline's tuning costs; where that is a lower bound, the share is an upper one.
+        scheme: what the scheme's costs; where that is a lower bound, the share is one too.
 
-    >>> saving_to_target(Cost(1200, False), Cost(400, False))
-    Saving(value=3.0, bound='=')
+    Returns:
+        The share; why it is not defined where both are bounds, or the baseline costs nothing.
+
+    >>> share_to_target(Cost(1200, False), Cost(300, False))
+    Share(value=0.25, bound='=')
     """
     if base.censored and scheme.censored:
         return NotDefined("both missed the target, so that both costs are lower bounds only")
-    if scheme.value == 0:
-        return NotDefined("the scheme reached the target at no cost")
-    return Saving(base.value / scheme.value, ">" if base.censored else "<" if scheme.censored else "=")
+    if base.value == 0:
+        return NotDefined("the baseline reached the target at no cost")
+    return Share(scheme.value / base.value, "<" if base.censored else ">" if scheme.censored else "=")
 
 
-def saving_to_target_interval(base: Draws, scheme: Draws, estimate: float) -> Interval:
-    """The interval of `saving_to_target`. base, scheme: (draws,) low and high draws of each one's E[C]."""
+def share_to_target_interval(base: Draws, scheme: Draws, estimate: float, level: float = LEVEL) -> Interval:
+    """The interval of `share_to_target`.
+
+    Args:
+        base: (draws,) low and high draws of the baseline's E[C].
+        scheme: the same of the scheme's.
+        estimate: the share itself, which the interval never leaves out.
+        level: how often the interval is to hold the truth.
+
+    Returns:
+        Its ends; from 0, and to infinity, where the draws tell no more.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
-        low = np.nan_to_num(base.low / scheme.high, nan=0.0, posinf=np.inf)
-        high = np.nan_to_num(base.high / scheme.low, nan=np.inf, posinf=np.inf)
-    return ends(low, high, estimate)
+        low = np.nan_to_num(scheme.low / base.high, nan=0.0, posinf=np.inf)
+        high = np.nan_to_num(scheme.high / base.low, nan=np.inf, posinf=np.inf)
+    return ends(low, high, estimate, level)
 
 
-def saving_at_budget(base: Arm, scheme: Arm, budget: int, tolerance: float = 0.0) -> Saving | NotDefined:
-    """cost_b(k*_b)/cost_s(k*_s): what each pays for the level U_K − ε of the baseline's best of K.
+def share_at_budget(base: Arm, scheme: Arm, budget: int, tolerance: float = 0.0) -> Share | NotDefined:
+    """cost_s(k*_s)/cost_b(k*_b): what each pays for the level U_K − ε of the baseline's best of K.
 
     k* is the smallest k whose own U_k is at the level, cost(k) = k × the arm's mean trial cost. A scheme that
-    never gets there has a saving below cost_b(k*_b)/cost_s(n).
+    never gets there has a share above cost_s(n)/cost_b(k*_b).
 
-    >>> saving_at_budget(Arm([1, 2, 3], [10, 10, 10]), Arm([3, 3, 3], [5, 5, 5]), budget=2)
-    Saving(value=4.0, bound='=')
+    Args:
+        base: the baseline's trials.
+        scheme: the scheme's.
+        budget: K, in trials.
+        tolerance: ε, in score.
+
+    Returns:
+        The share, or why it is not defined.
+
+    >>> share_at_budget(Arm([1, 2, 3], [10, 10, 10]), Arm([3, 3, 3], [5, 5, 5]), budget=2)
+    Share(value=0.25, bound='=')
     """
     best = expected_best(base.scores, budget)
     if isinstance(best, NotDefined):
@@ -70,16 +95,16 @@ def saving_at_budget(base: Arm, scheme: Arm, budget: int, tolerance: float = 0.0
     if np.isnan(np.asarray(scheme.scores, float)).any():
         return NotDefined("a trial has no score and no chance level to count it at")
     costs = [float(np.asarray(arm.costs, float).mean()) for arm in (base, scheme)]
-    if costs[1] == 0:
-        return NotDefined("the scheme's trials cost nothing")
+    if costs[0] == 0:
+        return NotDefined("the baseline's trials cost nothing")
     k_base = smallest_budget(base.scores, best - tolerance, most=budget)
     k_scheme = smallest_budget(scheme.scores, best - tolerance)
     if isinstance(k_scheme, NotDefined):
-        return Saving(k_base * costs[0] / (np.size(scheme.scores) * costs[1]), "<")  # type: ignore[operator]
-    return Saving(k_base * costs[0] / (k_scheme * costs[1]), "=")  # type: ignore[operator]
+        return Share(np.size(scheme.scores) * costs[1] / (k_base * costs[0]), ">")  # type: ignore[operator]
+    return Share(k_scheme * costs[1] / (k_base * costs[0]), "=")  # type: ignore[operator]
 
 
-def saving_at_budget_interval(
+def share_at_budget_interval(
     base: Arm,
     scheme: Arm,
     budget: int,
@@ -87,11 +112,25 @@ def saving_at_budget_interval(
     tolerance: float = 0.0,
     floor: float | None = None,
     draws: int = DRAWS,
+    level: float = LEVEL,
 ) -> Interval | NotDefined:
-    """The interval of `saving_at_budget`: the level, both k* and both mean costs drawn again and again.
+    """The interval of `share_at_budget`: the baseline's level, both k* and both mean costs drawn again and again.
 
     A draw in which the scheme does not reach the level within what its trials can tell counts as its bound at
-    the high end (k* just above n/8) and as no saving, 0, at the low end.
+    the low end (k* just above n/8) and as infinite at the high end.
+
+    Args:
+        base: the baseline's trials.
+        scheme: the scheme's.
+        budget: K, in trials.
+        generator: what the draws come from.
+        tolerance: ε, in score.
+        floor: the score of a trial that has learned nothing; None where nobody knows.
+        draws: how many.
+        level: how often the interval is to hold the truth.
+
+    Returns:
+        Its ends, or why none is printed.
     """
     why = why_no_best_interval(base.scores, budget) or why_no_best_interval(scheme.scores, 1)
     if why is not None:
@@ -103,10 +142,11 @@ def saving_at_budget_interval(
     size = np.size(scheme.scores)
     soonest = _smallest(theirs.high, levels[0], size // TRIALS_A_CHOICE)
     latest = _smallest(theirs.low, levels[1], size)
-    high = np.maximum(*own) * ours.cost.high / (soonest * theirs.cost.low)
-    low = np.where(latest > size, 0.0, np.minimum(*own) * ours.cost.low / (latest * theirs.cost.high))
-    estimate = saving_at_budget(base, scheme, budget, tolerance)
-    return ends(low, high, estimate.value) if isinstance(estimate, Saving) else estimate
+    low = soonest * theirs.cost.low / (np.maximum(*own) * ours.cost.high)
+    with np.errstate(divide="ignore"):
+        high = np.where(latest > size, np.inf, latest * theirs.cost.high / (np.minimum(*own) * ours.cost.low))
+    estimate = share_at_budget(base, scheme, budget, tolerance)
+    return ends(low, high, estimate.value, level) if isinstance(estimate, Share) else estimate
 
 
 def log_efficiency(base_curve: ArrayLike, scheme_curve: ArrayLike) -> float:

@@ -1,0 +1,56 @@
+"""Shares: the scheme's cost over the baseline's, and in words only what holds for all comparisons at once."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from study.answers.results import Share
+from study.answers.spent import of_all
+from study.answers.summary import Options, summarize
+from study.cost import Interval
+from study.records.table import validated
+from study.records.trials import Question
+
+
+def table(*names):
+    """The baseline hits with 12 of 32 trials, every other scheme with 24 of 32."""
+    parts = [
+        pd.DataFrame({"task": "t", "scheme": name, "trial": range(32), "score": [1.0] * hits + [0.0] * (32 - hits)})
+        for name, hits in (("base", 12), *((name, 24) for name in names))
+    ]
+    return validated(pd.concat(parts, ignore_index=True))
+
+
+def shares(*names):
+    options = Options(Question(target=0.5, chance=0.0), baseline="base", draws=4_000)
+    return {result.scheme: result.share_to_target for result in summarize(table(*names), options)}
+
+
+def test_a_share_is_the_schemes_cost_over_the_baselines_and_below_1_is_good():
+    share = shares("a")["a"]
+    assert share.estimate == pytest.approx((33 / 25) / (33 / 13))  # E[trials] = (n + 1)/(h + 1)
+    assert share.low < share.estimate < share.high < 1
+    assert share.verdict == "saves"
+
+
+def test_what_is_said_of_one_scheme_is_asked_more_of_where_many_are_compared():
+    many = shares(*(f"s{n:02}" for n in range(60)))
+    alone, among = shares("s00")["s00"], many["s00"]
+    assert (among.estimate, among.low, among.high) == (alone.estimate, alone.low, alone.high)  # tables keep 95 %
+    assert among.high < 1
+    assert (alone.verdict, among.verdict) == ("saves", "unclear")
+
+
+@pytest.mark.parametrize(
+    ("ends", "verdict"),
+    [((0.1, 0.9), "saves"), ((1.1, math.inf), "costs"), ((0.5, 1.0), "unclear"), (None, "unknown")],
+)
+def test_a_verdict_needs_an_interval_that_leaves_out_1(ends, verdict):
+    share = Share(0.5)
+    share.judge(ends and Interval(*ends))
+    assert share.verdict == verdict
+
+
+def test_the_levels_of_all_intervals_together_leave_95_percent():
+    assert [1 - m * (1 - of_all(m)) for m in (1, 2, 11)] == pytest.approx([0.95] * 3)
