@@ -214,6 +214,25 @@ def _described(options: tuple[Any, ...]) -> str:
     return " or ".join(parts)
 
 
+def check_values(component: Component, prefix: str = "") -> None:
+    """Refuse a component, built by hand, that no study file could have described.
+
+    Args:
+        component: its fields and those of the components in it are checked, and how they go together
+        prefix: of the keys in the refusals
+    """
+    hints = get_type_hints(type(component))
+    for entry in fields(component):  # type: ignore[arg-type]
+        key, value, hint = prefix + entry.name, getattr(component, entry.name), hints[entry.name]
+        if not _is_family(hint):
+            Slot(key, hint, None, None, entry.metadata.get("valid")).checked(value)
+        elif isinstance(value, hint):
+            check_values(value, "" if entry.metadata.get("inline") else f"{key}.")
+        else:
+            raise Refusal(f"{key} must be a {hint.__name__}, got {value!r}")
+    component.check()
+
+
 def files_of(component: Component) -> set[File]:
     """The files from outside this project that the component and those inside it came from."""
     inner = (getattr(component, entry.name) for entry in fields(component))  # type: ignore[arg-type]

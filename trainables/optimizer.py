@@ -1,43 +1,62 @@
 """Any scheme on any direction as a drop-in `torch.optim.Optimizer`, for other people's loops."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
 from trainables.closure import Closure
-from trainables.components import name_of
+from trainables.components import check_values, name_of
 from trainables.directions import Direction
 from trainables.directions.sgd import SGD
-from trainables.oracle import Oracle, Recipe, Tensors
+from trainables.oracle import Oracle
+from trainables.param_group import OWN, Group, check_group, check_rated, named, real, rule_of
+from trainables.parameter_state import Layout, adopted, in_order, layout_of, read, separate, write
 from trainables.refusal import Refusal
 from trainables.rules import Composed, ComposedState, Coupled, Decay
-from trainables.schemes import Known, Rate, Scheme, State
+from trainables.schemes import Scheme, State
+
+
+class Kept(NamedTuple):
+    """What a group remembers between two steps."""
+
+    directions: dict[str, Any]
+    scheme: State
+    lr: Tensor
+    step: Tensor  # steps so far, a scalar on the CPU
+
+    @property
+    def rule(self) -> ComposedState:
+        """The state of the rule alone."""
+        return ComposedState(self.directions, self.scheme, self.lr)
+
+    def stepped(self, rule: ComposedState) -> "Kept":
+        """The same after one step more, which has left this state of the rule."""
+        return Kept(*rule, self.step + 1)
 
 
 class SchemeOptimizer(torch.optim.Optimizer):
     """The rule of a trial behind torch's own interface: `loss.backward(); optimizer.step()`.
 
-    Every parameter group is a rule of its own, with its own state: `lr` (the scheme's own where the group gives
-    none) and `weight_decay` may differ. Afterwards `group["lr"]` is a handle on the step: what a torch LR
-    scheduler makes of it, divided by its first value, multiplies the scheme's rate. Gradients may be clipped in
-    between. A parameter without a gradient stays where it is; to its state that is a gradient of zero.
+    Every parameter group is a rule of its own, with its own state: `lr` and `weight_decay` may differ. Afterwards
+    `group["lr"]` is a handle on the step: what a torch LR scheduler makes of it, divided by its first value, multiplies
+    the scheme's rate. Gradients may be clipped in between. A parameter without a gradient stays where it is; to its
+    state that is a gradient of zero. A complex parameter is two real ones, along a last axis of its own. Parameters
+    that are sharded (DTensor, FSDP) are refused: norms and means over a shard are not those over the parameter.
 
     Schemes that ask for more than a gradient (line search, curvature) need `step(closure)`, a closure that computes
     the loss of one mini-batch and returns it. Unlike torch's own it calls neither `zero_grad()` nor `backward()`:
     gradients, and other parameters to look at, are the scheme's business, and `.grad` is left alone. It may be called
     several times a step, each time with the noise of the first; BatchNorm's statistics then move once if `params` is
-    the module, else with every call. These schemes take one parameter group.
+    the module, else with every call. These schemes take one parameter group, of real parameters.
 
-    `params` is a module, or what every torch optimizer takes; schemes with rates for layers need names, so a module or
-    named parameters. `weight_decay` is short for `decay=Coupled(weight_decay)`; with a `decay` it is that decay's λ.
-    `total_steps` is what a schedule inside the scheme takes for the whole training; without it progress stays 0.
+    `state` and `state_dict()` go by parameter, as torch's checkpoints ask (`torch.distributed.checkpoint` too): what
+    belongs to a layer or to all parameters stands with each of them.
 
     >>> weight = nn.Parameter(torch.tensor([2.0]))
-    >>> optimizer = SchemeOptimizer([weight], weight_decay=0.5, direction=SGD())
+    >>> optimizer = SchemeOptimizer([weight], lr=0.1, weight_decay=0.5)
     >>> (3 * weight).sum().backward()
     >>> optimizer.step()
     >>> round(weight.item(), 6)  # 2 − .1 · (3 + .5 · 2)
@@ -52,31 +71,61 @@ class SchemeOptimizer(torch.optim.Optimizer):
         decay: Decay | None = None,
         weight_decay: float | None = None,
         total_steps: int | None = None,
+        *,
+        lr: float | None = None,
     ) -> None:
+        """Build the rule, and start its state.
+
+        Args:
+            params: a module, or what every torch optimizer takes; schemes with rates for layers need names, so a
+                module or named parameters
+            scheme: how far to go; by default a fixed rate
+            direction: where to go; by default the gradient
+            decay: the kind of weight decay; by default coupled
+            weight_decay: λ of that decay, for all groups that give none
+            total_steps: the length of the training, to a schedule inside the scheme; without it progress stays 0
+            lr: the scheme's rate, for all groups that give none
+
+        Raises:
+            Refusal: the parts do not go together, a value may not stand in a study file, or the parameters are unfit.
+        """
+        if not isinstance(scheme, Scheme | None):
+            raise Refusal(
+                f"scheme must be a Scheme such as CProp(lr=0.1), got {scheme!r}; a rate alone is given as lr="
+            )
+        if total_steps is not None and not total_steps >= 1:
+            raise Refusal(f"total_steps must be at least 1, got {total_steps!r}")
         rule = Composed(direction=direction or SGD(), decay=decay or Coupled())
         self._rule = rule if scheme is None else replace(rule, scheme=scheme)
+        check_values(self._rule)
         self._total_steps = total_steps
-        self._structures: dict[int, TreeSpec] = {}
-        self._rule.check()
+        self._layouts: dict[int, Layout] = {}
         self._module = params if isinstance(params, nn.Module) else None
-        if isinstance(params, nn.Module):
-            params = params.named_parameters()
+        if lr is not None:
+            check_rated(self._rule.scheme)
         defaults = {
-            "lr": float(getattr(self._rule.scheme, "lr", 1.0)),
+            "lr": getattr(self._rule.scheme, "lr", 1.0) if lr is None else lr,
             "weight_decay": self._rule.decay.weight_decay if weight_decay is None else weight_decay,
-            "rule": self._rule.flat(),
+            "rule": {key: value for key, value in self._rule.flat().items() if key not in OWN},
         }
-        super().__init__(params, defaults)
+        super().__init__(params.named_parameters() if isinstance(params, nn.Module) else params, defaults)
 
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """One more group, with a rule of its own."""
+    def add_param_group(self, param_group: Group) -> None:
+        """Add a group, with a rule of its own; refused where the rule cannot do with its numbers or parameters."""
         if self._rule.scheme.asks and self.param_groups:
             raise Refusal(f"scheme {self._name!r} looks along one direction: give SchemeOptimizer one parameter group")
+        if "lr" in param_group:
+            check_rated(self._rule.scheme)
         super().add_param_group(param_group)
         group = self.param_groups[-1]
-        group["first_lr"] = float(group["lr"])
-        if self._rule.scheme.layered and "param_names" not in group:
-            raise Refusal("rates for layers need names: give SchemeOptimizer the module, or its named_parameters()")
+        try:
+            group["first_lr"] = float(group["lr"])
+            check_group(group, self._rule)
+        except Refusal:
+            self.param_groups.pop()
+            raise
+        if named(group, self._rule.scheme):
+            self._keep(len(self.param_groups) - 1, self._fresh(group))
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]  — torch has overloads
@@ -91,130 +140,145 @@ class SchemeOptimizer(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for index, group in enumerate(self.param_groups):
-            self._step(index, group)
+            if any(param.grad is not None for param in group["params"]):
+                self._step(index, group)
         return loss
 
-    def _step(self, index: int, group: dict[str, Any]) -> None:
-        leaves, rule = self._named(group), self._rule_of(group)
-        params = {name: leaf.detach() for name, leaf in leaves.items()}
+    def _step(self, index: int, group: Group) -> None:
+        leaves, rule, kept = named(group, self._rule.scheme), rule_of(group, self._rule), self._kept(index)
+        params = {name: real(leaf.detach()) for name, leaf in leaves.items()}
         # Cloned: schemes remember gradients, and `zero_grad(set_to_none=False)` overwrites p.grad in place.
-        grads = {n: torch.zeros_like(p) if p.grad is None else p.grad.detach().clone() for n, p in leaves.items()}
-        if all(leaf.grad is None for leaf in leaves.values()):
-            return
-        state, done = self._begin(index, rule, params)
-        moved, state = rule.update(grads, params, state, self._progress(done))
+        grads = {
+            name: torch.zeros_like(params[name]) if leaf.grad is None else real(leaf.grad.detach().clone())
+            for name, leaf in leaves.items()
+        }
+        moved, state = rule.update(grads, params, kept.rule, self._progress(kept))
         for name, leaf in leaves.items():
             if leaf.grad is not None:
-                leaf.copy_(moved[name])
-        self._keep(index, state, done + 1)
+                real(leaf).copy_(moved[name])
+        self._keep(index, kept.stepped(state))
 
     def _ask(self, closure: Callable[[], Any] | None) -> Tensor:
         """One step of the one group, by a rule that asks what the closure's loss is here and elsewhere."""
         if closure is None:
             raise Refusal(f"scheme {self._name!r} asks for losses: step() needs a closure that returns the loss")
         (group,) = self.param_groups
-        leaves, rule = self._named(group), self._rule_of(group)
-        params = {name: leaf.detach() for name, leaf in leaves.items()}
-        state, done = self._begin(0, rule, params)
-        if state.directions.keys() != params.keys():
-            raise Refusal("parameters were frozen or thawed after the first step: make another SchemeOptimizer")
+        leaves, rule = named(group, self._rule.scheme), rule_of(group, self._rule)
+        if not leaves:
+            raise Refusal("no parameter takes a gradient: thaw one")
+        kept, params = self._kept(0), {name: leaf.detach() for name, leaf in leaves.items()}
         objective = Closure(closure, leaves, self._module)
         oracle = Oracle(objective, leaves=objective.leaves)
-        loss, moved, state = rule.step(oracle, params, state, self._progress(done))
+        loss, moved, state = rule.step(oracle, params, kept.rule, self._progress(kept))
         for name, leaf in leaves.items():
             leaf.copy_(moved[name])
-        self._keep(0, state, done + 1)
+        self._keep(0, kept.stepped(state))
         return loss
+
+    def _progress(self, kept: Kept) -> Tensor:
+        share = min(float(kept.step) / self._total_steps, 1.0) if self._total_steps else 0.0
+        return torch.tensor(share, dtype=torch.float64)
 
     @property
     def _name(self) -> str:
         return name_of(type(self._rule.scheme))
 
-    def _begin(self, index: int, rule: Composed, params: Tensors) -> tuple[ComposedState, int]:
-        """A group's state and the number of its steps so far."""
-        kept = self.state[_key(index)]
-        return (self._state(index), kept["steps"]) if kept else (rule.init(params), 0)
+    # --- the state ---------------------------------------------------------------------------------------
 
-    def _progress(self, done: int) -> Tensor:
-        return torch.tensor(min(done / self._total_steps, 1.0) if self._total_steps else 0.0, dtype=torch.float64)
+    def _fresh(self, group: Group) -> Kept:
+        """The state before the first step."""
+        params = {name: real(param.detach()) for name, param in named(group, self._rule.scheme).items()}
+        return Kept(*rule_of(group, self._rule).init(params), torch.zeros((), dtype=torch.float64))
 
-    def _rule_of(self, group: dict[str, Any]) -> Composed:
-        """The trial's rule with the numbers of this group."""
-        scheme, decay = self._rule.scheme, self._rule.decay
-        first, now = group["first_lr"], float(group["lr"])
-        if any(entry.name == "lr" for entry in fields(scheme)):  # type: ignore[arg-type]  — every scheme is a dataclass
-            scheme = replace(scheme, lr=first)  # type: ignore[call-arg]
-        if now != first:
-            scheme = _Scaled(scheme, now / first if first else 0.0)
-        return Composed(self._rule.direction, scheme, replace(decay, weight_decay=float(group["weight_decay"])))  # type: ignore[type-var]
+    def _entries(self, group: Group) -> dict[str, dict[str, Any]]:
+        return {name: self.state[param] for name, param in named(group, self._rule.scheme).items()}
 
-    def _named(self, group: dict[str, Any]) -> Tensors:
-        names = group.get("param_names") or [str(place) for place in range(len(group["params"]))]
-        named = dict(zip(names, group["params"], strict=True))
-        if not self._rule.scheme.asks:
-            return named
-        return {name: param for name, param in named.items() if param.requires_grad}  # no way leads along the others
+    def _kept(self, index: int) -> Kept:
+        """The state at this moment, put together from the parameters' entries."""
+        group = self.param_groups[index]
+        entries = self._entries(group)
+        if not any(entry.get("step") for entry in entries.values()):
+            return self._fresh(group)  # anew: the parameters may have gone to another device since
+        if index not in self._layouts:
+            self._layouts[index] = layout_of(self._fresh(group), entries)
+        if self._layouts[index].names != tuple(entries):
+            raise Refusal("parameters were frozen or thawed after the first step: make another SchemeOptimizer")
+        return read(self._layouts[index], entries)
 
-    # --- the state: lists of tensors, so that `state_dict()` is read with `weights_only=True` ------------
+    def _keep(self, index: int, kept: Kept) -> None:
+        entries = self._entries(self.param_groups[index])
+        if index not in self._layouts or self._layouts[index].names != tuple(entries):
+            self._layouts[index] = layout_of(kept, entries)
+        write(kept, self._layouts[index], entries)
 
-    def _state(self, index: int) -> ComposedState:
-        if index not in self._structures:
-            group = self.param_groups[index]
-            fresh, structure = tree_flatten(self._rule_of(group).init(self._named(group)))
-            kept = self.state[_key(index)]
-            kept["leaves"] = [leaf.to(like.device) for leaf, like in zip(kept["leaves"], fresh, strict=True)]
-            self._structures[index] = structure
-        return tree_unflatten(self.state[_key(index)]["leaves"], self._structures[index])
-
-    def _keep(self, index: int, state: ComposedState, steps: int) -> None:
-        leaves, self._structures[index] = tree_flatten(state)
-        self.state[_key(index)].update(leaves=leaves, steps=steps)
+    def state_dict(self) -> dict[str, Any]:
+        """The state by parameter, and the groups; tensors, numbers and texts only."""
+        for group in self.param_groups:
+            separate(self._entries(group))
+        return super().state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from a state of the same rule."""
-        for group in state_dict["param_groups"]:
-            if group.get("rule") != self._rule.flat():
-                raise Refusal(f"the state is of another rule: {group.get('rule')} instead of {self._rule.flat()}")
-        super().load_state_dict(state_dict)
-        self._structures.clear()
+        """Continue from a state of the same rule, with the rates and decays that it brings along."""
+        taken: dict[int, Kept] = {}
+
+        def look(_: Any, given: dict[str, Any]) -> dict[str, Any] | None:
+            sizes = [
+                [len(group["params"]) for group in groups] for groups in (given["param_groups"], self.param_groups)
+            ]
+            if sizes[0] != sizes[1]:
+                return None  # torch's own refusal follows
+            groups = list(map(in_order, given["param_groups"], self.param_groups))
+            for index, (there, here) in enumerate(zip(groups, self.param_groups, strict=True)):
+                if named(here, self._rule.scheme):
+                    taken[index] = self._adopted(there, here, given["state"])
+            return {**given, "param_groups": groups}
+
+        def take(_: Any) -> None:  # torch has cast everything to the parameters' types, the scalars too
+            for index, kept in taken.items():
+                self._keep(index, kept)
+
+        before = self.register_load_state_dict_pre_hook(look)
+        after = self.register_load_state_dict_post_hook(take, prepend=True)
+        try:
+            super().load_state_dict(state_dict)
+        finally:
+            before.remove()
+            after.remove()
+
+    def _adopted(self, there: Group, here: Group, saved: dict[Any, dict[str, Any]]) -> Kept:
+        """What is saved for a group, checked, and in the types and on the devices that belong here."""
+        rule = self.defaults["rule"]
+        given = there.get("rule")
+        if given is None:
+            raise Refusal("the state is of another optimizer than SchemeOptimizer")
+        for key in [*rule, *given]:
+            if key not in OWN and rule.get(key) != given.get(key):
+                raise Refusal(
+                    f"the state is of another rule: {key} is {given.get(key)!r} there, {rule.get(key)!r} here"
+                )
+        params, fresh = named(here, self._rule.scheme), self._fresh(here)
+        ids = dict(zip(here["params"], there["params"], strict=True))
+        entries = {name: saved.get(ids[param], {}) for name, param in params.items()}
+        frozen = [name for name, param in params.items() if not param.requires_grad]
+        return adopted(entries, fresh, layout_of(fresh, params), frozen)
 
     def __getstate__(self) -> dict[str, Any]:
-        own = {"_rule": self._rule, "_total_steps": self._total_steps, "_structures": {}, "_module": self._module}
+        own = {"_rule": self._rule, "_total_steps": self._total_steps, "_layouts": {}, "_module": self._module}
         return {**super().__getstate__(), **own}
 
     # --- what the rule says and hears ----------------------------------------------------------------
 
+    def _begun(self) -> list[int]:
+        """The groups that have stepped."""
+        steps = [[entry.get("step") for entry in self._entries(group).values()] for group in self.param_groups]
+        return [index for index, own in enumerate(steps) if any(own)]
+
     def extras(self) -> list[dict[str, Tensor]]:
         """For each group that has stepped: the base rate `lr` of its last step, and what its scheme adds."""
-        stepped = [index for index in range(len(self.param_groups)) if self.state[_key(index)]]
-        return [self._rule.extras(self._state(index)) for index in stepped]
+        return [self._rule.extras(self._kept(index).rule) for index in self._begun()]
 
     def after_epoch(self, valid_score: float) -> None:
         """Tell the scheme a validation score, the higher the better: decay on plateau listens."""
-        for index in range(len(self.param_groups)):
-            kept = self.state[_key(index)]
-            if kept:
-                self._keep(index, self._rule.after_epoch(self._state(index), valid_score), kept["steps"])
-
-
-def _key(index: int) -> Any:
-    """Where a group's state lies in `Optimizer.state`: torch keeps entries that are no parameter as they are."""
-    return f"group {index}"
-
-
-@dataclass(frozen=True)
-class _Scaled(Scheme):
-    """A scheme whose rate is multiplied by what LR schedulers did to the group's lr."""
-
-    scheme: Scheme
-    factor: float
-
-    def init(self, params: Tensors) -> State:
-        return self.scheme.init(params)
-
-    def rate(self, known: Known) -> tuple[Rate, State]:
-        rate, state = self.scheme.rate(known)
-        return rate._replace(base=rate.base * self.factor), state
-
-    def keeps(self, state: State) -> Recipe | None:
-        return self.scheme.keeps(state)
+        for index in self._begun():
+            kept = self._kept(index)
+            self._keep(index, Kept(*self._rule.after_epoch(kept.rule, valid_score), kept.step))

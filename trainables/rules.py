@@ -165,6 +165,9 @@ class Composed(Rule):
     def init(self, params: Tensors) -> ComposedState:
         """The states of all parts."""
         self.check()
+        for name, param in params.items():
+            if param.is_complex():
+                raise Refusal(f"parameters must be real, got {name!r} of {param.dtype}: keep its torch.view_as_real")
         directions = {name: self.direction.init(param) for name, param in params.items()}
         return ComposedState(directions, self.scheme.init(params), torch.zeros((), dtype=torch.float64))
 
@@ -183,7 +186,7 @@ class Composed(Rule):
         oracle: Oracle | None = None,
     ) -> tuple[Tensors, ComposedState]:
         """The update alone, a pure function of tensors wherever the scheme does not ask the oracle."""
-        decay = self.decay.at(progress)
+        decay, raw = self.decay.at(progress), self._dense(raw, state)
         decayed = decay.couple(raw, params)
         applied = {n: self.direction.apply(g, state.directions[n], params[n]) for n, g in decayed.items()}
         direction = {name: d for name, (d, _) in applied.items()}
@@ -191,6 +194,16 @@ class Composed(Rule):
         rate, scheme = self.scheme.rate(Known(oracle, grads, direction, state.scheme, params, progress))
         moved = {name: self._moved(decay, param, direction[name], rate, name) for name, param in params.items()}
         return moved, ComposedState({n: s for n, (_, s) in applied.items()}, scheme, rate.base)
+
+    def _dense(self, raw: Tensors, state: ComposedState) -> Tensors:
+        """The gradients; sparse ones with their zeros, where no direction remembers them."""
+        sparse = next((name for name, grad in raw.items() if grad.is_sparse), None)
+        if sparse is None:
+            return raw
+        if state.directions[sparse] != ():
+            direction = name_of(type(self.direction))
+            raise Refusal(f"direction {direction!r} takes no sparse gradient, {sparse!r} has one: sgd does")
+        return {name: grad.to_dense() if grad.is_sparse else grad for name, grad in raw.items()}
 
     def _moved(self, decay: Decay, param: Tensor, direction: Tensor, rate: Rate, name: str) -> Tensor:
         scaled = direction if rate.scale is None else rate.scale[name] * direction
