@@ -71,7 +71,7 @@ class Closure:
 def _holding(pairs: Iterable[tuple[Tensor, Tensor]]) -> Iterator[None]:
     """Tensors that hold other values for the time being."""
     pairs = list(pairs)
-    own = [(tensor, tensor.data) for tensor, _ in pairs]
+    own = [(tensor, _data(tensor)) for tensor, _ in pairs]
     try:
         for tensor, value in pairs:
             tensor.data = value  # not `copy_`, which would spoil the graphs that hold the tensor
@@ -79,3 +79,9 @@ def _holding(pairs: Iterable[tuple[Tensor, Tensor]]) -> Iterator[None]:
     finally:
         for tensor, value in own:
             tensor.data = value
+
+
+def _data(tensor: Tensor) -> Tensor:
+    """Its values, unseen by who watches what a closure does."""
+    with torch._C.DisableTorchFunction():
+        return tensor.data

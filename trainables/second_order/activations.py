@@ -97,9 +97,15 @@ def square(input: Tensor) -> Lifted | None:
     return power(input, 2)
 
 
-def sqrt(input: Tensor) -> Lifted | None:
-    """σ = √x."""
-    return power(input, 0.5)
+def sqrt(input: Tensor) -> Lifted:
+    """σ = √x: σ' = 1/2σ,  σ'' = −1/4σ³."""
+    value = torch.sqrt(input)
+
+    def slopes() -> tuple[Tensor, Tensor]:
+        slope = 0.5 / value
+        return slope, -2 * slope**3
+
+    return elementwise(value, input, slopes)
 
 
 def exp(input: Tensor) -> Lifted:

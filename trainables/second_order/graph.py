@@ -1,9 +1,11 @@
 """Curvature of any objective at all: reverse over reverse."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from trainables.second_order.jets import Along, Bent, inner
 
@@ -40,4 +42,11 @@ class Graph:
 
 def graph_of(objective: Callable[[dict[str, Tensor]], Tensor], leaves: dict[str, Tensor]) -> Graph:
     """The gradient of `objective` at `leaves`, its graph kept."""
-    return Graph(objective(leaves), leaves)
+    with twice_differentiable():
+        loss = objective(leaves)
+    return Graph(loss, leaves)
+
+
+def twice_differentiable() -> AbstractContextManager[object]:
+    """Attention by its mathematical form: the fused ones have a first derivative only."""
+    return sdpa_kernel(SDPBackend.MATH)

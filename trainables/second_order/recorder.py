@@ -1,15 +1,17 @@
 """Running an objective while every torch function in it is looked up in the table."""
 
 import logging
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from typing import Any, TypeAlias
+from inspect import signature
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils.weak import WeakIdKeyDictionary
 
+from trainables.second_order.graph import twice_differentiable
 from trainables.second_order.jets import Lifted
 from trainables.second_order.table import TABLE
 
@@ -19,11 +21,18 @@ Noted: TypeAlias = Any
 """What a way of computing a curvature knows about a tensor that depends on the parameters."""
 
 
+class _Seen(NamedTuple):
+    tensor: weakref.ref[Tensor]
+    noted: Noted
+    version: int  # torch counts what is written into a tensor, through whichever view
+
+
 class Recorder(TorchFunctionMode):
     """Follows what depends on the parameters through every call, and hands each lifted call to `note`.
 
     `note` gets the call and what it returned for each of its inputs (None for a constant). Where a call cannot be
-    lifted, `refused` says why, nothing more is noted, and the objective runs on as if nobody watched.
+    lifted, or something that was noted is written into later, `refused` says why, nothing more is noted, and the
+    objective runs on as if nobody watched.
     """
 
     def __init__(
@@ -35,7 +44,11 @@ class Recorder(TorchFunctionMode):
         """`meet` is told what was noted of an input, just before a call computes its value."""
         super().__init__()
         self._note, self._meet = note, meet
-        self._known = WeakIdKeyDictionary(dict(leaves))  # weak: what the model has dropped is not kept here
+        # Weak, both: what the model has dropped is not kept here; what a jet keeps is watched.
+        self._known: dict[int, _Seen] = {}
+        self._watched: list[tuple[weakref.ref[Tensor], int]] = []
+        for leaf, noted in leaves:
+            self._remember(leaf, noted)
         self.refused: str | None = None
 
     def __torch_function__(
@@ -49,37 +62,84 @@ class Recorder(TorchFunctionMode):
                 if any(tensor.requires_grad for tensor in _tensors((result,))):
                     self.refused = f"{_name(func)} has no second-order rule"
                 return result
-            active = [t for t in _tensors((*args, *kwargs.values())) if t.requires_grad]
+            given = list(_tensors((*args, *kwargs.values())))
+            active = [tensor for tensor in given if tensor.requires_grad]
             if active:
-                return self._lifted(func, lift, active, args, kwargs)
+                return self._lifted(func, lift, given, active, args, kwargs)
         return func(*args, **kwargs)
 
-    def _lifted(self, func: Any, lift: Any, active: list[Tensor], args: Any, kwargs: Any) -> Tensor:
-        if torch.is_autocast_enabled(active[0].device.type):
-            self.refused = "autocast mixes precisions"
-        elif any(tensor not in self._known for tensor in active):
-            self.refused = f"{_name(func)} takes a tensor whose origin was not seen"
-        else:
-            for tensor in active:
-                self._meet(self._known[tensor])
-            lifted = lift(*args, **kwargs)
-            if lifted is not None and all(any(t is given for given in lifted.inputs) for t in active):
-                noted = [None if t is None else self._known.get(t) for t in lifted.inputs]
-                self._known[lifted.value] = self._note(lifted, noted)
-                return lifted.value
+    def _lifted(
+        self, func: Any, lift: Any, given: list[Tensor], active: list[Tensor], args: Any, kwargs: dict[str, Any]
+    ) -> Any:
+        seen = {id(tensor): self._known.get(id(tensor)) for tensor in active}
+        self.refused = _objection(func, active, seen.values())
+        if self.refused is not None:
+            return func(*args, **kwargs)
+        for one in seen.values():
+            self._meet(one.noted)  # type: ignore[union-attr]
+        before = [tensor._version for tensor in given]
+        lifted = lift(*args, **kwargs) if _takes(lift, len(args), tuple(kwargs)) else None
+        if lifted is None or not all(any(t is one for one in lifted.inputs) for t in active):
             self.refused = f"{_name(func)} has no second-order rule for these arguments"
-        return func(*args, **kwargs)
+            return func(*args, **kwargs)
+        for tensor, version in zip(given, before, strict=True):
+            if tensor._version == version:  # what the call itself has changed are statistics: no jet reads them
+                self._watched.append((weakref.ref(tensor), version))
+        inputs = [None if t is None else seen.get(id(t)) for t in lifted.inputs]
+        self._remember(lifted.value, self._note(lifted, [None if one is None else one.noted for one in inputs]))
+        self._watched.append((weakref.ref(lifted.value), lifted.value._version))
+        return lifted.value
+
+    def _remember(self, tensor: Tensor, noted: Noted) -> None:
+        known, key = self._known, id(tensor)
+        known[key] = _Seen(weakref.ref(tensor, lambda _: known.pop(key, None)), noted, tensor._version)
 
     def run(self, objective: Objective, leaves: Tensors) -> tuple[Tensor, Noted]:
         """The loss, and what was noted about it; None, with a reason said once, where that is not the whole."""
-        with self:
-            loss = objective(leaves)
-        if self.refused is None and loss not in self._known:
-            self.refused = "the loss comes from a function that torch does not show"
-        if self.refused is not None:
-            _say(self.refused)
+        try:
+            with twice_differentiable(), self:
+                loss = objective(leaves)
+            end = self._known.get(id(loss))
+            self.refused = self.refused or self._left_over(end)
+        finally:
+            self._known.clear()  # it is a circle of references
+        if self.refused is not None or end is None:
+            _say(str(self.refused))
             return loss, None
-        return loss, self._known[loss]
+        return loss, end.noted
+
+    def _left_over(self, end: _Seen | None) -> str | None:
+        if end is None:
+            return "the loss comes from a function that torch does not show"
+        for watched, version in self._watched:
+            tensor = watched()
+            if tensor is not None and tensor._version != version:
+                return "a tensor was written into after it was used"
+        return None
+
+
+def _objection(func: Any, active: list[Tensor], seen: Iterable[_Seen | None]) -> str | None:
+    if torch.is_autocast_enabled(active[0].device.type):
+        return "autocast mixes precisions"
+    for one in seen:
+        tensor = None if one is None else one.tensor()
+        if one is None or tensor is None:
+            return f"{_name(func)} takes a tensor whose origin was not seen"
+        if one.version != tensor._version:
+            return f"{_name(func)} takes a tensor that was written into"
+    return None
+
+
+@cache
+def _takes(lift: Callable[..., Lifted | None], count: int, names: tuple[str, ...]) -> bool:
+    """True where the rule knows all arguments of a call, `count` by place and the others by name."""
+    if "out" in names:  # a result that is written into somebody's tensor
+        return False
+    try:
+        signature(lift).bind(*range(count), **dict.fromkeys(names))
+    except TypeError:
+        return False
+    return True
 
 
 def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:

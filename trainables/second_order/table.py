@@ -45,6 +45,11 @@ _LINEAR: list[Any] = [
     *(torch.squeeze, Tensor.squeeze, torch.unsqueeze, Tensor.unsqueeze, Tensor.t, Tensor.transpose, Tensor.permute),
 ]
 
-TABLE: dict[Any, Lift] = {function: lift for lift, functions in _ROWS for function in functions} | {
-    function: arithmetic.linear_in_first(function) for function in _LINEAR
-}
+_BEHIND: list[Any] = [Tensor.register_hook, Tensor.data.__get__, Tensor.grad_fn.__get__]  # type: ignore[attr-defined]
+"""What reaches behind autograd's back: a derivative or a value may be another from here on."""
+
+TABLE: dict[Any, Lift] = (
+    {function: lift for lift, functions in _ROWS for function in functions}
+    | {function: arithmetic.linear_in_first(function) for function in _LINEAR}
+    | {function: lambda *_: None for function in _BEHIND}
+)

@@ -33,6 +33,7 @@ class Tape:
 
     def __init__(self, leaves: Tensors) -> None:
         self._names = list(leaves)
+        self._hooked = {name for name, leaf in leaves.items() if leaf._backward_hooks}
         self._entries: list[Entry] = []
         self._uses: Counter[int | None] = Counter()
         self._adjoints: dict[int, Tensor | None] = {}
@@ -90,11 +91,14 @@ class Tape:
         return entry.lifted.own(Own(adjoint, along.scale, along.decay.get(weight, 0.0)), *inputs)
 
     def _own_weight(self, entry: Entry) -> str | None:
-        """The parameter whose gradient comes from this call alone: one that serves twice has a sum of two."""
+        """The parameter whose gradient comes from this call alone, as it is.
+
+        One that serves twice has a sum of two; a hook may have made another of it.
+        """
         weight = entry.inputs[1] if len(entry.inputs) > 1 else None
         if weight is None or weight >= len(self._names) or self._uses[weight] > 1:
             return None
-        return self._names[weight]
+        return None if self._names[weight] in self._hooked else self._names[weight]
 
 
 def shaped(tangent: Tensor | None, shape: torch.Size) -> Tensor | None:

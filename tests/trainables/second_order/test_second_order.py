@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
-from torch.utils.flop_counter import FlopCounterMode
 
 from trainables.data.networks import mlp
 from trainables.oracle import Oracle
+from trainables.run.flops import Flops
 from trainables.run.loop import Run
 from trainables.second_order import activations
 from trainables.second_order.graph import Graph, graph_of
@@ -311,12 +311,12 @@ def counted(network, vector_is_gradient):
             functional_call(network, given, (inputs,)), torch.zeros(128, dtype=torch.long)
         )
     )
-    with FlopCounterMode(display=False) as of_gradient:
+    with Flops() as of_gradient:
         _, gradient = oracle.gradient(params, keep="adjoints")
     vector = gradient if vector_is_gradient else {name: 2 * grad for name, grad in gradient.items()}
-    with FlopCounterMode(display=False) as of_curvature, torch.no_grad():
+    with Flops() as of_curvature, torch.no_grad():
         oracle.curvature(params, vector, {} if vector_is_gradient else None)
-    return oracle.passes, 1 + of_curvature.get_total_flops() / of_gradient.get_total_flops()
+    return oracle.passes, 1 + of_curvature.total / of_gradient.total
 
 
 @pytest.mark.parametrize(("own", "expected"), [(True, 1.385), (False, 1.83)])
