@@ -21,12 +21,18 @@ def read(source: str, words: Mapping[str, Any]) -> tuple[pd.DataFrame, Options]:
     unit = words["unit"]
     if colon and kind == "study":
         unit = unit or "passes"
-        found = Given(own.read_own(name, uri or os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db"), unit))
+        found = Given(own.read_own(name, uri or own_store(), unit))
     elif colon and kind == "mlflow":
-        found = foreign.read_mlflow(name, uri, columns)
+        from study.records.foreign import experiments
+
+        found = experiments.read(name, uri or own_store(), columns)
     elif colon and kind == "optuna":
-        found = foreign.read_optuna(name, uri, columns)
-        mode = mode or foreign.direction(name, uri)
+        from study.records.foreign import storages
+
+        if uri is None:
+            raise Refusal("say where the Optuna storage is: --uri sqlite:///FILE, or the file of a journal")
+        found, sense = storages.read(name, uri, columns)
+        mode = mode_of(sense, mode)
         if learns is None and "searcher" not in columns:
             learns = True  # Optuna stores no sampler, and its default learns
     else:
@@ -42,6 +48,18 @@ def read(source: str, words: Mapping[str, Any]) -> tuple[pd.DataFrame, Options]:
     rest = {name: words[name] for name in names}
     includes = inclusions(words["includes"])
     return found.table, Options(question, unit=unit or found.unit, includes=includes, notes=found.notes, **rest)
+
+
+def own_store() -> str:
+    """The address of the MLflow store that every command reads where none is named."""
+    return os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+
+
+def mode_of(stored: str | None, asked: str | None) -> str | None:
+    """The sense of scores that a storage says, or that was asked for where it says none; refused where they differ."""
+    if stored and asked and stored != asked:
+        raise Refusal(f"the study itself says {stored}: leave --mode {asked} out")
+    return stored or asked
 
 
 def levels(name: str, words: tuple[str, ...]) -> dict[str, float] | None:

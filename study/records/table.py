@@ -52,19 +52,17 @@ def given(raw: pd.DataFrame, columns: Mapping[str, str], unit: str | None = None
     notes = [*_unused(raw, table, columns)]
     if "status" in table:
         table = table.assign(status=_statuses(pd.Series(table["status"])))
-        nameless = ~table["status"].isin(["finished", "stopped"]) & _nameless(table)
+        of_trial = [table[name] for name in _trial(table)]
+        running = (table["status"] == "running").groupby(of_trial, dropna=False).transform("any")
+        nameless = ~running & ~table["status"].isin(["finished", "stopped"]) & _nameless(table)
+        notes += _left_out(table[running], "they are still running")
         notes += _left_out(table[nameless], "they were lost before they were given a scheme")
-        table = table[~nameless]
+        table = table[~running & ~nameless]
+        if table.empty:
+            raise Refusal("the table has no trial that has ended")
     if "cost" in table and (seconds := _seconds(pd.Series(table["cost"]))) is not None:
         table, unit = table.assign(cost=seconds), unit or "seconds"
-    table = validated(table)
-    if "status" in table:
-        running = (table["status"] == "running").groupby([table[name] for name in _trial(table)]).transform("any")
-        notes += _left_out(table[running], "they are still running")
-        table = table[~running]
-    if table.empty:
-        raise Refusal("the table has no trial that has ended")
-    return Given(table, tuple(notes), unit)
+    return Given(validated(table), tuple(notes), unit)
 
 
 def renamed(raw: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from mlflow.utils.rest_utils import http_request, verify_rest_response
 
 from study.plan.key import Key
 from study.tracking.embedded import file_of
-from study.tracking.store import LEASE, client, own_tags, recorded_of, shown, trials_of
+from study.tracking.store import LEASE, client, own_tags, recorded_of, refuse_deleted, shown, trials_of
 from trainables.refusal import Refusal, unknown
 from trainables.trial import Record, Trial
 
@@ -32,6 +32,7 @@ def found(study: str, uri: str) -> tuple[MlflowClient, str]:
     if experiment is None:
         names = [found.name for found in store.search_experiments() if not found.name.startswith(LEASE)]
         raise unknown(f"study in {shown(uri)}:", study, names)
+    refuse_deleted("study", experiment, uri)
     return store, experiment.experiment_id
 
 

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Run, ViewType
+from mlflow.entities import Experiment, Run, ViewType
 from mlflow.exceptions import MlflowException
 
 from study.dispatch.outcome import Recorded
@@ -70,10 +70,7 @@ def experiment_of(store: MlflowClient, name: str, uri: str) -> str:
     """The id of the experiment of that name, made if it is not there."""
     found = store.get_experiment_by_name(name)
     if found is not None:
-        if found.lifecycle_stage != "active":
-            raise Refusal(
-                f"study {name!r} is deleted in {shown(uri)}: restore it (`mlflow experiments restore`) or rename it"
-            )
+        refuse_deleted("study", found, uri)
         return found.experiment_id
     try:
         return store.create_experiment(name, artifacts(uri))
@@ -82,6 +79,21 @@ def experiment_of(store: MlflowClient, name: str, uri: str) -> str:
         if found is None:
             raise
         return found.experiment_id
+
+
+def refuse_deleted(kind: str, experiment: Experiment, uri: str) -> None:
+    """Refuse an experiment that somebody deleted: MLflow keeps its name, and gives it back as if nothing had been.
+
+    Args:
+        kind: study or experiment, as its reader would call it.
+        experiment: as the store gives it.
+        uri: of the store.
+    """
+    if experiment.lifecycle_stage != "active":
+        raise Refusal(
+            f"{kind} {experiment.name!r} is deleted in {shown(uri)}: restore it "
+            f"(`mlflow experiments restore --experiment-id {experiment.experiment_id}`) or rename it"
+        )
 
 
 def runs_of(store: MlflowClient, experiment: str, kind: str, where: str = "") -> list[Run]:

@@ -4,7 +4,7 @@ import pytest
 
 from study.answers.summary import summarize
 from study.commands.words import read
-from study.records import foreign
+from study.records.foreign import experiments, storages
 from trainables.refusal import Refusal
 
 WORDS = {
@@ -44,7 +44,7 @@ def test_an_optuna_study_with_its_direction_and_failures(optuna_storage):
 
 
 def test_intermediate_values_are_epochs_and_the_last_is_the_value(optuna_storage):
-    table = foreign.read_optuna("curves", optuna_storage, {}).table
+    table = storages.read("curves", optuna_storage, {}).given.table
     assert table["score"].tolist() == [0.5, 0.2, 0.1, 0.6]
     assert table["epoch"].tolist() == [1, 2, 3, 1]
     assert table["status"].tolist() == ["finished"] * 3 + ["stopped"]
@@ -57,8 +57,8 @@ def test_an_optuna_storage_is_taken_to_learn_unless_told_otherwise(optuna_storag
 
 def test_what_is_not_there_is_refused_and_nothing_is_created(optuna_storage, tmp_path):
     with pytest.raises(Refusal, match=r"unknown study 'plane': did you mean 'plain'"):
-        foreign.read_optuna("plane", optuna_storage, {})
-    for reader in (foreign.read_optuna, foreign.read_mlflow):
+        storages.read("plane", optuna_storage, {})
+    for reader in (storages.read, experiments.read):
         with pytest.raises(Refusal, match="there is no database"):
             reader("x", f"sqlite:///{tmp_path}/none.db", {"score": "metrics.x"})
     assert not list(tmp_path.iterdir())
@@ -95,6 +95,6 @@ def test_a_foreign_mlflow_experiment_with_mapped_columns(tmp_path):
     assert results["adam"].expected_cost.estimate == 1 / 2 + 2  # the failed run's epoch, and two up to the target
     assert results["adam"].task == "theirs"
     with pytest.raises(Refusal, match="unknown experiment 'their': did you mean 'theirs'"):
-        foreign.read_mlflow("their", uri, {"score": "metrics.acc"})
+        experiments.read("their", uri, {"score": "metrics.acc"})
     with pytest.raises(Refusal, match="--column score=metrics"):
-        foreign.read_mlflow("theirs", uri, {})
+        experiments.read("theirs", uri, {})
