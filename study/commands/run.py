@@ -59,6 +59,7 @@ def run(
 
     where = {"tracking_uri": tracking_uri, "storage": storage, "address": address}
     complete = lr_study.run(read, **where, gpus_per_trial=gpus, yes=yes, verbose=verbose)
+    from study.records.failures import all_failed
     from study.reports import of_study  # with its figures; a study that is refused need not wait for them
 
     material = of_study(read.name, tracking_uri)  # read once: from a server that takes a while
@@ -69,6 +70,9 @@ def run(
     if not complete:
         click.echo(f"interrupted; `lr-study run {study}` goes on", err=True)
         raise SystemExit(130)
+    if all_failed(material.record):
+        click.echo(f"error: every trial of {read.name} failed", err=True)
+        raise SystemExit(1)
 
 
 def _page(material: "Material", tracking_uri: str, storage: Path) -> None:

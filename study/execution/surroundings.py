@@ -18,7 +18,7 @@ from trainables.refusal import Refusal, first_line
 _raylet: Any = ray._raylet  # compiled: no types
 TIMED_OUT = "Timed out"  # Ray's words
 CLIENT = "ray://"  # before the address of Ray's client server, which has a port of its own
-ANSWER_SECONDS = 15.0  # for a port to open: a cluster's head may be starting
+ANSWER_SECONDS = 10.0  # for a port to open: a cluster's head may be starting
 LONGEST_SOCKET = 107 if sys.platform == "linux" else 103  # bytes in the path of a Unix socket
 SOCKET = "ray/session_2026-01-01_00-00-00_000000_{}/sockets/plasma_store"  # the longest one of Ray's
 

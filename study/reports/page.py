@@ -13,6 +13,7 @@ from study.answers.study import Answers
 from study.cost import NotDefined
 from study.figures import looks
 from study.figures.style import COLOURS, STYLES
+from study.records import failures
 from study.records.material import Material, schemes_of
 from study.reports import figures as drawn
 from study.reports import grids, published, terminal
@@ -51,6 +52,7 @@ class Page:
     name: str
     question: str
     counts: str
+    failed: list[str]  # how many trainings failed, then a line an error
     waiting: list[str]  # schemes without a trial that ended
     parts: list[Part]
     figures: list[Group]  # over all tasks
@@ -76,6 +78,7 @@ def page(material: Material, every: list[Answers]) -> Page:
         name=material.name,
         question=material.question,
         counts=_counts(every),
+        failed=failures.told(material.record),
         waiting=[scheme for scheme in order if scheme not in told],
         parts=[_part(answers, material, look) for answers in every],
         figures=drawn.of_all(every, look),
@@ -103,6 +106,7 @@ def markdown(made: Page) -> str:
     lines += [f"**{_plain(said(part.sentence))}**\n" for part in made.parts] or ["**No trial has ended yet.**\n"]
     lines += [f"Asked: {_plain(made.question)}\n"] if made.question else []
     lines += [f"{made.counts}\n"]
+    lines += [f"{made.failed[0]}\n", *(f"* {_plain(line)}" for line in made.failed[1:]), ""] if made.failed else []
     for part in made.parts:
         tables = [
             terminal.Sheet(
@@ -135,7 +139,7 @@ def as_json(made: Page) -> str:
         tasks.append(
             {"task": part.task, "sentence": said(part.sentence), "baseline": part.baseline, **level, "arms": arms}
         )
-    contents = {"study": made.name, "question": made.question, "tasks": tasks}
+    contents = {"study": made.name, "question": made.question, "failed": made.failed, "tasks": tasks}
     return json.dumps(finite(contents), indent=1, allow_nan=False) + "\n"
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+from html import escape
 from typing import Any
 
 import pandas as pd
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from study.answers.trials import trials_of
+from study.records import failures
 from study.records.material import Material, level_of
 from study.records.trials import best_of, ended
 from study.reports.sections import sections
@@ -89,12 +91,17 @@ def render(frame: pd.DataFrame, form: str) -> str:
 
 
 def whole(material: Material, form: str) -> str:
-    """The summary, and below it what the study file asks for besides; programs get the summary alone."""
+    """The summary, why trials failed, and what the study file asks for besides; programs get the summary alone."""
     text, sheets = render(summary(material.record), form), sections(material.record, material.file)
+    failed = failures.told(material.record)
     if form == "markdown":
-        return "\n\n".join([text, *(markdown([sheet]) for sheet in sheets)])
+        listed = (
+            ["\n".join([failed[0], "", *(f"* {escape(line, quote=False)}" for line in failed[1:])])] if failed else []
+        )
+        return "\n\n".join([text, *listed, *(markdown([sheet]) for sheet in sheets)])
     if form == "text":
-        return "\n\n".join([text, *(_told(sheet) for sheet in sheets)])
+        listed = ["\n  ".join(failed)] if failed else []
+        return "\n\n".join([text, *listed, *(_told(sheet) for sheet in sheets)])
     return text
 
 

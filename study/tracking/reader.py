@@ -60,7 +60,8 @@ def _ordered(left: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
     """The columns in an order that does not depend on which trial came first: key, parameters, `Record`, extras."""
     own = [entry.name for entry in fields(Record) if entry.name != "extras"]
     seeds = ["planned"] if "planned" in left else []  # a record of an older version does not say
-    first = [*Key._fields, *seeds, "run_id", "status", "searcher", "mode", "metric", "chance", "target"]
+    errors = ["error"] if "error" in left else []
+    first = [*Key._fields, *seeds, "run_id", "status", *errors, "searcher", "mode", "metric", "chance", "target"]
     extras = sorted(set(frame.columns) - set(own) - {"record"})
     return [*first, *sorted(set(left.columns) - set(first)), "record", *own, *extras]
 
@@ -70,6 +71,8 @@ def _about(run: Run) -> dict[str, Any]:
     about: dict[str, Any] = {"status": recorded.status or "running", "searcher": tags["searcher"]}
     if "seeds" in tags:
         about["planned"] = int(tags["seeds"])
+    if recorded.status == "failed":  # the column is there where a trial failed
+        about["error"] = tags.get("error", "").partition("\n")[0]
     return {**about, **_levels(tags, recorded.params), **recorded.params}
 
 
