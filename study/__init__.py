@@ -37,10 +37,25 @@ def run(
     gpus_per_trial: float | None = None,
     yes: bool = False,
     verbose: bool = False,
+    check: bool = True,
 ) -> bool:
-    """Run what is missing of a study (a shipped name, a path, or a `Study`); whether it is complete afterwards.
+    """Run what is missing of a study.
 
-    yes: grids of more than 10,000 cells are meant; without it they are refused.
+    Args:
+        study: a shipped study's name, a path to a study file, or a `Study`.
+        tracking_uri: the MLflow store that holds the record.
+        storage: the folder for checkpoints; on a cluster, one that every node sees.
+        address: a running Ray cluster, 'auto' or host:port; None: RAY_ADDRESS, else Ray starts on this machine.
+        gpus_per_trial: GPUs, or a share of one; None: one where there are any.
+        yes: grids of more than 10,000 cells are meant; without it they are refused.
+        verbose: show what Ray and MLflow say, and tracebacks of the user's code.
+        check: make one step of every task or rule that comes from outside before Ray starts.
+
+    Returns:
+        True where the record is complete afterwards.
+
+    Raises:
+        Refusal: where the study cannot run, in one line.
     """
     from study.execution import runner
     from study.plan import checks, parse
@@ -49,7 +64,7 @@ def run(
     if not yes:
         checks.check_size(read_study)
     cluster = runner.Cluster(address, gpus_per_trial, verbose)
-    return runner.run(read_study, tracking_uri, Path(storage), cluster)
+    return runner.run(read_study, tracking_uri, Path(storage), cluster, check=check)
 
 
 def read(study: str, *, tracking_uri: str = URI) -> "pd.DataFrame":

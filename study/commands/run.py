@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("--address", help="A running Ray cluster ('auto', or host:port). Default: Ray on this machine.")
 @click.option("--gpus", type=click.FloatRange(min=0), help="GPUs (or a share of one) a trial. Default: 1 if any.")
 @click.option("--yes", is_flag=True, help="Run grids of more than 10,000 cells, too.")
+@click.option("--check/--no-check", default=True, help="Try one step of what comes from outside before Ray starts.")
 @click.option("--dry-run", is_flag=True, help="Print searches, trials and an estimate of the time; run nothing.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what Ray and MLflow say.")
 def run(
@@ -39,6 +40,7 @@ def run(
     address: str | None,
     gpus: float | None,
     yes: bool,
+    check: bool,
     dry_run: bool,
     verbose: bool,
 ) -> None:
@@ -58,7 +60,7 @@ def run(
     from study.tracking import shown
 
     where = {"tracking_uri": tracking_uri, "storage": storage, "address": address}
-    complete = lr_study.run(read, **where, gpus_per_trial=gpus, yes=yes, verbose=verbose)
+    complete = lr_study.run(read, **where, gpus_per_trial=gpus, yes=yes, verbose=verbose, check=check)
     from study.records.failures import all_failed
     from study.reports import of_study  # with its figures; a study that is refused need not wait for them
 

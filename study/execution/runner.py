@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from ray import tune
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
@@ -12,6 +13,7 @@ from study.dispatch.dispatcher import Dispatcher
 from study.execution import provenance
 from study.execution.cluster import Cluster, connect, resources_of_a_trial
 from study.execution.progress import Progress
+from study.execution.rehearsal import answerable, rehearse
 from study.execution.tune import Bridge, Ending, TuneSearcher
 from study.plan.checks import check_data
 from study.plan.key import Key
@@ -29,26 +31,53 @@ def run(
     storage: Path = STORAGE,
     cluster: Cluster = Cluster(),  # noqa: B008 — immutable
     show: Callable[[Study, int], Progress] = Progress,
+    *,
+    check: bool = True,
 ) -> bool:
-    """Run what is missing of a study; whether its record is complete afterwards.
+    """Run what is missing of a study.
 
-    Raises `Refusal` before anything starts where the study cannot run.
+    Args:
+        study: what is asked.
+        tracking_uri: the MLflow store that holds its record.
+        storage: the folder for checkpoints; on a cluster, one that every node sees.
+        cluster: the Ray that its trials run on.
+        show: makes what shows the progress, from the study and the number of trials that have ended.
+        check: make one step of what comes from outside before Ray starts.
+
+    Returns:
+        True where the record is complete afterwards, False where somebody has ended the study.
+
+    Raises:
+        Refusal: before anything starts, where the study cannot run.
     """
-    for task in {arm.task for arm in study.arms}:
-        task.data()  # downloaded and verified here, or refused, before anything starts
+    for arm in {arm.task: arm for arm in study.arms}.values():
+        with answerable(arm, verbose=cluster.verbose):
+            arm.task.data()  # downloaded and verified here, or refused, before anything starts
     for arm in study.arms:
         check_data(arm)
+    asked = Asked(study, tracking_uri, storage.resolve(), cluster, show, check)
     with Lease(study.name, tracking_uri) as lease:
-        return _complete(study, tracking_uri, storage.resolve(), cluster, show, lease)
+        return _complete(asked, lease)
 
 
-def _complete(
-    study: Study, uri: str, storage: Path, cluster: Cluster, show: Callable[[Study, int], Progress], lease: Lease
-) -> bool:
+class Asked(NamedTuple):
+    """What `run` was asked."""
+
+    study: Study
+    uri: str
+    storage: Path
+    cluster: Cluster
+    show: Callable[[Study, int], Progress]
+    check: bool
+
+
+def _complete(asked: Asked, lease: Lease) -> bool:
+    study, storage, cluster = asked.study, asked.storage, asked.cluster
+
     def forgotten(key: Key) -> None:
         forget(storage / "checkpoints" / key.path)
 
-    tracker = Tracker(study, uri, provenance.tags(), forgotten, lease.check)
+    tracker = Tracker(study, asked.uri, provenance.tags(), forgotten, lease.check)
     recorded = tracker.recorded()
     for key, known in recorded.items():
         if known.status is not None:  # a driver may die between the end of a trial and this
@@ -58,10 +87,12 @@ def _complete(
         if dispatcher.done:
             tracker.keep_files()
         else:
+            if asked.check:
+                rehearse(study, verbose=cluster.verbose)
             connect(cluster)
             resources = resources_of_a_trial(study, cluster)
             tracker.open_searches(study.searches())
-            with show(study, dispatcher.num_ended) as progress:
+            with asked.show(study, dispatcher.num_ended) as progress:
                 bridge = Bridge(tracker, dispatcher, progress, storage)
                 _tune(bridge, tracker, resources, cluster)
     except BaseException:  # a refusal, an error, or Ctrl-C: nothing may look as if it still ran

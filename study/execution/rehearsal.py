@@ -1,0 +1,129 @@
+"""One step of whatever comes from outside, in the driver and before Ray starts: what is broken costs seconds."""
+
+import contextlib
+import json
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+import torch
+
+from study.plan.study import Arm, Study
+from trainables.components import slots
+from trainables.plugins import is_outside
+from trainables.refusal import Refusal, first_line
+from trainables.run.loop import Run
+from trainables.space import corner
+from trainables.trial import Trial
+
+SECONDS = 10.0  # for all steps together
+
+
+class _TimeIsUp(BaseException):
+    """Raised wherever the user's code is: no `except Exception` of theirs may swallow it."""
+
+
+def rehearse(study: Study, *, verbose: bool = False, seconds: float = SECONDS) -> None:
+    """Make one step, on the CPU, of every distinct (task, rule) that comes from a module or file of the user's.
+
+    Args:
+        study: what is about to run.
+        verbose: print the traceback of what fails.
+        seconds: for all of them together; what is not done by then is left out.
+
+    Raises:
+        Refusal: where one fails, with its error and the line of the user's code that raised it.
+    """
+    deadline = time.monotonic() + seconds
+    with contextlib.suppress(_TimeIsUp):
+        for arm, trial in _from_outside(study):
+            with answerable(arm, verbose=verbose), _until(deadline):
+                _step(trial)
+
+
+@contextlib.contextmanager
+def answerable(arm: Arm, *, verbose: bool) -> Iterator[None]:
+    """Turn what other people's code raises into a refusal that names it; ours stays what it is.
+
+    Args:
+        arm: the arm whose code runs.
+        verbose: print the traceback, too.
+
+    Raises:
+        Refusal: in place of any error, but those of an arm that has nothing from outside.
+    """
+    try:
+        yield
+    except (Refusal, KeyboardInterrupt, _TimeIsUp):
+        raise
+    except BaseException as error:  # sys.exit() too: in a worker it would end the process
+        names = ", ".join(dict.fromkeys(_names(arm.fixed).values()))
+        if not names:
+            raise
+        if verbose:
+            traceback.print_exception(error)
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(frame.filename).name}, line {frame.lineno}"
+        told = f"{type(error).__name__}: {first_line(error)}"
+        hint = "" if verbose else "; -v shows its traceback"
+        raise Refusal(f"arm {arm.name!r}: one step of {names} fails: {told} ({place}){hint}") from error
+
+
+def _from_outside(study: Study) -> Iterator[tuple[Arm, Trial]]:
+    """One arm of every distinct (task, rule) that has something from outside, with a trial of it."""
+    seen = set[str]()
+    for arm in study.arms:
+        trial = arm.trial({key: corner(domain) for key, domain in arm.space.items()}, seed=0)
+        flat = trial.flat()
+        chosen = json.dumps({key: str(flat[key]) for key, slot in slots(Trial, flat).items() if slot.family})
+        if _names(flat) and chosen not in seen:
+            seen.add(chosen)
+            yield arm, trial
+
+
+def _names(flat: Mapping[str, object]) -> dict[str, str]:
+    """The components of a trial that are named by where they are, by their keys."""
+    return {
+        key: str(flat[key]) for key, slot in slots(Trial, flat).items() if slot.family and is_outside(flat.get(key))
+    }
+
+
+def _step(trial: Trial) -> None:
+    """The first step of a trial; not compiled, for a first compilation takes longer than this may."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(trial.threads)
+    try:
+        Run(replace(trial, compile=False), "cpu").step()
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextlib.contextmanager
+def _until(deadline: float) -> Iterator[None]:
+    """Raise `_TimeIsUp` at the deadline, in the main thread; another one is left to its work."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise _TimeIsUp
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def up(number: int, frame: FrameType | None) -> None:
+        raise _TimeIsUp
+
+    before = signal.signal(signal.SIGALRM, up)
+    signal.setitimer(signal.ITIMER_REAL, left)
+    try:
+        yield
+    except _TimeIsUp:
+        sys.stderr.write(f"a step on the CPU takes longer than {SECONDS:.0f} s here: it is not tried out\n")
+        raise
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

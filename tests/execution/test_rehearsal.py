@@ -1,0 +1,136 @@
+"""What comes from outside makes one step in the driver before Ray starts: what is broken there costs seconds."""
+
+import threading
+import time
+
+import pytest
+import ray
+
+from study.execution.rehearsal import rehearse
+from study.plan.parse import parse
+from trainables.refusal import Refusal
+
+TASKS = """
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainables.schemes.fixed import Fixed
+from trainables.tasks.quadratic import Quadratic
+
+
+@dataclass(frozen=True)
+class Raises(Quadratic):
+    def model(self):
+        raise ValueError("no such model")
+
+
+@dataclass(frozen=True)
+class Exits(Quadratic):
+    def loss(self, outputs, targets):
+        sys.exit(3)
+
+
+@dataclass(frozen=True)
+class NoData(Quadratic):
+    def data(self):
+        return open("/nowhere/data")
+
+
+@dataclass(frozen=True)
+class Sleeps(Quadratic):
+    def loss(self, outputs, targets):
+        try:
+            time.sleep(100)
+        except Exception:
+            pass
+
+
+@dataclass(frozen=True)
+class Counts(Quadratic):
+    def loss(self, outputs, targets):
+        with open("counted", "a") as file:
+            file.write("x")
+        return super().loss(outputs, targets)
+
+
+@dataclass(frozen=True)
+class Breaks(Fixed):
+    def rate(self, known):
+        return known.nothing
+"""
+STUDY = "{question: q, common: {epochs: 2, batch_size: full, trials: 2, task: quadratic}, arms: {%s}}"
+
+
+@pytest.fixture(autouse=True)
+def _mine(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tasks.py").write_text(TASKS)
+
+
+def study_of(arms):
+    return parse(STUDY % arms, "mine")
+
+
+@pytest.mark.parametrize(
+    ("arm", "told"),
+    [
+        ("task: './tasks.py:Raises'", "./tasks.py:Raises fails: ValueError: no such model (tasks.py, line 14)"),
+        ("task: './tasks.py:Exits'", "./tasks.py:Exits fails: SystemExit: 3 (tasks.py, line 20)"),
+        ("scheme: './tasks.py:Breaks'", "./tasks.py:Breaks fails: AttributeError: 'Known' object has no attribute"),
+    ],
+)
+def test_what_fails_is_refused_with_its_error_and_the_line_of_the_users_code(arm, told):
+    with pytest.raises(Refusal) as refusal:
+        rehearse(study_of(f"good: {{}}, broken: {{{arm}}}"))
+    assert f"arm 'broken': one step of {told}" in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_from_the_command_line_it_takes_no_ray_and_v_shows_the_traceback(lr_study, tmp_path):
+    (tmp_path / "mine.yaml").write_text(STUDY % "broken: {task: './tasks.py:Raises'}")
+    for words in ([], ["-v"]):
+        done = lr_study("run", "mine.yaml", *words)
+        assert done.returncode == 2, done.stderr
+        assert done.stderr.strip().splitlines()[-1].startswith("error: arm 'broken': one step of ./tasks.py:Raises")
+        assert ('tasks.py", line 14, in model' in done.stderr) == bool(words)
+    assert not ray.is_initialized()
+
+
+def test_data_that_cannot_be_read_are_refused_in_one_line_too(lr_study, tmp_path):
+    (tmp_path / "mine.yaml").write_text(STUDY % "broken: {task: './tasks.py:NoData'}")
+    done = lr_study("run", "mine.yaml", "--no-check")
+    assert done.returncode == 2
+    assert "FileNotFoundError: [Errno 2] No such file or directory: '/nowhere/data' (tasks.py, line 26)" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_each_task_and_rule_makes_one_step_however_many_arms_have_it(tmp_path):
+    counts = "task: './tasks.py:Counts'"
+    rehearse(study_of(f"a: {{{counts}}}"))
+    calls = len((tmp_path / "counted").read_text())
+    rehearse(study_of(f"a: {{{counts}}}, b: {{{counts}, scheme.lr: 0.5}}, c: {{{counts}, scheme: cprop}}, d: {{}}"))
+    assert len((tmp_path / "counted").read_text()) == 3 * calls > 0
+
+
+def test_a_step_that_takes_long_is_left_out_and_holds_nothing_up(capsys):
+    before = time.monotonic()
+    rehearse(study_of("slow: {task: './tasks.py:Sleeps'}, broken: {task: './tasks.py:Raises'}"), seconds=1.0)
+    assert time.monotonic() - before < 10
+    assert "is not tried out" in capsys.readouterr().err
+
+
+def test_in_another_thread_it_steps_without_a_clock():
+    found = []
+
+    def steps():
+        try:
+            rehearse(study_of("broken: {task: './tasks.py:Raises'}"))
+        except Refusal as refusal:
+            found.append(str(refusal))
+
+    thread = threading.Thread(target=steps)
+    thread.start()
+    thread.join(60)
+    assert "no such model" in found[0]
