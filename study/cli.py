@@ -45,7 +45,7 @@ def main() -> None:
         cli.main(standalone_mode=False)
     except Refusal as refusal:
         click.echo(f"error: {refusal}", err=True)
-        sys.exit(2)
+        sys.exit(refusal.exit_code)
     except click.ClickException as refusal:
         refusal.show()
         sys.exit(refusal.exit_code)

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import ClassVar
 
 
 class Refusal(ValueError):
-    """Input that cannot be used. The command line prints its one line and exits with code 2."""
+    """Input that cannot be used. The command line prints its one line and exits with `exit_code`."""
+
+    exit_code: ClassVar[int] = 2
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> Refusal:

@@ -3,6 +3,8 @@
 from collections import defaultdict
 from typing import Literal, TypeAlias
 
+from trainables.refusal import Refusal
+
 ATTEMPTS = 3  # a trial that fails this often by itself is recorded as failed
 GIVE_UP = 20  # a study whose first trials all fail, so many of them, stops
 
@@ -32,6 +34,12 @@ def line_of(error: str) -> str:
     lines = [line.strip() for line in error.splitlines() if line.strip()]
     causes = [line for line in lines if cause_of(line) != "trial"]
     return (causes or lines or ["no error was told"])[-1]
+
+
+class Hopeless(Refusal):
+    """A study that is given up because every trial failed; its input was not refused."""
+
+    exit_code = 1
 
 
 class Failures:

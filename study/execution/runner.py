@@ -12,6 +12,7 @@ from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 from study.dispatch.dispatcher import Dispatcher
 from study.execution import provenance
 from study.execution.cluster import Cluster, connect, resources_of_a_trial
+from study.execution.failures import Hopeless
 from study.execution.progress import Progress
 from study.execution.rehearsal import answerable, rehearse
 from study.execution.tune import Bridge, Ending, TuneSearcher
@@ -20,7 +21,6 @@ from study.plan.key import Key
 from study.plan.study import Study
 from study.tracking import Lease, Tracker
 from trainables.ray_trainable import Trainable, forget
-from trainables.refusal import Refusal
 
 STORAGE = Path(".lr-study")
 
@@ -133,4 +133,4 @@ def _tune(bridge: Bridge, tracker: Tracker, resources: Mapping[str, float], clus
     if bridge.broken:
         raise bridge.broken
     if bridge.hopeless:
-        raise Refusal(f"study {tracker.study.name!r} is stopped: {bridge.hopeless}")
+        raise Hopeless(f"study {tracker.study.name!r} is stopped: {bridge.hopeless}")

@@ -330,9 +330,9 @@ def test_a_study_whose_first_trials_all_fail_stops_says_why_and_runs_them_again(
     (tmp_path / "hopeless.yaml").write_text(
         'question: q\ncommon: {epochs: 3, trials: 9, batch_size: full}\narms: {raises: {task: "./tasks.py:Raises"}}'
     )
-    with pytest.raises(
-        Refusal, match=r"'hopeless' is stopped: its first 1 trials all failed, the last one with: .*no su"
-    ):
+    told = r"'hopeless' is stopped: its first 1 trials all failed, the last one with: .*no su"
+    with pytest.raises(failures.Hopeless, match=told) as given_up:
         study.run("hopeless.yaml", **mine, check=False)
+    assert given_up.value.exit_code == 1  # nothing was wrong with what was asked
     (of,) = tracking.status("hopeless", mine["tracking_uri"])
     assert (of.ended, of.failed, of.running) == (0, 0, 0)
