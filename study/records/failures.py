@@ -14,7 +14,7 @@ class Failure(NamedTuple):
     """One error, and the trainings that it ended."""
 
     error: str
-    count: int
+    number: int
     arms: list[str]
 
 
@@ -26,7 +26,7 @@ def failures(record: pd.DataFrame) -> list[Failure]:
         told = row.get("error")
         found.setdefault(told if isinstance(told, str) and told else UNTOLD, []).append(str(row["arm"]))
     every = [Failure(error, len(arms), list(dict.fromkeys(arms))) for error, arms in found.items()]
-    return sorted(every, key=lambda failure: -failure.count)
+    return sorted(every, key=lambda failure: -failure.number)
 
 
 def all_failed(record: pd.DataFrame) -> bool:
@@ -44,13 +44,13 @@ def told(record: pd.DataFrame) -> list[str]:
     every = failures(record)
     if not every:
         return []
-    count, num_trainings = sum(failure.count for failure in every), len(_trainings(record))
+    count, num_trainings = sum(failure.number for failure in every), len(_trainings(record))
     lines = [f"{count} of {num_trainings} trainings failed:"]
     for error, number, arms in every[:SHOWN]:
         where = f"arm{'s' if len(arms) > 1 else ''} {', '.join(arms[:SHOWN])}{' …' if len(arms) > SHOWN else ''}"
         lines.append(f"{number} × {error} ({where})")
     more = every[SHOWN:]
-    return [*lines, *([f"{sum(failure.count for failure in more)} × {len(more)} other errors"] if more else [])]
+    return [*lines, *([f"{sum(failure.number for failure in more)} × {len(more)} other errors"] if more else [])]
 
 
 def _failed(record: pd.DataFrame) -> pd.DataFrame:
