@@ -16,12 +16,12 @@ from simulated import bowl, simulate
 
 from study import page, tracking
 from study import reports as pages
-from study.answers.results import Quantity, Result, Share
+from study.answers.results import Result, Share
 from study.answers.study import Answers
 from study.plan.parse import parse
 from study.reports import Asked
 from study.reports.page import said
-from study.reports.sentences import sentence, share, verdict
+from study.reports.sentences import sentence
 from trainables.refusal import Refusal
 from trainables.tasks.digits_mlp import DigitsMLP
 
@@ -205,15 +205,6 @@ def test_a_doubt_stands_beside_the_number_that_it_weakens(store):
     assert where["few hits: the interval is wide"] == "hits"
     assert where["never reached: a lower bound"] == "passes"
     assert where["cannot be told from none"].startswith(("against", "cost of"))
-
-
-def test_what_cannot_be_told_from_the_baseline_is_said_in_words():
-    assert verdict(Quantity(2.0, 0.9, 5.0)) == "unclear"
-    assert verdict(Quantity(2.0, 1.1, 5.0)) == "saves"
-    assert verdict(Quantity(0.2, 0.0, 0.9, "<")) == "costs"
-    assert verdict(Quantity(0.2, 0.0, 2.0, "<")) == "unclear"
-    assert verdict(Quantity(3.0)) == "unknown"
-    assert share(Quantity(0.5, 0.0, 2.0, "<")) == Quantity(2.0, 0.5, math.inf, ">")
 
 
 def test_a_target_that_some_searches_missed_was_not_never_reached(store, tmp_path):
