@@ -88,20 +88,24 @@ def _flag_inclusions(here: list[Measured], options: Options) -> None:
 
 
 def over_tasks(results: list[Result]) -> None:
-    """Performance profile scores over tasks, the expected cost to the target being the time."""
-    schemes = list(dict.fromkeys(result.scheme for result in results))
-    tasks = list(dict.fromkeys(result.task for result in results))
+    """Performance profile scores over the tasks that have a target, the expected cost to it being the time."""
+    raced = [result for result in results if result.target is not None]
+    schemes = list(dict.fromkeys(result.scheme for result in raced))
+    tasks = list(dict.fromkeys(result.task for result in raced))
+    aimless = sorted({result.task for result in results} - set(tasks))
     times = np.full((len(schemes), len(tasks)), np.inf)
     told = set()
-    for result in results:
+    for result in raced:
         if result.expected_cost.estimate is not None:
             told.add(result.scheme)
             if not result.censored:
                 at = schemes.index(result.scheme), tasks.index(result.task)
                 times[at] = result.expected_cost.estimate
-    scores = cost.profile_scores(times)
+    scores = cost.profile_scores(times) if told else np.array([])
     for result in results:
         if result.scheme in told:
             result.profile_score = float(scores[schemes.index(result.scheme)])
-        elif len(tasks) > 1:
+            if aimless:
+                result.notes.append(f"profile_score leaves out {', '.join(aimless)}, for want of a target")
+        elif len({result.task for result in results}) > 1:
             result.notes.append(f"profile_score is {NotDefined('no expected cost is')}")

@@ -13,7 +13,8 @@ MOST = 4.0  # AlgoPerf's r_max
 
 
 def panel(results: list[Result], look: Mapping[str, Look]) -> Panel | None:
-    """All tasks at once; None where there is one task only, or no target."""
+    """All tasks that have a target at once; None where there are fewer than two."""
+    results = [result for result in results if result.target is not None]
     tasks = list(dict.fromkeys(result.task for result in results))
     told = {result.scheme for result in results if result.expected_cost.estimate is not None}
     schemes = [scheme for scheme in look if scheme in told]

@@ -6,6 +6,7 @@ import pytest
 from recorded import record, training
 
 from study.answers.study import Asked, answered
+from study.answers.summary import Options, summarize
 from study.answers.trials import trials_of
 from study.records.material import Level, Material
 from study.records.table import validated
@@ -114,3 +115,17 @@ def test_where_nothing_was_validated_the_first_that_ended_stands_for_all():
     line = summary(rows).iloc[0]
     assert line["test_of_best"] == 0.6
     assert np.isnan(line["best_valid"])
+
+
+def test_a_task_without_a_target_is_left_out_of_the_profile_and_that_is_said():
+    """Each scheme hits with every trial at `there`; nothing can be hit at `aimless`."""
+    rows = [
+        {"task": task, "scheme": scheme, "trial": k, "score": 0.9, "cost": cost}
+        for task in ("there", "aimless")
+        for scheme, cost in (("a", 1.0), ("b", 2.0))
+        for k in range(4)
+    ]
+    options = Options(Question(target={"there": 0.5}), draws=100)
+    results = summarize(validated(pd.DataFrame(rows)), options)
+    assert {result.scheme: result.profile_score for result in results} == pytest.approx({"a": 1.0, "b": 0.67}, abs=0.02)
+    assert all("profile_score leaves out aimless, for want of a target" in result.notes for result in results)

@@ -57,6 +57,15 @@ def started(store, name, text=TEXT % "epochs: 3"):
     return tracker, search
 
 
+def test_a_trial_that_failed_before_its_first_record_is_read_back(store):
+    tracker, search = started(store, "silent", TEXT % "epochs: 3, seeds: 2")
+    tracker.finish(search.key(0), "failed", float("nan"), "RuntimeError: no data")
+    tracker.close(complete=True)
+    (row,) = read("silent", store).to_dict("records")
+    assert (row["status"], row["record"], row["epoch"], row["passes"], row["planned"]) == ("failed", 0, 0.0, 0.0, 2)
+    assert math.isnan(row["valid_score"])
+
+
 def test_what_is_written_is_read_back(store):
     tracker, search = started(store, "roundtrip")
     key = search.key(0)
