@@ -10,14 +10,7 @@ import pytest
 
 from study.cli import cli
 from study.plan import parse
-from study.search.samplers import SAMPLERS
-from study.search.stoppers import STOPPERS
-from trainables.components import members
-from trainables.directions import Direction
 from trainables.run.loop import Run
-from trainables.schedules import Schedule
-from trainables.schemes import Scheme
-from trainables.tasks import Task
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -124,15 +117,3 @@ def test_nothing_else_is_visible_at_the_top():
     if not top:
         pytest.skip("not a git checkout")
     assert top <= {"README.md", "cluster", "pyproject.toml", "study", "tests", "trainables"}
-
-
-FAMILIES = {"directions": Direction, "schemes": Scheme, "schedules": Schedule, "tasks": Task}
-
-
-ENTRIES = {"searchers": SAMPLERS, "stoppers": STOPPERS}
-
-
-@pytest.mark.parametrize("kind", [*FAMILIES, *ENTRIES])
-def test_the_table_of_names_is_complete(kind):
-    (row,) = re.findall(rf"^\| `{kind}` \| (.*) \|$", README, flags=re.MULTILINE)
-    assert row.split(", ") == list(ENTRIES[kind] if kind in ENTRIES else members(FAMILIES[kind]))
