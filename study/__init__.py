@@ -86,6 +86,39 @@ def report(study: "str | Material", form: str = "text", *, tracking_uri: str = U
     return reporting.whole(material, form)
 
 
+def forget(study: str, *, tracking_uri: str = URI, storage: str | Path | None = None) -> str:
+    """Delete the record of a study that nobody is running, its pages and its checkpoints.
+
+    Args:
+        study: its name.
+        tracking_uri: the MLflow store that holds the record.
+        storage: the folder with its pages and checkpoints; None: the one that it ran with.
+
+    Returns:
+        The name under which MLflow keeps the deleted runs until its garbage collection.
+
+    Raises:
+        Refusal: where the store has no such study, or somebody is running it.
+    """
+    import shutil
+
+    from study import tracking
+    from study.reports import folder_of
+
+    place = Path(storage) if storage else _storage_of(tracking.about(study, tracking_uri).storage)
+    with tracking.Lease(study, tracking_uri):
+        folders = tracking.search_folders(study, tracking_uri)
+        kept = tracking.forget(study, tracking_uri)
+    for folder in [*(place / folder for folder in folders), folder_of(place, study)]:
+        shutil.rmtree(folder, ignore_errors=True)
+    return kept
+
+
+def _storage_of(recorded: str) -> Path:
+    """The folder that a study ran with, where this machine has it."""
+    return Path(recorded) if recorded and Path(recorded).is_dir() else Path(".lr-study")
+
+
 def page(
     study: "str | Path | Material",
     folder: str | Path | None = None,
@@ -105,7 +138,7 @@ def page(
     from study import tracking
 
     material = study if isinstance(study, pages.Material) else pages.of(study, tracking_uri)
-    place = Path(folder) if folder else pages.folder_of(Path(".lr-study"), material.name)
+    place = Path(folder) if folder else pages.folder_of(_storage_of(material.storage), material.name)
     written = pages.write(material, place, pages.Asked(baseline, dict(target or {}), unit))
     if record and material.run:  # else it was read from a file
         tracking.publish(material.name, tracking_uri, written.metrics, written.files)

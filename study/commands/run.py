@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option("--address", help="A running Ray cluster ('auto', or host:port). Default: Ray on this machine.")
 @click.option("--gpus", type=click.FloatRange(min=0), help="GPUs (or a share of one) a trial. Default: 1 if any.")
+@click.option("--fresh", is_flag=True, help="Forget what is recorded of the study, and start anew.")
 @click.option("--yes", is_flag=True, help="Run grids of more than 10,000 cells, too.")
 @click.option("--check/--no-check", default=True, help="Try one step of what comes from outside before Ray starts.")
 @click.option("--dry-run", is_flag=True, help="Print searches, trials and an estimate of the time; run nothing.")
@@ -39,6 +40,7 @@ def run(
     storage: Path,
     address: str | None,
     gpus: float | None,
+    fresh: bool,
     yes: bool,
     check: bool,
     dry_run: bool,
@@ -59,6 +61,8 @@ def run(
     import study as lr_study
     from study.tracking import shown
 
+    if fresh:
+        _forget(read.name, tracking_uri, storage, ask=not yes)
     where = {"tracking_uri": tracking_uri, "storage": storage, "address": address}
     complete = lr_study.run(read, **where, gpus_per_trial=gpus, yes=yes, verbose=verbose, check=check)
     from study.records.failures import all_failed
@@ -75,6 +79,17 @@ def run(
     if all_failed(material.record):
         click.echo(f"error: every trial of {read.name} failed", err=True)
         raise SystemExit(1)
+
+
+def _forget(name: str, tracking_uri: str, storage: Path, *, ask: bool) -> None:
+    """Forget what is recorded of a study, if anything is."""
+    import study as lr_study
+    from study import tracking
+
+    if tracking.is_recorded(name, tracking_uri):
+        if ask:
+            click.confirm(f"delete the record of {name}, its pages and checkpoints, and start anew?", abort=True)
+        lr_study.forget(name, tracking_uri=tracking_uri, storage=storage)
 
 
 def _page(material: "Material", tracking_uri: str, storage: Path) -> None:

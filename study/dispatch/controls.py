@@ -18,14 +18,15 @@ from trainables.schemes.control import Piece
 MAX_PIECES = 200  # of 27 characters at most: MLflow takes 6,000 a parameter
 
 
-Reader: TypeAlias = Callable[[Key], Sequence[Measured]]
+Reader: TypeAlias = Callable[[Key], Sequence[Measured] | None]  # None: it cannot be read now
 
 
 class Following:
     """The search of a control: configuration k is the source's, once every seed of the source's trial k has ended."""
 
-    def __init__(self, search: Search, source: Searching, measured: Reader, readable: Callable[[], bool]) -> None:
-        self.search, self._source, self._measured, self._readable = search, source, measured, readable
+    def __init__(self, search: Search, source: Searching, measured: Reader) -> None:
+        self.search, self._source, self._measured = search, source, measured
+        self._seeds: list[Sequence[Measured]] = []  # of the source's next trial, as far as they have been read
         self._num_trials = search.arm.settings.trials
         self._outcomes: dict[int, Outcome] = {}
         self.num_asked = 0
@@ -42,20 +43,29 @@ class Following:
 
     @property
     def ready(self) -> bool:
-        """Whether the source's next trial has ended, whatever way, and what it measured can be read."""
-        return not self.exhausted and self._source.ended(self.num_asked) and self._readable()
+        """True where the source's next trial has ended, whatever way, and what it measured has been read."""
+        return not self.exhausted and self._source.ended(self.num_asked) and self._read()
 
     def suggest(self) -> Suggestion:
         """The source's configuration with the curve that its seeds were measured to have."""
         k, of = self.num_asked, self._source.search
-        values = self._source.values(k)
-        seeds = [self._measured(of.key(k, seed)) for seed in range(of.arm.settings.seeds)]
-        self.num_asked += 1
+        values, seeds = self._source.values(k), self._seeds
+        self.num_asked, self._seeds = k + 1, []
         return Suggestion(k, {**shared_keys(values), CURVE: curve(seeds, of.arm.trial(values, seed=0).epochs)})
 
     def observe(self, k: int, outcome: Outcome) -> None:
         """The outcome of configuration k."""
         self._outcomes[k] = outcome
+
+    def _read(self) -> bool:
+        """Read what the seeds of the source's next trial measured; False where one cannot be read now."""
+        of = self._source.search
+        while len(self._seeds) < of.arm.settings.seeds:
+            rows = self._measured(of.key(self.num_asked, len(self._seeds)))
+            if rows is None:
+                return False
+            self._seeds.append(rows)
+        return True
 
 
 def curve(seeds: Sequence[Sequence[Measured]], epochs: float) -> str:

@@ -1,6 +1,6 @@
 """Which trial runs next: all searches of a study side by side, each of them in strict order."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from study.dispatch.controls import Following, Reader
@@ -31,7 +31,7 @@ class Dispatcher:
 
     A restart asks every search again from its beginning. A configuration whose outcome is recorded is told and not
     run; its parameters must be the recorded ones, or the versions of the parts have changed. `measured` reads what a
-    trial that has ended recorded; the configurations of controls are made from it, as long as it is `readable`.
+    trial that has ended recorded; the configurations of controls are made from it, as soon as it can be read.
     """
 
     def __init__(
@@ -39,9 +39,8 @@ class Dispatcher:
         study: Study,
         recorded: Mapping[Key, Recorded],
         measured: Reader = _unread,
-        readable: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._searchings = _searchings(study, measured, readable)
+        self._searchings = _searchings(study, measured)
         self._recorded = recorded
         self._waiting: list[Assignment] = []
         self._outcomes: dict[tuple[str, int, int], dict[int, Outcome]] = {}
@@ -72,8 +71,8 @@ class Dispatcher:
             return None
         return self._waiting.pop(0)
 
-    def again(self, assignment: Assignment) -> None:
-        """A trial that was handed out did not begin: it is the next."""
+    def requeue(self, assignment: Assignment) -> None:
+        """Put back a trial that never started; it is next."""
         self._waiting.insert(0, assignment)
 
     def observe(self, key: Key, outcome: Outcome) -> None:
@@ -104,9 +103,7 @@ class Dispatcher:
                 self._waiting.append(Assignment(search, key, trial, suggestion.bars))
 
 
-def _searchings(
-    study: Study, measured: Reader, readable: Callable[[], bool]
-) -> dict[tuple[str, int], Searching | Following]:
+def _searchings(study: Study, measured: Reader) -> dict[tuple[str, int], Searching | Following]:
     """Every search under way; controls stand last, so that their sources are always asked first."""
     found: dict[tuple[str, int], Searching | Following] = {}
     sources: dict[tuple[str, int], Searching] = {}
@@ -116,9 +113,7 @@ def _searchings(
     for search in study.searches():
         of = search.arm.settings.control_of
         if of is not None:
-            found[search.arm.name, search.repetition] = Following(
-                search, sources[of, search.repetition], measured, readable
-            )
+            found[search.arm.name, search.repetition] = Following(search, sources[of, search.repetition], measured)
     return {**sources, **found}
 
 

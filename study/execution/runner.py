@@ -1,6 +1,7 @@
 """Runs a study: makes its record complete, whatever happened before. The only file that builds a `Tuner`."""
 
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +20,8 @@ from study.execution.tune import Bridge, Ending, TuneSearcher
 from study.plan.checks import check_data
 from study.plan.key import Key
 from study.plan.study import Study
-from study.tracking import Lease, Tracker
+from study.tracking import Lease, OtherContents, Tracker
+from study.tracking import forget as forget_record
 from trainables.ray_trainable import Trainable, forget
 
 STORAGE = Path(".lr-study")
@@ -75,15 +77,16 @@ def _complete(asked: Asked, lease: Lease) -> bool:
     study, storage, cluster = asked.study, asked.storage, asked.cluster
 
     def forgotten(key: Key) -> None:
-        forget(storage / "checkpoints" / key.path)
+        forget(storage / tracker.folder(key))
 
-    tracker = Tracker(study, asked.uri, provenance.tags(), forgotten, lease.check)
+    tracker = _tracker(asked, forgotten, lease)
+    tracker.remember_storage(storage)
     recorded = tracker.recorded()
     for key, known in recorded.items():
         if known.status is not None:  # a driver may die between the end of a trial and this
             forgotten(key)
     try:
-        dispatcher = Dispatcher(study, recorded, tracker.measured, lambda: tracker.answers)
+        dispatcher = Dispatcher(study, recorded, tracker.measured)
         if dispatcher.done:
             tracker.keep_files()
         else:
@@ -103,9 +106,22 @@ def _complete(asked: Asked, lease: Lease) -> bool:
     return dispatcher.done
 
 
+def _tracker(asked: Asked, forgotten: Callable[[Key], None], lease: Lease) -> Tracker:
+    """The study's record; a new one where its file has changed and nothing of it has succeeded yet."""
+    try:
+        return Tracker(asked.study, asked.uri, provenance.tags(), forgotten, lease.check)
+    except OtherContents as refusal:
+        if refusal.succeeded:
+            raise
+    name = asked.study.name
+    sys.stderr.write(f"no trial of {name} has succeeded yet, and its file has changed: it starts anew\n")
+    forget_record(name, asked.uri)
+    return Tracker(asked.study, asked.uri, provenance.tags(), forgotten, lease.check)
+
+
 def _tune(bridge: Bridge, tracker: Tracker, resources: Mapping[str, float], cluster: Cluster) -> None:
     folder = bridge.storage / "tune"
-    own = folder / tracker.study.name  # Tune's state of every driver so far, from which nobody restores
+    own = folder / tracker.own_name  # Tune's state of every driver so far, from which nobody restores
     shutil.rmtree(own, ignore_errors=True)
     tuner = tune.Tuner(
         tune.with_resources(Trainable, dict(resources)),
@@ -117,7 +133,7 @@ def _tune(bridge: Bridge, tracker: Tracker, resources: Mapping[str, float], clus
             trial_dirname_creator=lambda trial: trial.trial_id,
         ),
         run_config=RunConfig(
-            name=tracker.study.name,
+            name=tracker.own_name,
             storage_path=str(folder),
             callbacks=[bridge],
             stop=Ending(tracker, bridge),

@@ -1,4 +1,4 @@
-"""Between Tune and a study's record: what Tune asks and tells."""
+"""Ray Tune callbacks: hand out the next trial, record results, decide when the study ends."""
 
 import functools
 import json
@@ -23,8 +23,8 @@ from trainables.trial import Record
 Answer = TypeVar("Answer")
 
 
-def _kept(callback: Callable[..., Answer]) -> Callable[..., Answer | None]:
-    """Of a callback that raises: the error is kept and the study ends, because Tune logs some and goes on."""
+def stop_on_error(callback: Callable[..., Answer]) -> Callable[..., Answer | None]:
+    """Store the first exception of a callback and end the study; Tune would only log it."""
 
     @functools.wraps(callback)
     def keeping(self: "Bridge", *arguments: Any, **named: Any) -> Answer | None:
@@ -61,22 +61,22 @@ class Bridge(Callback):
         if assignment is None:  # a trial that is under way may come back (`on_trial_error`)
             return Searcher.FINISHED if self.broken or self._dispatcher.done else None
         self._running[trial_id] = assignment
-        folder = self.storage / "checkpoints" / assignment.key.path
+        folder = self.storage / self._tracker.folder(assignment.key)
         trial, files = assignment.trial.flat(), sorted(files_of(assignment.trial))
         told = {"trial": trial, "bars": assignment.bars, "files": files}
         mark = self._tracker.mark(assignment.search)
         return {"checkpoint": str(folder), "mark": mark, **{name: json.dumps(value) for name, value in told.items()}}
 
-    @_kept
+    @stop_on_error
     def _next(self) -> Assignment | None:
         return self._dispatcher.next()
 
-    @_kept
+    @stop_on_error
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         if "error" not in trial.config:  # else it only says that it has failed
             self._started(trial.trial_id)
 
-    @_kept
+    @stop_on_error
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
@@ -87,7 +87,7 @@ class Bridge(Callback):
         self._last[trial.trial_id] = result
         self._progress.reported(assignment.key, result["best"])
 
-    @_kept
+    @stop_on_error
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         result = self._last.get(trial.trial_id, {"finished": False})
         if not result["finished"]:
@@ -102,12 +102,12 @@ class Bridge(Callback):
         tags = {"host": result["host"], "device": result["device"], "rungs": json.dumps(rungs) if rungs else ""}
         self._ended(trial.trial_id, Outcome(status, result["best"], rungs), tags)
 
-    @_kept
+    @stop_on_error
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial has failed, and Tune tries it again: once more to say so where it has failed too often."""
         self._count(trial)
 
-    @_kept
+    @stop_on_error
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A worker that was to be used again failed before the trial began: Tune gives the trial up, we do not."""
         if trial.trial_id not in self._lost:  # else Tune tells one failure twice
@@ -115,7 +115,7 @@ class Bridge(Callback):
         if "error" in trial.config:
             self._ended(trial.trial_id, self._failed_outcome(trial), {"error": trial.config["error"]})
         else:
-            self._dispatcher.again(self._forgotten(trial.trial_id))
+            self._dispatcher.requeue(self._forgotten(trial.trial_id))
 
     def _count(self, trial: Any) -> None:
         """An attempt has failed."""
@@ -148,7 +148,7 @@ class Bridge(Callback):
 
     def _ended(self, trial_id: str, outcome: Outcome, tags: Mapping[str, str]) -> None:
         assignment = self._forgotten(trial_id)
-        self._tracker.keep(assignment.key, self.storage / "checkpoints" / assignment.key.path / artifacts.FILE)
+        self._tracker.keep(assignment.key, self.storage / self._tracker.folder(assignment.key) / artifacts.FILE)
         self._tracker.finish(assignment.key, outcome.status, outcome.score, **tags)
         self._dispatcher.observe(assignment.key, outcome)
         self._progress.ended(assignment.key, outcome)

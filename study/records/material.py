@@ -43,6 +43,7 @@ class Material:
     runs: dict[str, str] = field(default_factory=dict)  # arm → where its trials are in MLflow
     file: StudyFile | None = None  # as the last driver read it
     searched: dict[str, set[str]] = field(default_factory=dict)  # hyper-parameters of every arm; empty: nobody knows
+    storage: str = ""  # the folder that the last driver was given
     run: str = ""  # where one trial is in MLflow; {} stands for its run's id
 
     def link(self, run_id: object) -> str | None:
@@ -63,7 +64,7 @@ def of_study(name: str, uri: str) -> Material:
     file = _file(about.study_file)
     record = tracking.read(name, uri)
     searched = _searched(about.study_file, name)
-    return Material(name, record, *_said(file), about.planned, about.arms, file, searched, about.run)
+    return Material(name, record, *_said(file), about.planned, about.arms, file, searched, about.storage, about.run)
 
 
 def of_file(path: Path, needed: Sequence[str] = NEEDED) -> Material:

@@ -6,24 +6,29 @@ its run is terminal *and* carries the tag `lr_study.status`; everything else is 
 """
 
 from study.tracking.artifacts import left_behind
+from study.tracking.forget import forget, search_folders
 from study.tracking.lease import Lease
-from study.tracking.reader import read
+from study.tracking.reader import is_recorded, read
 from study.tracking.status import SearchStatus, cancel, status
 from study.tracking.store import client, shown
 from study.tracking.summary import About, about, publish
-from study.tracking.tracker import Tracker
+from study.tracking.tracker import OtherContents, Tracker
 
 __all__ = [
     "About",
     "Lease",
+    "OtherContents",
     "SearchStatus",
     "Tracker",
     "about",
     "cancel",
     "client",
+    "forget",
+    "is_recorded",
     "left_behind",
     "publish",
     "read",
+    "search_folders",
     "shown",
     "status",
 ]

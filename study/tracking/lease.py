@@ -19,7 +19,7 @@ from typing import NamedTuple, Self
 from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 
-from study.tracking.patience import at_once
+from study.tracking.patience import without_retries
 from study.tracking.store import LEASE, PREFIX, artifacts, client, experiment_of, is_away, shown
 from trainables.refusal import Refusal, first_line
 
@@ -94,7 +94,7 @@ class Lease:
 
     def __exit__(self, *raised: object) -> None:
         self._ended.set()
-        with suppress(MlflowException, OSError), self._lock, at_once():
+        with suppress(MlflowException, OSError), self._lock, without_retries():
             self._client.delete_experiment(self._held)
 
     def check(self) -> None:
@@ -107,7 +107,7 @@ class Lease:
         with self._lock:
             self._beats += 1
             try:
-                with at_once():
+                with without_retries():
                     self._client.set_experiment_tag(self._held, f"{PREFIX}beat", str(self._beats))
             except MlflowException as error:
                 if is_away(error):
@@ -117,7 +117,7 @@ class Lease:
 
     def _lost(self, error: MlflowException) -> Refusal:
         """Why the store does not take a beat: who takes over deletes the lease; anything else it says itself."""
-        with at_once():
+        with without_retries():
             held = self._client.get_experiment(self._held)
         if held.lifecycle_stage == "active":
             return self._refused(error)

@@ -36,6 +36,15 @@ def found(study: str, uri: str) -> tuple[MlflowClient, str]:
     return store, experiment.experiment_id
 
 
+def is_recorded(study: str, uri: str) -> bool:
+    """True where the store has a study of that name; a store that is not there is not made."""
+    file = file_of(uri)
+    if file and not file.exists():
+        return False
+    experiment = client(uri).get_experiment_by_name(study)
+    return experiment is not None and experiment.lifecycle_stage == "active"
+
+
 def read(study: str, uri: str) -> pd.DataFrame:
     """One row per (training, record), sorted by key and epoch: key, status, parameters, and the fields of `Record`.
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
@@ -12,7 +13,7 @@ from mlflow.exceptions import MlflowException
 from study.dispatch.outcome import Recorded
 from study.plan.key import Key
 from study.tracking import embedded
-from study.tracking.patience import at_once
+from study.tracking.patience import without_retries
 from trainables.refusal import Refusal, first_line
 from trainables.run.stopping import Rung
 
@@ -21,6 +22,8 @@ logging.getLogger("alembic").setLevel(logging.WARNING)
 
 ARTIFACTS = ".lr-study/artifacts"  # of the embedded store; a server has a place of its own
 PREFIX = "lr_study."
+REPORT = "report"  # the kind of the run that holds a summary's files
+STORAGE = f"{PREFIX}storage"  # of the experiment: the folder that the last driver was given
 CANCEL = f"{PREFIX}cancel"  # of the experiment: when somebody asked for the end
 LEASE = f"{PREFIX}lease/"  # how the names of experiments begin that are no studies (lease.py)
 TOO_LATE = (408, 429)
@@ -33,7 +36,7 @@ def client(uri: str) -> MlflowClient:
     try:
         embedded.make(uri)
         reached = MlflowClient(tracking_uri=uri)
-        with at_once():
+        with without_retries():
             reached.search_experiments(max_results=1)
     except Exception as error:  # sqlalchemy, requests and MLflow each raise their own
         reason = shown(first_line(error))
@@ -94,6 +97,11 @@ def refuse_deleted(kind: str, experiment: Experiment, uri: str) -> None:
             f"{kind} {experiment.name!r} is deleted in {shown(uri)}: restore it "
             f"(`mlflow experiments restore --experiment-id {experiment.experiment_id}`) or rename it"
         )
+
+
+def folder_of_search(study: str, arm: str, repetition: int, run: str) -> Path:
+    """The place of a search's checkpoints inside a storage folder, by its run: two stores may share the folder."""
+    return Path("checkpoints") / study / arm / f"{repetition}-{run[:12]}"
 
 
 def runs_of(store: MlflowClient, experiment: str, kind: str, where: str = "") -> list[Run]:

@@ -13,10 +13,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
 from study.tracking.reader import found
-from study.tracking.store import PREFIX, own_tags, runs_of, shown
+from study.tracking.store import PREFIX, REPORT, STORAGE, own_tags, runs_of, shown
 
 PAGES = "http://127.0.0.1:5000"  # where `lr-study ui` shows a store that has no pages of its own
-REPORT = "report"
 
 
 class About(NamedTuple):
@@ -26,6 +25,7 @@ class About(NamedTuple):
     planned: dict[str, int]  # trials an arm, in the order of the study file
     arms: dict[str, str]  # arm → the address of its trials in MLflow's pages
     run: str  # the address of one run there; {} stands for its id
+    storage: str  # the folder that the last driver was given; empty where it did not say
 
 
 def about(study: str, uri: str) -> About:
@@ -38,7 +38,8 @@ def about(study: str, uri: str) -> About:
         planned[tags["arm"]] = planned.get(tags["arm"], 0) + int(tags.get("planned", "0"))
     place = f"{_pages(uri)}/#/experiments/{experiment}"
     arms = {arm: f"{place}/runs?searchFilter={quote(_trials_of(arm))}" for arm in planned}
-    return About(_study_file(store, searches), planned, arms, f"{place}/runs/{{}}")
+    storage = store.get_experiment(experiment).tags.get(STORAGE, "")
+    return About(_study_file(store, searches), planned, arms, f"{place}/runs/{{}}", storage)
 
 
 def publish(study: str, uri: str, metrics: Mapping[str, Mapping[str, float]], files: Iterable[Path]) -> None:

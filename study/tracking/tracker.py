@@ -15,13 +15,15 @@ from study.dispatch.outcome import Measured, Recorded, Status
 from study.plan.key import Key
 from study.plan.study import Search, Study
 from study.tracking.outbox import Outbox
-from study.tracking.patience import at_once
+from study.tracking.patience import without_retries
 from study.tracking.store import (
     CANCEL,
     PREFIX,
+    STORAGE,
     TERMINAL,
     client,
     experiment_of,
+    folder_of_search,
     is_away,
     own_tags,
     recorded_of,
@@ -37,10 +39,17 @@ from trainables.trial import Record, Trial
 
 BATCH = 1000  # MLflow's limit on the metrics of one call
 FLUSH_SECONDS = 2.0
+READ_SECONDS = 1.0  # for what is being written, where something is read back while trials run
 LEAVE_SECONDS = 10.0  # an interrupted study waits so long for a store that does not answer
 AWAY = (MlflowException, OSError)
 Point: TypeAlias = tuple[str, float, int, int]
 CANCEL_SECONDS = 5.0  # between two looks whether the study has been cancelled
+
+
+class OtherContents(Refusal):
+    """Another study of the same name is recorded."""
+
+    succeeded: bool = True  # whether a trial of it has ended without failing
 
 
 class Tracker:
@@ -98,13 +107,41 @@ class Tracker:
         self.wait()
         return {key: known._replace(run_id=self._writer.runs[key]) for key, known in self._runs.items()}
 
-    def measured(self, key: Key) -> list[Measured]:
-        """What a trial that has ended recorded of its mean scale, in order; the last of repeated points counts."""
-        self.wait()
+    def measured(self, key: Key) -> list[Measured] | None:
+        """What a trial that has ended recorded of its mean scale, in order; the last of repeated points counts.
+
+        None where the store does not answer now, or does not have everything yet: nobody waits for it in Tune's loop.
+        """
+        if not (self.answers and self.wait(READ_SECONDS)):
+            return None
         run = self._writer.runs.get(key)
-        columns = [self._history(run, name) for name in Measured._fields] if run else []
+        try:
+            with without_retries():
+                columns = [self._history(run, name) for name in Measured._fields] if run else []
+        except AWAY as error:
+            if is_away(error):
+                return None
+            raise
         numbers = sorted(set.intersection(*map(set, columns))) if columns else []
         return [Measured(*(column[number] for column in columns)) for number in numbers]
+
+    def folder(self, key: Key) -> Path:
+        """The place of a trial's checkpoint inside a storage folder; that of another store's study is another.
+
+        Args:
+            key: of a trial whose search has been opened.
+        """
+        own = folder_of_search(key.study, key.arm, key.repetition, self._parents[key.arm, key.repetition])
+        return own / str(key.k) / str(key.seed_number)
+
+    @property
+    def own_name(self) -> str:
+        """The study's name, with what tells it from another store's study of that name."""
+        return f"{self.study.name}-{self._parent(next(self.study.searches()))[:12]}"
+
+    def remember_storage(self, storage: Path) -> None:
+        """Write down where pages and checkpoints are, for whoever reports on the study or forgets it."""
+        self._client.set_experiment_tag(self._experiment, STORAGE, str(storage))
 
     def mark(self, search: Search) -> str:
         """What tells a search from every other of its name: one run of one store, and what code runs it."""
@@ -165,7 +202,7 @@ class Tracker:
         now = time.monotonic()
         if now - self._asked > CANCEL_SECONDS and self.answers:
             self._asked = now
-            with contextlib.suppress(*AWAY), at_once():
+            with contextlib.suppress(*AWAY), without_retries():
                 tags = self._client.get_experiment(self._experiment).tags
                 self._cancelled = tags.get(CANCEL, "") not in ("", self._ignored)
         return self._cancelled
@@ -204,13 +241,20 @@ class Tracker:
     def _load(self) -> None:
         contents = {arm.name: json.dumps(arm.contents(), sort_keys=True) for arm in self.study.arms}
         parents = runs_of(self._client, self._experiment, "search")
+        trials, surplus = trials_of(self._client, self._experiment)
+        succeeded = any(recorded_of(run).status not in (None, "failed") for run in trials.values())
         for run in parents:
             tags = own_tags(run)
-            _refuse_other_contents(self.study.name, tags["arm"], tags["contents"], contents.get(tags["arm"]), self.uri)
+            try:
+                _refuse_other_contents(
+                    self.study.name, tags["arm"], tags["contents"], contents.get(tags["arm"]), self.uri
+                )
+            except OtherContents as refusal:
+                refusal.succeeded = succeeded
+                raise
             self._parents[tags["arm"], int(tags["repetition"])] = run.info.run_id
         for run in parents:  # now that none is refused
             self._client.update_run(run.info.run_id, status="RUNNING")
-        trials, surplus = trials_of(self._client, self._experiment)
         for run in surplus:
             self._client.delete_run(run.info.run_id)
         self._runs = {key: recorded_of(run) for key, run in trials.items()}
@@ -271,7 +315,7 @@ def _refuse_other_contents(study: str, arm: str, before: str, now: str | None, u
         changed = sorted(key for key in was.keys() | new.keys() if was.get(key) != new.get(key))
         told = [f"{key} was {was.get(key, 'not set')}, is now {new.get(key, 'not set')}" for key in changed]
         difference = f"in arm {arm!r}, {'; '.join(told)}"
-    raise Refusal(
+    raise OtherContents(
         f"another study {study!r} with other contents is recorded in {shown(uri)}: {difference}. Copy the study file "
-        f"under a new name, or rename the recorded one (`mlflow experiments rename`)"
+        f"under a new name, or forget the recorded one (`lr-study forget {study}`, or run with --fresh)"
     )

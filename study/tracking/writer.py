@@ -6,7 +6,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
 from study.plan.key import Key
-from study.tracking.patience import at_once
+from study.tracking.patience import without_retries
 from study.tracking.store import PREFIX, runs_of
 
 Pairs = list[tuple[str, str]]
@@ -63,7 +63,7 @@ class Writer:
 
     def __call__(self, item: Item) -> None:
         """Write it, or raise at once where the store does not answer."""
-        with at_once():
+        with without_retries():
             if isinstance(item, Open):
                 self._open(item)
             elif isinstance(item, Batch):

@@ -157,7 +157,7 @@ def test_trial_k_waits_for_every_seed_of_its_sources_trial_k_however_it_ends(out
 
 def test_while_the_record_cannot_be_read_controls_wait_and_nothing_else_does():
     answers = [False]
-    dispatcher = Dispatcher(parse(TEXT, "x"), {}, measured, lambda: answers[0])
+    dispatcher = Dispatcher(parse(TEXT, "x"), {}, lambda key: measured(key) if answers[0] else None)
     sources = [dispatcher.next() for _ in range(4)]
     for assignment in sources:
         dispatcher.observe(assignment.key, DONE)

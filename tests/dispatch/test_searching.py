@@ -150,7 +150,7 @@ def test_a_trial_that_is_handed_back_is_the_next():
     study = parse("{question: q, common: {task: quadratic, trials: 3}, arms: {a: {}}}", "x")
     dispatcher = Dispatcher(study, {})
     first, second = dispatcher.next(), dispatcher.next()
-    dispatcher.again(first)
+    dispatcher.requeue(first)
     assert dispatcher.next() == first
     assert dispatcher.next().key.k == second.key.k + 1
 

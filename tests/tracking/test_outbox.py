@@ -1,5 +1,6 @@
 """What waits for a store that does not answer is written once, in order, and is bounded."""
 
+import http.server
 import resource
 import threading
 import time
@@ -15,7 +16,7 @@ from mlflow.protos import databricks_pb2
 from study.plan.parse import parse
 from study.tracking import Tracker, outbox
 from study.tracking.outbox import Backlog, Outbox
-from study.tracking.patience import at_once
+from study.tracking.patience import without_retries
 from study.tracking.store import is_away, trials_of
 
 TEXT = "{question: q, common: {task: quadratic, trials: 2, epochs: 3}, arms: {sgd: {}}}"
@@ -244,13 +245,87 @@ def test_an_end_is_acknowledged_only_when_the_store_has_it(tmp_path, monkeypatch
     assert told == [search.key(0)]  # the other one is left open, to be gone on with
 
 
-def test_the_clients_own_patience_is_put_back_by_the_last_of_several_threads(monkeypatch):
-    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
-    first, second = at_once(), at_once()
-    first.__enter__()
-    second.__enter__()
-    assert MLFLOW_HTTP_REQUEST_MAX_RETRIES.get() == 0
-    first.__exit__(None, None, None)
-    assert MLFLOW_HTTP_REQUEST_MAX_RETRIES.get() == 0
-    second.__exit__(None, None, None)
-    assert not MLFLOW_HTTP_REQUEST_MAX_RETRIES.is_set()
+def test_one_thread_does_not_retry_and_the_others_keep_the_clients_own_patience():
+    inside, go = threading.Barrier(2, timeout=10), threading.Event()
+    here, seen = MLFLOW_HTTP_REQUEST_MAX_RETRIES.get(), []
+
+    def beats():
+        with without_retries(), without_retries():
+            inside.wait()
+            go.wait(10)
+            seen.append(MLFLOW_HTTP_REQUEST_MAX_RETRIES.get())
+        seen.append(MLFLOW_HTTP_REQUEST_MAX_RETRIES.get())
+
+    thread = threading.Thread(target=beats)
+    thread.start()
+    inside.wait()
+    assert MLFLOW_HTTP_REQUEST_MAX_RETRIES.get() == here > 0
+    go.set()
+    thread.join(10)
+    assert seen == [0, here]
+
+
+class Once503(http.server.BaseHTTPRequestHandler):
+    """Says 503 to the first request, and an empty page to every other."""
+
+    asked = 0
+
+    def do_POST(self):
+        type(self).asked += 1
+        body = b'{"experiments": []}'
+        self.send_response(503 if type(self).asked == 1 else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments):
+        pass
+
+
+def test_a_call_of_the_main_thread_outlives_one_503_while_the_lease_beats(monkeypatch):
+    """A heartbeat asks once, in its own thread; what the main thread asks meanwhile is asked again."""
+    server = http.server.HTTPServer(("127.0.0.1", 0), Once503)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    stop, beating = threading.Event(), threading.Event()
+
+    def beats():
+        with without_retries():
+            beating.set()
+            stop.wait(60)
+
+    thread = threading.Thread(target=beats)
+    thread.start()
+    beating.wait(10)
+    try:
+        assert MlflowClient(f"http://127.0.0.1:{server.server_port}").search_experiments() == []
+        assert Once503.asked == 2
+    finally:
+        stop.set()
+        thread.join()
+        server.shutdown()
+        server.server_close()
+
+
+def test_what_a_trial_measured_is_not_waited_for_where_the_store_is_away(tmp_path, monkeypatch):
+    """Tune's callback asks for it: a control starts later, and nothing else waits."""
+    monkeypatch.chdir(tmp_path)
+    study = parse(TEXT, "away")
+    tracker = Tracker(study, f"sqlite:///{tmp_path}/mlflow.db")
+    (search,) = study.searches()
+    tracker.open_searches([search])
+    tracker.start(search, search.key(0), search.arm.trial({"scheme.lr": 0.3}, 7))
+    assert tracker.measured(search.key(0)) is not None
+    history = MlflowClient.get_metric_history
+
+    def away(self, *args):
+        raise ConnectionError("away")
+
+    monkeypatch.setattr(MlflowClient, "get_metric_history", away)
+    assert tracker.measured(search.key(0)) is None
+    monkeypatch.setattr(MlflowClient, "get_metric_history", history)
+    monkeypatch.setattr(MlflowClient, "set_terminated", away)
+    tracker.finish(search.key(0), "finished", 0.5)
+    before = time.monotonic()
+    assert tracker.measured(search.key(0)) is None
+    assert time.monotonic() - before < 5
+    monkeypatch.undo()
