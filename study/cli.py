@@ -3,6 +3,7 @@
 import pkgutil
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 
 import click
 
@@ -41,6 +42,9 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; bad input ends with one line on stderr and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that does not know ≥ shows another sign for it
     try:
         cli.main(standalone_mode=False)
     except Refusal as refusal:

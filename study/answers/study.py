@@ -1,6 +1,6 @@
 """From a record to answers, task by task: what every scheme cost, in every unit, and what that is worth."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -106,6 +106,7 @@ def _of_task(
     )
     base = baseline if baseline in order else None
     options = Options(question, base, asked.budget, unit=asked.unit, seed=asked.seed, draws=asked.draws)
+    options = replace(options, notes=level.notes if target == level.target else ())
     rows: Any = ended(of_trials.trials_of(here, level))
     best = best_of(rows, level.mode)
     results = summarize(own.of_record(here, asked.unit), options) if validated(rows) else []

@@ -51,7 +51,11 @@ import click
     help="Write the figures that are defined, and their data, into this folder.",
 )
 @click.option("--column", multiple=True, metavar="OURS=THEIRS", help="Map a column; OURS==TEXT sets a constant.")
-@click.option("--uri", help="Where mlflow: or optuna: records are, such as sqlite:///FILE.")
+@click.option(
+    "--uri",
+    "--tracking-uri",
+    help="Where studies and mlflow: or optuna: records are, such as sqlite:///FILE; for optuna: a journal too.",
+)
 @click.option(
     "--learns/--independent",
     default=None,
@@ -60,9 +64,7 @@ import click
 @click.option(
     "--score-at",
     type=click.Choice(["last", "best"]),
-    default="last",
-    show_default=True,
-    help="Which epoch's score a trial is worth.",
+    help="Which epoch's score a trial is worth.  [default: last; of our own records best, as their page says]",
 )
 @click.option("--includes", multiple=True, metavar="A=B", help="Scheme A contains scheme B; losing to it is flagged.")
 def cost(table: str, json_file: Path | None, markdown: bool, figures: Path | None, **options: object) -> None:
@@ -71,7 +73,8 @@ def cost(table: str, json_file: Path | None, markdown: bool, figures: Path | Non
     \b
     TABLE is one of
       FILE.csv, FILE.parquet
-      study:NAME          a study of ours, in --uri; --unit passes, flops, steps, epochs or seconds
+      STUDY               a study of ours, in --uri, or its saved record; target, chance level and baseline are those
+                          that stand in it; --unit passes, flops, steps, epochs or seconds
       mlflow:EXPERIMENT   with --column score=metrics.NAME and --column scheme=params.NAME or tags.NAME
       optuna:[STUDY]      with --uri; without STUDY every study in the storage, each a scheme
 
@@ -104,16 +107,22 @@ def cost(table: str, json_file: Path | None, markdown: bool, figures: Path | Non
     from study.commands import words as asked
     from study.reports import terminal
 
-    results = summarize(*asked.read(table, options))
+    found = asked.read(table, options)
+    results = summarize(*found)
+    drawn = []
     if json_file is not None:
-        json_file.write_text(json.dumps([result.as_json() for result in results], indent=1, allow_nan=False) + "\n")
+        text = json.dumps([result.as_json() for result in results], indent=1, allow_nan=False) + "\n"
+        with asked.writing("--json", json_file):
+            json_file.write_text(text)
+    if figures is not None:
+        from study.figures import save
+
+        with asked.writing("--figures", figures):
+            drawn = save(results, figures, found[1].baseline)
     made = terminal.sheets(results)
     if markdown:
         click.echo(terminal.markdown(made))
     else:
         terminal.terminal(made)
-    if figures is not None:
-        from study.figures import save
-
-        for path in save(results, figures, str(options["baseline"])):
-            click.echo(f"wrote {path}")
+    for path in drawn:
+        click.echo(f"wrote {path}")

@@ -1,53 +1,80 @@
 """From the words of a command line to a table and the options of a summary."""
 
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
 
 import pandas as pd
 
 from study.answers.summary import Options
-from study.records import files, foreign, own
-from study.records.table import Given
+from study.records import asked, files, foreign
+from study.records.asked import Told, is_record
+from study.records.files import columns_of
+from study.records.material import of_file, of_study
 from study.records.trials import Question
-from trainables.refusal import Refusal
+from trainables.refusal import Refusal, first_line
 
 
 def read(source: str, words: Mapping[str, Any]) -> tuple[pd.DataFrame, Options]:
-    """The validated table behind a source (file, `study:…`, `mlflow:…`, `optuna:…`), and the options as asked."""
+    """The validated table behind a source, and the options as asked; what is not asked stands in our own records.
+
+    Args:
+        source: a file, a study of ours (`study:…` or its name), `mlflow:…`, or `optuna:…`.
+        words: the options of the command line, by name.
+
+    Raises:
+        Refusal: for what is not there, or cannot be used.
+    """
+    (table, notes, unit), said, baseline = _told(source, words)
+    question = replace(
+        said,
+        target=_over(said.target, levels("target", words["target"])),
+        chance=_over(said.chance, levels("chance", words["chance"])),
+        score_at=words["score_at"] or said.score_at,
+        learns=said.learns if words["learns"] is None else words["learns"],
+    )
+    rest = {name: words[name] for name in ("budget", "tolerance", "seed", "draws")}
+    baseline, includes = words["baseline"] or baseline, inclusions(words["includes"])
+    return table, Options(question, baseline, unit=words["unit"] or unit, includes=includes, notes=notes, **rest)
+
+
+def _told(source: str, words: Mapping[str, Any]) -> Told:
     kind, colon, name = source.partition(":")
     columns, uri = foreign.mapping(words["column"]), words["uri"]
-    learns, mode = words["learns"], words["mode"]
-    unit = words["unit"]
-    if colon and kind == "study":
-        unit = unit or "passes"
-        found = Given(own.read_own(name, uri or own_store(), unit))
-    elif colon and kind == "mlflow":
+    if colon and kind == "mlflow":
         from study.records.foreign import experiments
 
-        found = experiments.read(name, uri or own_store(), columns)
-    elif colon and kind == "optuna":
+        return Told(experiments.read(name, uri or own_store(), columns), Question(words["mode"] or "max"))
+    if colon and kind == "optuna":
         from study.records.foreign import storages
 
         if uri is None:
             raise Refusal("say where the Optuna storage is: --uri sqlite:///FILE, or the file of a journal")
-        found, sense = storages.read(name, uri, columns)
-        mode = mode_of(sense, mode)
-        if learns is None and "searcher" not in columns:
-            learns = True  # Optuna stores no sampler, and its default learns
-    else:
-        found = files.read(source, columns)
-    question = Question(
-        mode="min" if mode == "min" else "max",
-        target=levels("target", words["target"]),
-        chance=levels("chance", words["chance"]),
-        score_at=words["score_at"],
-        learns=learns,
-    )
-    names = "baseline", "budget", "tolerance", "seed", "draws"
-    rest = {name: words[name] for name in names}
-    includes = inclusions(words["includes"])
-    return found.table, Options(question, unit=unit or found.unit, includes=includes, notes=found.notes, **rest)
+        given, sense = storages.read(name, uri, columns)
+        learns = "searcher" not in columns or None  # Optuna stores no sampler, and its default learns
+        return Told(given, Question(mode_of(sense, words["mode"]), learns=learns))
+    path = Path(source)
+    study = name if colon and kind == "study" else source if "/" not in source and not path.suffix else None
+    if (study is None or path.is_file()) and not is_record(columns_of(path)):
+        return Told(files.read(source, columns), Question(words["mode"] or "max"))
+    if columns:
+        raise Refusal("--column maps other people's columns: those of our own records have their meaning")
+    material = of_file(path) if study is None else of_study(study, uri or own_store())
+    told = asked.told(material, words["unit"] or "passes")
+    return told._replace(question=replace(told.question, mode=mode_of(told.question.mode, words["mode"])))
+
+
+@contextmanager
+def writing(option: str, path: Path) -> Iterator[None]:
+    """Refuse, in one line, a path of an option that turns out not to be writable."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or first_line(error)
+        raise Refusal(f"{option}: {str(path)!r} cannot be written ({reason}): give another path") from error
 
 
 def own_store() -> str:
@@ -55,11 +82,18 @@ def own_store() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
 
 
-def mode_of(stored: str | None, asked: str | None) -> str | None:
-    """The sense of scores that a storage says, or that was asked for where it says none; refused where they differ."""
-    if stored and asked and stored != asked:
-        raise Refusal(f"the study itself says {stored}: leave --mode {asked} out")
-    return stored or asked
+def mode_of(stored: str | None, wanted: str | None) -> Literal["max", "min"]:
+    """The sense of scores that a record says, or that was asked for where it says none; refused where they differ."""
+    if stored and wanted and stored != wanted:
+        raise Refusal(f"the study itself says {stored}: leave --mode {wanted} out")
+    return "min" if "min" in (stored, wanted) else "max"
+
+
+def _over(stored: Any, wanted: dict[str, float] | None) -> dict[str, float] | None:
+    """Levels by task: those that were asked for, before those that stand in a record."""
+    if wanted is None or "" in wanted:
+        return wanted or stored
+    return {**(stored or {}), **wanted}
 
 
 def levels(name: str, words: tuple[str, ...]) -> dict[str, float] | None:

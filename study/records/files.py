@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet
 
 from study.records.table import MISSING, NUMBERS, Given, called_ours, given
 from trainables.refusal import Refusal, first_line
@@ -37,6 +38,17 @@ def read(path: str | Path, columns: Mapping[str, str] | None = None) -> Given:
     except (ValueError, OSError, csv.Error, NotImplementedError) as error:  # as pandas and pyarrow raise them
         raise Refusal(f"cannot read {str(path)!r}: {first_line(error)}") from error
     return given(raw, columns or {})
+
+
+def columns_of(path: Path) -> list[str]:
+    """The names of a file's columns; none where it cannot be read: `read` says why."""
+    try:
+        if path.suffix == ".parquet":
+            return pyarrow.parquet.read_schema(path).names
+        with path.open(newline="", encoding=ENCODING) as file:
+            return next(csv.reader(file), [])
+    except (ValueError, OSError, csv.Error):
+        return []
 
 
 def _parquet(path: Path) -> pd.DataFrame:

@@ -29,6 +29,7 @@ class Level(NamedTuple):
     metric: str
     chance: float
     target: float | None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,14 @@ def of_study(name: str, uri: str) -> Material:
 def of_file(path: Path, needed: Sequence[str] = NEEDED) -> Material:
     """A record that was saved: what `lr-study report STUDY --epochs` wrote, as CSV or Parquet.
 
-    Refused where it lacks a column that is needed.
+    Its column says which study it is of; a record without one, its file's name.
+
+    Args:
+        path: the file.
+        needed: the columns that it must have.
+
+    Raises:
+        Refusal: where it cannot be read, lacks a column, or holds several studies.
     """
     record = _frame(path)
     missing = [name for name in needed if name not in record]
@@ -78,10 +86,18 @@ def of_file(path: Path, needed: Sequence[str] = NEEDED) -> Material:
         raise Refusal(
             f"{str(path)!r} lacks the column {missing[0]!r}: give what `lr-study report STUDY --epochs` wrote"
         )
-    shipped = parse.shipped().get(path.stem)
+    name = _study_of(record, path)
+    shipped = parse.shipped().get(name)
     text = shipped.read_text(encoding="utf-8") if shipped else ""
     file = _file(text)
-    return Material(path.stem, record, *_said(file), file=file, searched=_searched(text, path.stem))
+    return Material(name, record, *_said(file), file=file, searched=_searched(text, name))
+
+
+def _study_of(record: pd.DataFrame, path: Path) -> str:
+    names = list(dict.fromkeys(record["study"])) if "study" in record else []
+    if len(names) > 1:
+        raise Refusal(f"{str(path)!r} holds two studies, {names[0]!r} and {names[1]!r}: give the record of one")
+    return str(names[0]) if names else path.stem
 
 
 def _frame(path: Path) -> pd.DataFrame:
@@ -89,7 +105,7 @@ def _frame(path: Path) -> pd.DataFrame:
         raise Refusal(f"there is no record {str(path)!r}: give a study's name, or a .csv or .parquet file")
     try:
         if path.suffix == ".parquet":
-            return pd.read_parquet(path)
+            return pd.read_parquet(path).reset_index(drop=True)
         names: Any = dict.fromkeys(("study", "arm", "task", "status", "searcher"), str)  # an arm may be called NA
         read: Any = pd.read_csv(path, converters=names, low_memory=False)
         return read
@@ -98,7 +114,7 @@ def _frame(path: Path) -> pd.DataFrame:
 
 
 def level_of(record: pd.DataFrame, task: str) -> Level:
-    """The level of a task: as recorded, but for a target that it has been given since.
+    """The level of a task as it stands in the record; a target that it has been given since stands in for none.
 
     A record that was saved before these were columns has one of our own tasks to say them; refused where nobody does.
     """
@@ -117,9 +133,10 @@ def level_of(record: pd.DataFrame, task: str) -> Level:
     except Refusal:  # other people's task, or another version's
         now = None
     then = float(row.get("target", math.nan))
-    return Level(
-        str(row["mode"]), str(row["metric"]), float(row["chance"]), then if now is None and then == then else now
-    )
+    level = Level(str(row["mode"]), str(row["metric"]), float(row["chance"]), now if math.isnan(then) else then)
+    if now is None or level.target == now:
+        return level
+    return level._replace(notes=(f"the target is the record's, {then:g}; the task has another today, {now:g}",))
 
 
 def _task(row: Any) -> Task:

@@ -6,22 +6,11 @@ import pandas as pd
 
 from study.plan.tasks import label
 from study.records.table import validated
-from study.records.trials import ended
-from trainables.refusal import Refusal, unknown
+from trainables.refusal import unknown
 
 UNITS = {"passes": "passes", "flops": "flops", "steps": "steps", "epochs": "epoch", "seconds": "seconds"}
 BESIDE = "test_score", "arm", "run_id", "planned", "passes", "flops", "steps", "seconds"
 RATES = "scheme.lr", "optimizer.lr"  # a composed rule's learning rate, and a packaged optimizer's
-
-
-def read_own(study: str, uri: str, unit: str | None) -> pd.DataFrame:
-    """The validated table of a recorded study: see `of_record`."""
-    from study.tracking import read
-
-    record = read(study, uri)
-    if ended(record).empty:
-        raise Refusal("no trial of this study has ended yet")
-    return of_record(record, unit or "passes")
 
 
 def of_record(record: pd.DataFrame, unit: str) -> pd.DataFrame:

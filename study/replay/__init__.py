@@ -52,9 +52,10 @@ def read(source: str, file: str | None, uri: str) -> tuple[pd.DataFrame, Study]:
     if path.suffix not in (".csv", ".parquet"):
         text = "" if file else tracking.about(source, uri).study_file
         return tracking.read(source, uri), load(file, code=False) if file else parse(text, source)
-    if file is None and path.stem not in shipped():
+    material = of_file(path, NEEDED)
+    if file is None and material.name not in shipped():
         raise Refusal(f"{source!r} does not say what its arms search: name the study's file with --study")
-    return of_file(path, NEEDED).record, load(file or path.stem, code=False)
+    return material.record, load(file or material.name, code=False)
 
 
 def replay(

@@ -19,7 +19,7 @@ from study.dispatch.outcome import Outcome, Recorded
 from study.dispatch.searching import Searching
 from study.execution.runner import run as run_study
 from study.plan.parse import parse
-from study.records.own import read_own
+from study.records.own import of_record
 from study.records.trials import Question
 from study.search.stoppers import Asha, Curve, replayed
 from study.tracking import Tracker, read
@@ -237,7 +237,7 @@ def test_a_stopped_trial_is_recorded_as_such_with_its_rungs(tmp_path, monkeypatc
     assert {recorded.rungs for recorded in known.values()} == {rungs}
     assert set(read("recorded", uri)["status"]) == {"stopped", "finished"}
     question = Question(mode="min", target=1.0, chance=3.0)
-    (result,) = summarize(read_own("recorded", uri, "passes"), Options(question=question))
+    (result,) = summarize(of_record(read("recorded", uri), "passes"), Options(question=question))
     # 20 for the stopped miss and 40 to the target; 10 to the target of the stopped hit.
     assert result.expected_cost.estimate == (20 + 40 + 10) / 2
     assert result.hits == 2

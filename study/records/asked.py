@@ -1,0 +1,65 @@
+"""What a record of our own says by itself: its table, and how its scores are to be read."""
+
+from collections.abc import Sequence
+from math import isnan
+from typing import Any, NamedTuple
+
+from study.records import own
+from study.records.material import Level, Material, level_of
+from study.records.table import Given
+from study.records.trials import Question, ended
+from trainables.refusal import Refusal
+
+OWN = {"arm", "k", "record", "valid_score"}  # columns of a record that `lr-study report STUDY --epochs` wrote
+
+
+class Told(NamedTuple):
+    """A table, how its scores are to be read, and the scheme that its study compares with."""
+
+    given: Given
+    question: Question
+    baseline: str | None = None
+
+
+def told(material: Material, unit: str) -> Told:
+    """The table of a record with the sense, target and chance level of every task as they stand in it.
+
+    Args:
+        material: a recorded study, or a saved record.
+        unit: of the costs: see `study.records.own`.
+
+    Raises:
+        Refusal: where no trial has ended, and where its tasks are scored in two senses.
+    """
+    record = material.record
+    if ended(record).empty:
+        raise Refusal("no trial of this study has ended yet")
+    levels = {str(task): level_of(record, task) for task in dict.fromkeys(record["task"])}
+    senses = {level.mode: task for task, level in levels.items()}
+    if len(senses) > 1:
+        said = " and ".join(f"{task!r} is {mode}" for mode, task in senses.items())
+        raise Refusal(f"its tasks are scored in two senses ({said}): `lr-study report` answers each by itself")
+    question = Question(
+        mode="min" if "min" in senses else "max",
+        target={task: level.target for task, level in levels.items() if level.target is not None},
+        chance={task: level.chance for task, level in levels.items() if not isnan(level.chance)},
+        score_at="best",
+    )
+    schemes = dict(zip(record["arm"], own.schemes(record), strict=True))
+    baseline = schemes.get(material.baseline, material.baseline)
+    notes = tuple(_notes(material, levels))
+    return Told(
+        Given(own.of_record(record, unit), notes, unit), question, baseline if baseline in schemes.values() else None
+    )
+
+
+def is_record(columns: Sequence[str]) -> bool:
+    """Tell a record of our own from other people's tables by its columns."""
+    return set(columns) >= OWN and not {"trial", "score"} <= set(columns)
+
+
+def _notes(material: Material, levels: dict[str, Level]) -> list[str]:
+    running: Any = material.record[material.record["status"] == "running"]
+    number = len(running[["arm", "repetition", "k"]].drop_duplicates())
+    notes = [note if len(levels) == 1 else f"{task}: {note}" for task, level in levels.items() for note in level.notes]
+    return [*notes, *([f"trials left out, because they are still running: {number}"] if number else [])]
