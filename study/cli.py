@@ -1,7 +1,11 @@
 """The command `lr-study`: parsing, and nothing else. Each command is one file in `commands/`."""
 
+import contextlib
 import pkgutil
+import shlex
 import sys
+import threading
+from collections.abc import Iterator
 from importlib import import_module
 from io import TextIOWrapper
 
@@ -10,6 +14,8 @@ import click
 from study import commands
 from trainables.refusal import Refusal, first_line, unknown
 
+MOMENT = 0.8  # seconds
+CONTINUED = (["run"], ["target"])  # commands that go on where they were interrupted
 SHARED = {"options", "words"}  # modules of the folder that are no commands
 
 
@@ -40,21 +46,39 @@ def cli() -> None:
     """  # noqa: D301 — click reads a real \b
 
 
+@contextlib.contextmanager
+def _sign_of_life() -> Iterator[None]:
+    """Say on a terminal that a command is on its way, where importing what it needs takes longer than a moment."""
+    timer = threading.Timer(MOMENT, lambda: sys.stderr.write("lr-study is loading …\n"))
+    timer.daemon = True
+    if sys.stderr.isatty():
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def main() -> None:
     """Run the command line; bad input ends with one line on stderr and exit code 2."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that does not know ≥ shows another sign for it
     try:
-        cli.main(standalone_mode=False)
+        with _sign_of_life():
+            cli.main(standalone_mode=False)
     except Refusal as refusal:
         click.echo(f"error: {refusal}", err=True)
         sys.exit(refusal.exit_code)
     except click.ClickException as refusal:
         refusal.show()
         sys.exit(refusal.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+    except click.Abort:
+        click.echo("nothing was done", err=True)
+        sys.exit(130)
+    except KeyboardInterrupt:
+        goes_on = f"; `{shlex.join(['lr-study', *sys.argv[1:]])}` goes on" if sys.argv[1:2] in CONTINUED else ""
+        click.echo(f"interrupted{goes_on}", err=True)
         sys.exit(130)
     except Exception as error:
         if not type(error).__module__.startswith("mlflow."):

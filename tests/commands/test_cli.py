@@ -134,3 +134,27 @@ def test_what_a_store_says_in_the_middle_is_one_line_without_what_stands_in_its_
     with pytest.raises(SystemExit, match="1"):
         cli.main()
     assert capsys.readouterr().err == "error: the MLflow store says: http://…@store/api failed\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [(["run", "my study.yaml"], "interrupted; `lr-study run 'my study.yaml'` goes on\n"), (["list"], "interrupted\n")],
+)
+def test_ctrl_c_says_how_to_go_on_whenever_it_comes(words, told, monkeypatch, capsys):
+    def breaks(**named):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.cli, "main", breaks)
+    monkeypatch.setattr(sys, "argv", ["lr-study", *words])
+    with pytest.raises(SystemExit, match="130"):
+        cli.main()
+    assert capsys.readouterr().err == told
+
+
+def test_on_a_terminal_a_command_that_takes_a_while_says_that_it_is_on_its_way(monkeypatch, capsys):
+    monkeypatch.setattr(cli, "MOMENT", 0.05)
+    monkeypatch.setattr(cli.cli, "main", lambda **named: time.sleep(0.5))
+    for terminal in (False, True):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda shown=terminal: shown)
+        cli.main()
+        assert ("loading" in capsys.readouterr().err) == terminal
