@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from study.records.trials import Question, ended, trials
+from trainables.refusal import Refusal
 
 Floats = NDArray[np.float64]
 
@@ -29,6 +30,7 @@ class Trials:
     searches: int
     depends: str  # why the formulas of independent trials do not hold; empty where they do
     lr: Floats | None = None  # (n,)
+    dearest: float | None = None  # the most that a trial can cost; None where nobody knows
     test: Floats | None = None  # (n,) higher is better
     notes: list[str] = field(default_factory=list)
 
@@ -44,7 +46,7 @@ def arms(table: pd.DataFrame, question: Question) -> list[Trials]:
         One entry a (task, scheme).
 
     Raises:
-        Refusal: where the cost of a trial falls.
+        Refusal: where the cost of a trial falls, or is above what is given as the dearest.
     """
     rows = ended(trials(table, question))
     return [_arm(part, question) for _, part in rows.groupby(["task", "scheme"], sort=False)]
@@ -73,9 +75,22 @@ def _arm(part: Any, question: Question) -> Trials:
         searches=np.unique(search).size,
         depends=_dependence(part, question),
         lr=optional.get("lr"),
+        dearest=_dearest(part, question),
         test=None if test is None else question.sign() * test,
         notes=notes,
     )
+
+
+def _dearest(part: Any, question: Question) -> float | None:
+    """The most that a trial can cost: as given, else as planned; every trial costs one where nobody tells costs."""
+    most, seen = question.of("dearest", str(part["task"].iloc[0])), float(part["full"].max())
+    if most is None and "dearest" in part and part["dearest"].notna().any():
+        most = max(seen, float(part["dearest"].max()))
+    if most is None and "cost" not in part and "epoch" not in part:
+        most = 1.0
+    if most is not None and most < seen:
+        raise Refusal(f"--dearest {most:g}, and a trial of {part['scheme'].iloc[0]} cost {seen:g}: give at least that")
+    return most
 
 
 def _dependence(part: pd.DataFrame, question: Question) -> str:

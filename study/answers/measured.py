@@ -75,6 +75,7 @@ class Measured:
         result = self.result
         result.expected_trials, result.expected_cost = self.spent.trials_quantity, self.spent.cost_quantity
         result.censored = self.spent.censored
+        result.notes += [self.spent.assumed] if self.spent.assumed else []
 
     def _independent(self) -> None:
         arm = self.trials

@@ -10,6 +10,7 @@ from study import cost
 from study.answers.arms import Trials
 from study.answers.results import Quantity, Share
 from study.cost import Cost, Draws, Interval, NotDefined
+from study.records.own import TIMED
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Spent:
     censored: bool = False
     trials_quantity: Quantity = field(default_factory=Quantity)
     cost_quantity: Quantity = field(default_factory=Quantity)
+    assumed: str = ""  # what the interval of the cost takes for granted, in words; empty where that is known
 
 
 def spent(arm: Trials, unit: str, stream: Callable[[str], np.random.Generator], draws: int) -> Spent:
@@ -77,13 +79,14 @@ def _independent(arm: Trials, unit: str, stream: Callable[[str], np.random.Gener
     n, hits = arm.score.size, int(arm.hit.sum())
     trials = Cost(cost.expected_trials(n, hits), censored=hits == 0)
     expected = as_cost(cost.expected_cost(arm.charged, arm.hit))
-    drawn = cost.cost_draws(arm.full, arm.charged, arm.hit, stream("cost"), draws)
+    drawn = cost.cost_draws(arm.full, arm.charged, arm.hit, stream("cost"), draws, arm.dearest)
     return Spent(
         expected,
         drawn,
         censored=hits == 0,
         trials_quantity=quantity(trials, cost.trials_interval(n, hits), "trials"),
         cost_quantity=quantity(expected, cost.ends(*drawn, expected.value), unit),
+        assumed=_assumed("trial", arm.full.max(), arm.dearest, unit) if hits else "",
     )
 
 
@@ -96,12 +99,23 @@ def _observed(arm: Trials, unit: str, stream: Callable[[str], np.random.Generato
         ends = cost.mean_interval(values, 0.0, highest, stream(f"observed {name}"), draws)
         quantities.append(quantity(mean, ends if reached else Interval(ends.low, math.inf), name))
     low, high = cost.mean_draws(seen.cost, 0.0, seen.full.max(), stream("cost"), draws)
+    whole = None if arm.dearest is None or most * arm.dearest > seen.full.max() else most * arm.dearest
     return Spent(
         cost.observed_cost(seen.cost, seen.reached),
         Draws(low, high if reached else np.full(high.size, math.inf)),
         not reached,
         *quantities,
+        assumed=_assumed("search", seen.full.max(), whole, unit) if reached else "",
     )
+
+
+def _assumed(what: str, seen: float, known: float | None, unit: str) -> str:
+    """The bound on costs that no record can show; empty where it is known. Nobody knows one of seconds."""
+    if known is not None and unit != TIMED:
+        return ""
+    amount = f"{seen if known is None else known:.4g}{'' if unit in ('', 'cost') else f' {unit}'}"
+    told = ", the dearest seen" if known is None else ""
+    return f"the interval of expected_cost, and what follows from it, holds if no {what} costs more than {amount}{told}"
 
 
 def quantity(value: Cost, ends: Interval, unit: str) -> Quantity:

@@ -54,13 +54,16 @@ def _unit(table: pd.DataFrame) -> str:
 def _check_levels(table: pd.DataFrame, question: Question) -> None:
     """Refuse levels for tasks that are not there, and a target nobody can be on either side of."""
     tasks = [str(task) for task in table["task"].drop_duplicates()]
-    for name in ("target", "chance"):
+    for name in ("target", "chance", "dearest"):
         levels = getattr(question, name)
         for task in levels if isinstance(levels, dict) else ():
             if task and task not in tasks:
                 raise unknown(f"task in --{name}", task, tasks)
     for task in tasks:
         target, chance = question.of("target", task), question.of("chance", task)
+        dearest = question.of("dearest", task)
+        if dearest is not None and not 0 < dearest < math.inf:
+            raise Refusal(f"no trial costs at most {dearest}: --dearest must be positive and finite")
         for name, value in (("target", target), ("chance", chance)):
             if value is not None and not math.isfinite(value):
                 raise Refusal(f"nobody can be on either side of a {name} of {value}: --{name} must be finite")

@@ -34,6 +34,12 @@ import click
     metavar="[TASK=]SCORE",
     help="The score of guessing; a diverged trial counts as this.",
 )
+@click.option(
+    "--dearest",
+    multiple=True,
+    metavar="[TASK=]COST",
+    help="The most a trial can cost. [default: as planned in a study of ours; else the dearest seen, and said so]",
+)
 @click.option("--unit", help="What costs are counted in. [default: cost, epochs or trials, by the columns]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seeds the intervals' draws.")
 @click.option(

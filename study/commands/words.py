@@ -33,6 +33,7 @@ def read(source: str, words: Mapping[str, Any]) -> tuple[pd.DataFrame, Options]:
         said,
         target=_over(said.target, levels("target", words["target"])),
         chance=_over(said.chance, levels("chance", words["chance"])),
+        dearest=levels("dearest", words["dearest"]),
         score_at=words["score_at"] or said.score_at,
         learns=said.learns if words["learns"] is None else words["learns"],
     )

@@ -54,14 +54,36 @@ def trials_interval(n: int, h: int) -> Interval:
 
 
 def cost_draws(
-    full: ArrayLike, charged: ArrayLike, hit: ArrayLike, generator: np.random.Generator, draws: int = DRAWS
+    full: ArrayLike,
+    charged: ArrayLike,
+    hit: ArrayLike,
+    generator: np.random.Generator,
+    draws: int = DRAWS,
+    dearest: float | None = None,
 ) -> Draws:
     """(draws,) low and high draws of E[C] = E[charged]/p: what independent trials cost up to the first hit.
 
-    full, charged, hit: (n,) as in `study.cost.observed.observe`. The unseen trial is a hit at no cost for the
-    low draws, and a miss at the dearest full cost for the high ones; without any hit these are infinite.
+    The unseen trial is a hit at no cost for the low draws, and a miss at the dearest cost for the high ones. No
+    interval of a mean covers where costs have no bound: where hits end at the target and misses die early, a dear miss
+    may be missing from the trials in hand, and the interval then covers far less often than it says.
+
+    Args:
+        full: (n,) the cost of the whole trial.
+        charged: (n,) that of a hit up to the target, of a miss in full.
+        hit: (n,) whether the trial reached the target.
+        generator: of the draws.
+        draws: how many.
+        dearest: the most that a trial can cost; None: the dearest in hand, an assumption that whoever prints must say.
+
+    Returns:
+        The draws; without any hit the high ones are infinite.
+
+    Raises:
+        ValueError: where a trial cost more than `dearest`.
     """
     full, charged, hit = np.asarray(full, float), np.asarray(charged, float), np.asarray(hit, bool)
+    if dearest is not None and dearest < full.max():
+        raise ValueError(f"no trial can cost more than the dearest, got {dearest=} and a trial of {full.max()}")
     missed = even_groups(np.sort(charged[~hit]))
     found = even_groups(np.sort(charged[hit]))
     counts = np.concatenate([missed[0], found[0]])
@@ -69,7 +91,7 @@ def cost_draws(
     spent = share[:, :-1] @ np.concatenate([missed[1], found[1]])
     success, unseen = share[:, missed[0].size : -1].sum(axis=1), share[:, -1]
     high = np.full(draws, np.inf)
-    np.divide(spent + unseen * full.max(), success, out=high, where=success > 0)
+    np.divide(spent + unseen * (full.max() if dearest is None else dearest), success, out=high, where=success > 0)
     return Draws(spent / (success + unseen), high)
 
 

@@ -9,6 +9,7 @@ from study.records.table import validated
 from trainables.refusal import unknown
 
 UNITS = {"passes": "passes", "flops": "flops", "steps": "steps", "epochs": "epoch", "seconds": "seconds"}
+TIMED = "seconds"  # the unit that no plan tells
 BESIDE = "test_score", "arm", "run_id", "planned", "passes", "flops", "steps", "seconds"
 RATES = "scheme.lr", "optimizer.lr"  # a composed rule's learning rate, and a packaged optimizer's
 
@@ -22,7 +23,8 @@ def of_record(record: pd.DataFrame, unit: str) -> pd.DataFrame:
             for what it used.
 
     Returns:
-        The columns of `study.records.table`, and beside them `arm`, `run_id`, `planned` and the cost in every unit.
+        The columns of `study.records.table`, and beside them `arm`, `run_id`, `planned`, the cost in every unit, and
+        `dearest`, what each training was planned to cost.
 
     Raises:
         Refusal: for a unit that is none.
@@ -42,9 +44,28 @@ def of_record(record: pd.DataFrame, unit: str) -> pd.DataFrame:
         "status": table["status"],
         "searcher": table["searcher"],
         "lr": learning_rates(table),
+        "dearest": planned_cost(table, unit),
     }
     named |= {name: table[name] for name in BESIDE if name in table}
     return validated(pd.DataFrame(named))
+
+
+def planned_cost(record: pd.DataFrame, unit: str) -> pd.Series:
+    """The cost of every training had it run to its last epoch, at the pace of what it did; NaN where nobody knows.
+
+    Args:
+        record: as `study.tracking.read` gives it.
+        unit: as in `of_record`; seconds have no plan.
+
+    Returns:
+        One number a row, the same on all rows of a training.
+    """
+    if unit == TIMED or "epochs" not in record:
+        return pd.Series(float("nan"), index=record.index)
+    epochs: Any = pd.to_numeric(record["epochs"], errors="coerce")
+    reached = record["epoch"].where(record["epoch"] > 0)
+    keys = [record[name] for name in ("task", "arm", "repetition", "k", "seed_number")]
+    return (record[UNITS[unit]] * (epochs / reached)).groupby(keys).transform("last")
 
 
 def schemes(record: pd.DataFrame) -> pd.Series:

@@ -32,20 +32,21 @@ ROUNDING = 4  # units in the last place by which a mean may miss the target that
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of a table, in its own sense of scores. target, chance: one, or by task (''= rest)."""
+    """What is asked of a table, in its own sense of scores. target, chance, dearest: one, or by task (''= rest)."""
 
     mode: Literal["max", "min"] = "max"
     target: float | dict[str, float] | None = None
     chance: float | dict[str, float] | None = None
     score_at: Literal["last", "best"] = "last"
     learns: bool | None = None
+    dearest: float | dict[str, float] | None = None  # the most that a trial can cost
 
     def sign(self) -> float:
         """What scores are multiplied with so that higher is better."""
         return 1.0 if self.mode == "max" else -1.0
 
-    def of(self, name: Literal["target", "chance"], task: str) -> float | None:
-        """The target or chance level of a task, in the table's own sense."""
+    def of(self, name: Literal["target", "chance", "dearest"], task: str) -> float | None:
+        """The target or chance level of a task in the table's own sense, or the most that a trial of it can cost."""
         value = getattr(self, name)
         return value.get(task, value.get("")) if isinstance(value, dict) else value
 
@@ -210,6 +211,7 @@ def _together(table: Any, question: Question) -> pd.DataFrame:
         score=score.where(~(lost & score.isna()), chance),
         worth=score.mask(lost, chance),
         cost=_costs(table, _starts(table, [*keys, "seed"])),
+        dearest=table.get("dearest", float("nan")),
         epoch=table.get("epoch", 0.0),
     )
     means = ["score", "worth"]
@@ -217,12 +219,13 @@ def _together(table: Any, question: Question) -> pd.DataFrame:
         table["test_score"] = table["test_score"].mask(lost & table["test_score"].isna(), chance)
         means.append("test_score")
     about = _about_seeds(table, keys, lost)
-    wide: Any = table.set_index([*keys, "epoch", "seed"])[[*means, "cost"]].unstack("seed")
+    wide: Any = table.set_index([*keys, "epoch", "seed"])[[*means, "cost", "dearest"]].unstack("seed")
     filled = wide.groupby(level=keys, sort=False).ffill()
     number = about["seeds"].reindex(filled.index.droplevel("epoch")).to_numpy()
     rows = pd.DataFrame({name: _mean(filled[name], number) for name in means} | {"cost": filled["cost"].sum(axis=1)})
+    rows["dearest"] = filled["dearest"].mean(axis=1) * number
     rest = table.drop_duplicates([*keys, "epoch"]).set_index([*keys, "epoch"])
-    rest = rest.drop(columns=[*means, "cost", "seed", "status"], errors="ignore")
+    rest = rest.drop(columns=[*means, "cost", "dearest", "seed", "status"], errors="ignore")
     return _prepared(rows.join(rest).join(about, on=keys).reset_index())
 
 

@@ -170,7 +170,7 @@ def _defined(sheet: Sheet) -> Sheet:
 MEANING = {
     "passes": "gradient equivalents",
     "steps": "steps",
-    "seconds": "seconds in steps, as recorded, trials side by side,",
+    "seconds": "seconds in steps (as recorded, side by side; an interval holds if none lasts longer than the longest)",
     "flops": "floating-point operations",
     "epochs": "epochs",
 }

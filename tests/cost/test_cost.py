@@ -215,6 +215,19 @@ def test_the_interval_of_equal_costs_is_clopper_pearsons(n, h):
     assert 7 * (trials.low - 1) * 0.98 <= low <= 7 * trials.low * 1.02  # an unseen hit might cost nothing
 
 
+def test_the_unseen_trial_costs_as_much_as_the_dearest_can():
+    full, hit = np.array([1.0, 1.0, 4.0]), np.array([True, False, False])
+    seen, known, told = (
+        cost.cost_draws(full, full, hit, np.random.default_rng(0), 400, dearest) for dearest in (None, 4.0, 9.0)
+    )
+    np.testing.assert_array_equal(seen.high, known.high)
+    np.testing.assert_array_equal(seen.low, told.low)
+    share = np.random.default_rng(0).standard_gamma(1.0, (400, 4))  # of the two misses, the hit, the unseen trial
+    np.testing.assert_allclose(told.high - seen.high, 5 * share[:, 3] / share[:, 2])
+    with pytest.raises(ValueError, match="no trial can cost more than the dearest"):
+        cost.cost_draws(full, full, hit, np.random.default_rng(0), 400, dearest=3.9)
+
+
 def test_trimmed_mean_and_probability_of_improvement_by_hand():
     assert cost.interquartile_mean([[1, 2], [3, 4, 5, 6, 7, 80]]) == 4.5
     ours, theirs = [[1, 3], [5]], [[2, 2], [5]]

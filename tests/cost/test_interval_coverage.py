@@ -31,6 +31,15 @@ def test_expected_cost(p, name):
     assert line.share >= ENOUGH, line
 
 
+def test_expected_cost_where_the_dearest_trial_may_not_be_in_hand():
+    """The interval holds where the dearest is known; the dearest in hand is no substitute, and the words say so."""
+    known, seen = (
+        interval_coverage.of_cost(36, 0.6, "misses die at once", 500, BOOTSTRAP, 1, dearest) for dearest in (10.0, None)
+    )
+    assert known.share >= 0.97, known
+    assert seen.share <= 0.85, seen
+
+
 @pytest.mark.parametrize("p", [0.05, 0.5, 1.0])
 def test_expected_trials(p):
     line = interval_coverage.of_hits(10, p, 2000, seed=1)

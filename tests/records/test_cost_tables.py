@@ -90,6 +90,9 @@ def test_bad_tables_are_refused_with_row_and_column(tmp_path, bad, line):
         (["--target", "0.9", "--chance", "0.1", "--mode", "min"], "must be below it"),
         (["--target", "x=0.9"], "unknown task in --target 'x'"),
         (["--target", "high"], "--target takes a number"),
+        (["--dearest", "8"], "--dearest 8, and a trial of a cost 9: give at least that"),
+        (["--dearest", "inf"], "--dearest must be positive and finite"),
+        (["--dearest", "x=9"], "unknown task in --dearest 'x'"),
         (["--column", "score=points"], "unknown column 'points'"),
         (["--column", "points=score"], "unknown column 'points'"),
     ],
@@ -106,7 +109,9 @@ def long(scores, scheme="a", **columns):
 
 def one(table, **options):
     question = {
-        name: options.pop(name) for name in ("target", "chance", "mode", "learns", "score_at") if name in options
+        name: options.pop(name)
+        for name in ("target", "chance", "mode", "learns", "score_at", "dearest")
+        if name in options
     }
     options = {"draws": 200, **options}
     return summarize(tables.validated(table), Options(Question(**question), **options))
@@ -119,6 +124,21 @@ def test_no_hit_is_a_lower_bound_without_an_upper_end():
     assert result["expected_cost"]["high"] is None
     assert result["expected_trials"]["high"] is None
     assert result["expected_trials"]["low"] > 1
+
+
+def test_an_interval_says_what_it_takes_for_granted_of_the_dearest_trial():
+    table = long([0.1, 0.9, 0.9], cost=[5, 6, 7])
+    seen, given = one(table, target=0.5)[0], one(table, target=0.5, dearest=9)[0]
+    seconds = one(table, target=0.5, dearest=9, unit="seconds")[0]
+    told = "the interval of expected_cost, and what follows from it, holds if no trial costs more than "
+    assert [note for note in seen.notes if told in note] == [told + "7, the dearest seen"]
+    assert [note for note in given.notes if told in note] == []
+    assert [note for note in seconds.notes if told in note] == [told + "9 seconds"]
+    assert given.expected_cost.high > seen.expected_cost.high
+    counted = one(long([0.1, 0.9, 0.9]), target=0.5)[0]  # a trial is a trial: none costs more than one
+    assert [note for note in counted.notes if told in note] == []
+    never = one(table, target=0.95)[0]  # no upper end that could be too low
+    assert [note for note in never.notes if told in note] == []
 
 
 def test_trials_of_a_searcher_that_learns_have_no_formulas():

@@ -8,6 +8,7 @@ from recorded import record, training
 from study.answers.study import Asked, answered
 from study.answers.summary import Options, summarize
 from study.answers.trials import trials_of
+from study.records import own
 from study.records.material import Level, Material
 from study.records.table import validated
 from study.records.trials import Question, best_of, trials
@@ -22,6 +23,10 @@ def of(rows, **question):
     """The trials of a table with columns trial, seed, epoch, score, and what else it gives."""
     table = pd.DataFrame(rows).assign(task="t", scheme="a")
     return trials(validated(table), Question(**question))
+
+
+def planned(rows, unit):
+    return trials(own.of_record(rows, unit), Question(score_at="best"))["dearest"].tolist()
 
 
 def test_running_and_failed_trials_are_never_the_best():
@@ -129,3 +134,28 @@ def test_a_task_without_a_target_is_left_out_of_the_profile_and_that_is_said():
     results = summarize(validated(pd.DataFrame(rows)), options)
     assert {result.scheme: result.profile_score for result in results} == pytest.approx({"a": 1.0, "b": 0.67}, abs=0.02)
     assert all("profile_score leaves out aimless, for want of a target" in result.notes for result in results)
+
+
+def test_a_trial_can_cost_what_it_was_planned_to_cost_whatever_it_came_to():
+    """Four epochs of two passes: the seed that died after one would have cost eight."""
+    died = training([0.2], "diverged", epochs=4.0, passes=[2.0])
+    whole = training([0.2, 0.3, 0.4, 0.5], k=1, epochs=4.0, passes=[2.0, 4.0, 6.0, 8.0])
+    nothing = training([NAN], "failed", k=2, epochs=4.0, epoch=0.0, passes=[0.0])
+    assert planned(record(died, whole, nothing), "passes") == pytest.approx([8, 8, NAN], nan_ok=True)
+    assert planned(record(died), "epochs") == [4]
+    assert planned(record(died), "seconds") == pytest.approx([NAN], nan_ok=True)
+    assert planned(record(died, died.assign(seed_number=1)), "passes") == [16]
+
+
+def test_the_cost_of_our_own_trials_has_a_known_end_but_for_seconds():
+    died = [training([0.2], "diverged", k=k, epochs=4.0, target=0.4) for k in range(3)]
+    found = [training([0.5], k=k, epochs=4.0, target=0.4) for k in range(3, 9)]
+    material = Material("s", record(*died, *found))
+    notes = {
+        unit: answered(material, Asked(unit=unit, draws=200))[0].results[0].notes for unit in ("passes", "seconds")
+    }
+    assert [note for note in notes["passes"] if "dearest" in note] == []
+    assert [note for note in notes["seconds"] if "dearest" in note] == [
+        "the interval of expected_cost, and what follows from it, holds if no trial costs more than 1 seconds, "
+        "the dearest seen"
+    ]
