@@ -24,10 +24,12 @@ class Share(Quantity):
 
     `verdict` is `saves` or `costs` where the interval at level 1 − .05/m leaves out 1, m the schemes compared on that
     task (Bonferroni's bound: the chance that any of them is called wrongly is at most .05); else `unclear`, and
-    `unknown` where there is no interval. low and high stay those of 95 %.
+    `unknown` where there is no interval. low and high stay those of 95 %. `times` is how many times as many trials
+    would settle what is unclear; None where it is settled, or where a side has no hit.
     """
 
     verdict: str = "unknown"
+    times: float | None = None
 
     def judge(self, ends: Interval | None) -> None:
         """Say what the interval at the level of all comparisons tells; None where there is none."""

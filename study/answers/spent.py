@@ -22,6 +22,7 @@ class Spent:
     censored: bool = False
     trials_quantity: Quantity = field(default_factory=Quantity)
     cost_quantity: Quantity = field(default_factory=Quantity)
+    hits: int = 0  # among independent trials
     assumed: str = ""  # what the interval of the cost takes for granted, in words; empty where that is known
 
 
@@ -63,6 +64,8 @@ def share(base: Spent, scheme: Spent, unit: str, compared: int = 1) -> Share | N
     elif base.draws and scheme.draws:
         made.low, made.high = cost.share_to_target_interval(base.draws, scheme.draws, found.value)
         made.judge(cost.share_to_target_interval(base.draws, scheme.draws, found.value, of_all(compared)))
+        if made.verdict == "unclear" and base.hits and scheme.hits and found.value > 0:
+            made.times = cost.times_as_many(found.value, (base.hits, scheme.hits), max(1, compared))
     return made
 
 
@@ -86,6 +89,7 @@ def _independent(arm: Trials, unit: str, stream: Callable[[str], np.random.Gener
         censored=hits == 0,
         trials_quantity=quantity(trials, cost.trials_interval(n, hits), "trials"),
         cost_quantity=quantity(expected, cost.ends(*drawn, expected.value), unit),
+        hits=hits,
         assumed=_assumed("trial", arm.full.max(), arm.dearest, unit) if hits else "",
     )
 

@@ -50,6 +50,7 @@ from study.cost.shares import (
     share_at_budget_interval,
     share_to_target,
     share_to_target_interval,
+    times_as_many,
 )
 from study.cost.typical import improvement_draws, interquartile_draws
 
@@ -95,6 +96,7 @@ __all__ = [
     "share_to_target_interval",
     "smallest_budget",
     "stratified_bootstrap",
+    "times_as_many",
     "trials_interval",
     "violates_inclusion",
     "why_no_best_interval",

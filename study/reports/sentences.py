@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from study.answers.results import Quantity, Result, Share
 from study.answers.study import Answers
+from study.reports.terminal import to_settle
 
 
 class Word(NamedTuple):
@@ -88,6 +89,8 @@ def _to_target(answers: Answers, base: Result, others: list[Result]) -> Words:
         words += [Word("; "), *_listed(unclear), Word(" cannot be compared (see the notes)")]
     if never:
         words += [Word("; "), *_listed(never), Word(" never reached it")]
+    more = to_settle(compared)
+    words += [Word(f"; {more}")] if more else []
     return [*words, Word(".")]
 
 

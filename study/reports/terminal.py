@@ -1,10 +1,12 @@
 """Results for people: the same tables in a terminal and as Markdown."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from study.answers.replayed import Replayed
-from study.answers.results import Quantity, Result
+from study.answers.results import Quantity, Result, Share
+
+MOST, LEAST = 10.0, 1.1  # times as many trials: beyond these a number would say more than is known
 
 
 class Sheet(NamedTuple):
@@ -49,7 +51,47 @@ def _costs(task: str, here: list[Result]) -> Sheet:
         ]
         for result in here
     ]
-    return Sheet(f"{task}: tuning cost up to the target{target}", columns, rows, remarks(here))
+    return Sheet(f"{task}: tuning cost up to the target{target}", columns, rows, [*_settled(here), *remarks(here)])
+
+
+def _settled(here: list[Result]) -> list[str]:
+    told = to_settle({result.scheme: result.share_to_target for result in here})
+    return [f"no scheme can be told from the baseline: {told}"] if told else []
+
+
+def to_settle(shares: Mapping[str, Share]) -> str:
+    """A clause on the trials that would tell schemes from the baseline; empty unless none is told and one could be.
+
+    Args:
+        shares: of every scheme compared, by its name.
+
+    >>> unclear = [Share(0.6, verdict="unclear", times=times) for times in (2.44, 30.0)]
+    >>> to_settle({"adam": unclear[0], "nag": unclear[1]})
+    'about 2.4 times as many trials would tell adam from the baseline; nag, more than ten times as many'
+    >>> to_settle({"adam": unclear[0], "prodigy": Share(0.2, verdict="saves")})
+    ''
+    """
+    if any(share.verdict in ("saves", "costs") for share in shares.values()):
+        return ""
+    ranked = sorted((share.times, scheme) for scheme, share in shares.items() if share.times is not None)
+    amounts: dict[str, list[str]] = {}
+    for times, scheme in ranked:
+        amounts.setdefault(_times(times), []).append(scheme)
+    clauses = [f"{', '.join(who)}, {amount}" for amount, who in amounts.items()]
+    for amount, who in list(amounts.items())[:1]:
+        clauses[0] = f"{amount} trials would tell {', '.join(who)} from the baseline"
+    return "; ".join(clauses)
+
+
+def _times(factor: float) -> str:
+    """How many times as many trials, roughly: that is all a normal approximation can say.
+
+    >>> [_times(factor) for factor in (0.8, 2.44, 9.96, 10.1)]
+    ['a few more', 'about 2.4 times as many', 'about 10 times as many', 'more than ten times as many']
+    """
+    if factor > MOST:
+        return "more than ten times as many"
+    return "a few more" if factor < LEAST else f"about {factor:.2g} times as many"
 
 
 def _scores(task: str, here: list[Result]) -> Sheet:

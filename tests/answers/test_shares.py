@@ -1,16 +1,19 @@
 """Shares: the scheme's cost over the baseline's, and in words only what holds for all comparisons at once."""
 
 import math
+from statistics import NormalDist
 
 import pandas as pd
 import pytest
 
+from study import cost
 from study.answers.results import Share
 from study.answers.spent import of_all
 from study.answers.summary import Options, summarize
 from study.cost import Interval
 from study.records.table import validated
 from study.records.trials import Question
+from study.reports.terminal import markdown, sheets
 
 
 def table(*names):
@@ -54,3 +57,37 @@ def test_a_verdict_needs_an_interval_that_leaves_out_1(ends, verdict):
 
 def test_the_levels_of_all_intervals_together_leave_95_percent():
     assert [1 - m * (1 - of_all(m)) for m in (1, 2, 11)] == pytest.approx([0.95] * 3)
+
+
+def test_a_comparison_that_tells_nothing_says_how_many_more_trials_would():
+    """12 and 16 hits of 32: s² = 1/12 + 1/16, share (33/17)/(33/13) = 13/17."""
+    rows = table("a")
+    rows.loc[rows.index[rows["scheme"] == "a"][16:24], "score"] = 0.0
+    asked = {"baseline": "base", "draws": 2_000}
+    results = summarize(rows, Options(Question(target=0.5, chance=0.0), **asked))
+    share = results[1].share_to_target
+    assert share.verdict == "unclear"
+    factor = 1.959964**2 * (1 / 12 + 1 / 16) / math.log(13 / 17) ** 2
+    assert share.times == pytest.approx(factor, rel=1e-4)
+    said = f"about {factor:.2g} times as many trials would tell a from the baseline"
+    assert f"no scheme can be told from the baseline: {said}" in markdown(sheets(results))
+    never = summarize(rows, Options(Question(target=2.0, chance=0.0), **asked))  # nobody hit: nothing can be said
+    assert never[1].share_to_target.times is None
+    assert "as many trials" not in markdown(sheets(never))
+
+
+def test_so_many_trials_do_settle_it():
+    """The factor is right: at f times the trials, and the same share of hits, the normal interval just leaves out 1."""
+    for hits, compared in (((8, 16), 1), ((5, 9), 6)):
+        share = hits[0] / hits[1]
+        factor = cost.times_as_many(share, hits, compared)
+        spread = math.sqrt(sum(1 / (factor * each) for each in hits))
+        tail = 2 * NormalDist().cdf(math.log(share) / spread)
+        assert tail == pytest.approx(0.05 / compared)
+    assert cost.times_as_many(1.0, (3, 3)) == math.inf
+
+
+def test_what_is_told_needs_no_more_trials():
+    results = summarize(table("a"), Options(Question(target=0.5, chance=0.0), baseline="base", draws=2_000))
+    assert results[1].share_to_target.times is None
+    assert "as many trials" not in markdown(sheets(results))
