@@ -59,6 +59,48 @@ def sigmoid(input: Tensor) -> Lifted:
     return elementwise(value, input, slopes)
 
 
+def silu(input: Tensor, inplace: bool = False) -> Lifted | None:
+    """y = xσ(x): y' = σ + xσ',  y'' = 2σ' + xσ''."""
+    if inplace:
+        return None
+
+    def slopes() -> tuple[Tensor, Tensor]:
+        gate = torch.sigmoid(input)
+        slope = gate * (1 - gate)
+        return gate + input * slope, slope * (2 + input * (1 - 2 * gate))
+
+    return elementwise(functional.silu(input), input, slopes)
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Lifted | None:
+    """σ = x where x > 0, else ax: σ'' = 0 almost everywhere."""
+    if inplace:
+        return None
+
+    def bent(tangent: Tensor | None) -> Tensor | None:
+        return None if tangent is None else torch.where(input > 0, tangent, negative_slope * tangent)
+
+    value = functional.leaky_relu(input, negative_slope)
+    return Lifted(value, (input,), lambda dx: Jet(bent(dx.first), bent(dx.second)), curved=False)
+
+
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Lifted | None:
+    """σ = x where x > 0, else α(eˣ − 1): σ' = 1 or αeˣ,  σ'' = 0 or αeˣ."""
+    if inplace:
+        return None
+
+    def slopes() -> tuple[Tensor, Tensor]:
+        falling = alpha * torch.exp(input.clamp(max=0))
+        return torch.where(input > 0, 1.0, falling), torch.where(input > 0, 0.0, falling)
+
+    return elementwise(functional.elu(input, alpha), input, slopes)
+
+
+def log(input: Tensor) -> Lifted:
+    """σ' = 1/x,  σ'' = −1/x²."""
+    return elementwise(torch.log(input), input, lambda: (input.reciprocal(), -input.reciprocal().square()))
+
+
 def gelu(input: Tensor, approximate: str = "none") -> Lifted:
     """σ = xΦ(x): σ' = Φ + xφ, σ'' = (2 − x²)φ; or about that, x(1 + tanh u)/2 with u = √(2/π)(x + .044715x³)."""
 

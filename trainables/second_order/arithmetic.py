@@ -75,11 +75,20 @@ def mul(input: Any, other: Any) -> Lifted:
     return Lifted(value, (_tensor(input), _tensor(other)), jet, curved=both)
 
 
-def div(input: Any, other: Any) -> Lifted | None:
-    """Y = A ⊘ B for a constant B."""
-    if isinstance(other, Tensor) and other.requires_grad:
-        return None
-    return linear_in_first(torch.div)(input, other)
+def div(input: Any, other: Any) -> Lifted:
+    """Y = A ⊘ B, broadcast:  Ẏ = (Ȧ − YḂ)/B,  Ÿ = (Ä − 2ẎḂ − YB̈)/B."""
+    value = torch.div(input, other)
+
+    def divided(tangent: Tensor | None) -> Tensor | None:
+        return None if tangent is None else tangent / other
+
+    def jet(da: Jet, db: Jet) -> Jet:
+        first = divided(plus(da.first, times(-value, db.first)))
+        mixed = None if first is None or db.first is None else -2 * first * db.first
+        return Jet(first, divided(plus(da.second, mixed, times(-value, db.second))))
+
+    constant = not (isinstance(other, Tensor) and other.requires_grad)
+    return Lifted(value, (_tensor(input), _tensor(other)), jet, curved=not constant)
 
 
 def _tensor(value: Any) -> Tensor | None:

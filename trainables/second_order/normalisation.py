@@ -1,5 +1,5 @@
 # ruff: noqa: A002 — the arguments have torch's names
-"""Second-order jets of batch and layer normalisation."""
+"""Second-order jets of batch, layer and group normalisation."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -97,4 +97,31 @@ def layer_norm(
         return _affine(standardised(input, dx, dims, eps), weight, dw, db)
 
     value = functional.layer_norm(input, normalized_shape, weight, bias, eps)
+    return Lifted(value, (input, weight, bias), jet)
+
+
+def group_norm(
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Lifted:
+    """Every example over the channels and places of a group."""
+    wide_shape = (1, -1, *(1 for _ in input.shape[2:]))
+
+    def grouped(tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else tensor.reshape(len(input), num_groups, -1)
+
+    def wide(tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else tensor.reshape(wide_shape)
+
+    def jet(dx: Jet, dw: Jet, db: Jet) -> Jet:
+        hat = standardised(
+            input.reshape(len(input), num_groups, -1), Jet(grouped(dx.first), grouped(dx.second)), [-1], eps
+        )
+        full = Standard(hat.value.view(input.shape), *(t if t is None else t.view(input.shape) for t in hat[1:]))
+        return _affine(full, wide(weight), *(Jet(wide(d.first), wide(d.second)) for d in (dw, db)))
+
+    value = functional.group_norm(input, num_groups, weight, bias, eps)
     return Lifted(value, (input, weight, bias), jet)

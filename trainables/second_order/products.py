@@ -1,5 +1,5 @@
 # ruff: noqa: A002 — the arguments have torch's names
-"""Second-order jets of matrix products: linear layers and convolutions."""
+"""Second-order jets of matrix products: linear layers, embeddings, convolutions, products of two."""
 
 from functools import partial
 
@@ -53,6 +53,44 @@ def _product(left: Tensor | None, right: Tensor | None, weight: Tensor | None) -
         return [None, None], 0
     done = list(functional.linear(torch.stack(there) if len(there) == 2 else there[0][None], weight))
     return [None if side is None else done.pop(0) for side in (left, right)], len(there)
+
+
+def matmul(input: Tensor, other: Tensor) -> Lifted | None:
+    """Y = A B, batches broadcast, both with two dimensions at least."""
+    if input.dim() < 2 or other.dim() < 2:
+        return None
+    value = torch.matmul(input, other)
+    macs = float(value.numel() * input.shape[-1])
+    return Lifted(value, (input, other), lambda da, db: product_jet(input, other, da, db), macs=macs)
+
+
+def product_jet(left: Tensor, right: Tensor, da: Jet, db: Jet) -> Jet:
+    """Ẏ = ȦB + AḂ,  Ÿ = ÄB + 2ȦḂ + AB̈."""
+    pairs = (da.first, right), (left, db.first), (da.second, right), (da.first, db.first), (left, db.second)
+    pulled, moved, bent, mixed, curved = (None if a is None or b is None else a @ b for a, b in pairs)
+    there = [term for term in (pulled, moved, bent, mixed, curved) if term is not None]
+    macs = float(sum(term.numel() for term in there) * left.shape[-1])
+    return Jet(plus(pulled, moved), plus(bent, times(2, mixed), curved), macs)
+
+
+def embedding(
+    input: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Lifted | None:
+    """Y = the rows of W that `input` names: linear in W."""
+    if padding_idx is not None or max_norm is not None or scale_grad_by_freq or sparse:
+        return None
+
+    def rows(tangent: Tensor | None) -> Tensor | None:
+        return None if tangent is None else functional.embedding(input, tangent)
+
+    value = functional.embedding(input, weight)
+    return Lifted(value, (weight,), lambda dw: Jet(rows(dw.first), rows(dw.second)), curved=False)
 
 
 def conv2d(

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainables.second_order import activations, arithmetic, losses, normalisation, pooling, products
+from trainables.second_order import activations, arithmetic, attention, losses, normalisation, pooling, products
 from trainables.second_order.jets import Lifted
 
 Lift = Callable[..., Lifted | None]
@@ -19,6 +19,15 @@ _ROWS: list[tuple[Lift, tuple[Any, ...]]] = [
     (activations.relu, (functional.relu, torch.relu, Tensor.relu)),
     (activations.tanh, (functional.tanh, torch.tanh, Tensor.tanh)),
     (activations.sigmoid, (functional.sigmoid, torch.sigmoid, Tensor.sigmoid)),
+    (products.matmul, (torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm, torch.mm, Tensor.mm)),
+    (products.embedding, (functional.embedding,)),
+    (attention.softmax, (functional.softmax, torch.softmax, Tensor.softmax)),
+    (attention.log_softmax, (functional.log_softmax, torch.log_softmax, Tensor.log_softmax)),
+    (attention.attention, (functional.scaled_dot_product_attention,)),
+    (activations.silu, (functional.silu,)),
+    (activations.leaky_relu, (functional.leaky_relu,)),
+    (activations.elu, (functional.elu,)),
+    (activations.log, (torch.log, Tensor.log)),
     (activations.gelu, (functional.gelu,)),
     (activations.power, (torch.pow, Tensor.pow, Tensor.__pow__)),
     (activations.square, (torch.square, Tensor.square)),
@@ -26,6 +35,7 @@ _ROWS: list[tuple[Lift, tuple[Any, ...]]] = [
     (activations.exp, (torch.exp, Tensor.exp)),
     (activations.dropout, (functional.dropout,)),
     (normalisation.batch_norm, (functional.batch_norm,)),
+    (normalisation.group_norm, (functional.group_norm,)),
     (normalisation.layer_norm, (functional.layer_norm,)),
     (pooling.max_pool2d, (functional.max_pool2d,)),
     (losses.cross_entropy, (functional.cross_entropy,)),
