@@ -72,5 +72,6 @@ def mean_rate(level: str, rates: Grouped, params: Tensors) -> Tensor:
     weighed: Tensors = {}
     for name, param in params.items():
         rate = rates[level][group_of(level, name)]
-        weighed[name] = rate.sum().to(torch.float64) * (param.numel() / rate.numel())
+        share = param.numel() / rate.numel() if param.numel() else 0.0
+        weighed[name] = rate.sum().to(torch.float64) * share
     return total(weighed) / sum(param.numel() for param in params.values())

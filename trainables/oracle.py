@@ -79,6 +79,9 @@ class Oracle:
             else:
                 loss = self._objective(leaves)
                 gradient = _gradients(loss, leaves)
+        sparse = [name for name, grad in gradient.items() if grad.is_sparse]
+        if keep is not None and sparse:
+            raise Refusal(f"a curvature needs dense gradients, {sparse[0]!r} has a sparse one: say sparse=False")
         if self._clip is not None:
             self._factor = clip_factor(gradient, self._clip)
             gradient = {name: self._factor * grad for name, grad in gradient.items()}

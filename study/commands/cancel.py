@@ -2,10 +2,12 @@
 
 import click
 
+from study.commands import options
+
 
 @click.command()
 @click.argument("study")
-@click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", default="sqlite:///mlflow.db", show_default=True)
+@options.tracking_uri
 def cancel(study: str, tracking_uri: str) -> None:
     """Ask the driver of STUDY to end cleanly, from any machine that reaches the MLflow store.
 

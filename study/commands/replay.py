@@ -2,6 +2,8 @@
 
 import click
 
+from study.commands import options
+
 
 @click.command()
 @click.argument("record")
@@ -20,7 +22,7 @@ import click
 @click.option("--of", metavar="ARM", help="The recorded arm that answers for every arm of --study.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--markdown", is_flag=True, help="Print Markdown instead of a terminal table.")
-@click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", default="sqlite:///mlflow.db", show_default=True)
+@options.tracking_uri
 def replay(record: str, stopper: str | None, file: str | None, markdown: bool, tracking_uri: str, **asked: str) -> None:
     """Search the recorded trials of RECORD again, by the same searchers and stoppers, without training.
 

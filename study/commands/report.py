@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from study.commands import options
+
 if TYPE_CHECKING:
     from study.reports import Material, Written
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     help="What to print.",
 )
 @click.option("--epochs", is_flag=True, help="With csv or json: every epoch of every trial; no page is written.")
-@click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", default="sqlite:///mlflow.db", show_default=True)
+@options.tracking_uri
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from study.commands import options
+
 if TYPE_CHECKING:
     from study.reports import Material
 
@@ -12,13 +14,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("study")
 @click.option("--trials", type=click.IntRange(min=1), help="Budget of every search, instead of the study's own.")
-@click.option(
-    "--tracking-uri",
-    envvar="MLFLOW_TRACKING_URI",
-    default="sqlite:///mlflow.db",
-    show_default=True,
-    help="MLflow store that holds the record. Credentials come from MLFLOW_TRACKING_USERNAME and _PASSWORD.",
-)
+@options.tracking_uri
 @click.option(
     "--storage",
     type=click.Path(file_okay=False, path_type=Path),

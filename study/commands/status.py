@@ -2,10 +2,12 @@
 
 import click
 
+from study.commands import options
+
 
 @click.command()
 @click.argument("study")
-@click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", default="sqlite:///mlflow.db", show_default=True)
+@options.tracking_uri
 def status(study: str, tracking_uri: str) -> None:
     """Print one line a search of STUDY: trials ended, failed and running, and the time left at the pace so far.
 

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from study.commands import options
+
 if TYPE_CHECKING:
     from study.answers.calibration import Calibrated
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 @click.option("--epochs", type=click.FloatRange(min=0, min_open=True), default=5.0, show_default=True)
 @click.option("--trials", type=click.IntRange(min=2), default=16, show_default=True, help="Configurations searched.")
 @click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="Fresh seeds of the best one.")
-@click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", default="sqlite:///mlflow.db", show_default=True)
+@options.tracking_uri
 @click.option(
     "--storage",
     type=click.Path(file_okay=False, path_type=Path),

@@ -4,9 +4,11 @@ import sys
 
 import click
 
+from study.commands import options
+
 
 @click.command()
-@click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", default="sqlite:///mlflow.db", show_default=True)
+@options.tracking_uri
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 def ui(tracking_uri: str, port: int) -> None:
     """Open MLflow's UI on 127.0.0.1: pick a study, select trials, and press Compare.

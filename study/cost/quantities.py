@@ -1,5 +1,7 @@
 """What a statistic may answer: a number, an interval, or in words why there is none."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -29,6 +31,24 @@ class Interval(NamedTuple):
 
     low: float
     high: float
+
+
+def unbounded(value: float | None, form: str | Callable[[float], str]) -> str:
+    """Write a number that may have no bound.
+
+    Args:
+        value: the number; infinite, or None, where nothing bounds it
+        form: how a finite one is written, as `format` takes it or as a function
+
+    Returns:
+        The number as text, or the sign of infinity.
+
+    >>> unbounded(2.5, ".2f"), unbounded(float("inf"), ".2f"), unbounded(None, str)
+    ('2.50', '∞', '∞')
+    """
+    if value is None or math.isinf(value):
+        return "∞"
+    return format(value, form) if isinstance(form, str) else form(value)
 
 
 class Draws(NamedTuple):

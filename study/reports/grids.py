@@ -4,8 +4,10 @@ import math
 from typing import Any
 
 from study.answers.grids import Grid
+from study.answers.grids.collapse import Collapse
 from study.answers.grids.predictions import Prediction, collapsed, predictions, seeds_alone
 from study.cost import NotDefined
+from study.cost.quantities import unbounded
 from study.reports.tables import Cell, Column, Row, Sheet
 
 COLUMNS = [
@@ -44,12 +46,12 @@ def _row(grid: Grid) -> Row:
     cells: Any = grid.mean("score")
     settled = Cell(f"{int(cells['settled'].sum())} of {len(cells)}")
     told, every = collapsed(grid), collapsed(grid, settled=False)
-    whole = Cell("—") if isinstance(every, NotDefined) else Cell(_short(every.ratio), _ends(every.low, every.high))
+    whole = Cell("—") if isinstance(every, NotDefined) else _ratio(every)
     if isinstance(told, NotDefined):
         return Row(grid.arm, [Cell("—", flags=(str(told),)), Cell("—"), Cell("—"), Cell("—"), whole, settled])
     alone = seeds_alone(grid)
     numbers = [told.within, alone, told.across]
-    ratio = Cell(_short(told.ratio), _ends(told.low, told.high))
+    ratio = _ratio(told)
     return Row(grid.arm, [ratio, *(Cell("—" if math.isnan(n) else f"{n:.4f}") for n in numbers), whole, settled])
 
 
@@ -58,9 +60,6 @@ def _claim(prediction: Prediction) -> Row:
     return Row(f"({prediction.number}) {prediction.claim}", [verdict, Cell(prediction.measured)])
 
 
-def _ends(low: float, high: float) -> str:
-    return f"{_short(low)} to {_short(high)}"
-
-
-def _short(value: float) -> str:
-    return "∞" if math.isinf(value) else f"{value:.2f}"
+def _ratio(told: Collapse) -> Cell:
+    low, ratio, high = (unbounded(value, ".2f") for value in (told.low, told.ratio, told.high))
+    return Cell(ratio, f"{low} to {high}")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from study.answers.results import Quantity, Result, Share
 from study.answers.study import Answers
+from study.cost.quantities import unbounded
 from study.reports.terminal import to_settle
 
 
@@ -159,9 +160,7 @@ def _level(answers: Answers) -> str:
 def _amount(quantity: Quantity) -> str:
     least = "at least " if quantity.bound == ">" else ""
     ends = [quantity.estimate, quantity.low, quantity.high]
-    value, low, high = (
-        "∞" if end is None or end == float("inf") else f"{end:,.4g}" if end < 1000 else f"{end:,.0f}" for end in ends
-    )
+    value, low, high = (unbounded(end, lambda e: f"{e:,.4g}" if e < 1000 else f"{e:,.0f}") for end in ends)
     return f"{least}{value} [{low}, {high}]"
 
 
@@ -176,6 +175,4 @@ def _short(value: float | None) -> str:
     >>> _short(0.0512), _short(2.0), _short(13.4)
     ('0.051', '2.00', '13')
     """
-    if value is None or value == float("inf"):
-        return "∞"
-    return f"{value:,.0f}" if value >= 10 else f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
+    return unbounded(value, lambda v: f"{v:,.0f}" if v >= 10 else f"{v:.2f}" if v >= 0.1 else f"{v:.2g}")

@@ -82,7 +82,8 @@ def render(frame: pd.DataFrame, form: str) -> str:
     if form == "text":
         return _text(_shown(frame))
     if form == "markdown":
-        return _markdown(_shown(frame))
+        shown = _shown(frame)
+        return markdown([Sheet("", [COLUMNS[name] for name in shown.columns], _cells(shown), [])]).rstrip("\n")
     if form == "json":
         return json.dumps(frame.astype(object).where(frame.notna(), None).to_dict("records"), indent=2)
     if form == "csv":
@@ -146,9 +147,3 @@ def _aligned(columns: list[str], words: list[bool], rows: list[list[str]]) -> st
     text = io.StringIO()
     Console(file=text, width=140).print(shown)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
-
-
-def _markdown(frame: pd.DataFrame) -> str:
-    head = [COLUMNS[name] for name in frame.columns]
-    lines = [head, ["---"] * len(head), *_cells(frame)]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

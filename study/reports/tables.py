@@ -7,6 +7,7 @@ from study.answers import defaults
 from study.answers.results import Quantity, Result, Share
 from study.answers.study import UNITS, Answers
 from study.cost import NotDefined
+from study.cost.quantities import unbounded
 from study.records.material import Material
 
 SHOWN = 1, 4, 16, 64  # of the k at which the expected best is told
@@ -235,7 +236,7 @@ def _price(price: tuple[float, float, float] | None, link: str | None) -> Cell:
 def _between(quantity: Quantity, form) -> str:  # noqa: ANN001 - a number's text
     if quantity.low is None or quantity.high is None:
         return ""
-    ends = ["∞" if end == float("inf") else form(end) for end in (quantity.low, quantity.high)]
+    ends = [unbounded(end, form) for end in (quantity.low, quantity.high)]
     return f"{ends[0]} – {ends[1]}"
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from study.answers.replayed import Replayed
 from study.answers.results import Quantity, Result, Share
+from study.cost.quantities import unbounded
 
 MOST, LEAST = 10.0, 1.1  # times as many trials: beyond these a number would say more than is known
 
@@ -145,8 +146,9 @@ def markdown(made: Iterable[Sheet]) -> str:
     """The tables as Markdown."""
     lines = []
     for sheet in made:
-        lines += [f"### {sheet.title}", "", _row(sheet.columns), _row(["---"] * len(sheet.columns))]
-        lines += [*map(_row, sheet.rows), "", *(f"* {remark}" for remark in sheet.remarks)]
+        lines += [f"### {sheet.title}", ""] if sheet.title else []
+        lines += [_row(sheet.columns), _row(["---"] * len(sheet.columns)), *map(_row, sheet.rows), ""]
+        lines += [f"* {remark}" for remark in sheet.remarks]
         lines += [""] if sheet.remarks else []
     return "\n".join(lines)
 
@@ -192,9 +194,7 @@ def _score(result: Result, k: int) -> str:
 
 
 def _number(value: float | None, digits: int = 3) -> str:
-    if value is None or value == float("inf"):
-        return "∞"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.{digits}g}"
+    return unbounded(value, lambda number: f"{number:,.0f}" if abs(number) >= 100 else f"{number:.{digits}g}")
 
 
 def _or_dash(value: float | None, form: str) -> str:

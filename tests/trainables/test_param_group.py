@@ -124,6 +124,27 @@ def test_sparse_gradients_are_refused_by_directions_that_remember():
         steps(SchemeOptimizer(table, direction=Adam()), lambda: table(torch.tensor([1])).sum())
 
 
+def test_sparse_gradients_are_refused_where_their_curvature_is_asked_for():
+    table = nn.Embedding(5, 2, sparse=True)
+    with pytest.raises(Refusal, match="a curvature needs dense gradients, 'weight' has a sparse one"):
+        SchemeOptimizer(table, Curvature()).step(lambda: table(torch.tensor([1])).square().sum())
+
+
+@every_scheme
+def test_parameters_without_elements_change_nothing(scheme):
+    found = []
+    for more in ([], [("empty", nn.Parameter(torch.zeros(0, 3, dtype=torch.float64)))]):
+        w = weights(2, 3)
+        optimizer = SchemeOptimizer([("w", w), *more], scheme)
+        for _ in range(3):
+            if scheme.asks:
+                optimizer.step(lambda w=w, more=more: w.square().sum() + sum(p.sum() for _, p in more))
+            else:
+                steps(optimizer, lambda w=w: w.square().sum(), count=1)
+        found.append(w.detach())
+    assert same(*found)
+
+
 # --- sharded parameters --------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from study.answers.grids.cells import Grid
 from study.answers.grids.collapse import Collapse, collapse
 from study.answers.grids.relaxation import relaxation_rate
 from study.answers.grids.slopes import Slope, slope_across, slope_within
-from study.cost.quantities import NotDefined
+from study.cost.quantities import NotDefined, unbounded
 
 Verdict = Literal["holds", "does not", "cannot be told", "not testable here"]
 COLLAPSED = 0.5  # spread within over across: below it ηλ says more than everything else
@@ -140,6 +140,4 @@ def _control(grid: Grid, control: Grid) -> Prediction:
 
 
 def _ratio(told: Collapse) -> str:
-    high = "∞" if np.isinf(told.high) else f"{told.high:.2f}"
-    middle = "∞" if np.isinf(told.ratio) else f"{told.ratio:.2f}"
-    return f"{middle} [{told.low:.2f}, {high}]"
+    return f"{unbounded(told.ratio, '.2f')} [{told.low:.2f}, {unbounded(told.high, '.2f')}]"
