@@ -1,1 +1,1 @@
-"""What one trial is: a task, a rule that turns gradients into steps, and the loop that joins them."""
+"""One trial: a task, a rule that turns gradients into steps, and the loop that joins them."""

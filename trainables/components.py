@@ -107,7 +107,18 @@ def name_of(member: type[Component]) -> str:
 
 
 def find(family: type[F], name: object) -> type[F]:
-    """The member of that name, or a refusal that offers the nearest."""
+    """Find a member by name.
+
+    Args:
+        family: the abstract class, such as Scheme
+        name: of a file or class in the family's folder, or the place of one's own, as in `./my_task.py:Name`
+
+    Returns:
+        The class.
+
+    Raises:
+        Refusal: there is none; the nearest name is offered.
+    """
     if isinstance(name, str) and is_outside(name):
         return imported(family, name)
     known = members(family)
@@ -140,7 +151,7 @@ def slots(cls: type[Component], chosen: Mapping[str, Any], prefix: str = "") -> 
 
 
 def _given(default: Any, name: object, prefix: str, chosen: Mapping[str, Any]) -> dict[str, Value]:
-    """What a field's default says below it, its own numbers and all, except below names chosen otherwise."""
+    """The values that a field's default gives below its key, except below names chosen otherwise."""
     if not isinstance(default, Component) or name != name_of(type(default)):
         return {}
     given = _flat(default, prefix)

@@ -16,6 +16,14 @@ Grouped: TypeAlias = dict[str, Tensors]
 def group_sums(left: Tensors, right: Tensors, levels: Sequence[str]) -> Grouped:
     """Σ_{p∈i} left_p right_p for every group i of every level.
 
+    Args:
+        left: tensors by parameter name
+        right: tensors of the same names and shapes
+        levels: of LEVELS
+
+    Returns:
+        The sums by level and group.
+
     >>> grads = {"0.weight": torch.tensor([[1.0, 2.0], [3.0, 4.0]]), "0.bias": torch.tensor([5.0])}
     >>> ones = {name: torch.ones_like(grad) for name, grad in grads.items()}
     >>> sums = group_sums(grads, ones, ["global", "layer", "unit"])
@@ -68,7 +76,13 @@ def coarser(level: str, key: str, rates: Grouped) -> Tensor | None:
 
 
 def mean_rate(level: str, rates: Grouped, params: Tensors) -> Tensor:
-    """The mean over all elements of one level's rates, a scalar."""
+    """The mean over all elements of one level's rates, a scalar.
+
+    Args:
+        level: of LEVELS
+        rates: of every group at that level
+        params: by name; each counts by its number of elements
+    """
     weighed: Tensors = {}
     for name, param in params.items():
         rate = rates[level][group_of(level, name)]

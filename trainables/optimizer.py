@@ -12,7 +12,7 @@ from trainables.components import check_values, name_of
 from trainables.directions import Direction
 from trainables.directions.sgd import SGD
 from trainables.oracle import Oracle
-from trainables.param_group import OWN, Group, check_group, check_rated, named, real, rule_of
+from trainables.param_group import OWN, Group, check_group, check_rated, check_rule, named, real, rule_of
 from trainables.parameter_state import Layout, adopted, in_order, layout_of, read, separate, write
 from trainables.refusal import Refusal
 from trainables.rules import Composed, ComposedState, Coupled, Decay
@@ -20,7 +20,7 @@ from trainables.schemes import Scheme, State
 
 
 class Kept(NamedTuple):
-    """What a group remembers between two steps."""
+    """The memory of a group between two steps."""
 
     directions: dict[str, Any]
     scheme: State
@@ -246,16 +246,8 @@ class SchemeOptimizer(torch.optim.Optimizer):
             after.remove()
 
     def _adopted(self, there: Group, here: Group, saved: dict[Any, dict[str, Any]]) -> Kept:
-        """What is saved for a group, checked, and in the types and on the devices that belong here."""
-        rule = self.defaults["rule"]
-        given = there.get("rule")
-        if given is None:
-            raise Refusal("the state is of another optimizer than SchemeOptimizer")
-        for key in [*rule, *given]:
-            if key not in OWN and rule.get(key) != given.get(key):
-                raise Refusal(
-                    f"the state is of another rule: {key} is {given.get(key)!r} there, {rule.get(key)!r} here"
-                )
+        """The state saved for a group, checked, in the types and on the devices that belong here."""
+        check_rule(there, self.defaults["rule"])
         params, fresh = named(here, self._rule.scheme), self._fresh(here)
         ids = dict(zip(here["params"], there["params"], strict=True))
         entries = {name: saved.get(ids[param], {}) for name, param in params.items()}

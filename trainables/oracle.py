@@ -1,4 +1,4 @@
-"""What a rule may ask of one mini-batch."""
+"""Loss, gradient and curvature of one mini-batch: all that a rule may ask."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -68,7 +68,15 @@ class Oracle:
     def gradient(self, params: Tensors, keep: Recipe | None = None) -> tuple[Tensor, Tensors]:
         """J(θ) and ∇J(θ), shaped like the parameters; one pass.
 
-        `keep` says how the curvature at these `params` will be asked for: the gradient keeps what that needs.
+        Args:
+            params: θ by name
+            keep: how the curvature at these `params` will be asked for; the gradient keeps what that needs
+
+        Returns:
+            The loss, a scalar, and the gradient by name.
+
+        Raises:
+            Refusal: a curvature is to follow, and a gradient is sparse.
         """
         self.passes += 2 * FORWARD
         with torch.enable_grad(), self._leaves(params) as leaves:
@@ -105,10 +113,15 @@ class Oracle:
         own_decay: Mapping[str, Any] | None = None,
         share: float = 1.0,
     ) -> Tensor:
-        """⟨∇²J(θ) v, v⟩, a scalar, exactly; the curvature of the first `share` of the batch where that is below 1.
+        """⟨∇²J(θ) v, v⟩, a scalar, exactly.
 
         At the `params` of a gradient that kept something, by its recipe; elsewhere by a forward sweep.
-        `own_decay` is for a `vector` that is that gradient plus λθ: λ by name, empty where there is no decay.
+
+        Args:
+            params: θ by name
+            vector: v, shaped like them
+            own_decay: for a `vector` that is that gradient plus λθ: λ by name, empty where there is no decay
+            share: of the batch's first examples that are measured on, in (0, 1]
 
         >>> oracle, params = Oracle(lambda params: (params["w"] ** 3).sum()), {"w": torch.tensor([1.0, 2.0])}
         >>> _, gradient = oracle.gradient(params, keep="graph")
@@ -135,6 +148,13 @@ class Oracle:
 
 def products(left: Tensors, right: Tensors) -> Tensors:
     """The inner product of each pair of tensors, in one pass over memory.
+
+    Args:
+        left: tensors by name
+        right: tensors of the same names and shapes
+
+    Returns:
+        One scalar a name.
 
     >>> products({"w": torch.tensor([1.0, 2.0])}, {"w": torch.tensor([3.0, 4.0])})
     {'w': tensor(11.)}

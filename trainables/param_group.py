@@ -101,8 +101,23 @@ def check_group(group: Group, rule: Composed) -> None:
             raise Refusal(f"scheme {name_of(type(scheme))!r} takes real parameters, got one of {param.dtype}")
 
 
+def check_rule(saved: Group, rule: dict[str, Any]) -> None:
+    """Refuses a saved group of another rule, by the first key that differs.
+
+    Args:
+        saved: a group of a `state_dict()`
+        rule: the one to go on with, written flat
+    """
+    given = saved.get("rule")
+    if given is None:
+        raise Refusal("the state is of another optimizer than SchemeOptimizer")
+    for key in [*rule, *given]:
+        if key not in OWN and rule.get(key) != given.get(key):
+            raise Refusal(f"the state is of another rule: {key} is {given.get(key)!r} there, {rule.get(key)!r} here")
+
+
 def _is_sharded(param: Tensor) -> bool:
-    """Whether the tensor is, or may be, a part of a parameter: sums over it are not sums over the parameter."""
+    """True where the tensor is, or may be, a part of a parameter: sums over it are not sums over the parameter."""
     distributed = sys.modules.get("torch.distributed.tensor")  # to import it takes seconds; without it no DTensor is
     first_fsdp = getattr(param, "_fsdp_flattened", False)
     return first_fsdp or (distributed is not None and isinstance(param, distributed.DTensor))

@@ -39,9 +39,9 @@ class File(NamedTuple):
 
 
 _LOADED: dict[str, tuple[File, Path]] = {}
-"""What has been read and run, and the folder that its path counts from, by the name of the module made of it."""
+"""The files that were read and run, and the folder that its path counts from, by the name of the module made of it."""
 _SHIPPED: dict[str, File] = {}
-"""What came from the driver, by the path as it was written."""
+"""The files that came from the driver, by the path as it was written."""
 
 
 def is_outside(name: object) -> bool:

@@ -174,5 +174,5 @@ def forget(folder: Path) -> None:
 
 
 def device_name(device: torch.device) -> str:
-    """What the device calls itself."""
+    """The name that the device calls itself."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

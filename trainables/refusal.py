@@ -1,4 +1,4 @@
-"""How bad input is refused: one clear line that names the value and what would be right."""
+"""Refusals of bad input: one clear line that names the value and what would be right."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -14,6 +14,11 @@ class Refusal(ValueError):
 def unknown(kind: str, name: object, known: Iterable[str]) -> Refusal:
     """The refusal of a name that does not exist, with the nearest one that does.
 
+    Args:
+        kind: of thing, as the line calls it
+        name: that was given
+        known: the names that exist
+
     >>> unknown("scheme", "cprob", ["cprop", "fixed"])
     Refusal("unknown scheme 'cprob': did you mean 'cprop'? Known: cprop, fixed")
     """
@@ -24,7 +29,7 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> Refusal:
 
 
 def first_line(error: BaseException) -> str:
-    r"""What an error says first; its kind where it says nothing.
+    r"""The first line of an error; its kind where it says nothing.
 
     >>> first_line(ValueError("too long\nfor one line")), first_line(ValueError())
     ('too long', 'ValueError')

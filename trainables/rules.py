@@ -24,7 +24,7 @@ State: TypeAlias = Any
 
 
 class Step(NamedTuple):
-    """What one step of a rule returns."""
+    """The result of one step of a rule."""
 
     loss: Tensor  # the mini-batch loss before the step, a scalar
     params: Tensors
@@ -42,7 +42,14 @@ class Rule(Component):
 
     @abstractmethod
     def step(self, oracle: Oracle, params: Tensors, state: State, progress: Tensor) -> Step:
-        """One step; nothing is written into `params` or `state`."""
+        """Take one step; nothing is written into `params` or `state`.
+
+        Args:
+            oracle: loss, gradient and curvature of this step's mini-batch
+            params: by name
+            state: from `init`, or from the step before
+            progress: of the training, in [0, 1], a scalar
+        """
 
     @abstractmethod
     def compiled(self) -> Callable[[Oracle, Tensors, State, Tensor], Step]:
@@ -185,7 +192,18 @@ class Composed(Rule):
         progress: Tensor,
         oracle: Oracle | None = None,
     ) -> tuple[Tensors, ComposedState]:
-        """The update alone, a pure function of tensors wherever the scheme does not ask the oracle."""
+        """Update the parameters; a pure function of tensors wherever the scheme does not ask the oracle.
+
+        Args:
+            raw: the gradient of the mini-batch, without weight decay
+            params: by name, shaped like the gradient
+            state: from `init`, or from the step before
+            progress: of the training, in [0, 1], a scalar
+            oracle: asked for more, by the schemes that do
+
+        Returns:
+            The parameters after the step, and the state.
+        """
         decay, raw = self.decay.at(progress), self._dense(raw, state)
         decayed = decay.couple(raw, params)
         applied = {n: self.direction.apply(g, state.directions[n], params[n]) for n, g in decayed.items()}

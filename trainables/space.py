@@ -103,7 +103,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class OverLr:
-    """What is searched is the product of the field and the learning rate; the field is the product over it.
+    """A search of the product of the field and the learning rate; the field is the product over it.
 
     On weight decay this searches the intrinsic learning rate ηλ (Li, Lyu & Arora 2020, arXiv 2010.02916).
     """
@@ -181,8 +181,13 @@ def written(domain: Domain) -> dict[str, Any]:
 def searched(domain: Domain, *, default: Any, valid: tuple[float, float] | None = None) -> Any:
     """A field that every study searches over `domain`, unless the arm says otherwise.
 
-    `default` is the literature's value, for trials nobody tuned; `valid` is the closed interval of values
-    that make sense at all (default: the domain itself).
+    Args:
+        domain: that is searched
+        default: the literature's value, for trials nobody tuned
+        valid: the closed interval of values that make sense at all; by default the domain itself
+
+    Returns:
+        A dataclass field.
     """
     within = valid or (None if isinstance(domain, (Choice, OverLr)) else (domain.low, domain.high))
     metadata = {"domain": domain, "valid": Interval(*within) if within else None}

@@ -36,7 +36,15 @@ def copied(tree: T) -> T:
 
 
 def same(left: Any, right: Any) -> bool:
-    """Whether two nestings hold the same bits, NaN equal to itself."""
+    """Compare two nestings bit for bit, NaN equal to itself.
+
+    Args:
+        left: any nesting of tensors and plain values
+        right: likewise
+
+    Returns:
+        True where form, types, devices and values agree.
+    """
     ours, our_shape = tree_flatten(left)
     theirs, their_shape = tree_flatten(right)
     return our_shape == their_shape and all(_same_leaf(a, b) for a, b in zip(ours, theirs, strict=True))
@@ -68,7 +76,7 @@ def bowl(step: int, dtype: torch.dtype = torch.float64) -> Objective:
 
 
 def noisy_bowl(step: int, dtype: torch.dtype = torch.float64) -> Oracle:
-    """What a rule may ask of that mini-batch."""
+    """The oracle of that mini-batch."""
     return Oracle(bowl(step, dtype))
 
 
@@ -92,7 +100,7 @@ def check_fields(component: Component) -> None:
 
 
 class DirectionSuite:
-    """What every direction promises. Provide the fixture `direction`."""
+    """The promises of every direction. Provide the fixture `direction`."""
 
     @pytest.fixture
     def direction(self) -> Direction:
@@ -137,7 +145,7 @@ class DirectionSuite:
 
 
 class SchemeSuite:
-    """What every scheme promises. Provide the fixture `scheme`, and `direction` where SGD does not fit."""
+    """The promises of every scheme. Provide the fixture `scheme`, and `direction` where SGD does not fit."""
 
     @pytest.fixture
     def scheme(self) -> Scheme:
@@ -192,7 +200,7 @@ class SchemeSuite:
 
 
 class TaskSuite:
-    """What every task promises. Provide the fixture `task`."""
+    """The promises of every task. Provide the fixture `task`."""
 
     @pytest.fixture
     def task(self) -> Task:

@@ -46,7 +46,7 @@ class Trial(Component):
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What one epoch came to. Costs count from the start of the trial; scores are the task's own metric.
+    """The numbers of one epoch. Costs count from the start of the trial; scores are the task's own metric.
 
     `extras` holds what a scheme or task adds, and `test_loss`, `test_score` where the test set was looked at.
     """

@@ -17,7 +17,7 @@ class Split(NamedTuple):
 
 
 class Data(NamedTuple):
-    """What is trained on, what the choice is made on, and what its worth is told on."""
+    """The three splits: to train on, to choose on, and to tell the choice's worth on."""
 
     train: Split
     valid: Split

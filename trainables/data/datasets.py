@@ -50,7 +50,7 @@ class Text(NamedTuple):
 
 
 def cache_folder() -> Path:
-    """Where prepared arrays live."""
+    """The folder of prepared arrays."""
     return Path(os.environ.get("LR_STUDY_CACHE", "~/.cache/lr-study")).expanduser()
 
 

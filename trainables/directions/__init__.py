@@ -25,4 +25,13 @@ class Direction(Component):
 
     @abstractmethod
     def apply(self, grad: Tensor, state: State, param: Tensor) -> tuple[Tensor, State]:
-        """The direction at this gradient, shaped like it, and the state after it."""
+        """Turn a gradient into a direction.
+
+        Args:
+            grad: of one tensor, coupled weight decay included
+            state: from `init`, or from the step before
+            param: the tensor itself, shaped like its gradient
+
+        Returns:
+            The direction, shaped like the gradient, and the state after it, in the form of the one before.
+        """

@@ -11,7 +11,7 @@ from trainables.space import setting
 
 
 class Sum(NamedTuple):
-    """What one tensor's gradients have come to."""
+    """The sum over one tensor's gradients."""
 
     squares: Tensor  # Σ g², shaped like the parameter
 

@@ -135,7 +135,7 @@ class Packaged(Rule):
 
 
 def _read(optimizer: torch.optim.Optimizer, leaves: dict[str, nn.Parameter], like: PackagedState) -> PackagedState:
-    """What the optimizer keeps now, in the places that `like` has; 0 for a number it has not yet."""
+    """The tensors that the optimizer keeps now, in the places that `like` has; 0 for a number it has not yet."""
     group, kept = optimizer.param_groups[0], {name: optimizer.state[leaf] for name, leaf in leaves.items()}
     return PackagedState(
         torch.ones((), dtype=torch.float64),

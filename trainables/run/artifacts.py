@@ -1,4 +1,4 @@
-"""What a trial leaves behind beside its records: the labels it predicted over time, and its weights."""
+"""The artifacts that a trial leaves behind beside its records: the labels it predicted over time, and its weights."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ LABELS, FINAL, MEAN = "labels", "final.", "mean."
 
 
 class Kept(NamedTuple):
-    """What was kept so far."""
+    """The labels and weights kept so far."""
 
     labels: list[Tensor]  # (num_valid,) each, one a record; whole numbers, as narrow as the classes allow
     mean: Tensors  # of the evaluated parameters over late records

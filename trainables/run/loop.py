@@ -26,7 +26,7 @@ REFRESH_BATCHES = 50  # what the authors of schedule-free optimizers advise for 
 
 
 class Totals(NamedTuple):
-    """What was summed since the last record, on the device, over examples."""
+    """The sums since the last record, on the device, over examples."""
 
     loss: Tensor
     score: Tensor
@@ -88,7 +88,7 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether there is nothing left to do."""
+        """True where there is nothing left to do."""
         return self.diverged or self.stopped or self.steps >= self.num_steps
 
     @property
@@ -207,11 +207,11 @@ class Run:
 
     @property
     def _sign(self) -> int:
-        """What scores are multiplied with so that higher is better."""
+        """The sign that turns scores into higher is better."""
         return 1 if self.trial.task.mode == "max" else -1
 
     def _falls_short(self, scores: Sequence[float]) -> bool:
-        """Whether validation scores so far end the training before its last step."""
+        """True where the validation scores so far end the training before its last step."""
         signed = [self._sign * score for score in scores]
         return self.steps < self.num_steps and stopped_at(self.bars, signed) is not None
 
@@ -264,7 +264,7 @@ class Run:
         return self._predictor.scores(params, self._buffers_of(params), self.data.valid)
 
     def artifacts(self) -> Tensors:
-        """What a trial with `artifacts: true` leaves behind (trainables/run/artifacts.py)."""
+        """The arrays that a trial with `artifacts: true` leaves behind (trainables/run/artifacts.py)."""
         return artifacts.named(self._kept, self.trial.rule.evaluated(self.params, self.rule_state))
 
     @cached_property

@@ -9,7 +9,7 @@ LARGEST = 2**31 - 1  # bytes; the options are C ints
 
 @cache
 def keep_freed_memory() -> bool:
-    """Whether glibc now keeps what is freed; False where the C library is another one.
+    """Tell glibc to keep freed memory; False where the C library is another one.
 
     Every step makes new tensors for the parameters and their states and frees the old ones. By default glibc gives
     blocks above 32 MiB, and the end of its heap, back to the system at once, and the next step takes them again page

@@ -1,4 +1,4 @@
-"""What a rule costs: time, FLOPs and memory of one training step, as multiples of plain SGD's."""
+"""The cost of a rule: time, FLOPs and memory of one training step, as multiples of plain SGD's."""
 
 import statistics
 import time

@@ -46,7 +46,7 @@ def _same(objective: Objective, params: Tensors, name: str, loss: float) -> bool
 
 
 class Turned(NamedTuple):
-    """How far each tensor has turned since the last record."""
+    """The angle that each tensor has turned by since the last record."""
 
     squares: Tensors  # the sum of squared angles over steps, in rad², by name
     steps: int

@@ -21,7 +21,7 @@ class Gradients(NamedTuple):
 
 
 class Rate(NamedTuple):
-    """How far: the step is −base · scale ⊙ direction, and decoupled decay multiplies by base alone."""
+    """The rate of one step, which is −base · scale ⊙ direction, and decoupled decay multiplies by base alone."""
 
     base: Tensor  # a scalar
     scale: Tensors | None = None  # one tensor a parameter, broadcast against it; None is 1 everywhere
@@ -56,16 +56,31 @@ class Scheme(Component):
 
     @abstractmethod
     def rate(self, known: Known) -> tuple[Rate, State]:
-        """The rate of this step, from what is known before it, and the state after it."""
+        """Choose the rate of this step.
+
+        Args:
+            known: all that is known before it: gradients, direction, the scheme's state, parameters, progress
+
+        Returns:
+            The rate, and the scheme's state after the step, in the form of the one before.
+        """
 
     # The hooks below are the one place where a method may be replaced: almost no scheme needs them.
 
     def keeps(self, state: State) -> Recipe | None:
-        """What this step's gradient shall keep for `Oracle.curvature`; None if it will not be asked."""
+        """The recipe of `Oracle.curvature` that this step's gradient prepares; None if it will not be asked."""
         return None
 
     def after_epoch(self, state: State, valid_score: float) -> State:
-        """The state after an evaluation whose score, higher is better, was `valid_score`."""
+        """Take notice of an evaluation.
+
+        Args:
+            state: the scheme's own
+            valid_score: the validation score, higher is better
+
+        Returns:
+            The state after it.
+        """
         return state
 
     def extras(self, state: State) -> dict[str, Tensor]:
@@ -74,5 +89,5 @@ class Scheme(Component):
 
     @property
     def layered(self) -> bool:
-        """Whether it reads layers off the parameters' names, so that nameless parameters will not do."""
+        """True where it reads layers off the parameters' names, so that nameless parameters will not do."""
         return False

@@ -15,7 +15,7 @@ from trainables.space import LogUniform, searched, setting
 
 
 class Memory(NamedTuple):
-    """What the record shall tell."""
+    """The memory that the record is told from."""
 
     scale: Tensor  # the last m(progress), a scalar
 

@@ -17,7 +17,7 @@ BLOCK = 32_768  # elements worked on at a time: what a step needs of them then s
 
 
 class History(NamedTuple):
-    """What is remembered of the gradients."""
+    """The memory of the gradients."""
 
     mean: Tensors  # m, one tensor a parameter, shaped like it
     square: Tensors  # v, likewise
@@ -131,7 +131,14 @@ SLOPE, CUBE = 1.5976 / 2, 0.07056 / 2
 
 
 def certainty(z: Tensor, cdf: CDF) -> Tensor:
-    """2|Φ(z) − ½| for z ≥ 0, in [0, 1]: erf(z/√2), or tanh(x/2) for a logistic Φ = 1/(1 + exp(−x)).
+    """2|Φ(z) − ½| for z ≥ 0: erf(z/√2), or tanh(x/2) for a logistic Φ = 1/(1 + exp(−x)).
+
+    Args:
+        z: |m̂|/se, at least 0
+        cdf: the law Φ
+
+    Returns:
+        A tensor shaped like z, in [0, 1].
 
     >>> [round(certainty(torch.tensor(1.0), cdf).item(), 4) for cdf in ("normal", "cubic", "linear", "variance")]
     [0.6827, 0.6827, 0.6916, 0.7196]
@@ -204,7 +211,7 @@ def _block(
 
 
 def _is_plain(grad: Tensor, *numbers: float | Tensor) -> bool:
-    """Whether real memory may be walked: an ordinary CPU tensor, outside of vmap, autograd and the compiler."""
+    """True where real memory may be walked: an ordinary CPU tensor, outside of vmap, autograd and the compiler."""
     if torch.compiler.is_compiling() or torch.is_grad_enabled() or grad.device.type != "cpu":
         return False
     wrapped = torch._C._functorch.is_functorch_wrapped_tensor  # type: ignore[attr-defined]  — torch has no public name

@@ -14,7 +14,7 @@ from trainables.space import LogUniform, searched, setting
 
 
 class Seen(NamedTuple):
-    """What was seen of the curvature; scalars, of no dimension."""
+    """The memory of the curvature; scalars, of no dimension."""
 
     steps: Tensor  # k − 1
     measured: Tensor  # curvatures measured: k − 1, unless `every` is more than 1

@@ -12,7 +12,7 @@ from trainables.space import LogUniform, searched, setting
 
 
 class Memory(NamedTuple):
-    """What the next hypergradient needs."""
+    """The memory that the next hypergradient needs."""
 
     lr: Tensor  # α, a scalar
     previous: Tensors  # the last step's direction, shaped like the parameters; 0 before the first
@@ -63,13 +63,29 @@ class Hypergradient(Scheme):
 
 
 def scalar(value: float | Tensor, params: Tensors) -> Tensor:
-    """`value` as a scalar of the state, on the device of the parameters so that no step waits for a copy."""
+    """Make a scalar of a state, on the device of the parameters so that no step waits for a copy.
+
+    Args:
+        value: a number, or a tensor under `vmap`
+        params: by name; the CPU is the device where there are none
+
+    Returns:
+        A tensor of no dimension, in float64.
+    """
     device = next(iter(params.values())).device if params else None
     return torch.as_tensor(value, dtype=torch.float64, device=device)
 
 
 def cosine(product: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    """⟨a, b⟩/(‖a‖ ‖b‖) from the product and the two squared lengths; 0 where one of them has no length.
+    """⟨a, b⟩/(‖a‖ ‖b‖), and 0 where one of them has no length.
+
+    Args:
+        product: ⟨a, b⟩
+        left: ‖a‖²
+        right: ‖b‖²
+
+    Returns:
+        The cosine, in the common shape of the three.
 
     >>> cosine(torch.tensor([3.0, 0.0]), torch.tensor([9.0, 1.0]), torch.tensor([4.0, 0.0])).tolist()
     [0.5, 0.0]

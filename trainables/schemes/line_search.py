@@ -13,7 +13,7 @@ from trainables.space import LogUniform, searched, setting
 
 
 class Last(NamedTuple):
-    """What the next search starts from."""
+    """The memory that the next search starts from."""
 
     rate: Tensor  # the last rate, a scalar; ∞ before the first
 

@@ -16,7 +16,7 @@ from trainables.space import LogUniform, searched, setting
 
 
 class Memory(NamedTuple):
-    """What the next hypergradients need."""
+    """The memory that the next hypergradients need."""
 
     rates: Grouped  # α of every group: scalars, (num_units, 1, …) at the unit level, the parameter's shape below
     weights: Tensors  # γ of every level, scalars
@@ -97,7 +97,7 @@ class MultiLevel(Scheme):
 
     @property
     def layered(self) -> bool:
-        """Whether layers are among the levels."""
+        """True where layers are among the levels."""
         return "layer" in self.used
 
     def init(self, params: Tensors) -> Memory:
@@ -169,6 +169,10 @@ def slopes(sums: Grouped, state: Memory) -> Slopes:
     """The negative hypergradients: γ_l Σ_{p∈i} q_p of the rates, Σ_i α_i Σ_{p∈i} q_p of the weights.
 
     The weights are differentiated before they are normalised.
+
+    Args:
+        sums: Σ_{p∈i} q_p of every group
+        state: α and γ
     """
     by_rate = _each(sums, lambda level, key, value: state.weights[level] * value)
     by_weight = {
@@ -192,7 +196,13 @@ def cosines(sums: Grouped, grads: Tensors, previous: Tensors) -> Grouped:
 
 
 def combined(rates: Grouped, weights: Tensors, params: Tensors) -> Rate:
-    """α* = Σ_l γ_l α_l, as its mean over all elements times a scale."""
+    """α* = Σ_l γ_l α_l, as its mean over all elements times a scale.
+
+    Args:
+        rates: α of every group
+        weights: γ of every level
+        params: by name
+    """
     if tuple(rates) == ("global",):
         return Rate(rates["global"][""])
     base = total({level: weight * mean_rate(level, rates, params) for level, weight in weights.items()})

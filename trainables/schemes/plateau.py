@@ -12,7 +12,7 @@ from trainables.space import LogUniform, searched, setting
 
 
 class Watch(NamedTuple):
-    """What was seen of the validation score; scalars, of no dimension."""
+    """The memory of the validation score; scalars, of no dimension."""
 
     factor: Tensor  # the product of all drops so far
     best: Tensor  # the best score so far

@@ -1,4 +1,4 @@
-"""What the ways of computing a curvature share: directions, results, and jets of tensors."""
+"""The common part of the ways to compute a curvature: directions, results, and jets of tensors."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -38,7 +38,7 @@ ZERO = Jet()
 
 
 class Own(NamedTuple):
-    """What a layer may know where the direction is the gradient's: Ẇ = scale · ∂J/∂W + decay · W."""
+    """The knowledge of a layer where the direction is the gradient's: Ẇ = scale · ∂J/∂W + decay · W."""
 
     adjoint: Tensor  # ∂J/∂Y of the layer's output
     scale: Tensor | float

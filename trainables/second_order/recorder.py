@@ -18,7 +18,7 @@ from trainables.second_order.table import TABLE
 Tensors: TypeAlias = dict[str, Tensor]
 Objective: TypeAlias = Callable[[Tensors], Tensor]
 Noted: TypeAlias = Any
-"""What a way of computing a curvature knows about a tensor that depends on the parameters."""
+"""The knowledge that a way of computing a curvature has of a tensor that depends on the parameters."""
 
 
 class _Seen(NamedTuple):

@@ -55,7 +55,7 @@ class Sweep:
         return Later(make)
 
     def price(self) -> float:
-        """What was spent, in gradients; without a product in it, five products to a gradient's three."""
+        """The price, in gradients; without a product in it, five products to a gradient's three."""
         return self._spent / self._gradient if self._gradient else 5 / 3
 
 

@@ -42,11 +42,21 @@ class Task(Component):
 
     @abstractmethod
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The mean loss of a batch, a scalar."""
+        """The mean loss of a batch, a scalar.
+
+        Args:
+            outputs: of the model
+            targets: of the data, one an example
+        """
 
     @abstractmethod
     def score(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The mean score of a batch, a scalar."""
+        """The mean score of a batch, a scalar.
+
+        Args:
+            outputs: of the model
+            targets: of the data, one an example
+        """
 
     # The hook below is the one place where a method may be replaced: most tasks do not augment.
 

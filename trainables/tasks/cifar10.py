@@ -1,4 +1,4 @@
-"""What every task on CIFAR-10 shares: the images, crops and flips, and pixels standardised by channel."""
+"""The common part of all tasks on CIFAR-10: the images, crops and flips, and pixels standardised by channel."""
 
 from dataclasses import dataclass
 from typing import ClassVar
