@@ -56,7 +56,7 @@ _LINEAR: list[Any] = [
 ]
 
 _BEHIND: list[Any] = [Tensor.register_hook, Tensor.data.__get__, Tensor.grad_fn.__get__]  # type: ignore[attr-defined]
-"""What reaches behind autograd's back: a derivative or a value may be another from here on."""
+"""Operations that reach behind autograd's back: a derivative or a value may be another from here on."""
 
 TABLE: dict[Any, Lift] = (
     {function: lift for lift, functions in _ROWS for function in functions}
