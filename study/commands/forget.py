@@ -4,10 +4,12 @@ from pathlib import Path
 
 import click
 
+from study.commands import options
+
 
 @click.command()
 @click.argument("study")
-@click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", default="sqlite:///mlflow.db", show_default=True)
+@options.tracking_uri
 @click.option(
     "--storage",
     type=click.Path(file_okay=False, path_type=Path),
