@@ -1,4 +1,4 @@
-"""The README's results, made from the tables in study/results/ and nothing else.
+"""The results' README, made from the tables in study/results/ and nothing else.
 
 uv run python tests/results.py
 
@@ -25,7 +25,7 @@ Figures: TypeAlias = dict[str, tuple[str, str]]  # by name: title and SVG
 GRIDS = "What weight decay and learning rate decide together", "What theory predicts of such a grid"
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "study" / "results"
-README = ROOT / "README.md"
+README = RESULTS / "README.md"
 
 
 class Section(NamedTuple):
@@ -135,7 +135,7 @@ def section(name: str) -> tuple[str, dict[Path, str]]:
     made = page(material, answered(material, asked))
     drawn = _drawn(made, chosen) | beside()
     figures = {RESULTS / f"{name}-{re.sub('(%..)+', '-', figure)}.svg": drawn[figure] for figure in chosen}
-    shown = [f"![{title}]({path.relative_to(ROOT).as_posix()})" for path, (title, _) in figures.items()]
+    shown = [f"![{title}]({path.name})" for path, (title, _) in figures.items()]
     text = "\n".join([*say(made), "", *shown])
     return text, {path: figure for path, (_, figure) in figures.items()}
 
@@ -152,7 +152,7 @@ def replaced(readme: str, name: str, text: str) -> str:
     inside = re.escape(begin) + ".*?" + re.escape(end)
     changed, times = re.subn(inside, lambda _: f"{begin}\n\n{text}\n\n{end}", readme, flags=re.DOTALL)
     if times != 1:
-        raise ValueError(f"README.md has {times} sections between {begin!r} and {end!r}")
+        raise ValueError(f"study/results/README.md has {times} sections between {begin!r} and {end!r}")
     return changed
 
 

@@ -1,4 +1,4 @@
-"""The README cannot lie: its tree, its commands and its study file are held against reality."""
+"""The READMEs cannot lie: their tree, commands, study files and examples are held against reality."""
 
 import os
 import re
@@ -14,11 +14,13 @@ from trainables.run.loop import Run
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+BESIDE = ("study", "study/results", "trainables", "tests/benchmarks")
+ALL = "\n".join([README, *((ROOT / folder / "README.md").read_text(encoding="utf-8") for folder in BESIDE)])
 GATE = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def blocks(language, text=README):
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
 def tree():
@@ -35,14 +37,15 @@ def tree():
 
 
 def real():
-    """The files and folders that a reader of the tree should find."""
+    """The folders that a reader of the tree should find."""
     found = {"cluster/", "tests/"}
     for package in ("study", "trainables"):
         found.add(f"{package}/")
         for path in (ROOT / package).iterdir():
             if path.name.startswith(("__", ".")):
                 continue
-            found.add(f"{package}/{path.name}{'/' if path.is_dir() else ''}")
+            if path.is_dir():
+                found.add(f"{package}/{path.name}/")
     return found
 
 
@@ -50,12 +53,23 @@ def test_the_tree_is_the_tree():
     assert tree() == real()
 
 
+def test_the_first_readme_is_read_in_one_sitting():
+    assert len(README.splitlines()) <= 160
+
+
+def test_links_between_readmes_lead_somewhere():
+    for folder in (".", *BESIDE):
+        text = (ROOT / folder / "README.md").read_text(encoding="utf-8")
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[\w-]+)?\)", text):
+            assert (ROOT / folder / link).exists(), f"{folder}/README.md leads to {link}"
+
+
 def test_the_commands_of_the_table_are_all_commands():
     named = set(re.findall(r"^\| `lr-study (\w+)", README, flags=re.MULTILINE))
     assert named == set(cli.list_commands(None))
 
 
-@pytest.mark.parametrize("line", sorted(set(re.findall(r"lr-study (run [\w-]+|report [\w-]+)(?![\w/-])", README))))
+@pytest.mark.parametrize("line", sorted(set(re.findall(r"lr-study (run [\w-]+|report [\w-]+)(?![\w/-])", ALL))))
 def test_commands_name_studies_that_exist(line):
     name = line.split()[1]
     assert name in {*parse.shipped(), "STUDY", "my_study", "mine"}
@@ -68,7 +82,7 @@ def test_options_named_in_the_readme_exist():
         for parameter in cli.get_command(None, name).params
         for option in parameter.opts
     }
-    shell = " ".join(re.findall(r"`(?:lr-study [^`]*|--[^`]*)`", README))
+    shell = " ".join(re.findall(r"`(?:lr-study [^`]*|--[^`]*)`", ALL))
     for option in re.findall(r"(?<!\S)--[a-z-]+", shell):
         assert option in options, f"the README names {option}, which no command has"
 
@@ -82,7 +96,7 @@ def test_the_study_file_in_the_readme_is_read():
 def examples(tmp_path):
     """A folder with every file that the README writes out under its name."""
     for language in ("python", "yaml"):
-        for block in blocks(language):
+        for block in blocks(language, ALL):
             named = re.match(r"# (\w+\.\w+)\n", block)
             if named:
                 (tmp_path / named[1]).write_text(block)

@@ -389,7 +389,7 @@ def test_a_page_needs_no_code_of_other_people(store, whole, tmp_path):
 
 
 def test_the_sentence_in_the_readme_is_one_that_the_page_says():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = (ROOT / "study" / "README.md").read_text(encoding="utf-8")
     quoted = re.search(r"^> (On .*)\n> (.*)$", readme, flags=re.MULTILINE).groups()
     shares = {
         "momentum-cosine": Share(1, 1, 1),

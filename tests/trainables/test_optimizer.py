@@ -205,7 +205,7 @@ def test_a_state_of_another_rule_is_refused():
         SchemeOptimizer(network(), CProp(beta=0.99)).load_state_dict(state)
 
 
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "trainables" / "README.md").read_text()
 LINES = [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "SchemeOptimizer(" in block]
 
 
