@@ -8,6 +8,7 @@ from study import cost
 from study.cost import NotDefined
 from study.records.material import plain
 from trainables.components import slots
+from trainables.plugins import is_outside
 from trainables.refusal import Refusal
 from trainables.trial import Trial
 
@@ -30,12 +31,18 @@ def regret(
     mine = first[first["arm"] == arm]
     if searched is None and mine[["repetition", "k"]].drop_duplicates().shape[0] < 2:
         return NotDefined("one configuration does not tell what the arm searches")
+    told = _flat(mine.iloc[0])
+    if is_outside(told.get("task")):  # whose defaults nobody reads; all rows have this task
+        told = {key: value for key, value in told.items() if key.split(".")[0] != "task"}
+        if any(first[key].nunique(dropna=False) > 1 for key in first if str(key).startswith("task.")):
+            return NotDefined("trials differ in their task, and the defaults of other people's tasks are not recorded")
     try:
-        params = [key for key in slots(Trial, _flat(mine.iloc[0])) if key in first and key != "seed"]
-        moved = {key for key in params if mine[key].nunique(dropna=False) > 1} if searched is None else searched
-        default = Trial.parse(_flat(mine.iloc[0], [key for key in params if key not in moved])).flat()
-    except Refusal:  # recorded by another version
-        return NotDefined("the arm's hyper-parameters are not this version's")
+        known = slots(Trial, told)
+    except Refusal:
+        return NotDefined("its defaults are those of other people's code, or of another version")
+    params = [key for key in known if key in first and key != "seed" and (key != "task" or key in told)]
+    moved = {key for key in params if mine[key].nunique(dropna=False) > 1} if searched is None else searched
+    default = {key: told[key] if key in told and key not in moved else known[key].default for key in params}
     same = first[np.all([[_same(value, default.get(key)) for value in first[key]] for key in params], axis=0)]
     keys = ["arm", "repetition", "k"]
     named = rows.rename(columns={"trial": "k"})
@@ -45,9 +52,9 @@ def regret(
     return cost.default_regret(sign * scores, sign * tuned)
 
 
-def _flat(row: Any, keys: list[str] | None = None) -> dict[str, Any]:
+def _flat(row: Any) -> dict[str, Any]:
     """What a trial's row says of its hyper-parameters."""
-    return {key: plain(row[key]) for key in (row.index if keys is None else keys) if row[key] == row[key]}
+    return {key: plain(row[key]) for key in row.index if row[key] == row[key]}
 
 
 def _same(value: Any, other: Any) -> bool:

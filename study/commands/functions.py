@@ -1,10 +1,14 @@
 """`lr-study functions`: what the networks of a study compute, rather than how well they score."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from study.commands import options
+
+if TYPE_CHECKING:
+    from study.plan.study import Study
 
 
 @click.command()
@@ -16,23 +20,25 @@ from study.commands import options
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for distances.png, distances.csv and averages.csv.",
 )
-def functions(study: str, tracking_uri: str, markdown: bool, output: Path | None) -> None:
+@click.option("--trust", is_flag=True, help="Run the stored code that the study names; look at it first.")
+def functions(study: str, tracking_uri: str, markdown: bool, output: Path | None, trust: bool) -> None:
     """Compare the arms of STUDY as functions, by the labels that their networks predict, and average weights.
 
     Needs trials with `artifacts: true`. Distances are between the distributions of labels over an arm's seeds, with
     what they would be if both arms were one. Averages are of weights inside of a run and across runs, their BatchNorm
     statistics taken anew, scored on validation data. A fall of the rate is told by what it does to effective rates.
+
+    Networks are made by the study's own code. Where that is other people's, it is shown, and run with --trust alone.
     """
     import pandas as pd
 
     from study import tracking
     from study.answers import networks as compared
     from study.answers.grids.drops import drops
-    from study.plan.parse import parse
     from study.reports import networks as words
     from study.reports import terminal
 
-    read = parse(tracking.about(study, tracking_uri).study_file, study)
+    read = _study(study, tracking_uri, trust)
     left = compared.read(read, tracking_uri)
     each = []
     for arm in read.arms:
@@ -55,3 +61,37 @@ def functions(study: str, tracking_uri: str, markdown: bool, output: Path | None
         drawn = apart.panel(distances)
         if drawn is not None:
             drawn.figure.savefig(output / "distances.png", dpi=200, facecolor="white")
+
+
+def _study(name: str, uri: str, trust: bool) -> "Study":
+    """The recorded study, with the stored code that it names; that is shown, and refused unless it is trusted."""
+    from study import tracking
+    from study.plan.parse import parse
+    from trainables.plugins import File, is_outside, receive
+    from trainables.refusal import Refusal
+
+    about = tracking.about(name, uri)
+    values = [value for told in about.contents.values() for value in told.values()]
+    places = sorted({value.rpartition(":")[0] for value in values if is_outside(value)})
+    if not places:
+        return parse(about.study_file, name)
+    code = tracking.stored_code(name, uri)
+    missing = [place for place in places if place.endswith(".py") and Path(place).name not in code]
+    if missing:
+        raise Refusal(f"study {name!r} was run with {missing[0]}, of which the store holds no copy")
+    for place in places:
+        text = code.get(Path(place).name) if place.endswith(".py") else "an installed package: what is here is imported"
+        click.echo(f"# --- {place}\n{_visible(text)}", err=True)
+    if not trust:
+        raise Refusal(f"study {name!r} names the code above, which its networks are made of: --trust runs it")
+    receive(File(place, place, code[Path(place).name]) for place in places if place.endswith(".py"))
+    return parse(about.study_file, name, folder=Path())
+
+
+def _visible(text: str) -> str:
+    r"""Code as it is: what would move a terminal's cursor or hide a line is written out.
+
+    >>> _visible("x = 1\n\x1b[2K")
+    'x = 1\n\\x1b[2K'
+    """
+    return "".join(one if one.isprintable() or one in "\n\t" else repr(one)[1:-1] for one in text)

@@ -5,7 +5,6 @@ from study.search import sequences
 from study.search.samplers import SAMPLERS
 from trainables.refusal import Refusal, unknown
 from trainables.space import Choice, Integer
-from trainables.trial import Trial
 
 MAX_CELLS = 10_000  # of a grid that starts without being asked about
 MIN_CMAES = 2  # Optuna's CMA-ES falls back to random draws in one dimension
@@ -39,8 +38,8 @@ def check_stopper(arm: Arm) -> None:
     name, settings = arm.settings.stopper, arm.settings
     if arm.stopper is None:
         return
-    trial = Trial.parse(arm.fixed)
-    first = arm.stopper.first(trial.record_every)
+    every, epochs = float(arm.setting("record_every")), float(arm.setting("epochs"))
+    first = arm.stopper.first(every)
     if not SAMPLERS[settings.searcher].hears_stops:
         able = ", ".join(name for name, sampler in SAMPLERS.items() if sampler.hears_stops)
         raise Refusal(
@@ -54,12 +53,12 @@ def check_stopper(arm: Arm) -> None:
     if round(first) < 1 or abs(first - round(first)) > 1e-9 * first:
         raise Refusal(
             f"arm {arm.name!r}: {name} judges where there is a record, so stopper.min_epochs must be a multiple of "
-            f"record_every={trial.record_every:g}, got {first * trial.record_every:g}"
+            f"record_every={every:g}, got {first * every:g}"
         )
-    if "epochs" not in arm.space and first * trial.record_every >= trial.epochs:
+    if "epochs" not in arm.space and first * every >= epochs:
         raise Refusal(
             f"arm {arm.name!r}: {name} would never stop a trial: stopper.min_epochs must lie below "
-            f"epochs={trial.epochs:g}, got {first * trial.record_every:g}"
+            f"epochs={epochs:g}, got {first * every:g}"
         )
 
 

@@ -91,14 +91,8 @@ def _arm(name: str, entries: Mapping[str, Any], trials: int | None, folder: Path
     checked_name("arm", name)
     if isinstance(entries.get("stopper"), dict):
         raise Refusal(f"arm {name!r}: {nested('stopper', entries['stopper'])}")
-    try:
-        of_search = {key: value for key, value in entries.items() if key in Settings.model_fields}
-        settings = Settings.model_validate({**of_search, **({"trials": trials} if trials is not None else {})})
-    except ValidationError as error:
-        raise complaint(f"arm {name!r}", error, Settings) from error
-    of_stopper = {key.removeprefix(STOPPER): value for key, value in entries.items() if key.startswith(STOPPER)}
-    of_trial = entries.keys() - Settings.model_fields.keys() - {STOPPER + key for key in of_stopper}
-    given = {key: value for key, value in entries.items() if key in of_trial}
+    settings, of_stopper = _settings(name, entries, trials), _of_stopper(entries)
+    given = _of_trial(entries)
     if folder is not None:
         given = {key: trusted(value, folder) for key, value in given.items()}
     try:
@@ -112,6 +106,51 @@ def _arm(name: str, entries: Mapping[str, Any], trials: int | None, folder: Path
     if len(json.dumps(arm.contents())) > MAX_CONTENTS:
         raise Refusal(f"arm {name!r} is too long to be recorded: at most {MAX_CONTENTS} characters of JSON")
     return arm
+
+
+def recorded(text: str, name: str, contents: Mapping[str, Mapping[str, Any]], levels: Mapping[str, Any]) -> Study:
+    """Read a recorded study by what its record says, without the code that it may name.
+
+    Args:
+        text: the study file, as it was recorded.
+        name: the study's.
+        contents: by arm, what `Arm.contents` gave when it was run.
+        levels: by task, how its scores are read: mode, metric, chance and target.
+
+    Returns:
+        The study, of the arms that are recorded: their trials can be told apart and searched again, not trained.
+
+    Raises:
+        Refusal: in one line, where the file cannot be read.
+    """
+    file = read_file(text, name)
+    arms, made = file.written_out(), list[Arm]()
+    for arm in (arm for arm in arms if arm in contents):
+        source = arms.get(arms[arm].get("control_of", arm), {})
+        settings, told = _settings(arm, overlaid(file.common, source), None), contents[arm]
+        own = {key: value for key, value in _of_trial(told).items() if not key.endswith(".py")}  # those are hashes
+        space = {key: domain_of(value) for key, value in own.items() if isinstance(value, dict)}
+        fixed = {key: value for key, value in own.items() if key not in space}
+        stopper, level = stopper_of(settings.stopper, _of_stopper(told)), levels.get(str(fixed.get("task")))
+        made.append(Arm(arm, settings, fixed, space, stopper, level))
+    return Study(name, file, tuple(made), text)
+
+
+def _settings(name: str, entries: Mapping[str, Any], trials: int | None) -> Settings:
+    try:
+        of_search = {key: value for key, value in entries.items() if key in Settings.model_fields}
+        return Settings.model_validate({**of_search, **({"trials": trials} if trials is not None else {})})
+    except ValidationError as error:
+        raise complaint(f"arm {name!r}", error, Settings) from error
+
+
+def _of_stopper(entries: Mapping[str, Any]) -> dict[str, Any]:
+    return {key.removeprefix(STOPPER): value for key, value in entries.items() if key.startswith(STOPPER)}
+
+
+def _of_trial(entries: Mapping[str, Any]) -> dict[str, Any]:
+    others = Settings.model_fields
+    return {key: value for key, value in entries.items() if key not in others and not key.startswith(STOPPER)}
 
 
 def _split(given: Mapping[str, Any]) -> tuple[dict[str, Value], dict[str, Domain]]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from study.plan.file import Settings, StudyFile
 from study.plan.key import Key
 from study.search.stoppers import Stopper
-from trainables.components import files_of
+from trainables.components import files_of, slots
 from trainables.plugins import File
 from trainables.run.stopping import Rung
 from trainables.space import Domain, Value, corner, resolved, written
@@ -26,6 +26,7 @@ class Arm(NamedTuple):
     fixed: dict[str, Value]
     space: dict[str, Domain]
     stopper: Stopper | None = None
+    level: Any = None  # of a recorded arm: mode, metric, chance and target of its task, which need not be here
 
     def trial(self, values: Mapping[str, Value], seed: int) -> Trial:
         """The trial at one point of the space."""
@@ -34,8 +35,12 @@ class Arm(NamedTuple):
 
     @property
     def task(self) -> Any:
-        """The arm's task."""
-        return Trial.parse(self.fixed).task
+        """The arm's task; of a recorded arm what its record says of it."""
+        return self.level or Trial.parse(self.fixed).task
+
+    def setting(self, name: str) -> Any:
+        """A field of all trials, such as `epochs`, at the value that the arm gives it."""
+        return self.fixed.get(name, slots(Trial, {})[name].default)
 
     def files(self) -> list[File]:
         """The files from outside this project that its trials need."""
@@ -45,9 +50,9 @@ class Arm(NamedTuple):
         """What a trial with these validation scores, one a record, was worth where the stopper judges."""
         if self.stopper is None:
             return ()
-        trial = Trial.parse(self.fixed)
-        sign = 1 if trial.task.mode == "max" else -1
-        return self.stopper.reached([sign * score for score in scores], trial.record_every, diverged=diverged)
+        sign = 1 if self.task.mode == "max" else -1
+        every = float(self.setting("record_every"))
+        return self.stopper.reached([sign * score for score in scores], every, diverged=diverged)
 
     def contents(self) -> dict[str, Any]:
         """What makes the arm this arm; budgets are left out, because a study may be extended."""

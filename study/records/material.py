@@ -64,7 +64,9 @@ def of_study(name: str, uri: str) -> Material:
     about = tracking.about(name, uri)
     file = _file(about.study_file)
     record = tracking.read(name, uri)
-    searched = _searched(about.study_file, name)
+    searched = {
+        arm: {key for key, value in told.items() if isinstance(value, dict)} for arm, told in about.contents.items()
+    }
     return Material(name, record, *_said(file), about.planned, about.arms, file, searched, about.storage, about.run)
 
 

@@ -15,7 +15,8 @@ import pandas as pd
 
 from study.answers.replayed import Replayed, answered
 from study.plan.checks import check_searcher, check_stopper
-from study.plan.parse import load, parse, shipped
+from study.plan.parse import load, shipped
+from study.plan.parse import recorded as recorded_study
 from study.plan.study import Arm, Study
 from study.records.own import scheme_of
 from study.replay.curves import recorded
@@ -50,12 +51,22 @@ def read(source: str, file: str | None, uri: str) -> tuple[pd.DataFrame, Study]:
 
     path = Path(source)
     if path.suffix not in (".csv", ".parquet"):
-        text = "" if file else tracking.about(source, uri).study_file
-        return tracking.read(source, uri), load(file, code=False) if file else parse(text, source)
+        record = tracking.read(source, uri)
+        return record, load(file, code=False) if file else _as_recorded(record, source, uri)
     material = of_file(path, NEEDED)
     if file is None and material.name not in shipped():
         raise Refusal(f"{source!r} does not say what its arms search: name the study's file with --study")
     return material.record, load(file or material.name, code=False)
+
+
+def _as_recorded(record: pd.DataFrame, name: str, uri: str) -> Study:
+    """The study by its record alone."""
+    from study import tracking
+    from study.records.material import level_of
+
+    about = tracking.about(name, uri)
+    tasks = set(record["task"].dropna()) if len(record) else set[str]()
+    return recorded_study(about.study_file, name, about.contents, {task: level_of(record, task) for task in tasks})
 
 
 def replay(

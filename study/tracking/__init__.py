@@ -5,7 +5,7 @@ field of `Record` as a metric at step = number of the record, and tags for its k
 its run is terminal *and* carries the tag `lr_study.status`; everything else is taken up again.
 """
 
-from study.tracking.artifacts import left_behind
+from study.tracking.artifacts import left_behind, stored_code
 from study.tracking.forget import forget, search_folders
 from study.tracking.lease import Lease
 from study.tracking.reader import is_recorded, read
@@ -31,4 +31,5 @@ __all__ = [
     "search_folders",
     "shown",
     "status",
+    "stored_code",
 ]

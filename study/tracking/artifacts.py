@@ -9,7 +9,7 @@ import numpy as np
 from mlflow.exceptions import MlflowException
 
 from study.tracking.reader import found
-from study.tracking.store import recorded_of, shown, trials_of
+from study.tracking.store import recorded_of, runs_of, shown, trials_of
 from trainables.refusal import Refusal, first_line
 
 UNREADABLE = (MlflowException, OSError, ValueError, zipfile.BadZipFile)  # on another machine, or not what we wrote
@@ -34,3 +34,31 @@ def left_behind(study: str, uri: str, file: str) -> Iterator[tuple[str, int, Map
                     "the study ran"
                 ) from error
         yield key.arm, int(recorded.params["seed"]), read
+
+
+def stored_code(study: str, uri: str) -> dict[str, str]:
+    """Read, and do not run, the code of other people's that a recorded study names.
+
+    Args:
+        study: the study's name.
+        uri: of the MLflow store.
+
+    Returns:
+        The text of every file that was kept beside its searches, by its name there.
+
+    Raises:
+        Refusal: where a file cannot be read from here.
+    """
+    store, experiment = found(study, uri)
+    texts: dict[str, str] = {}
+    for search in runs_of(store, experiment, "search"):
+        for kept in store.list_artifacts(search.info.run_id):
+            if kept.path.endswith(".py") and kept.path not in texts:
+                with TemporaryDirectory() as folder:
+                    try:
+                        path = Path(store.download_artifacts(search.info.run_id, kept.path, folder))
+                        texts[kept.path] = path.read_text(encoding="utf-8")
+                    except UNREADABLE as error:
+                        why = shown(first_line(error))
+                        raise Refusal(f"the stored code {kept.path} cannot be read ({why})") from error
+    return texts

@@ -1,10 +1,11 @@
 """What a report needs to know beside the table, and where its summary goes in the store."""
 
+import json
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from mlflow import MlflowClient
@@ -26,6 +27,7 @@ class About(NamedTuple):
     arms: dict[str, str]  # arm → the address of its trials in MLflow's pages
     run: str  # the address of one run there; {} stands for its id
     storage: str  # the folder that the last driver was given; empty where it did not say
+    contents: dict[str, dict[str, Any]]  # arm → what it fixes and searches, as it was run
 
 
 def about(study: str, uri: str) -> About:
@@ -33,13 +35,15 @@ def about(study: str, uri: str) -> About:
     store, experiment = found(study, uri)
     searches = runs_of(store, experiment, "search")
     planned: dict[str, int] = {}
+    contents: dict[str, dict[str, Any]] = {}
     for search in searches:
         tags = own_tags(search)
         planned[tags["arm"]] = planned.get(tags["arm"], 0) + int(tags.get("planned", "0"))
+        contents[tags["arm"]] = json.loads(tags["contents"])
     place = f"{_pages(uri)}/#/experiments/{experiment}"
     arms = {arm: f"{place}/runs?searchFilter={quote(_trials_of(arm))}" for arm in planned}
     storage = store.get_experiment(experiment).tags.get(STORAGE, "")
-    return About(_study_file(store, searches), planned, arms, f"{place}/runs/{{}}", storage)
+    return About(_study_file(store, searches), planned, arms, f"{place}/runs/{{}}", storage, contents)
 
 
 def publish(study: str, uri: str, metrics: Mapping[str, Mapping[str, float]], files: Iterable[Path]) -> None:

@@ -8,10 +8,15 @@ from mlflow import MlflowClient
 from simulated import simulate
 
 import study
+from study.answers.study import Asked, answered
+from study.cost import NotDefined
 from study.plan import parse
-from study.records.material import level_of
+from study.records.material import level_of, of_study
+from study.tracking import Tracker
 from trainables.components import find, name_of
 from trainables.refusal import Refusal
+from trainables.run import artifacts
+from trainables.run.loop import Run
 from trainables.tasks import Task
 from trainables.tasks.quadratic import Quadratic
 from trainables.trial import Trial
@@ -23,6 +28,7 @@ from pathlib import Path
 from trainables.schemes.fixed import Fixed
 from trainables.space import LogUniform, searched
 from trainables.schemes import Rate, Scheme
+from trainables.tasks.digits_mlp import DigitsMLP
 from trainables.tasks.quadratic import Quadratic
 
 with (Path(__file__).parent / "ran").open("a") as file:
@@ -31,6 +37,11 @@ with (Path(__file__).parent / "ran").open("a") as file:
 
 @dataclass(frozen=True)
 class Bowl(Quadratic):
+    pass
+
+
+@dataclass(frozen=True)
+class Digits(DigitsMLP):
     pass
 
 
@@ -88,10 +99,15 @@ def recorded(folder, text):
     uri = f"sqlite:///{folder}/mlflow.db"
     theirs = parse.parse(text, "theirs", folder=folder)
     simulate(theirs, uri, lambda arm, trial, rng: [1.0, float(rng.uniform())])
-    (folder / "ran").unlink()
+    forgotten(folder / "ran")
+    return uri
+
+
+def forgotten(ran):
+    """As in another process, which has not loaded the module."""
+    ran.unlink()
     for name in [name for name in sys.modules if name.startswith("evil_module")]:
         del sys.modules[name]
-    return uri
 
 
 def as_if_older(uri):
@@ -179,8 +195,51 @@ def test_a_store_that_names_code_is_read_without_running_it(tagged, ran, lr_stud
     assert not any(name.startswith("evil_module") for name in sys.modules)
     assert not [command for command, done in told.items() if "Traceback" in done.stderr]
     assert told["status"].returncode == told["cost"].returncode == told["cancel"].returncode == 0
-    assert told["report"].returncode == (0 if tagged else 2)
+    assert told["report"].returncode == told["replay"].returncode == (0 if tagged else 2), told["replay"].stderr
     assert told["functions"].returncode == 2
+    assert "--trust runs it" in told["functions"].stderr
+
+
+def test_what_the_arms_search_and_their_defaults_are_told_by_the_record(ran, lr_study, tmp_path):
+    """Of a scheme of other people's the domain is recorded; of our own, on their task, the default is known."""
+    uri = recorded(tmp_path, THEIRS + "  untuned: {scheme.lr: default, trials: 1}\n")
+    material = of_study("theirs", uri)
+    assert material.searched == {"bold": {"scheme.lr"}, "sgd": {"scheme.lr"}, "untuned": set()}
+    (answers,) = answered(material, Asked())
+    assert isinstance(answers.regret["sgd"], float)
+    assert isinstance(answers.regret["bold"], NotDefined)
+    told = lr_study("replay", "theirs", "--searcher", "sobol", "--repetitions", "40", "--tracking-uri", uri)
+    assert told.returncode == 0, told.stderr
+    assert "bold" in told.stdout
+    assert not ran.exists()
+
+
+def test_functions_shows_the_stored_code_and_runs_it_only_where_it_is_trusted(ran, lr_study, tmp_path):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    text = (
+        "{question: q, common: {task: './evil_module.py:Digits', artifacts: true, epochs: 1, trials: 2}, arms: {a: {}}}"
+    )
+    theirs = parse.parse(text, "theirs", folder=tmp_path)
+    tracker = Tracker(theirs, uri)
+    (search,) = theirs.searches()
+    tracker.open_searches([search])
+    for k in range(2):
+        run, key = Run(search.arm.trial({"scheme.lr": 0.1}, k)), search.key(k)
+        run.epoch()
+        tracker.start(search, key, run.trial)
+        tracker.keep(key, artifacts.save(run.artifacts(), tmp_path / "work"))
+        tracker.finish(key, "finished", run.best_score)
+    tracker.close(complete=True)
+    forgotten(ran)
+    (tmp_path / "evil_module.py").unlink()  # it need not be here
+    shown = lr_study("functions", "theirs", "--tracking-uri", uri)
+    assert shown.returncode == 2
+    assert "class Digits(DigitsMLP)" in shown.stderr
+    assert not any(name.startswith("evil_module") for name in sys.modules)
+    trusted = lr_study("functions", "theirs", "--trust", "--tracking-uri", uri)
+    assert trusted.returncode == 0, trusted.stderr
+    assert "mean inside a run" in trusted.stdout
+    assert any(name.startswith("evil_module") for name in sys.modules)
 
 
 def test_an_older_record_of_our_own_task_is_read_by_the_tasks_name(ran, lr_study, tmp_path):
