@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:  # keys of trials need seeds, and no torch
+    import torch
 
 
 def seed_of(*parts: object) -> int:
@@ -17,21 +19,27 @@ def seed_of(*parts: object) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
-def generator(*parts: object) -> torch.Generator:
+def generator(*parts: object) -> "torch.Generator":
     """A CPU generator for the stream that the parts name."""
+    import torch
+
     return torch.Generator().manual_seed(seed_of(*parts))
 
 
 @contextmanager
-def seeded(device: torch.device, seed: int) -> Iterator[None]:
+def seeded(device: "torch.device", seed: int) -> Iterator[None]:
     """Torch's global generators, seeded, and the caller's put back afterwards."""
+    import torch
+
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         seed_globally(device, seed)
         yield
 
 
-def seed_globally(device: torch.device, seed: int) -> None:
+def seed_globally(device: "torch.device", seed: int) -> None:
     """Seed torch's global generators; `torch.manual_seed` would format a traceback at every call without a GPU."""
+    import torch
+
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.default_generators[device.index or 0].manual_seed(seed)

@@ -14,6 +14,8 @@ def cancel(study: str, tracking_uri: str) -> None:
     The driver looks every few seconds. What is recorded stays; `lr-study run STUDY` goes on from there.
     """
     from study import tracking
+    from study.tracking.embedded import refuse_missing
 
+    refuse_missing(tracking_uri)  # before MLflow is imported, which takes seconds
     tracking.cancel(study, tracking_uri)
     click.echo(f"asked {study} to end; `lr-study run {study}` goes on later")

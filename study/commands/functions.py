@@ -80,7 +80,7 @@ def _study(name: str, uri: str, trust: bool) -> "Study":
     if missing:
         raise Refusal(f"study {name!r} was run with {missing[0]}, of which the store holds no copy")
     for place in places:
-        text = code.get(Path(place).name) if place.endswith(".py") else "an installed package: what is here is imported"
+        text = code.get(Path(place).name, "an installed package: what is here is imported")
         click.echo(f"# --- {place}\n{_visible(text)}", err=True)
     if not trust:
         raise Refusal(f"study {name!r} names the code above, which its networks are made of: --trust runs it")

@@ -14,7 +14,10 @@ def status(study: str, tracking_uri: str) -> None:
     Works from any machine that reaches the MLflow store, while the study runs and after it.
     """
     from study import tracking
-    from study.execution.progress import clock
+    from study.tracking.embedded import refuse_missing
+
+    refuse_missing(tracking_uri)  # before MLflow is imported, which takes seconds
+    from study.tracking.standing import clock
 
     for search in tracking.status(study, tracking_uri):
         left = "?" if search.seconds_left != search.seconds_left else clock(search.seconds_left)

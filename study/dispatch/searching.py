@@ -15,6 +15,8 @@ from trainables.run.stopping import Rung
 from trainables.seeds import seed_of
 from trainables.space import Value
 
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
 _STATES = {
     "finished": TrialState.COMPLETE,
     "diverged": TrialState.COMPLETE,  # at chance level: told as FAIL, TPE would keep coming back

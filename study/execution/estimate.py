@@ -5,8 +5,8 @@ import time
 
 import torch
 
-from study.execution.progress import clock
 from study.plan.study import Arm, Study
+from study.tracking.standing import clock
 from trainables.run.loop import Run
 from trainables.space import corner, written
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from study.dispatch.outcome import Outcome
 from study.plan.key import Key
 from study.plan.study import Study
+from study.tracking.standing import clock
 from trainables.run.stopping import best
 
 LINE_SECONDS = 10.0
@@ -81,14 +82,3 @@ class Progress:
         table.add_row(f"[green]{bar}[/green]", self.line())
         table.add_row("best so far", "  ".join(f"{arm} {score:.4g}" for arm, score in self._best.items()))
         return table
-
-
-def clock(seconds: float) -> str:
-    """Minutes and seconds.
-
-    >>> clock(75.2), clock(3700)
-    ('1:15', '1:01:40')
-    """
-    whole = round(seconds)
-    minutes, hours = whole // 60 % 60, whole // 3600
-    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"

@@ -1,33 +1,32 @@
 """What there is to choose from, read off the folders and the fields themselves."""
 
 from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from study.plan import parse
-from study.plan.file import read_file
-from study.plan.study import Study
 from study.search.samplers import SAMPLERS
 from study.search.stoppers import STOPPERS
 from trainables.components import Component, members, slots
-from trainables.directions import Direction
 from trainables.refusal import Refusal
-from trainables.schedules import Schedule
-from trainables.schemes import Scheme
 from trainables.space import written
-from trainables.tasks import Task
 
-FAMILIES: dict[str, tuple[type[Component], str]] = {
-    "directions": (Direction, "direction"),
-    "schemes": (Scheme, "scheme"),
-    "schedules": (Schedule, "scheme.schedule"),
-    "tasks": (Task, "task"),
+if TYPE_CHECKING:  # of a kind is imported what it is made of: torch takes seconds
+    from study.plan.study import Study
+
+FAMILIES = {
+    "directions": ("trainables.directions", "Direction", "direction"),
+    "schemes": ("trainables.schemes", "Scheme", "scheme"),
+    "schedules": ("trainables.schedules", "Schedule", "scheme.schedule"),
+    "tasks": ("trainables.tasks", "Task", "task"),
 }
+"""Where the family of a kind stands, and the key under which a study file names its members."""
 
 
 def lines(kind: str) -> Iterator[str]:
     """The names of a kind with what belongs to each, as lines of text."""
     if kind in FAMILIES:
-        family, key = FAMILIES[kind]
-        return _components(members(family), key)
+        module, family, key = FAMILIES[kind]
+        return _components(members(getattr(import_module(module), family)), key)
     others: dict[str, Callable[[], Iterator[str]]] = {
         "studies": _studies,
         "arms": _arms,
@@ -52,6 +51,9 @@ def _domain(domain: object) -> str:
 
 
 def _studies() -> Iterator[str]:
+    from study.plan import parse
+    from study.plan.file import read_file
+
     for name, path in parse.shipped().items():
         file, study = read_file(path.read_text(encoding="utf-8"), name), _here(name)
         told = study if isinstance(study, Refusal) else f"{study.num_trials} trials"
@@ -59,6 +61,8 @@ def _studies() -> Iterator[str]:
 
 
 def _arms() -> Iterator[str]:
+    from study.plan import parse
+
     for name in parse.shipped():
         study = _here(name)
         if isinstance(study, Refusal):
@@ -69,8 +73,10 @@ def _arms() -> Iterator[str]:
             yield f"{name}/{arm.name}: {told}"
 
 
-def _here(name: str) -> Study | Refusal:
+def _here(name: str) -> "Study | Refusal":
     """The study, or what it lacks here: one may need packages that are not installed."""
+    from study.plan import parse
+
     try:
         return parse.load(name)
     except Refusal as refusal:

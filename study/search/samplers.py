@@ -1,16 +1,14 @@
 """Samplers: Optuna's, and sequences of points that are known beforehand, each by its name."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
-
-import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
+from typing import TYPE_CHECKING, NamedTuple
 
 from study.search import sequences
 from trainables.space import Choice, Domain, Integer, LogUniform, OverLr, Value
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
+if TYPE_CHECKING:  # Optuna takes a second, which nobody who only names a sampler need wait
+    from optuna.distributions import BaseDistribution
+    from optuna.samplers import BaseSampler
 
 STARTUP = 5  # random trials before TPE learns; Optuna's own 10 would spend most of a small budget
 
@@ -18,14 +16,34 @@ STARTUP = 5  # random trials before TPE learns; Optuna's own 10 would spend most
 class Sampler(NamedTuple):
     """One of Optuna's samplers, or a sequence of points that is known beforehand."""
 
-    make: Callable[[int, bool], BaseSampler]  # (seed, whether several suggestions run at once)
+    make: "Callable[[int, bool], BaseSampler]"  # (seed, whether several suggestions run at once)
     learns: bool  # whether a suggestion depends on results
     points: Callable[[Mapping[str, Domain], int, int], dict[str, Value]] | None = None  # (space, search's seed, k)
     hears_stops: bool = True  # whether it makes use of trials that were stopped early, or needs no results
 
 
-def _random(seed: int, _: bool) -> BaseSampler:
+def _random(seed: int, _: bool) -> "BaseSampler":
+    from optuna.samplers import RandomSampler
+
     return RandomSampler(seed=seed)
+
+
+def _gp(seed: int, _: bool) -> "BaseSampler":
+    from optuna.samplers import GPSampler
+
+    return GPSampler(seed=seed, n_startup_trials=STARTUP)
+
+
+def _cmaes(seed: int, _: bool) -> "BaseSampler":
+    from optuna.samplers import CmaEsSampler
+
+    return CmaEsSampler(seed=seed, n_startup_trials=STARTUP, warn_independent_sampling=False)
+
+
+def _tpe(seed: int, liar: bool) -> "BaseSampler":
+    from optuna.samplers import TPESampler
+
+    return TPESampler(seed=seed, n_startup_trials=STARTUP, constant_liar=liar)
 
 
 SAMPLERS: dict[str, Sampler] = {
@@ -33,18 +51,16 @@ SAMPLERS: dict[str, Sampler] = {
     "sobol": Sampler(_random, learns=False, points=sequences.sobol),
     "halton": Sampler(_random, learns=False, points=sequences.halton),
     "grid": Sampler(_random, learns=False, points=sequences.grid),
-    "gp": Sampler(lambda seed, _: GPSampler(seed=seed, n_startup_trials=STARTUP), learns=True, hears_stops=False),
-    "cmaes": Sampler(
-        lambda seed, _: CmaEsSampler(seed=seed, n_startup_trials=STARTUP, warn_independent_sampling=False),
-        learns=True,
-        hears_stops=False,
-    ),
-    "tpe": Sampler(lambda seed, liar: TPESampler(seed=seed, n_startup_trials=STARTUP, constant_liar=liar), learns=True),
+    "gp": Sampler(_gp, learns=True, hears_stops=False),
+    "cmaes": Sampler(_cmaes, learns=True, hears_stops=False),
+    "tpe": Sampler(_tpe, learns=True),
 }
 
 
-def distribution(domain: Domain) -> BaseDistribution:
+def distribution(domain: Domain) -> "BaseDistribution":
     """The domain in Optuna's words."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
     if isinstance(domain, OverLr):
         return distribution(domain.product)
     if isinstance(domain, Choice):

@@ -5,14 +5,18 @@ field of `Record` as a metric at step = number of the record, and tags for its k
 its run is terminal *and* carries the tag `lr_study.status`; everything else is taken up again.
 """
 
-from study.tracking.artifacts import left_behind, stored_code
-from study.tracking.forget import forget, search_folders
-from study.tracking.lease import Lease
-from study.tracking.reader import is_recorded, read
-from study.tracking.status import SearchStatus, cancel, status
-from study.tracking.store import client, shown
-from study.tracking.summary import About, about, publish
-from study.tracking.tracker import OtherContents, Tracker
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from study.tracking.artifacts import left_behind, stored_code
+    from study.tracking.forgetting import forget, search_folders
+    from study.tracking.lease import Lease
+    from study.tracking.reader import is_recorded, read
+    from study.tracking.standing import SearchStatus, cancel, status
+    from study.tracking.store import client, shown
+    from study.tracking.summary import About, about, publish
+    from study.tracking.tracker import OtherContents, Tracker
 
 __all__ = [
     "About",
@@ -33,3 +37,22 @@ __all__ = [
     "status",
     "stored_code",
 ]
+
+_PLACES = {
+    "artifacts": ("left_behind", "stored_code"),
+    "forgetting": ("forget", "search_folders"),
+    "lease": ("Lease",),
+    "reader": ("is_recorded", "read"),
+    "standing": ("SearchStatus", "cancel", "status"),
+    "store": ("client", "shown"),
+    "summary": ("About", "about", "publish"),
+    "tracker": ("OtherContents", "Tracker"),
+}
+"""Where each name stands: imported when it is first asked for, since MLflow takes seconds."""
+
+
+def __getattr__(name: str) -> Any:
+    for place, names in _PLACES.items():
+        if name in names:
+            return getattr(import_module(f"study.tracking.{place}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,8 +8,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from mlflow.exceptions import MlflowException
 
-from study.tracking.reader import found
-from study.tracking.store import recorded_of, runs_of, shown, trials_of
+from study.tracking.store import found, recorded_of, runs_of, shown, trials_of
 from trainables.refusal import Refusal, first_line
 
 UNREADABLE = (MlflowException, OSError, ValueError, zipfile.BadZipFile)  # on another machine, or not what we wrote

@@ -4,7 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from mlflow import MlflowClient
+from trainables.refusal import Refusal
 
 SCHEME = "sqlite:///"
 
@@ -18,6 +18,13 @@ def file_of(uri: str) -> Path | None:
     return Path(uri.removeprefix(SCHEME)) if uri.startswith(SCHEME) else None
 
 
+def refuse_missing(uri: str) -> None:
+    """Refuse to read an embedded store whose file is not there."""
+    file = file_of(uri)
+    if file and not file.exists():
+        raise Refusal(f"no MLflow store at {file}: run a study here first, or name another store with --tracking-uri")
+
+
 def make(uri: str) -> None:
     """Make the file of an embedded store, if it is not there, with MLflow's tables in it.
 
@@ -27,6 +34,8 @@ def make(uri: str) -> None:
     file = file_of(uri)
     if file is None or file.exists():
         return
+    from mlflow import MlflowClient  # seconds, which a refusal need not wait
+
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=f"{file.name}-") as folder:
         new = Path(folder) / file.name
         MlflowClient(tracking_uri=f"{SCHEME}{new}").search_experiments(max_results=1)

@@ -13,27 +13,13 @@ from mlflow.utils.rest_utils import http_request, verify_rest_response
 
 from study.plan.key import Key
 from study.tracking.embedded import file_of
-from study.tracking.store import LEASE, client, own_tags, recorded_of, refuse_deleted, shown, trials_of
-from trainables.refusal import Refusal, unknown
+from study.tracking.store import client, found, own_tags, recorded_of, trials_of
+from trainables.refusal import Refusal
 from trainables.trial import Record, Trial
 
 RUNS_A_REQUEST = 100  # MLflow's limits on one request for the metrics of many runs
 POINTS_A_REQUEST = 25_000
 NOTHING = {"record": 0, **dict.fromkeys(("epoch", "passes", "flops", "steps", "seconds", "diverged"), 0.0)}
-
-
-def found(study: str, uri: str) -> tuple[MlflowClient, str]:
-    """The store and the id of a study's experiment; reading makes neither."""
-    file = file_of(uri)
-    if file and not file.exists():
-        raise Refusal(f"no MLflow store at {file}: run a study here first, or name another store with --tracking-uri")
-    store = client(uri)
-    experiment = store.get_experiment_by_name(study)
-    if experiment is None:
-        names = [found.name for found in store.search_experiments() if not found.name.startswith(LEASE)]
-        raise unknown(f"study in {shown(uri)}:", study, names)
-    refuse_deleted("study", experiment, uri)
-    return store, experiment.experiment_id
 
 
 def is_recorded(study: str, uri: str) -> bool:

@@ -14,7 +14,7 @@ from study.dispatch.outcome import Recorded
 from study.plan.key import Key
 from study.tracking import embedded
 from study.tracking.patience import without_retries
-from trainables.refusal import Refusal, first_line
+from trainables.refusal import Refusal, first_line, unknown
 from trainables.run.stopping import Rung
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)  # its migrations are not news
@@ -102,6 +102,18 @@ def refuse_deleted(kind: str, experiment: Experiment, uri: str) -> None:
 def folder_of_search(study: str, arm: str, repetition: int, run: str) -> Path:
     """The place of a search's checkpoints inside a storage folder, by its run: two stores may share the folder."""
     return Path("checkpoints") / study / arm / f"{repetition}-{run[:12]}"
+
+
+def found(study: str, uri: str) -> tuple[MlflowClient, str]:
+    """The store and the id of a study's experiment; reading makes neither."""
+    embedded.refuse_missing(uri)
+    store = client(uri)
+    experiment = store.get_experiment_by_name(study)
+    if experiment is None:
+        names = [found.name for found in store.search_experiments() if not found.name.startswith(LEASE)]
+        raise unknown(f"study in {shown(uri)}:", study, names)
+    refuse_deleted("study", experiment, uri)
+    return store, experiment.experiment_id
 
 
 def runs_of(store: MlflowClient, experiment: str, kind: str, where: str = "") -> list[Run]:

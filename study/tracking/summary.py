@@ -13,8 +13,7 @@ from mlflow.entities import Metric, Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
-from study.tracking.reader import found
-from study.tracking.store import PREFIX, REPORT, STORAGE, own_tags, runs_of, shown
+from study.tracking.store import PREFIX, REPORT, STORAGE, found, own_tags, runs_of, shown
 
 PAGES = "http://127.0.0.1:5000"  # where `lr-study ui` shows a store that has no pages of its own
 

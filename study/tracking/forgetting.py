@@ -8,8 +8,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-from study.tracking.reader import found
-from study.tracking.store import REPORT, folder_of_search, own_tags, runs_of
+from study.tracking.store import REPORT, folder_of_search, found, own_tags, runs_of
 
 KINDS = ("search", "trial", REPORT)
 

@@ -6,8 +6,7 @@ from typing import NamedTuple
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from study.tracking.reader import found
-from study.tracking.store import CANCEL, own_tags, recorded_of, runs_of, trials_of
+from study.tracking.store import CANCEL, found, own_tags, recorded_of, runs_of, trials_of
 
 
 class SearchStatus(NamedTuple):
@@ -37,6 +36,17 @@ def cancel(study: str, uri: str) -> None:
     store: MlflowClient
     store, experiment = found(study, uri)
     store.set_experiment_tag(experiment, CANCEL, str(time.time()))
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds.
+
+    >>> clock(75.2), clock(3700)
+    ('1:15', '1:01:40')
+    """
+    whole = round(seconds)
+    minutes, hours = whole // 60 % 60, whole // 3600
+    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
 
 
 def _search(run: Run) -> tuple[str, str]:

@@ -1,0 +1,73 @@
+"""What a command imports: nothing slow that it does not need. Times depend on the machine, modules do not."""
+
+import json
+import subprocess
+import sys
+
+import grimp
+import pytest
+from conftest import ROOT
+
+SLOW = {"torch", "mlflow", "matplotlib", "pandas", "scipy", "ray", "optuna", "rich", "pydantic", "sklearn", "jinja2"}
+RUN = """
+import json, sys
+from study.cli import main
+sys.argv = ["lr-study", *json.loads(sys.argv[1])]
+try:
+    main()
+except SystemExit:
+    pass
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+"""
+
+
+def imported(folder, *words):
+    """The packages that a command leaves imported, in a process of its own."""
+    command = [sys.executable, "-c", RUN, json.dumps(words)]
+    out = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=True, env={"PYTHONPATH": str(ROOT), "PATH": ""}
+    )
+    return SLOW & set(json.loads(out.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    ("words", "needed"),
+    [
+        (["--help"], set()),
+        (["run", "--help"], set()),
+        (["status", "nothing"], set()),
+        (["cancel", "nothing"], set()),
+        (["list", "searchers"], set()),
+        (["list", "stoppers"], set()),
+        (["schema"], {"pydantic"}),
+        (["list", "schemes"], {"torch"}),
+        (["list", "tasks"], {"torch"}),
+        (["list", "studies"], {"torch", "pydantic"}),
+    ],
+    ids=" ".join,
+)
+def test_a_command_imports_what_it_needs_and_nothing_else_that_is_slow(words, needed, tmp_path):
+    assert imported(tmp_path, *words) == needed
+
+
+def test_where_there_is_a_store_status_waits_for_mlflow_alone(tmp_path):
+    """MLflow brings pandas and scipy by itself."""
+    from study.tracking import client
+
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    client(uri)
+    alone = "import json, sys, mlflow.tracking; print(json.dumps(sorted({n.partition('.')[0] for n in sys.modules})))"
+    out = subprocess.run([sys.executable, "-c", alone], capture_output=True, text=True, check=True)
+    of_mlflow = SLOW & set(json.loads(out.stdout))
+    assert imported(tmp_path, "status", "nothing", "--tracking-uri", uri) <= of_mlflow | {"pandas", "scipy"}
+
+
+def test_no_module_imports_itself_through_others_type_only_imports_included():
+    graph = grimp.build_graph("study", "trainables", exclude_type_checking_imports=False)
+    above = {name: set(graph.find_modules_directly_imported_by(name)) for name in graph.modules}
+    while True:  # what imports nothing that is left lies on no cycle
+        free = {name for name, below in above.items() if not below & above.keys()}
+        if not free:
+            break
+        above = {name: below for name, below in above.items() if name not in free}
+    assert not above
