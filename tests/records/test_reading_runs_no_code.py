@@ -13,6 +13,7 @@ from study.cost import NotDefined
 from study.plan import parse
 from study.records.material import level_of, of_study
 from study.tracking import Tracker
+from trainables import plugins
 from trainables.components import find, name_of
 from trainables.refusal import Refusal
 from trainables.run import artifacts
@@ -83,6 +84,7 @@ def ran(tmp_path, monkeypatch):
     (tmp_path / "evil_module.py").write_text(MODULE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(plugins, "_SHIPPED", {})  # else the text that another test was sent stands for this file
     yield tmp_path / "ran"
     sys.modules.pop("evil_module", None)
 
@@ -194,8 +196,9 @@ def test_a_store_that_names_code_is_read_without_running_it(tagged, ran, lr_stud
     assert not ran.exists()
     assert not any(name.startswith("evil_module") for name in sys.modules)
     assert not [command for command, done in told.items() if "Traceback" in done.stderr]
-    assert told["status"].returncode == told["cost"].returncode == told["cancel"].returncode == 0
-    assert told["report"].returncode == told["replay"].returncode == (0 if tagged else 2), told["replay"].stderr
+    assert told["status"].returncode == told["cancel"].returncode == 0
+    read = {told[command].returncode for command in ("report", "replay", "cost")}
+    assert read == {0 if tagged else 2}, told["replay"].stderr
     assert told["functions"].returncode == 2
     assert "--trust runs it" in told["functions"].stderr
 

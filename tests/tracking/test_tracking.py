@@ -221,6 +221,7 @@ def test_what_a_recorded_study_cost(store):
         "seed": 0,
         "draws": 100,
         "includes": (),
+        "dearest": (),
     }
     (result,) = summarize(*asked.read("study:cost", words))
     assert (result.scheme, result.n, result.hits) == ("sgd", 2, 1)
