@@ -1,4 +1,4 @@
-"""What is asked of many trials: studies, searches, their record and what they cost.
+"""Ask questions of many trials: studies, searches, their record and what they cost.
 
 import study
 

@@ -1,4 +1,4 @@
-"""What a scheme's default configuration, untuned, was worth: found among the trials by its hyper-parameters."""
+"""The worth of a scheme's default configuration, untuned: found among the trials by its hyper-parameters."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ NOT_RUN = NotDefined("the default configuration was not run: give it an arm, wit
 def regret(
     record: Any, rows: Any, arm: str, searched: set[str] | None, tuned: float | None, sign: float
 ) -> float | NotDefined:
-    """What the default of an arm loses against the tuned baseline, in score; below 0 it is the better.
+    """The score that an arm's default loses against the tuned baseline; below 0 it is the better.
 
     record: the rows of one task. rows: its trials (`study.answers.trials`). searched: what the arm searches; None where
     nobody knows, and it is what differs between its trials. tuned: the baseline's expected best, in the table's own

@@ -18,7 +18,7 @@ FEWEST_TYPICAL = 8  # trials from which the intervals of typical trials cover (t
 
 @dataclass(frozen=True)
 class Options:
-    """How to compute: against whom, at what budget and tolerance (in score), with which randomness."""
+    """Settings of a summary: against whom, at what budget and tolerance (in score), with which randomness."""
 
     question: Question = field(default_factory=Question)
     baseline: str | None = None

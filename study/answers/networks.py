@@ -1,4 +1,4 @@
-"""What the networks of a study compute, from the artifacts of its trials: distances of their labels, and averages."""
+"""Networks as functions, from the artifacts of a study's trials: distances of their labels, and averages."""
 
 from collections.abc import Mapping
 from itertools import combinations, pairwise
@@ -19,7 +19,7 @@ MOMENTS = 8  # records, evenly spread, at which distances are told
 
 
 class Left(NamedTuple):
-    """What one trial left behind."""
+    """The artifacts of one trial."""
 
     arm: str
     seed: int  # of the trial

@@ -1,4 +1,4 @@
-"""What the best configuration of every scheme recorded over time."""
+"""Records over time of the best configuration of every scheme."""
 
 from dataclasses import fields
 from typing import Any

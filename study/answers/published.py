@@ -31,7 +31,7 @@ def beside(record: pd.DataFrame, published: Published) -> pd.DataFrame:
 
 
 def verdict(found: Any, published: Published) -> str:
-    """Whether every number of every trial is within the tolerance, and which one is farthest."""
+    """Say how many numbers lie within the tolerance with all their trials, and which trial is farthest."""
     near = found["farthest"].abs() <= published.within
     counts = f"{int(near.sum())} of {len(found)} numbers have all their trials within {published.within:g}"
     head = f"{counts} of {published.source}"

@@ -15,7 +15,7 @@ TAIL = 2.5  # percent, on either side of a 95 % interval
 
 
 class Found(NamedTuple):
-    """What one search came to."""
+    """The outcome of one search."""
 
     reached: bool
     trials: int  # up to the first that reached the target, or all

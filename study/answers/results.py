@@ -1,4 +1,4 @@
-"""What a summary says of one arm: plain dataclasses, and their JSON."""
+"""The summary of one arm: plain dataclasses, and their JSON."""
 
 import math
 from dataclasses import asdict, dataclass, field
@@ -47,7 +47,7 @@ class Flag:
 
 @dataclass
 class Result:
-    """What one arm's tuning cost. Scores are in the table's own sense."""
+    """The tuning cost of one arm, and all that goes with it. Scores are in the table's own sense."""
 
     task: str
     scheme: str

@@ -1,4 +1,4 @@
-"""What one arm spent until it reached the target: the expected cost in one unit, with its interval."""
+"""The cost of one arm until it reached the target: expected, in one unit, with its interval."""
 
 import math
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def spent(arm: Trials, unit: str, stream: Callable[[str], np.random.Generator], 
 
 
 def share(base: Spent, scheme: Spent, unit: str, compared: int = 1) -> Share | NotDefined:
-    """What the scheme's tuning costs as a share of the baseline's.
+    """The scheme's tuning cost as a share of the baseline's.
 
     Args:
         base: what the baseline spent.

@@ -25,7 +25,7 @@ FEW = 5  # hits: fewer make an interval wide, and its ends depend on single tria
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked of a record; what is not given follows from the study file and the tasks."""
+    """Settings of a report; those that are not given follow from the study file and the tasks."""
 
     baseline: str | None = None
     target: dict[str, float] = field(default_factory=dict)  # by task; '' for all others

@@ -74,7 +74,7 @@ import click
 )
 @click.option("--includes", multiple=True, metavar="A=B", help="Scheme A contains scheme B; losing to it is flagged.")
 def cost(table: str, json_file: Path | None, markdown: bool, figures: Path | None, **options: object) -> None:
-    """What tuning cost in TABLE, misses counted, and what each scheme saves against a baseline.
+    """Print what tuning cost in TABLE, misses counted, and what each scheme saves against a baseline.
 
     \b
     TABLE is one of

@@ -1,4 +1,4 @@
-"""What an arm of n independent trials costs, and how good the best of k of them is.
+"""The expected cost of an arm of n independent trials, and the expected best of k of them.
 
 Everything here is exact over random orders, or random subsets, of the n trials in hand; nothing is sampled.
 The formulas need trials that do not depend on each other: of a searcher that learns, use

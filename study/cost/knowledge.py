@@ -1,4 +1,4 @@
-"""What knowing the learning rate is worth: the cost of tuning within a window around a rate that once worked.
+"""The worth of knowing the learning rate: the cost of tuning within a window around a rate that once worked.
 
 The n trials of an arm were drawn independently, x = log10 of the rate uniform on [a, a + D]. *Take a rate that once
 worked, and search w decades around it*: the anchor is a rate drawn from those that hit; the window's centre is the

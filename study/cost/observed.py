@@ -1,4 +1,4 @@
-"""What searches really cost, for searchers that learn or stop early: their trials depend on each other.
+"""Observed costs, for searchers that learn or stop early: their trials depend on each other.
 
 There the formulas for independent trials are not defined. A search is one row; a repetition is another
 search.
@@ -13,7 +13,7 @@ from study.cost.quantities import Cost, NotDefined
 
 
 class Searches(NamedTuple):
-    """What each of r searches spent until its first hit, or altogether where it had none."""
+    """The costs of r searches until their first hit, or altogether where one had none."""
 
     cost: NDArray[np.float64]  # (r,)
     trials: NDArray[np.float64]  # (r,)

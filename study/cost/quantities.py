@@ -1,4 +1,4 @@
-"""What a statistic may answer: a number, an interval, or in words why there is none."""
+"""Answers of statistics: a number, an interval, or in words why there is none."""
 
 import math
 from collections.abc import Callable

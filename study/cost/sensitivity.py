@@ -1,4 +1,4 @@
-"""How much a scheme minds its learning rate, what its default loses, and what should make one suspicious.
+"""Sensitivity to the learning rate, the loss of a default, and what should make one suspicious.
 
 Here the numbers are losses, lower is better (an accuracy enters as 1 − accuracy or −accuracy; both give the
 same).
@@ -58,7 +58,7 @@ def sensitivity(lrs: ArrayLike, losses: ArrayLike, diverged: float, decades: flo
 
 
 def width_decades(lrs: ArrayLike, losses: ArrayLike, point: float = 0.01) -> float | NotDefined:
-    """How many decades of learning rate lie within a point (0.01) of the best: (grid points − 1) × grid step.
+    """The decades of learning rate within a point (0.01) of the best: (grid points − 1) × grid step.
 
     lrs, losses: as for `sensitivity`. One good rate alone has width 0.
 
@@ -75,7 +75,7 @@ def width_decades(lrs: ArrayLike, losses: ArrayLike, point: float = 0.01) -> flo
 
 
 def best_on_edge(lrs: ArrayLike, losses: ArrayLike) -> bool:
-    """Whether the best trial stands at the smallest or largest learning rate that was tried.
+    """Tell if the best trial stands at the smallest or largest learning rate that was tried.
 
     >>> best_on_edge([0.1, 1, 10], [0.3, 0.2, 0.1])
     True
@@ -85,7 +85,7 @@ def best_on_edge(lrs: ArrayLike, losses: ArrayLike) -> bool:
 
 
 def default_regret(default_scores: ArrayLike, tuned_baseline: float) -> float | NotDefined:
-    """What the scheme's default configuration, untuned (k = 0), loses against the tuned baseline.
+    """The score that the scheme's default configuration, untuned (k = 0), loses against the tuned baseline.
 
     default_scores: (r,) of the default over seeds, higher is better. Below 0 the untuned default is the
     better.
@@ -100,7 +100,7 @@ def default_regret(default_scores: ArrayLike, tuned_baseline: float) -> float | 
 
 
 def violates_inclusion(general_best: float, special_best: float, tolerance: float) -> bool:
-    """Whether a scheme loses to its own special case by more than the tolerance (Choi et al. 2019).
+    """Tell if a scheme loses to its own special case by more than the tolerance (Choi et al. 2019).
 
     general_best, special_best: expected best of the same k, higher is better. When both are tuned enough this
     is a bug, or a budget too small.

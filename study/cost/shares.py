@@ -1,4 +1,4 @@
-"""What one scheme's tuning costs as a share of another's: to a target, and at a budget. Below 1 is good."""
+"""Shares: one scheme's tuning cost over another's, to a target and at a budget. Below 1 is good."""
 
 import math
 from typing import Literal, NamedTuple

@@ -1,1 +1,1 @@
-"""Which trial runs next, and what is told of those that ended."""
+"""Choose the trial that runs next, and keep what is told of those that ended."""

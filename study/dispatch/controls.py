@@ -33,12 +33,12 @@ class Following:
 
     @property
     def exhausted(self) -> bool:
-        """Whether the whole budget has been handed out."""
+        """True once the whole budget has been handed out."""
         return self.num_asked >= self._num_trials
 
     @property
     def done(self) -> bool:
-        """Whether every outcome is in."""
+        """True once every outcome is in."""
         return len(self._outcomes) >= self._num_trials
 
     @property

@@ -1,4 +1,4 @@
-"""Which trial runs next: all searches of a study side by side, each of them in strict order."""
+"""Choose the trial that runs next: all searches of a study side by side, each of them in strict order."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -48,7 +48,7 @@ class Dispatcher:
 
     @property
     def done(self) -> bool:
-        """Whether every outcome is in."""
+        """True once every outcome is in."""
         return all(searching.done for searching in self._searchings.values())
 
     @property
@@ -58,7 +58,7 @@ class Dispatcher:
 
     @property
     def one_has_not_failed(self) -> bool:
-        """Whether a trial's outcome is in that is not a failure."""
+        """True once a trial has ended that did not fail."""
         return any(one.status != "failed" for seeds in self._outcomes.values() for one in seeds.values())
 
     def next(self) -> Assignment | None:

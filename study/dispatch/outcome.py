@@ -10,7 +10,7 @@ Status: TypeAlias = Literal["finished", "diverged", "stopped", "failed"]
 
 
 class Outcome(NamedTuple):
-    """How a trial ended, as its searcher is told."""
+    """The end of a trial, as its searcher is told."""
 
     status: Status
     score: float  # the best validation score; the task's chance level where it diverged
@@ -26,7 +26,7 @@ class Suggestion(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """What the record knows of one trial."""
+    """A trial as the record knows it."""
 
     run_id: str
     params: dict[str, Any]  # flat, as the trial was

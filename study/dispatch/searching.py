@@ -50,17 +50,17 @@ class Searching:
 
     @property
     def exhausted(self) -> bool:
-        """Whether the whole budget has been drawn."""
+        """True once the whole budget has been drawn."""
         return len(self._asked) >= self._settings.trials
 
     @property
     def done(self) -> bool:
-        """Whether every outcome is in."""
+        """True once every outcome is in."""
         return len(self._outcomes) >= self._settings.trials
 
     @property
     def ready(self) -> bool:
-        """Whether the next configuration may be drawn now."""
+        """True where the next configuration may be drawn now."""
         return not self.exhausted and all(k in self._outcomes for k in range(self._num_told, self._visible))
 
     @property
@@ -87,7 +87,7 @@ class Searching:
         self._outcomes[k] = outcome
 
     def ended(self, k: int) -> bool:
-        """Whether the outcome of configuration k is in."""
+        """True once the outcome of configuration k is in."""
         return k in self._outcomes
 
     def values(self, k: int) -> dict[str, Value]:

@@ -20,7 +20,7 @@ WAIT_SECONDS = 300.0  # for the first worker of a cluster: a machine in a cloud 
 
 
 class Cluster(NamedTuple):
-    """Where and on what trials run."""
+    """The Ray that trials run on, and the devices that each may take."""
 
     address: str | None = None  # of a running Ray; None: RAY_ADDRESS, and without it one is started here
     gpus_per_trial: float | None = None  # None: one where there are any
@@ -28,7 +28,7 @@ class Cluster(NamedTuple):
 
     @property
     def is_joined(self) -> bool:
-        """Whether it was there before us, so that nodes may come and go."""
+        """True where it was there before us, so that nodes may come and go."""
         return bool(self.address or os.environ.get("RAY_ADDRESS"))  # the latter is how `ray job submit` says it
 
 
@@ -62,7 +62,7 @@ def connect(cluster: Cluster) -> None:
 
 
 def resources_of_a_trial(study: Study, cluster: Cluster) -> dict[str, float]:
-    """What one trial takes; refused where the cluster has not even that."""
+    """The resources of one trial; refused where the cluster has not even those."""
     gpus = cluster.gpus_per_trial
     if gpus is None:
         gpus = 1.0 if ray.cluster_resources().get("GPU", 0) else 0.0

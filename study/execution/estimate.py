@@ -1,4 +1,4 @@
-"""What a study would take, before it runs: one timed step an arm."""
+"""Estimates of what a study would take, before it runs: one timed step an arm."""
 
 import os
 import time

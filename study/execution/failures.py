@@ -1,4 +1,4 @@
-"""What a failed trial is worth: tried again, recorded as failed, or the end of a study that fails as a whole."""
+"""Failed trials: tried again, recorded as failed, or the end of a study that fails as a whole."""
 
 from collections import defaultdict
 from typing import Literal, TypeAlias
@@ -16,7 +16,7 @@ PROCESS = ("its worker process has died", "its owner has died", "killed by `ray.
 
 
 def cause_of(error: str) -> Cause:
-    """What failed, by what Ray says of it: the machine, the process, or what the trial did.
+    """Name what failed, by Ray's words: the machine, the process, or what the trial did.
 
     >>> cause_of("The actor died because its node has died. Node Id: 1f")
     'node'
@@ -56,7 +56,7 @@ class Failures:
         self._failed_first: list[str] | None = None if one_has_not_failed else []  # None: one has not failed
 
     def may_go_on(self, trial: str, error: str, num_records: int) -> bool:
-        """Whether a trial that failed after so many records is tried again."""
+        """Tell if a trial that failed after so many records is tried again."""
         cause = cause_of(error)
         further, self._far[trial] = num_records > self._far[trial], max(num_records, self._far[trial])
         if cause == "trial" or (cause == "process" and not further):

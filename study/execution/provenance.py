@@ -1,4 +1,4 @@
-"""Where a number comes from: commit, versions, device."""
+"""Provenance of a number: commit, versions, device."""
 
 import platform
 import subprocess

@@ -63,7 +63,7 @@ def run(
 
 
 class Asked(NamedTuple):
-    """What `run` was asked."""
+    """The options of `run`."""
 
     study: Study
     uri: str

@@ -1,4 +1,4 @@
-"""What Ray needs before it can be joined or started: an address that answers, or folders that it can use."""
+"""Checks before Ray is joined or started: an address that answers, or folders that it can use."""
 
 import os
 import socket
@@ -24,7 +24,7 @@ SOCKET = "ray/session_2026-01-01_00-00-00_000000_{}/sockets/plasma_store"  # the
 
 
 class Address(NamedTuple):
-    """Where a running Ray is said to be, and who says so."""
+    """The address at which a running Ray is said to be, and who says so."""
 
     written: str
     place: str  # host:port, where Ray looks for it

@@ -56,7 +56,7 @@ class Bridge(Callback):
         return {}  # Tune pickles its callbacks to restore them; here MLflow is the only state there is
 
     def next_config(self, trial_id: str) -> dict[str, Any] | str | None:
-        """What Tune's searcher answers: a configuration, nothing now, or the end."""
+        """Answer Tune's searcher: a configuration, nothing now, or the end."""
         assignment = self._next()
         if assignment is None:  # a trial that is under way may come back (`on_trial_error`)
             return Searcher.FINISHED if self.broken or self._dispatcher.done else None

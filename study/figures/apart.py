@@ -1,4 +1,4 @@
-"""How far apart arms are as functions, against time: solid measured, dashed what one family would give."""
+"""The distance of arms as functions, against time: solid measured, dashed what one family would give."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What every scheme recorded over time: the median of its seeds, and their range."""
+"""Records of every scheme over time: the median of its seeds, and their range."""
 
 from collections.abc import Mapping
 from typing import Any

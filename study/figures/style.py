@@ -1,4 +1,4 @@
-"""How every figure looks: one colour, line and marker a scheme, everywhere the same; names beside their lines."""
+"""The look of every figure: one colour, line and marker a scheme, everywhere the same; names beside their lines."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -42,7 +42,7 @@ class Panel(NamedTuple):
 
 
 class End(NamedTuple):
-    """Where a line ends, and whose it is."""
+    """The end of a line, and whose it is."""
 
     x: float
     y: float

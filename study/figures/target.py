@@ -1,4 +1,4 @@
-"""What the target costs each scheme: the expected cost with its interval, the cheapest first."""
+"""The cost of the target to each scheme: expected, with its interval, the cheapest first."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What there is to choose from, read off the folders and the fields themselves."""
+"""The members that can be chosen, read off the folders and the fields themselves."""
 
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module

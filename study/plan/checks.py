@@ -1,4 +1,4 @@
-"""What an arm cannot have: pairs that are each allowed but do not work together, refused before anything starts."""
+"""Refuse pairs that are each allowed but do not work together, before anything starts."""
 
 from study.plan.study import Arm, Study
 from study.search import sequences
@@ -11,7 +11,7 @@ MIN_CMAES = 2  # Optuna's CMA-ES falls back to random draws in one dimension
 
 
 def check_searcher(arm: Arm) -> None:
-    """What a searcher cannot do."""
+    """Refuse what a searcher cannot do."""
     settings, domains = arm.settings, arm.space.values()
     if settings.searcher not in SAMPLERS:
         raise unknown(f"searcher in arm {arm.name!r}:", settings.searcher, SAMPLERS)
@@ -34,7 +34,7 @@ def check_size(study: Study) -> None:
 
 
 def check_stopper(arm: Arm) -> None:
-    """Where trials cannot be stopped early, or never would be."""
+    """Refuse a stopper where trials cannot be stopped early, or never would be."""
     name, settings = arm.settings.stopper, arm.settings
     if arm.stopper is None:
         return
@@ -63,7 +63,7 @@ def check_stopper(arm: Arm) -> None:
 
 
 def check_data(arm: Arm) -> None:
-    """Whether there are the validation data that the arm judges trials by; this reads the data."""
+    """Refuse an arm that judges trials by validation data which its task does not have; this reads the data."""
     settings = arm.settings
     judges = settings.stopper or (settings.searcher if SAMPLERS[settings.searcher].learns else None)
     if judges and not len(arm.task.data().valid):

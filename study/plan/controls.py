@@ -43,7 +43,7 @@ def derived(name: str, written: Mapping[str, Mapping[str, Any]], sources: Mappin
 
 
 def shared_keys(keys: Mapping[str, Any]) -> dict[str, Any]:
-    """What the control shares with its source: all but the source's scheme, of which rate and schedule stay."""
+    """Keys that the control shares with its source: all but the source's scheme, of which rate and schedule stay."""
     return {key: value for key, value in keys.items() if not key.startswith("scheme") or key.startswith(KEPT)}
 
 
@@ -57,5 +57,5 @@ def _check_measures(name: str, source: Arm) -> None:
 
 
 def measures(scheme: Scheme) -> bool:
-    """Whether the scheme records the mean scale of its rates."""
+    """Tell if the scheme records the mean scale of its rates."""
     return EXTRA in scheme.extras(scheme.init({"0.weight": torch.zeros(1, 1)}))

@@ -19,7 +19,7 @@ MAX_BYTES = 1_000_000
 
 
 class Published(BaseModel):
-    """What somebody published of a study's arms: numbers of the last record of a training."""
+    """Published numbers of a study's arms, each of the last record of a training."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -55,7 +55,7 @@ class Heat(BaseModel):
 
 
 class Settings(BaseModel):
-    """How an arm is searched, and beside it any key of a trial: a value, or a domain to search."""
+    """The search of an arm, and beside it any key of a trial: a value, or a domain to search."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
     __pydantic_extra__: dict[str, Written]  # type: ignore[assignment]  — pydantic's own way to type extra keys
@@ -128,7 +128,7 @@ def read_file(text: str, name: str) -> StudyFile:
 
 
 def text_of(path: Path) -> str:
-    """What stands in a study file that somebody named."""
+    """The text of a study file that somebody named."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise Refusal(f"study file {path} has {path.stat().st_size:,} bytes, at most {MAX_BYTES:,} are read")

@@ -1,4 +1,4 @@
-"""What a study file asks for: arms and their search spaces, validated, or one clear line."""
+"""Studies: arms and their search spaces, validated, or one clear line."""
 
 import hashlib
 import json
@@ -47,7 +47,7 @@ class Arm(NamedTuple):
         return sorted(files_of(self.trial({key: corner(domain) for key, domain in self.space.items()}, seed=0)))
 
     def rungs(self, scores: Sequence[float], *, diverged: bool) -> tuple[Rung, ...]:
-        """What a trial with these validation scores, one a record, was worth where the stopper judges."""
+        """The worth, where the stopper judges, of a trial with these validation scores, one a record."""
         if self.stopper is None:
             return ()
         sign = 1 if self.task.mode == "max" else -1
@@ -55,7 +55,7 @@ class Arm(NamedTuple):
         return self.stopper.reached([sign * score for score in scores], every, diverged=diverged)
 
     def contents(self) -> dict[str, Any]:
-        """What makes the arm this arm; budgets are left out, because a study may be extended."""
+        """All that makes the arm this arm; budgets are left out, because a study may be extended."""
         settings = self.settings
         search = {"searcher": settings.searcher, "parallel": settings.parallel, "seeds": settings.seeds}
         if settings.control_of is not None:

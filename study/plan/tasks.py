@@ -10,7 +10,7 @@ Entries = dict[str, Any]
 
 
 def label(task: str) -> str:
-    """What a task is called in the name of an arm: its name without the file or module that it stands in.
+    """The task's part of an arm's name: its own name without the file or module that it stands in.
 
     >>> label("fashion_mlp"), label("./my_task.py:Ring")
     ('fashion_mlp', 'Ring')

@@ -1,4 +1,4 @@
-"""What a record of our own says by itself: its table, and how its scores are to be read."""
+"""A record of our own as a source of `cost`: its table, and how its scores are to be read."""
 
 from collections.abc import Sequence
 from math import isnan

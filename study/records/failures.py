@@ -35,7 +35,7 @@ def all_failed(record: pd.DataFrame) -> bool:
 
 
 def told(record: pd.DataFrame) -> list[str]:
-    """What a report says of failures: how many trainings failed, then one line an error; nothing where none did.
+    """Lines about failures: how many trainings failed, then one an error; none where none did.
 
     >>> rows = {"study": "s", "arm": "a", "repetition": 0, "k": [0, 1], "seed_number": 0}
     >>> told(pd.DataFrame({**rows, "status": ["failed", "finished"], "error": ["KeyError: 'x'", ""]}))

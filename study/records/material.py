@@ -1,4 +1,4 @@
-"""What a page is made of: a record, and what its study file says of it."""
+"""The material of a page: a record, and what its study file says of it."""
 
 import math
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ NEEDED = (
 
 
 class Level(NamedTuple):
-    """How the scores of a task are to be read."""
+    """The sense, metric, chance level and target of a task's scores."""
 
     mode: str
     metric: str

@@ -1,4 +1,4 @@
-"""What every trial was worth, what it cost, and whether it hit the target: one row a trial, from a table of records.
+"""The worth of every trial, its cost, and its hit of the target: one row a trial, from a table of records.
 
 A trial is the mean of the seeds that it has. This is the one place that settles what counts:
 
@@ -32,7 +32,7 @@ ROUNDING = 4  # units in the last place by which a mean may miss the target that
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of a table, in its own sense of scores. target, chance, dearest: one, or by task (''= rest)."""
+    """Levels that trials are judged by, in the table's sense. target, chance, dearest: one, or by task (''= rest)."""
 
     mode: Literal["max", "min"] = "max"
     target: float | dict[str, float] | None = None
@@ -42,7 +42,7 @@ class Question:
     dearest: float | dict[str, float] | None = None  # the most that a trial can cost
 
     def sign(self) -> float:
-        """What scores are multiplied with so that higher is better."""
+        """The factor of scores that makes higher better."""
         return 1.0 if self.mode == "max" else -1.0
 
     def of(self, name: Literal["target", "chance", "dearest"], task: str) -> float | None:
@@ -90,7 +90,7 @@ def ended(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def is_lost(rows: pd.DataFrame) -> pd.Series:
-    """Whether each row belongs to a trial that counts at chance."""
+    """Mark the rows of trials that count at chance."""
     if "status" in rows:
         return pd.Series(rows["status"]).isin(list(LOST))
     return pd.Series(data=False, index=rows.index)
@@ -118,7 +118,7 @@ def validated(rows: pd.DataFrame) -> bool:
 
 
 def reaches(score: Floats, target: Floats) -> NDArray[np.bool_]:
-    """Which scores reach their target, both higher-is-better; a mean that equals it but for rounding does.
+    """Mark scores that reach their target, both higher-is-better; a mean that equals it but for rounding does.
 
     >>> reaches(np.array([(0.7 + 0.8 + 0.9) / 3, 0.8 - 1e-9, np.nan]), np.array([0.8, 0.8, 0.8]))
     array([ True, False, False])

@@ -30,7 +30,7 @@ GROUP = 10  # searches over one draw of the record's trials; the groups' answers
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """How to search: None keeps what the study file says."""
+    """Settings of replayed searches: None keeps what the study file says."""
 
     searcher: str | None = None
     stopper: str | None = None

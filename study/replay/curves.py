@@ -1,4 +1,4 @@
-"""What a record tells of one arm: the whole curve of every trial, and where its configuration lies."""
+"""Recorded trials of one arm: the whole curve of each, and where its configuration lies."""
 
 import math
 from collections.abc import Mapping

@@ -19,7 +19,7 @@ __all__ = ["Asked", "Material", "Written", "folder_of", "metrics", "of", "of_fil
 
 
 class Written(NamedTuple):
-    """Where the page is, what it says first, and the numbers of every arm."""
+    """The page that was written, what it says first, and the numbers of every arm."""
 
     path: Path
     files: list[Path]  # all of them, the page among them
@@ -28,7 +28,7 @@ class Written(NamedTuple):
 
 
 def folder_of(storage: Path, study: str) -> Path:
-    """Where a study's page is by default: inside `storage`, whatever the study is called.
+    """The folder of a study's page by default: inside `storage`, whatever the study is called.
 
     >>> folder_of(Path("here"), "../x"), folder_of(Path("here"), "..")
     (PosixPath('here/reports/..%2Fx'), PosixPath('here/reports/%2E%2E'))

@@ -36,12 +36,12 @@ class Drawn:
 
     @property
     def title(self) -> str:
-        """What the panel shows."""
+        """The title of the panel."""
         return self.panel.title
 
     @property
     def label(self) -> str:
-        """What it is for who does not see it."""
+        """A description for those who do not see it."""
         return f"{self.figure}: {self.title}"
 
     @cached_property
@@ -56,7 +56,7 @@ class Drawn:
 
     @cached_property
     def csv(self) -> str:
-        """What it draws."""
+        """The numbers that it draws, as CSV."""
         return self.panel.data.to_csv(index=False)
 
 

@@ -25,7 +25,7 @@ def sheets(distance: pd.DataFrame, average: pd.DataFrame) -> list[Sheet]:
 
 
 def fallen(drops: pd.DataFrame) -> Sheet:
-    """What falls of the rate did to effective rates, the median of the seeds, beside theory."""
+    """The effect of falls of the rate on effective rates, the median of the seeds, beside theory."""
     groups: Any = drops.groupby(["arm", "tensor"], sort=False)
     columns = ["arm", "tensor", "at once", "theory", "in the end", "theory", "settled"]
     rows = [

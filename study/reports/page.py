@@ -47,7 +47,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Page:
-    """What a page says of a study."""
+    """The contents of a study's page."""
 
     name: str
     question: str

@@ -24,7 +24,7 @@ NAMED = 3  # savers whose share stands in the sentence; the table has all
 
 
 def sentence(answers: Answers) -> Words:
-    """What a task's trials say, in one sentence or two."""
+    """Say in one sentence or two what a task's trials tell."""
     task = Word(answers.task, "task")
     results = answers.results
     if not results:
@@ -50,7 +50,7 @@ def sentence(answers: Answers) -> Words:
 
 
 def flagged(result: Result, what: str) -> bool:
-    """Whether a suspicion weakens that quantity."""
+    """Tell if a suspicion weakens that quantity."""
     return any(flag.weakens == what for flag in result.flags)
 
 

@@ -49,7 +49,7 @@ class Sheet:
 
 
 def sheets(answers: Answers, material: Material) -> list[Sheet]:
-    """What reaching the target costs, what a budget buys, and what the learning rate asks for."""
+    """Tables of what reaching the target costs, what a budget buys, and what the learning rate asks for."""
     if not answers.results:
         return []
     links = {arm_scheme: material.runs.get(arm) for arm, arm_scheme in _arms(answers).items()}

@@ -36,7 +36,7 @@ class Stopper(Component):
     def reached(
         self, scores: Sequence[float], record_every: float = 1.0, *, diverged: bool = False
     ) -> tuple[Rung, ...]:
-        """What a trial was worth at each rung that it came to.
+        """The worth of a trial at each rung that it came to.
 
         scores: (num_records,) validation scores, higher is better, one every `record_every` epochs; where the
         trial diverged the last of them is the task's chance level.
@@ -44,7 +44,7 @@ class Stopper(Component):
 
     @abstractmethod
     def bars(self, earlier: Iterable[Sequence[Rung]]) -> tuple[Rung, ...]:
-        """What the next trial must reach at each rung, from what each of the earlier ones was worth there."""
+        """The bars that the next trial must reach at each rung, from what each of the earlier ones was worth there."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Asha(Stopper):
 
 
 def replayed(stopper: Stopper, curves: Iterable[Curve], parallel: int = 1, record_every: float = 1.0) -> list[int]:
-    """How many records each trial of one search would have had, from the curves of whole trials in order of k.
+    """The records that each trial of one search would have had, from the curves of whole trials in order of k.
 
     >>> replayed(Asha(min_epochs=1.0, reduction=2), [Curve([0.5, 0.6, 0.7]), Curve([0.4, 0.9, 0.9])])
     [3, 1]

@@ -1,4 +1,4 @@
-"""What trials left behind beside their records, read back."""
+"""Artifacts of trials beside their records, read back."""
 
 import zipfile
 from collections.abc import Iterator, Mapping

@@ -41,7 +41,7 @@ class Holder(NamedTuple):
 
     @property
     def is_known_dead(self) -> bool:
-        """Whether it was a process that this machine can see, and is no more."""
+        """Tell if it was a process that this machine can see, and is no more."""
         place, _, process = self.process.rpartition("/")
         return bool(self.process) and place == _place() and process != _started(int(process.split("-")[0]))
 

@@ -1,4 +1,4 @@
-"""What waits for a store that does not answer: in memory, then on disk, and written in order as soon as it does."""
+"""Writes that wait for a store that does not answer: in memory, then on disk, and in order as soon as it does."""
 
 import pickle
 import sys
@@ -43,7 +43,7 @@ class Outbox:
 
     @property
     def answers(self) -> bool:
-        """Whether the store answered the last time."""
+        """True where the store answered the last time."""
         return self._away_since is None
 
     def put(self, item: Any) -> None:
@@ -116,11 +116,11 @@ class Backlog:
         return len(self._head) + self._in_file
 
     def first(self) -> Any:
-        """What waits longest."""
+        """The write that waits longest."""
         return self._head[0]
 
     def append(self, item: Any) -> bool:
-        """Whether there was room for it."""
+        """Add a write; False where there was no room for it."""
         if not self._in_file and len(self._head) < IN_MEMORY:
             self._head.append(item)
             return True
@@ -146,7 +146,7 @@ class Backlog:
         return True
 
     def pop(self) -> None:
-        """What waited longest is done."""
+        """Remove the write that waited longest: it is done."""
         self._head.popleft()
         if self._head or not self._in_file or self._file is None:
             return

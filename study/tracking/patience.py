@@ -1,4 +1,4 @@
-"""How long MLflow's client asks a server that does not answer."""
+"""Limit how long MLflow's client asks a server that does not answer."""
 
 import contextlib
 import threading

@@ -1,4 +1,4 @@
-"""How far a study is, from any machine that reaches the store; and the request to end it."""
+"""The state of a study, from any machine that reaches the store; and the request to end it."""
 
 import time
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from study.tracking.store import CANCEL, found, own_tags, recorded_of, runs_of, 
 
 
 class SearchStatus(NamedTuple):
-    """Where one search stands."""
+    """The state of one search."""
 
     arm: str
     repetition: int

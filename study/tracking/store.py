@@ -45,7 +45,7 @@ def client(uri: str) -> MlflowClient:
 
 
 def is_away(error: Exception) -> bool:
-    """Whether the store, or the way to it, is what failed, and not the write."""
+    """Tell if the store, or the way to it, is what failed, and not the write."""
     if isinstance(error, MlflowException):
         status = error.get_http_status_code()
         return status >= 500 or status in TOO_LATE
@@ -65,7 +65,7 @@ def shown(uri: str) -> str:
 
 
 def artifacts(uri: str) -> str | None:
-    """Where an experiment keeps its files; a server says it itself."""
+    """The place where an experiment keeps its files; a server says it itself."""
     return ARTIFACTS if uri.startswith("sqlite:") else None
 
 
@@ -159,7 +159,7 @@ def own_tags(run: Run) -> dict[str, str]:
 
 
 def recorded_of(run: Run) -> Recorded:
-    """What a child run says of its trial."""
+    """Read a child run as the trial that it records."""
     tags = own_tags(run)
     status: Any = tags.get("status") if run.info.status in TERMINAL else None
     params = {name: value_of(text) for name, text in run.data.params.items()}

@@ -1,4 +1,4 @@
-"""What a report needs to know beside the table, and where its summary goes in the store."""
+"""A study as its report needs it beside the table, and the summary that goes into the store."""
 
 import json
 import time
@@ -19,7 +19,7 @@ PAGES = "http://127.0.0.1:5000"  # where `lr-study ui` shows a store that has no
 
 
 class About(NamedTuple):
-    """What the store says of a study beside its trials."""
+    """A study beside its trials, as the store knows it."""
 
     study_file: str  # as it was read by the last driver; empty where it cannot be reached
     planned: dict[str, int]  # trials an arm, in the order of the study file
@@ -30,7 +30,7 @@ class About(NamedTuple):
 
 
 def about(study: str, uri: str) -> About:
-    """What is known of a recorded study."""
+    """Read what the store knows of a recorded study beside its trials."""
     store, experiment = found(study, uri)
     searches = runs_of(store, experiment, "search")
     planned: dict[str, int] = {}

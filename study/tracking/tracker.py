@@ -99,7 +99,7 @@ class Tracker:
 
     @property
     def answers(self) -> bool:
-        """Whether the store answered the last time it was asked to write."""
+        """True where the store answered the last time it was asked to write."""
         return self._outbox.answers
 
     def recorded(self) -> dict[Key, Recorded]:
@@ -108,7 +108,7 @@ class Tracker:
         return {key: known._replace(run_id=self._writer.runs[key]) for key, known in self._runs.items()}
 
     def measured(self, key: Key) -> list[Measured] | None:
-        """What a trial that has ended recorded of its mean scale, in order; the last of repeated points counts.
+        """Read the mean scale that a trial recorded, in order; the last of repeated points counts.
 
         None where the store does not answer now, or does not have everything yet: nobody waits for it in Tune's loop.
         """
@@ -144,7 +144,7 @@ class Tracker:
         self._client.set_experiment_tag(self._experiment, STORAGE, str(storage))
 
     def mark(self, search: Search) -> str:
-        """What tells a search from every other of its name: one run of one store, and what code runs it."""
+        """The mark that tells a search from every other of its name: one run of one store, and what code runs it."""
         return ", ".join([self._parent(search), *(self._provenance.get(name, "") for name in ("versions", "commit"))])
 
     def start(self, search: Search, key: Key, trial: Trial) -> None:
@@ -198,7 +198,7 @@ class Tracker:
             self._outbox.put(Left(key, str(file)))
 
     def cancelled(self) -> bool:
-        """Whether somebody has asked for the end since this driver began; looked up every few seconds."""
+        """True once somebody has asked for the end since this driver began; looked up every few seconds."""
         now = time.monotonic()
         if now - self._asked > CANCEL_SECONDS and self.answers:
             self._asked = now

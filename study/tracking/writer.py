@@ -44,7 +44,7 @@ class End(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """What has become of a search."""
+    """The state of a search, to be written."""
 
     run: str
     status: str

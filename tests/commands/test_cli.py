@@ -105,7 +105,7 @@ def test_a_study_is_listed_where_packages_that_it_needs_are_not_installed(monkey
 
     monkeypatch.setattr(packaged, "find_spec", lambda name: None)
     (line,) = [line for line in catalogue.lines("studies") if line.startswith("adaptive: ")]
-    assert "needs the package schedulefree, which is not installed: uv sync --group packaged" in line
+    assert "needs the package schedulefree, which is not installed: pip install 'lr-study[packaged]', or" in line
     assert any(line.startswith("quickstart: ") and "(32 trials; " in line for line in catalogue.lines("studies"))
     arms = list(catalogue.lines("arms"))
     assert len([line for line in arms if line.startswith("adaptive: arm ")]) == 1

@@ -313,7 +313,9 @@ def test_whatever_breaks_a_study_off_nothing_of_it_looks_as_if_it_ran(mine, tmp_
 
 @pytest.mark.ray
 @pytest.mark.timeout(400)
-def test_a_worker_that_is_gone_when_it_is_to_be_used_again_costs_no_trial(mine, tmp_path):
+def test_a_worker_that_is_gone_when_it_is_to_be_used_again_costs_no_trial(mine, tmp_path, monkeypatch):
+    """However often a trial comes upon such a worker: six of them are there, and each is one attempt of a trial."""
+    monkeypatch.setattr(failures, "ATTEMPTS", 7)
     (tmp_path / "again.yaml").write_text(
         "question: q\ncommon: {epochs: 3, batch_size: full, trials: 3}\n"
         'arms: {leaves: {task: "./tasks.py:Leaves"}, refuses: {task: "./tasks.py:Refuses"}}'

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import ray
@@ -70,7 +71,7 @@ def _mine(tmp_path, monkeypatch):
 
 
 def study_of(arms):
-    return parse(STUDY % arms, "mine")
+    return parse(STUDY % arms, "mine", folder=Path.cwd())
 
 
 @pytest.mark.parametrize(

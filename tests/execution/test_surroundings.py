@@ -4,6 +4,7 @@ import os
 import time
 
 import pytest
+from ray._raylet import AuthenticationTokenLoader
 
 from study.execution import surroundings
 from study.execution.surroundings import refuse_unusable
@@ -54,6 +55,8 @@ def test_a_temporary_folder_that_cannot_be_used_is_named(folder, why, monkeypatc
 
 def test_a_home_that_does_not_exist_is_named_where_ray_needs_it(monkeypatch):
     monkeypatch.setenv("HOME", "/proc/nowhere")
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    AuthenticationTokenLoader.instance().reset_cache()  # a test before this one may have started Ray
     assert refused().startswith("HOME names /proc/nowhere, where Ray cannot keep its token")
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     refuse_unusable("local")

@@ -354,14 +354,14 @@ def test_a_new_direction_is_one_file_and_nothing_else():
     suite.test_vmap_over_its_numbers_equals_the_loop(rule.direction)
 
 
-def test_a_new_file_is_in_the_conformance_run_and_the_readmes_check_asks_for_it(tmp_path):
+def test_a_new_file_is_in_the_conformance_run(tmp_path):
     """In a copy of the checkout with one file more, and no other change."""
     for name in ("README.md", "pyproject.toml", ".ci", "study", "trainables", "tests"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tmp_path / name)
     (tmp_path / "trainables" / "directions" / "signum.py").write_text(DIRECTION)
-    files = "tests/trainables/directions/test_directions.py", "tests/trainables/test_schemes.py", "tests/test_readme.py"
-    words = "-v", "-p", "no:cacheprovider", "-k", "signum or (table_of_names and directions)", *files
+    files = "tests/trainables/directions/test_directions.py", "tests/trainables/test_schemes.py"
+    words = "-v", "-p", "no:cacheprovider", "-k", "signum", *files
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
     command = [sys.executable, "-m", "pytest", *words]
     out = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False).stdout
@@ -372,9 +372,7 @@ def test_a_new_file_is_in_the_conformance_run_and_the_readmes_check_asks_for_it(
     ):
         facts = [fact for fact in dir(suite) if fact.startswith("test_")]
         assert {(fact, name) for fact in facts for name in names} <= set(passed), out
-    failed = re.findall(r"::(\w+)\[(\S+)\] FAILED", out)
-    assert failed == [("test_the_table_of_names_is_complete", "directions")], out
-    assert "signum" in out.split("FAILURES")[1]
+    assert " FAILED" not in out, out
 
 
 def test_the_new_direction_is_gone_again():

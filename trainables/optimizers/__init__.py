@@ -58,7 +58,7 @@ class Packaged(Rule):
         if find_spec(self.optimizer.package) is None:
             raise Refusal(
                 f"optimizer: {name_of(type(self.optimizer))} needs the package {self.optimizer.package}, which is not "
-                "installed: uv sync --group packaged"
+                "installed: pip install 'lr-study[packaged]', or uv sync --group packaged in a checkout"
             )
 
     def init(self, params: Tensors) -> PackagedState:

@@ -33,7 +33,7 @@ class Grid(NamedTuple):
 
     @property
     def seeds(self) -> int:
-        """How many trainings every cell has at least."""
+        """The trainings that every cell has at least."""
         counts: Any = self.cells.groupby(["rate", "decay"])["seed"].count()
         return int(counts.min())
 

@@ -1,4 +1,4 @@
-"""What a fall of the rate does to the effective rate: all of it at once, and half of it (in decades) in the end."""
+"""Falls of the rate: the effective rate falls by all of it at once, and by half of it (in decades) in the end."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How far apart two families of networks are as functions: by the labels that independent runs predict."""
+"""The distance of two families of networks as functions: by the labels that independent runs predict."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""What theory predicts of a grid, and whether it holds: Li, Lyu & Arora 2020 (arXiv 2010.02916) and what follows."""
+"""Predictions of theory for a grid, and their verdicts: Li, Lyu & Arora 2020 (arXiv 2010.02916) and what follows."""
 
 from typing import Any, Literal, NamedTuple
 
@@ -46,7 +46,7 @@ def collapsed(grid: Grid, seeds: int | None = None, *, settled: bool = True) -> 
 
 
 def seeds_alone(grid: Grid) -> float:
-    """What the spread within would be if seeds alone made it: their standard deviation over √(seeds a cell)."""
+    """The spread within if seeds alone made it: their standard deviation over √(seeds a cell)."""
     rows: Any = grid.cells[grid.cells["settled"]]
     groups = rows.groupby(["rate", "decay"])["score"]
     variances, counts = groups.var(ddof=1).to_numpy(float), groups.count().to_numpy(float)

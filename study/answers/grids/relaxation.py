@@ -1,4 +1,4 @@
-"""How fast ‖w‖⁴ goes to its equilibrium: the rate a step, from a few norms along the way."""
+"""The rate a step at which ‖w‖⁴ goes to its equilibrium, from a few norms along the way."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray

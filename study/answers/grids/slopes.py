@@ -19,7 +19,7 @@ class Slope(NamedTuple):
     high: float
 
     def holds(self, value: float) -> bool:
-        """Whether the interval holds the value."""
+        """Tell if the interval holds the value."""
         return self.low <= value <= self.high
 
 

@@ -94,7 +94,8 @@ def test_a_package_that_is_not_installed_is_refused_in_one_line(monkeypatch):
     with pytest.raises(Refusal) as refused:
         Trial.parse({"task": "quadratic", "rule": "packaged", "optimizer": "prodigy"})
     assert str(refused.value) == (
-        "optimizer: prodigy needs the package prodigyopt, which is not installed: uv sync --group packaged"
+        "optimizer: prodigy needs the package prodigyopt, which is not installed: "
+        "pip install 'lr-study[packaged]', or uv sync --group packaged in a checkout"
     )
 
 
