@@ -30,7 +30,7 @@ GATES = {
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
-    """What git tracks, and one file more."""
+    """Copy all that git tracks, and add one file."""
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
     if not tracked:
         pytest.skip("not a git checkout")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-RIDDLES = {"What", "Whether", "Where", "How", "Which"}
+RIDDLES = {"What", "Whether", "Where", "How", "Which", "Why"}
 FILES = sorted(path for room in ("study", "trainables") for path in (ROOT / room).rglob("*.py"))
 
 

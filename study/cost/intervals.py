@@ -137,7 +137,7 @@ def mean_draws(values: ArrayLike, low: float, high: float, generator: np.random.
 
 
 def why_no_best_interval(scores: ArrayLike, k: int) -> NotDefined | None:
-    """Why the expected best of k has no interval here that holds what it promises; None where it has one."""
+    """Say why the expected best of k has no interval here that holds what it promises; None where it has one."""
     scores = np.asarray(scores, float)
     if scores.size < FEWEST_TRIALS:
         return NotDefined(f"an interval of a score needs {FEWEST_TRIALS} trials and there are {scores.size}")

@@ -88,7 +88,7 @@ def _silent(address: Address, why: str) -> str:
 
 
 def _closed(place: str) -> str:
-    """Why no connection to host:port can be opened; empty where one can."""
+    """Try to open a connection to host:port; say why none opens, or nothing where one does."""
     host, _, port = place.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()

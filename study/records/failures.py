@@ -1,4 +1,4 @@
-"""Why trials failed: every distinct error of a record with how many trials it ended."""
+"""Errors of failed trials: every distinct one of a record with the number of trials it ended."""
 
 from typing import Any, NamedTuple
 

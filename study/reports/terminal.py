@@ -85,7 +85,7 @@ def to_settle(shares: Mapping[str, Share]) -> str:
 
 
 def _times(factor: float) -> str:
-    """How many times as many trials, roughly: that is all a normal approximation can say.
+    """Say roughly, as a normal approximation must, how many times as many trials.
 
     >>> [_times(factor) for factor in (0.8, 2.44, 9.96, 10.1)]
     ['a few more', 'about 2.4 times as many', 'about 10 times as many', 'more than ten times as many']

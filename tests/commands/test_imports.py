@@ -1,4 +1,4 @@
-"""What a command imports: nothing slow that it does not need. Times depend on the machine, modules do not."""
+"""A command imports nothing slow that it does not need. Times depend on the machine, modules do not."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What knowing the rate is worth: against brute force, identities, and the coverage of its intervals."""
+"""The worth of knowing the rate: against brute force, identities, and the coverage of its intervals."""
 
 import numpy as np
 import pytest

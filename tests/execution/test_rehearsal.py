@@ -1,4 +1,4 @@
-"""What comes from outside makes one step in the driver before Ray starts: what is broken there costs seconds."""
+"""Code from outside makes one step in the driver before Ray starts: if it is broken, that costs seconds."""
 
 import threading
 import time

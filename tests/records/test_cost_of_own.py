@@ -18,7 +18,7 @@ SCHEMES = Path(__file__).parents[2] / "study" / "results" / "schemes.parquet"
 
 
 def answers(path, *words):
-    """What `lr-study cost` says of a record, by task and scheme."""
+    """Ask `lr-study cost` about a record; its answers by task and scheme."""
     out = path.parent / "answers.json"
     said = [*map(str, words), "--draws", "200", "--json", str(out)]
     CliRunner().invoke(command, [str(path), *said], standalone_mode=False, catch_exceptions=False)

@@ -15,7 +15,7 @@ ACC = ("score=metrics.acc", "scheme=params.optimizer")
 
 
 def answers(source, **words):
-    """What is said of every scheme, by name."""
+    """Read a source as `lr-study cost` does; the results by scheme."""
     table, options = read(source, {**WORDS, **words})
     return {result.scheme: result for result in summarize(table, options)}
 

@@ -11,7 +11,7 @@ from trainables.refusal import Refusal
 
 
 def answers(path, *words):
-    """What `lr-study cost` says of a table: the object of every scheme, by name."""
+    """Ask `lr-study cost` about a table; its answers by scheme."""
     out = path.parent / "answers.json"
     said = [*map(str, words), "--draws", "200", "--json", str(out)]
     CliRunner().invoke(command, [str(path), *said], standalone_mode=False, catch_exceptions=False)

@@ -1,4 +1,4 @@
-"""What a trial is worth, what it costs, and whether it hit, is settled in one place."""
+"""The worth, the cost and the hit of a trial are settled in one place."""
 
 import numpy as np
 import pandas as pd
