@@ -6,12 +6,11 @@ import pandas as pd
 
 from study.records import own
 from study.records.material import Level
-from study.records.trials import Question, trainings, trials
+from study.records.trials import COSTS, Question, trainings, trials
 
-UNITS = ["passes", "flops", "steps", "seconds"]
 COLUMNS = [
     *("task", "scheme", "arm", "repetition", "trial", "seeds", "lost", "status", "lr", "score", "test_score"),
-    *UNITS,
+    *COSTS,
     "run_id",
 ]
 
@@ -26,9 +25,7 @@ def trials_of(record: pd.DataFrame, level: Level) -> pd.DataFrame:
     Returns:
         One row a trial, its seeds taken together; `score` is its best validation score, costs are whole.
     """
-    found = {unit: trials(own.of_record(record, unit), _best(level)) for unit in UNITS}
-    rows = found["passes"].assign(**{unit: of_unit["full"] for unit, of_unit in found.items()})
-    return rows.reindex(columns=COLUMNS)
+    return trials(own.of_record(record, "passes"), _best(level)).reindex(columns=COLUMNS)
 
 
 def trainings_of(record: pd.DataFrame, level: Level) -> pd.DataFrame:

@@ -112,12 +112,7 @@ def _refuse_temporary_folder() -> None:
             f"{name} names a folder of {size} bytes ({folder}), and Ray's sockets need one of at most {size + spare}: "
             "set RAY_TMPDIR=/tmp"
         )
-    try:
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise Refusal(
-            f"{name} names {folder}, where Ray cannot write ({error.strerror}): set RAY_TMPDIR=/tmp"
-        ) from error
+    _refuse_unwritable(folder, f"{name} names {folder}, where Ray cannot write", "set RAY_TMPDIR=/tmp")
 
 
 def _refuse_home() -> None:
@@ -126,10 +121,13 @@ def _refuse_home() -> None:
         return
     if _raylet.AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True):
         return
-    home = Path.home()
+    home = str(Path.home())
+    _refuse_unwritable(home, f"HOME names {home}, where Ray cannot keep its token", "set HOME, or RAY_AUTH_TOKEN")
+
+
+def _refuse_unwritable(folder: str, what: str, remedy: str) -> None:
+    """Refuse a folder in which no file can be made."""
     try:
-        tempfile.TemporaryFile(dir=home).close()
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise Refusal(
-            f"HOME names {home}, where Ray cannot keep its token ({error.strerror}): set HOME, or RAY_AUTH_TOKEN"
-        ) from error
+        raise Refusal(f"{what} ({error.strerror}): {remedy}") from error

@@ -27,6 +27,8 @@ OPEN = "running"
 LOST = ("diverged", "failed")
 """How trials end that are worth no more than chance, whatever they said before."""
 ORDERED = "repetition", "trial"
+COSTS = "passes", "flops", "steps", "seconds"
+"""What a training used, beside the one cost that is asked for; seeds of a trial add up."""
 ROUNDING = 4  # units in the last place by which a mean may miss the target that it equals
 
 
@@ -65,17 +67,14 @@ def trials(table: pd.DataFrame, question: Question) -> pd.DataFrame:
         question: the sense of scores, target, chance level, and which score of a trial counts.
 
     Returns:
-        The last row of every trial, with `score`, `test_score`, `full`, `charged`, `hit`, `seeds`, `lost`, and
-        `status`: finished, stopped, diverged, failed, or running where a seed is still to end.
+        The last row of every trial, costs added over its seeds, with `score`, `test_score`, `full`, `charged`, `hit`,
+        `seeds`, `lost`, and `status`: finished, stopped, diverged, failed, or running where a seed is still to end.
 
     Raises:
         Refusal: where the cost of a trial falls.
     """
-    apart: Any = trainings(table, question)
-    one = apart.groupby(_keys(apart), sort=False)["lost"].transform("size") == 1
-    if bool(one.all()):
-        return apart
-    return _reduced(_together(_prepared(table), question), question)
+    table = _prepared(table)
+    return _reduced(table if _one_seed_each(table) else _together(table, question), question)
 
 
 def trainings(table: pd.DataFrame, question: Question) -> pd.DataFrame:
@@ -126,6 +125,14 @@ def reaches(score: Floats, target: Floats) -> NDArray[np.bool_]:
     with np.errstate(invalid="ignore"):
         slack = ROUNDING * np.spacing(np.fmax(np.abs(score), np.abs(target)))
         return np.isfinite(score) & (score >= target - slack)
+
+
+def _one_seed_each(table: Any) -> bool:
+    """Tell if every trial has one seed, and is to have no more."""
+    if "seed" not in table:
+        return True
+    more = "planned" in table and bool((table["planned"] > 1).any())
+    return not more and int(table.groupby(_keys(table), sort=False)["seed"].nunique().max()) == 1
 
 
 def _keys(table: Any) -> list[str]:
@@ -219,13 +226,16 @@ def _together(table: Any, question: Question) -> pd.DataFrame:
         table["test_score"] = table["test_score"].mask(lost & table["test_score"].isna(), chance)
         means.append("test_score")
     about = _about_seeds(table, keys, lost)
-    wide: Any = table.set_index([*keys, "epoch", "seed"])[[*means, "cost", "dearest"]].unstack("seed")
+    sums = [name for name in ("cost", *COSTS) if name in table]
+    wide: Any = table.set_index([*keys, "epoch", "seed"])[[*means, *sums, "dearest"]].unstack("seed")
     filled = wide.groupby(level=keys, sort=False).ffill()
     number = about["seeds"].reindex(filled.index.droplevel("epoch")).to_numpy()
-    rows = pd.DataFrame({name: _mean(filled[name], number) for name in means} | {"cost": filled["cost"].sum(axis=1)})
+    rows = pd.DataFrame(
+        {name: _mean(filled[name], number) for name in means} | {name: filled[name].sum(axis=1) for name in sums}
+    )
     rows["dearest"] = filled["dearest"].mean(axis=1) * number
     rest = table.drop_duplicates([*keys, "epoch"]).set_index([*keys, "epoch"])
-    rest = rest.drop(columns=[*means, "cost", "dearest", "seed", "status"], errors="ignore")
+    rest = rest.drop(columns=[*means, *sums, "dearest", "seed", "status"], errors="ignore")
     return _prepared(rows.join(rest).join(about, on=keys).reset_index())
 
 

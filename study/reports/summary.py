@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 from html import escape
 from typing import Any
 
@@ -52,9 +53,8 @@ def _rows(task: str, table: pd.DataFrame) -> list[dict[str, Any]]:
     level = level_of(table, task)
     trials = trials_of(table, level)
     rows = [_row(str(arm), rows, level.mode) for arm, rows in trials.groupby("arm", sort=False)]
-    worst = float("inf") if level.mode == "min" else -float("inf")
     sign = 1 if level.mode == "min" else -1
-    return sorted(rows, key=lambda row: sign * (row["best_valid"] if row["best_valid"] == row["best_valid"] else worst))
+    return sorted(rows, key=lambda row: (math.isnan(row["best_valid"]), sign * row["best_valid"]))
 
 
 def _row(arm: str, rows: Any, mode: str) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def _row(arm: str, rows: Any, mode: str) -> dict[str, Any]:
         "task": rows["task"].iloc[0],
         "trials": len(rows),
         **{name: int((status == name).sum()) for name in ("diverged", "failed", "running")},
-        "best_valid": one.get("score"),
+        "best_valid": one.get("score", math.nan),
         "test_of_best": one.get("test_score"),
         "median_valid": over["score"].median(),
         "best_lr": one.get("lr"),

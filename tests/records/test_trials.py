@@ -76,6 +76,20 @@ def test_a_seed_still_to_come_leaves_its_trial_open(seeds):
     assert [result.n for result in answers.results] == [1]
 
 
+def test_it_is_open_too_where_no_trial_has_all_its_seeds_yet():
+    rows = record(*(training([0.8], k=k, planned=2) for k in range(3)))
+    assert trials_of(rows, MAX)["status"].tolist() == ["running"] * 3
+    line = summary(rows).iloc[0]
+    assert (line["running"], line["passes"]) == (3, 3.0)
+    assert np.isnan(line["best_valid"])
+
+
+def test_what_seeds_used_adds_up_in_every_unit():
+    seeds = (training([0.8, 0.9], seed_number=0), training([0.7], seed_number=1, seconds=5.0))
+    (row,) = trials_of(record(*seeds), MAX).to_dict("records")
+    assert [row[unit] for unit in ("passes", "flops", "steps", "seconds")] == [3.0, 3.0, 3.0, 7.0]
+
+
 def test_a_mean_that_equals_the_target_but_for_rounding_is_a_hit():
     seeds = [0.7, 0.8, 0.9]
     assert sum(seeds) / 3 < 0.8 < sum(seeds) / 3 + 1e-15
