@@ -41,7 +41,7 @@ def _to_target(scheme: Measured, base: Measured, compared: int) -> None:
 
 
 def _at_budget(scheme: Measured, base: Measured, compared: int) -> None:
-    ours, theirs = (cost.Arm(one.trials.score, one.trials.full) for one in (base, scheme))
+    ours, theirs = (cost.Sample(one.trials.score, one.trials.full) for one in (base, scheme))
     n, options, quantity = base.trials.score.size, scheme.options, scheme.result.share_at_budget
     budget = options.budget or max(1, min(16, n // cost.TRIALS_A_CHOICE))
     found = cost.share_at_budget(ours, theirs, budget, options.tolerance)

@@ -43,7 +43,7 @@ from study.cost.sensitivity import (
     width_decades,
 )
 from study.cost.shares import (
-    Arm,
+    Sample,
     Share,
     log_efficiency,
     share_at_budget,
@@ -57,12 +57,12 @@ from study.cost.typical import improvement_draws, interquartile_draws
 __all__ = [
     "LEVEL",
     "TRIALS_A_CHOICE",
-    "Arm",
     "BestDraws",
     "Cost",
     "Draws",
     "Interval",
     "NotDefined",
+    "Sample",
     "Searches",
     "Share",
     "best_on_edge",

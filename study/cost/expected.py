@@ -21,6 +21,16 @@ def expected_trials(n: int, h: int) -> float:
     With h = 0 it is n + 1: the lower bound that n misses give. As an estimate of 1/p it is low for small n,
     since E[(n + 1)/(H + 1)] = (1 − (1 − p)^(n+1))/p for H ~ Binomial(n, p).
 
+    Args:
+        n: how many trials there are.
+        h: how many of them reached the target.
+
+    Returns:
+        The expected number of trials.
+
+    Raises:
+        ValueError: where h does not lie between 0 and n.
+
     >>> expected_trials(36, 2)
     12.333333333333334
     """
@@ -31,6 +41,17 @@ def expected_trials(n: int, h: int) -> float:
 
 def probability_of_hit(n: int, h: int, k: int) -> float:
     """P(a hit within k trials) = 1 − C(n − h, k)/C(n, k).
+
+    Args:
+        n: how many trials there are.
+        h: how many of them reached the target.
+        k: how many are drawn, without replacement.
+
+    Returns:
+        The probability, in [0, 1].
+
+    Raises:
+        ValueError: where h or k does not lie between 0 and n.
 
     >>> probability_of_hit(4, 1, 2)
     0.5
@@ -43,8 +64,12 @@ def probability_of_hit(n: int, h: int, k: int) -> float:
 def expected_cost(charged: ArrayLike, hit: ArrayLike) -> Cost | NotDefined:
     """E[C] = c_miss (n − h)/(h + 1) + c_hit: the expected cost up to the first hit, in random order.
 
-    charged: (n,) the full cost of a miss, the cost to the target of a hit; any one unit, ≥ 0.
-    hit: (n,) whether the trial reached the target. With no hit the cost is n · c_miss, a lower bound.
+    Args:
+        charged: (n,) the full cost of a miss, the cost to the target of a hit; any one unit, ≥ 0.
+        hit: (n,) true where the trial reached the target.
+
+    Returns:
+        The cost in the same unit; with no hit n · c_miss, a lower bound; not defined without trials.
 
     >>> expected_cost([10, 10, 10, 4], [False, False, False, True])
     Cost(value=19.0, censored=False)
@@ -62,6 +87,16 @@ def expected_cost(charged: ArrayLike, hit: ArrayLike) -> Cost | NotDefined:
 def best_weights(n: int, k: int) -> Floats:
     """(n,) the weights C(i − 1, k − 1)/C(n, k) of the i-th smallest: the chance that it is the best of k.
 
+    Args:
+        n: how many trials there are.
+        k: how many are drawn, without replacement.
+
+    Returns:
+        (n,) weights in ascending order of score; they sum to 1.
+
+    Raises:
+        ValueError: where k does not lie between 1 and n.
+
     >>> best_weights(3, 2).round(4).tolist()
     [0.0, 0.3333, 0.6667]
     """
@@ -75,8 +110,14 @@ def best_weights(n: int, k: int) -> Floats:
 def expected_best(scores: ArrayLike, k: int, worth: ArrayLike | None = None) -> float | NotDefined:
     """U_k = Σ_{i≥k} C(i−1, k−1)/C(n, k) · y_(i): the expected best of k, unbiased (Tang et al. 2020).
 
-    scores: (n,) higher is better. worth: (n,) what the chosen trial is worth where that is another number
-    (chosen on validation, worth on test): ranked by score, averaged within ties of the score.
+    Args:
+        scores: (n,) higher is better.
+        k: how many trials the best is taken of.
+        worth: (n,) what the chosen trial is worth where that is another number (chosen on validation, worth on test):
+            ranked by score, averaged within ties of the score. None: the scores themselves.
+
+    Returns:
+        The expectation; not defined with fewer than k trials, or where a score is NaN.
 
     >>> expected_best([1, 2, 3], 2)
     2.6666666666666665
@@ -94,7 +135,12 @@ def expected_best(scores: ArrayLike, k: int, worth: ArrayLike | None = None) -> 
 def expected_best_biased(scores: ArrayLike, k: int) -> float | NotDefined:
     """V_k = Σ y_(i) [(i/n)^k − ((i−1)/n)^k] (Dodge et al. 2019): low for k ≥ 2; for comparison only.
 
-    scores: (n,) higher is better.
+    Args:
+        scores: (n,) higher is better.
+        k: how many trials the best is taken of, drawn with replacement.
+
+    Returns:
+        The expectation; not defined without trials, or where a score is NaN.
 
     >>> expected_best_biased([1, 2, 3], 2)  # (1 + 3·2 + 5·3)/9, drawn with replacement
     2.4444444444444446
@@ -108,6 +154,14 @@ def expected_best_biased(scores: ArrayLike, k: int) -> float | NotDefined:
 
 def smallest_budget(scores: ArrayLike, level: float, most: int | None = None) -> int | NotDefined:
     """k*: the smallest k ≤ most (default n) whose U_k is at the level or above it.
+
+    Args:
+        scores: (n,) higher is better, no NaN.
+        level: the score to be reached, but for rounding.
+        most: the largest k that is tried.
+
+    Returns:
+        k*, or why there is none.
 
     >>> smallest_budget([1, 2, 3], 2.5)
     2

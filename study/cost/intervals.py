@@ -34,6 +34,13 @@ REACH = 4  # how many trials from the best tell how far beyond it a better one m
 def hit_probability_interval(n: int, h: int) -> Interval:
     """Clopper and Pearson's interval of the probability that a trial is a hit.
 
+    Args:
+        n: how many trials there are.
+        h: how many of them are hits.
+
+    Returns:
+        The interval at level .95, within [0, 1].
+
     >>> [round(end, 4) for end in hit_probability_interval(36, 2)]
     [0.0068, 0.1866]
     """
@@ -45,6 +52,13 @@ def hit_probability_interval(n: int, h: int) -> Interval:
 
 def trials_interval(n: int, h: int) -> Interval:
     """The interval of 1/p, the trials up to the first hit; without a hit nothing bounds it from above.
+
+    Args:
+        n: how many trials there are.
+        h: how many of them are hits.
+
+    Returns:
+        The interval at level .95, in trials.
 
     >>> [round(end, 2) for end in trials_interval(36, 0)]
     [10.27, inf]
@@ -120,6 +134,16 @@ def mean_interval(
 ) -> Interval:
     """The interval of a mean of r independent values that cannot leave [low, high] (Learned-Miller, Thomas).
 
+    Args:
+        values: (r,) within [low, high].
+        low: the least that a value can be.
+        high: the most.
+        generator: of the draws.
+        draws: how many.
+
+    Returns:
+        The interval at level .95.
+
     >>> generator = np.random.default_rng(0)
     >>> [round(end, 1) for end in mean_interval([0, 0, 0, 1], 0, 1, generator)]  # Clopper–Pearson's of 1 in 4
     [0.0, 0.8]
@@ -129,7 +153,18 @@ def mean_interval(
 
 
 def mean_draws(values: ArrayLike, low: float, high: float, generator: np.random.Generator, draws: int = DRAWS) -> Draws:
-    """(draws,) low and high draws of a mean; the unseen value lies at the low or at the high end."""
+    """(draws,) low and high draws of a mean; the unseen value lies at the low or at the high end.
+
+    Args:
+        values: (r,) within [low, high].
+        low: the least that a value can be.
+        high: the most.
+        generator: of the draws.
+        draws: how many.
+
+    Returns:
+        The draws of both ends.
+    """
     values = np.sort(np.asarray(values, float))
     share = shares(np.ones(values.size), generator, draws)
     seen, unseen = share[:, :-1] @ values, share[:, -1]
@@ -137,7 +172,15 @@ def mean_draws(values: ArrayLike, low: float, high: float, generator: np.random.
 
 
 def why_no_best_interval(scores: ArrayLike, k: int) -> NotDefined | None:
-    """Say why the expected best of k has no interval here that holds what it promises; None where it has one."""
+    """Say why the expected best of k has no interval here that holds what it promises.
+
+    Args:
+        scores: (n,) of all trials.
+        k: how many trials the best is taken of.
+
+    Returns:
+        The reason; None where there is such an interval.
+    """
     scores = np.asarray(scores, float)
     if scores.size < FEWEST_TRIALS:
         return NotDefined(f"an interval of a score needs {FEWEST_TRIALS} trials and there are {scores.size}")
@@ -151,9 +194,15 @@ def why_no_best_interval(scores: ArrayLike, k: int) -> NotDefined | None:
 class BestDraws:
     """Draws of the expected best of k, E max_k = ∫ 1 − F^k, for any k, and of the mean cost of a trial.
 
-    scores: (n,) higher is better, finite. costs: (n,) or None. floor: the worst a trial can do (chance), if
-    known. For the high draws the unseen trial lies as far above the best as the best above the fourth after
-    it; for the low ones at the floor.
+    For the high draws the unseen trial lies as far above the best as the best above the fourth after it; for the low
+    ones at the floor.
+
+    Args:
+        scores: (n,) higher is better, finite.
+        floor: the worst a trial can do (chance); None where nobody knows.
+        generator: of the draws.
+        draws: how many.
+        costs: (n,) of the whole trials; None: all 0.
     """
 
     def __init__(
@@ -200,13 +249,30 @@ class BestDraws:
 
 
 def shares(counts: ArrayLike, generator: np.random.Generator, draws: int) -> Floats:
-    """(draws, m + 1) Dirichlet shares of m groups of so many trials each, and last the unseen trial's."""
+    """Dirichlet shares of m groups of so many trials each, and last the unseen trial's.
+
+    Args:
+        counts: (m,) the size of each group.
+        generator: of the draws.
+        draws: how many.
+
+    Returns:
+        (draws, m + 1) shares; each row sums to 1.
+    """
     gaps = generator.standard_gamma(np.append(np.asarray(counts, float), 1.0), (draws, np.size(counts) + 1))
     return gaps / gaps.sum(axis=1, keepdims=True)
 
 
 def even_groups(values: Floats, most: int = 8 * RESOLUTION) -> tuple[Floats, Floats]:
-    """Sizes and means of at most that many groups of neighbours; each value alone where they are few."""
+    """Group neighbours so that few groups remain; each value stays alone where they are few.
+
+    Args:
+        values: (n,) in ascending order.
+        most: how many groups there may be.
+
+    Returns:
+        (m,) the sizes of the groups, and (m,) their means.
+    """
     if values.size == 0:
         return np.empty(0), np.empty(0)
     starts = np.unique(np.linspace(0, values.size, min(most, values.size), endpoint=False).astype(int))

@@ -24,9 +24,14 @@ class Searches(NamedTuple):
 def observe(search: ArrayLike, full: ArrayLike, charged: ArrayLike, hit: ArrayLike) -> Searches:
     """Tuning cost, search by search: all trials before the first hit in full, and the hit up to the target.
 
-    search: (n,) which search each trial belongs to; within a search the trials stand in the order they ran.
-    full, charged: (n,) the cost of the whole trial; that of a hit up to the target, of a miss in full.
-    hit: (n,) whether the trial reached the target.
+    Args:
+        search: (n,) which search each trial belongs to; within a search the trials stand in the order they ran.
+        full: (n,) the cost of the whole trial.
+        charged: (n,) that of a hit up to the target, of a miss in full.
+        hit: (n,) true where the trial reached the target.
+
+    Returns:
+        One entry a search, in ascending order of `search`.
 
     >>> observe([0, 0, 1], full=[10, 10, 10], charged=[10, 4, 10], hit=[False, True, False]).cost.tolist()
     [14.0, 10.0]
@@ -49,6 +54,13 @@ def observe(search: ArrayLike, full: ArrayLike, charged: ArrayLike, hit: ArrayLi
 def observed_cost(spent: ArrayLike, reached: ArrayLike) -> Cost | NotDefined:
     """The mean cost of r searches; a lower bound where a search ended without a hit.
 
+    Args:
+        spent: (r,) what each search cost up to its first hit, or in all.
+        reached: (r,) true where it had a hit.
+
+    Returns:
+        The cost; not defined without a search.
+
     >>> observed_cost([14, 10], [True, False])
     Cost(value=12.0, censored=True)
     """
@@ -61,7 +73,13 @@ def observed_cost(spent: ArrayLike, reached: ArrayLike) -> Cost | NotDefined:
 def best_so_far(search: ArrayLike, scores: ArrayLike, k: int) -> NDArray[np.float64] | NotDefined:
     """(r,) the best of each search's first k trials; its mean over searches is the curve of such a searcher.
 
-    search, scores: (n,) as in `observe`, higher is better.
+    Args:
+        search: (n,) as in `observe`.
+        scores: (n,) higher is better.
+        k: how many trials of each search count.
+
+    Returns:
+        (r,) one score a search; not defined where a search is shorter than k, or one of these scores is NaN.
 
     >>> best_so_far([0, 0, 1, 1], [1, 3, 2, 0], 2).tolist()
     [3.0, 2.0]

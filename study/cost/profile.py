@@ -11,8 +11,14 @@ Floats = NDArray[np.float64]
 def performance_profile(times: ArrayLike, taus: ArrayLike) -> Floats:
     """ρ_s(τ) = #{tasks: t_s ≤ τ min_s t}/number of tasks (Dolan & Moré 2002). Shape (schemes, len(taus)).
 
-    times: (schemes, tasks), ≥ 0; NaN or infinite is a miss. A task that nobody reaches is a miss for
-    everybody, and stays in the denominator.
+    A task that nobody reaches is a miss for everybody, and stays in the denominator.
+
+    Args:
+        times: (schemes, tasks), ≥ 0; NaN or infinite is a miss.
+        taus: (m,) multiples of the fastest scheme's time, ≥ 1.
+
+    Returns:
+        (schemes, m) shares of tasks, in [0, 1].
 
     >>> performance_profile([[1, 4], [2, float("inf")]], [1, 2]).tolist()
     [[1.0, 1.0], [0.0, 0.5]]
@@ -27,8 +33,15 @@ def performance_profile(times: ArrayLike, taus: ArrayLike) -> Floats:
 def profile_scores(times: ArrayLike, r_max: float = 4.0, points: int = 100) -> Floats:
     """B_s = 1/(r_max − 1) ∫₁^{r_max} ρ_s(τ) dτ (AlgoPerf, Dahl et al. 2023), one a scheme, in [0, 1].
 
-    times: (schemes, tasks). By the trapezoid rule on `points` even points, as AlgoPerf publishes it: the
-    exact integral differs in the third decimal.
+    By the trapezoid rule on even points, as AlgoPerf publishes it: the exact integral differs in the third decimal.
+
+    Args:
+        times: (schemes, tasks) as in `performance_profile`.
+        r_max: the multiple of the fastest time up to which is integrated.
+        points: how many values of τ.
+
+    Returns:
+        (schemes,) the scores.
 
     >>> profile_scores([[1, 4], [2, float("inf")]]).round(3).tolist()
     [1.0, 0.336]
@@ -53,7 +66,15 @@ def interquartile_mean(scores: Sequence[ArrayLike]) -> float:
 def probability_of_improvement(ours: Sequence[ArrayLike], theirs: Sequence[ArrayLike]) -> float:
     """P(ours > theirs) on a random task: the mean over tasks of Mann–Whitney's U/(n m); a tie counts half.
 
-    ours, theirs: one array of runs a task, higher is better.
+    Args:
+        ours: one array of runs a task, higher is better.
+        theirs: the same of the other side, for the same tasks.
+
+    Returns:
+        The probability, in [0, 1].
+
+    Raises:
+        ValueError: where both sides do not have equally many tasks.
 
     >>> probability_of_improvement([[1, 2]], [[1, 0]])
     0.875
@@ -74,7 +95,14 @@ def stratified_bootstrap(
 ) -> Floats:
     """(draws,) the statistic on samples whose runs are drawn again, with replacement, inside each task.
 
-    samples: what the statistic takes, each one array of runs a task. All randomness is the generator's.
+    Args:
+        statistic: takes the samples and gives one number.
+        samples: what the statistic takes, each one array of runs a task.
+        generator: of all randomness.
+        draws: how many.
+
+    Returns:
+        (draws,) the statistic of each draw.
 
     >>> stratified_bootstrap(interquartile_mean, [[1], [3]], generator=np.random.default_rng(0), draws=2)
     array([2., 2.])

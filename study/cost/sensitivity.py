@@ -38,9 +38,15 @@ def grid_step(lrs: ArrayLike) -> float | NotDefined:
 def sensitivity(lrs: ArrayLike, losses: ArrayLike, diverged: float, decades: float | None = None) -> float | NotDefined:
     """S = mean over a log grid of min(ℓ(η), ℓ₀) − min ℓ (Wortsman et al. 2023).
 
-    lrs: (m,) positive, on a grid even in log10. losses: (m,) lower is better, NaN where diverged; the losses
-    at one rate are averaged. diverged: ℓ₀, the loss at chance or at the start. decades: only the rates that
-    close to the arm's own best; the window can turn the ranking over, so report both.
+    Args:
+        lrs: (m,) positive, on a grid even in log10.
+        losses: (m,) lower is better, NaN where diverged; the losses at one rate are averaged.
+        diverged: ℓ₀, the loss at chance or at the start.
+        decades: only the rates that close to the arm's own best count; the window can turn the ranking over, so report
+            both. None: all rates.
+
+    Returns:
+        S in units of the loss; not defined where the rates lie on no such grid.
 
     >>> sensitivity([0.01, 0.1, 1, 10], [0.5, 0.1, 0.5, 7.0], diverged=0.9)
     0.4
@@ -60,7 +66,13 @@ def sensitivity(lrs: ArrayLike, losses: ArrayLike, diverged: float, decades: flo
 def width_decades(lrs: ArrayLike, losses: ArrayLike, point: float = 0.01) -> float | NotDefined:
     """The decades of learning rate within a point (0.01) of the best: (grid points − 1) × grid step.
 
-    lrs, losses: as for `sensitivity`. One good rate alone has width 0.
+    Args:
+        lrs: (m,) as for `sensitivity`.
+        losses: (m,) as for `sensitivity`.
+        point: how far above the best a loss may lie.
+
+    Returns:
+        The width in decades, 0 where one rate alone is good; not defined off a grid, or where every trial diverged.
 
     >>> round(width_decades([0.01, 0.1, 1, 10], [0.5, 0.1, 0.105, 0.9]), 9)
     1.0
@@ -77,6 +89,13 @@ def width_decades(lrs: ArrayLike, losses: ArrayLike, point: float = 0.01) -> flo
 def best_on_edge(lrs: ArrayLike, losses: ArrayLike) -> bool:
     """Tell if the best trial stands at the smallest or largest learning rate that was tried.
 
+    Args:
+        lrs: (m,) positive.
+        losses: (m,) lower is better, NaN where diverged.
+
+    Returns:
+        True where it does; false with a single rate, or where every trial diverged.
+
     >>> best_on_edge([0.1, 1, 10], [0.3, 0.2, 0.1])
     True
     """
@@ -87,8 +106,12 @@ def best_on_edge(lrs: ArrayLike, losses: ArrayLike) -> bool:
 def default_regret(default_scores: ArrayLike, tuned_baseline: float) -> float | NotDefined:
     """The score that the scheme's default configuration, untuned (k = 0), loses against the tuned baseline.
 
-    default_scores: (r,) of the default over seeds, higher is better. Below 0 the untuned default is the
-    better.
+    Args:
+        default_scores: (r,) of the default over seeds, higher is better.
+        tuned_baseline: the baseline's score after tuning.
+
+    Returns:
+        The difference, below 0 where the untuned default is the better; not defined without a score.
 
     >>> round(default_regret([0.90, 0.92], 0.93), 9)
     0.02
@@ -102,8 +125,15 @@ def default_regret(default_scores: ArrayLike, tuned_baseline: float) -> float | 
 def violates_inclusion(general_best: float, special_best: float, tolerance: float) -> bool:
     """Tell if a scheme loses to its own special case by more than the tolerance (Choi et al. 2019).
 
-    general_best, special_best: expected best of the same k, higher is better. When both are tuned enough this
-    is a bug, or a budget too small.
+    When both are tuned enough this is a bug, or a budget too small.
+
+    Args:
+        general_best: the scheme's expected best of k, higher is better.
+        special_best: the special case's, of the same k.
+        tolerance: by how much the scheme may be worse, in score.
+
+    Returns:
+        True where it loses by more.
 
     >>> violates_inclusion(0.90, 0.93, tolerance=0.01)
     True

@@ -28,7 +28,7 @@ class Share(NamedTuple):
     bound: Literal["=", "<", ">"]
 
 
-class Arm(NamedTuple):
+class Sample(NamedTuple):
     """One scheme's n independent trials: scores (n,), higher is better, and the full cost of each, (n,)."""
 
     scores: ArrayLike
@@ -95,7 +95,7 @@ def times_as_many(share: float, hits: tuple[int, int], compared: int = 1) -> flo
     return float(z**2 * (1 / hits[0] + 1 / hits[1]) / apart) if apart > 0 else math.inf
 
 
-def share_at_budget(base: Arm, scheme: Arm, budget: int, tolerance: float = 0.0) -> Share | NotDefined:
+def share_at_budget(base: Sample, scheme: Sample, budget: int, tolerance: float = 0.0) -> Share | NotDefined:
     """cost_s(k*_s)/cost_b(k*_b): what each pays for the level U_K − ε of the baseline's best of K.
 
     k* is the smallest k whose own U_k is at the level, cost(k) = k × the arm's mean trial cost. A scheme that
@@ -110,7 +110,7 @@ def share_at_budget(base: Arm, scheme: Arm, budget: int, tolerance: float = 0.0)
     Returns:
         The share, or why it is not defined.
 
-    >>> share_at_budget(Arm([1, 2, 3], [10, 10, 10]), Arm([3, 3, 3], [5, 5, 5]), budget=2)
+    >>> share_at_budget(Sample([1, 2, 3], [10, 10, 10]), Sample([3, 3, 3], [5, 5, 5]), budget=2)
     Share(value=0.25, bound='=')
     """
     best = expected_best(base.scores, budget)
@@ -129,8 +129,8 @@ def share_at_budget(base: Arm, scheme: Arm, budget: int, tolerance: float = 0.0)
 
 
 def share_at_budget_interval(
-    base: Arm,
-    scheme: Arm,
+    base: Sample,
+    scheme: Sample,
     budget: int,
     generator: np.random.Generator,
     tolerance: float = 0.0,
@@ -176,8 +176,14 @@ def share_at_budget_interval(
 def log_efficiency(base_curve: ArrayLike, scheme_curve: ArrayLike) -> float:
     """Median over the baseline's levels of clip(log(1 + t_base) − log(1 + t_scheme), ±1) (Vizier).
 
-    base_curve, scheme_curve: (K,) and (M,) expected best of 1, 2, …, never falling; t is the first k at a
-    level, infinite where none is. Above 0 the scheme is the faster.
+    t is the first k at a level, infinite where none is.
+
+    Args:
+        base_curve: (K,) the baseline's expected best of 1, 2, …, never falling.
+        scheme_curve: (M,) the scheme's.
+
+    Returns:
+        The median, in [−1, 1]; above 0 the scheme is the faster.
 
     >>> log_efficiency([1, 2, 3], [1, 2, 3])
     0.0

@@ -15,8 +15,16 @@ from study.cost.quantities import Draws
 def interquartile_draws(scores: ArrayLike, generator: np.random.Generator, draws: int = DRAWS) -> Draws:
     """(draws,) low and high draws of the interquartile mean, 2 ∫ F⁻¹ over the middle half.
 
-    scores: (n,) higher is better. How far out the unseen trial lies does not matter once it is trimmed; where it is
-    not, it stands on the worst or best trial in hand.
+    How far out the unseen trial lies does not matter once it is trimmed; where it is not, it stands on the worst or
+    best trial in hand.
+
+    Args:
+        scores: (n,) higher is better.
+        generator: of the draws.
+        draws: how many.
+
+    Returns:
+        The draws of both ends.
 
     >>> low, high = interquartile_draws([1.0] * 9, np.random.default_rng(0), draws=3)
     >>> low.round(9).tolist(), high.round(9).tolist()
@@ -33,8 +41,17 @@ def interquartile_draws(scores: ArrayLike, generator: np.random.Generator, draws
 def improvement_draws(ours: ArrayLike, theirs: ArrayLike, generator: np.random.Generator, draws: int = DRAWS) -> Draws:
     """(draws,) low and high draws of P(ours > theirs), a tie counting half; for one task.
 
-    ours, theirs: (n,) and (m,), higher is better. Pessimistically the unseen trial of ours loses to everything, and
-    theirs beats everything; optimistically the other way round.
+    Pessimistically the unseen trial of ours loses to everything, and theirs beats everything; optimistically the other
+    way round.
+
+    Args:
+        ours: (n,) scores, higher is better.
+        theirs: (m,) scores of the other side.
+        generator: of the draws.
+        draws: how many.
+
+    Returns:
+        The draws of both ends.
 
     >>> low, high = improvement_draws([2.0] * 99, [1.0] * 99, np.random.default_rng(0), draws=100)
     >>> bool(low.min() > 0.85), bool((high > 1 - 1e-9).all())

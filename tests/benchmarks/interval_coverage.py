@@ -224,7 +224,7 @@ def of_share_at_budget(
     held = printed = 0
     for _ in range(draws):
         ours, theirs = base(rng, n), scheme(rng, n)
-        arms = cost.Arm(ours, paid(ours)[0]), cost.Arm(theirs, paid(theirs)[1])
+        arms = cost.Sample(ours, paid(ours)[0]), cost.Sample(theirs, paid(theirs)[1])
         ends = cost.share_at_budget_interval(*arms, budget, rng, tolerance, floor, bootstrap)
         if isinstance(ends, cost.Interval):
             printed, held = printed + 1, held + (ends.low <= truth <= ends.high)

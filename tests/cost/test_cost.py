@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study import cost
-from study.cost import Arm, Cost, NotDefined
+from study.cost import Cost, NotDefined, Sample
 
 ANCHORS = SHARED / "anchors"
 needs_anchors = pytest.mark.skipif(not ANCHORS.is_dir(), reason=f"published results are not at {ANCHORS}")
@@ -171,7 +171,7 @@ def test_smallest_budget_is_the_first_k_at_the_level(scores, level):
 
 
 def test_share_at_budget_by_hand():
-    base, scheme = Arm([0, 0, 1, 1], [10, 10, 10, 10]), Arm([0, 1, 1, 1], [4, 4, 4, 4])
+    base, scheme = Sample([0, 0, 1, 1], [10, 10, 10, 10]), Sample([0, 1, 1, 1], [4, 4, 4, 4])
     # U of the baseline: 1/2, 5/6, 1, 1; of the scheme: 3/4, 1, 1, 1
     assert cost.share_at_budget(base, scheme, budget=2).value == pytest.approx((2 * 4) / (2 * 10))
     assert cost.share_at_budget(base, scheme, budget=2, tolerance=0.1).value == pytest.approx((1 * 4) / (2 * 10))
@@ -179,7 +179,7 @@ def test_share_at_budget_by_hand():
 
 
 def test_a_scheme_that_never_reaches_the_level_has_a_bound():
-    assert cost.share_at_budget(Arm([2, 2], [6, 6]), Arm([1, 1, 1], [4, 4, 4]), 2) == cost.Share(2.0, ">")
+    assert cost.share_at_budget(Sample([2, 2], [6, 6]), Sample([1, 1, 1], [4, 4, 4]), 2) == cost.Share(2.0, ">")
     assert cost.share_to_target(Cost(100, censored=True), Cost(10, censored=False)) == cost.Share(0.1, "<")
     assert isinstance(cost.share_to_target(Cost(9, True), Cost(9, True)), NotDefined)
 
