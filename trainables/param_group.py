@@ -99,6 +99,8 @@ def check_group(group: Group, rule: Composed) -> None:
             raise Refusal("SchemeOptimizer takes whole parameters, got sharded ones (DTensor, FSDP): use DDP")
         if scheme.asks and param.is_complex():
             raise Refusal(f"scheme {name_of(type(scheme))!r} takes real parameters, got one of {param.dtype}")
+        if rule.decay.on == "matrices" and param.is_complex() and param.ndim < 2:
+            raise Refusal(f"decay.on: matrices tells real vectors, got one of {param.dtype}: give it weight_decay 0")
 
 
 def check_rule(saved: Group, rule: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, ClassVar, NamedTuple, Self, TypeAlias
+from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeAlias
 
 import torch
 from torch import Tensor
@@ -72,17 +72,23 @@ class Rule(Component):
 class Decay(Component):
     """Weight decay λ, in one of its two places (Loshchilov & Hutter 2019, arXiv 1711.05101, Algorithm 1).
 
-    λ is `weight_decay` times `schedule`, a function of progress as for a rate.
+    λ is `weight_decay` times `schedule`, a function of progress as for a rate. `on: matrices` leaves alone what has
+    fewer than two dimensions (biases, the gains of norms), for which λ is 0.
     """
 
     weight_decay: float
     schedule: Schedule = field(default_factory=Constant, kw_only=True)
+    on: Literal["all", "matrices"] = field(default="all", kw_only=True)
 
     def at(self, progress: Tensor) -> Self:
         """The decay of this moment, its `weight_decay` the product of both."""
         if isinstance(self.weight_decay, float) and self.weight_decay == 0.0:
             return self
         return replace(self, weight_decay=self.weight_decay * self.schedule(progress))
+
+    def pulls(self, param: Tensor) -> bool:
+        """True where this parameter is decayed at all, however much."""
+        return self.on == "all" or param.ndim >= 2
 
     @abstractmethod
     def couple(self, raw: Tensors, params: Tensors) -> Tensors:
@@ -105,14 +111,15 @@ class Coupled(Decay):
 
     def couple(self, raw: Tensors, params: Tensors) -> Tensors:
         """g + λθ, and g itself where λ = 0."""
-        if not self.penalised(params):
+        pulled = self.penalised(params)
+        if not pulled:
             return raw
-        return {name: torch.add(grad, params[name] * self.weight_decay) for name, grad in raw.items()}
+        return {n: torch.add(g, params[n] * self.weight_decay) if n in pulled else g for n, g in raw.items()}
 
     def penalised(self, params: Tensors) -> dict[str, Any]:
-        """λ everywhere, and nothing where λ = 0."""
+        """λ of every parameter that it pulls, and nothing where λ = 0."""
         off = isinstance(self.weight_decay, float) and self.weight_decay == 0.0
-        return {} if off else dict.fromkeys(params, self.weight_decay)
+        return {} if off else {name: self.weight_decay for name, param in params.items() if self.pulls(param)}
 
     def shrink(self, param: Tensor, base: Tensor) -> Tensor:
         """θ, untouched."""
@@ -135,7 +142,7 @@ class Decoupled(Decay):
 
     def shrink(self, param: Tensor, base: Tensor) -> Tensor:
         """(1 − base · λ) θ."""
-        return param * (1 - base * self.weight_decay)
+        return param * (1 - base * self.weight_decay) if self.pulls(param) else param
 
 
 class ComposedState(NamedTuple):

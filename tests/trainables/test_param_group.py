@@ -101,6 +101,11 @@ def test_complex_parameters_are_two_real_ones_or_refused(scheme):
     assert same(torch.view_as_real(w.detach()), pair.detach())
 
 
+def test_a_complex_vector_is_not_taken_for_a_matrix():
+    with pytest.raises(Refusal, match=r"decay.on: matrices tells real vectors, got one of torch.complex128"):
+        SchemeOptimizer([weights(3, dtype=torch.complex128)], decay=Decoupled(0.1, on="matrices"))
+
+
 def test_a_trial_refuses_complex_parameters():
     with pytest.raises(Refusal, match=r"parameters must be real, got 'w' of torch.complex128"):
         Composed().init({"w": weights(2, dtype=torch.complex128)})

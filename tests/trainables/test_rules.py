@@ -4,13 +4,15 @@ import pytest
 import torch
 
 from trainables.directions.adam import Adam
-from trainables.oracle import clipped
+from trainables.oracle import Oracle, clipped
 from trainables.rules import Composed, Coupled, Decoupled
 from trainables.run.loop import Run
 from trainables.schedules import Constant, Cosine, Step
 from trainables.schedules.decays import Linear
+from trainables.schemes.curvature import Curvature
 from trainables.schemes.fixed import Fixed
-from trainables.testing import check_fields, check_vmap, noisy_bowl, same, steps, two_layers
+from trainables.schemes.line_search import LineSearch
+from trainables.testing import bowl, check_fields, check_vmap, noisy_bowl, same, steps, two_layers
 from trainables.trial import Trial
 
 
@@ -53,6 +55,65 @@ def test_a_decay_of_constant_schedule_is_the_number(decay):
 @pytest.mark.parametrize("decay", [Coupled, Decoupled])
 def test_scheduled_decay_vmaps_over_its_numbers(decay):
     check_vmap(Composed(decay=decay(0.3, schedule=Linear(floor=0.1, warmup=0.2))))
+
+
+@pytest.mark.parametrize("decay", [Coupled, Decoupled])
+@pytest.mark.parametrize("on", ["all", "matrices"])
+def test_decay_on_matrices_leaves_vectors_alone_bit_for_bit(decay, on):
+    lr, weight_decay = torch.tensor(0.1, dtype=torch.float64), 0.3
+    ours, _ = steps(Composed(scheme=Fixed(0.1), decay=decay(weight_decay, on=on)), 5)
+    theirs = two_layers()
+    for step in range(5):
+        _, gradient = noisy_bowl(step).gradient(theirs)
+        for name, param in theirs.items():
+            pulled, raw = on == "all" or param.ndim == 2, gradient[name]
+            if pulled and decay is Coupled:
+                raw = raw + weight_decay * param
+            if pulled and decay is Decoupled:
+                param = (1 - lr * weight_decay) * param
+            theirs[name] = torch.addcmul(param, raw, -lr)
+    assert same(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("decay", "optimizer"), [(Coupled, torch.optim.SGD), (Coupled, torch.optim.Adam), (Decoupled, torch.optim.AdamW)]
+)
+def test_decay_on_matrices_equals_torch_with_a_group_of_vectors_without_decay(decay, optimizer):
+    direction = {} if optimizer is torch.optim.SGD else {"direction": Adam()}
+    rule = Composed.parse({"decay": "coupled" if decay is Coupled else "decoupled", "decay.on": "matrices"})
+    assert rule.decay.on == "matrices"
+    ours, _ = steps(Composed(scheme=Fixed(0.01), decay=decay(0.3, on="matrices"), **direction), 30)
+    leaves = {name: param.requires_grad_() for name, param in two_layers().items()}
+    groups = [
+        {"params": [leaf for leaf in leaves.values() if leaf.ndim == 2], "weight_decay": 0.3},
+        {"params": [leaf for leaf in leaves.values() if leaf.ndim == 1], "weight_decay": 0.0},
+    ]
+    theirs = optimizer(groups, lr=0.01)
+    for step in range(30):
+        for name, grad in noisy_bowl(step).gradient(leaves)[1].items():
+            leaves[name].grad = grad
+        theirs.step()
+    for name, param in ours.items():
+        torch.testing.assert_close(param, leaves[name].detach(), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("scheme", [LineSearch(lr=10.0), Curvature(), Curvature(recipe="sweep")], ids=str)
+def test_schemes_that_ask_see_the_penalty_of_matrices_alone(scheme):
+    """The same as the penalty in the loss itself, which leaves vectors out."""
+    params = {name: param + 1 for name, param in two_layers().items()}
+
+    def penalised(step):
+        def objective(values):
+            return bowl(step)(values) + 0.35 * sum(p.square().sum() for p in values.values() if p.ndim == 2)
+
+        return objective
+
+    decayed, plain = Composed(scheme=scheme, decay=Coupled(0.7, on="matrices")), Composed(scheme=scheme)
+    now = torch.tensor(0.0, dtype=torch.float64)
+    _, ours, state = decayed.step(noisy_bowl(0), params, decayed.init(params), now)
+    _, theirs, expected = plain.step(Oracle(penalised(0)), params, plain.init(params), now)
+    assert state.lr.item() == pytest.approx(expected.lr.item(), rel=1e-9)
+    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("max_norm", [1e-3, 1.0, 1e3])

@@ -82,7 +82,7 @@ def extras(seen: Turned, params: Tensors, rule: Rule, lr: float) -> dict[str, fl
         found[f"norm.{name}"] = norm
         found[f"effective_lr.{name}"] = lr / norm**2
         found[f"angle.{name}"] = math.sqrt(float(square) / max(seen.steps, 1))
-        if predicted is not None:
+        if predicted is not None and isinstance(rule, Composed) and rule.decay.pulls(params[name]):
             found[f"angle_predicted.{name}"] = predicted
     return found
 

@@ -18,18 +18,26 @@ class Last(NamedTuple):
     rate: Tensor  # the last rate, a scalar; ∞ before the first
 
 
+class Penalty(NamedTuple):
+    """The penalty λ‖θ‖²/2 that belongs to the loss."""
+
+    weight_decay: float  # λ
+    names: tuple[str, ...]  # of the parameters that it pulls
+
+
 class Line(NamedTuple):
     """The mini-batch loss along θ − α d, coupled weight decay included."""
 
     oracle: Oracle
     params: Tensors
     direction: Tensors
-    weight_decay: float  # λ of the penalty λ‖θ‖²/2 that belongs to the loss
+    penalty: Penalty
 
     def __call__(self, rate: float) -> float:
         """J(θ − α d) + λ‖θ − α d‖²/2 at α = `rate`; half a pass."""
         there = {name: param - rate * self.direction[name] for name, param in self.params.items()}
-        penalty = self.weight_decay * float(inner(there, there)) / 2 if self.weight_decay else 0.0
+        pulled = {name: there[name] for name in self.penalty.names}
+        penalty = self.penalty.weight_decay * float(inner(pulled, pulled)) / 2 if self.penalty.weight_decay else 0.0
         return float(self.oracle.loss(there)) + penalty
 
 
@@ -71,7 +79,7 @@ class LineSearch(Scheme):
         """The first rate that is good enough."""
         oracle, grads, direction, params = known.oracle, known.grads, known.direction, known.params
         assert oracle is not None  # noqa: S101  — a scheme that asks is given one
-        line = Line(oracle, params, direction, _weight_decay(grads, params))
+        line = Line(oracle, params, direction, _penalty(grads, params))
         loss, slope = line(0.0), float(inner(grads.decayed, direction))
         rate = min(self.lr, self.growth * float(known.state.rate))
         for _ in range(self.trials):
@@ -92,10 +100,9 @@ class LineSearch(Scheme):
         return self.shrink * rate
 
 
-def _weight_decay(grads: Gradients, params: Tensors) -> float:
-    """λ, from g + λθ and g."""
-    if grads.decayed is grads.raw:
-        return 0.0
-    pull = {name: decayed - grads.raw[name] for name, decayed in grads.decayed.items()}
-    size = float(inner(params, params))
-    return float(inner(pull, params)) / size if size else 0.0
+def _penalty(grads: Gradients, params: Tensors) -> Penalty:
+    """The penalty, from g + λθ and g; what it does not pull has the same tensor in both."""
+    pull = {name: there - grads.raw[name] for name, there in grads.decayed.items() if there is not grads.raw[name]}
+    pulled = {name: params[name] for name in pull}
+    size = float(inner(pulled, pulled)) if pull else 0.0
+    return Penalty(float(inner(pull, pulled)) / size if size else 0.0, tuple(pull))
