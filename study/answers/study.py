@@ -16,7 +16,7 @@ from study.answers.summary import over_tasks, summarize
 from study.cost import NotDefined
 from study.records import own
 from study.records.material import Material, level_of, schemes_of
-from study.records.trials import Question, best_of, ended, validated
+from study.records.trials import Question, best_of, ended, has_scores
 from trainables.refusal import unknown
 
 UNITS = ["passes", "steps", "seconds", "flops"]
@@ -109,7 +109,7 @@ def _of_task(
     options = replace(options, notes=level.notes if target == level.target else ())
     rows: Any = ended(of_trials.trials_of(here, level))
     best = best_of(rows, level.mode)
-    results = summarize(own.of_record(here, asked.unit), options) if validated(rows) else []
+    results = summarize(own.of_record(here, asked.unit), options) if has_scores(rows) else []
     results.sort(key=lambda result: order.index(result.scheme))
     for result in results:
         _flag(result, rows[rows["scheme"] == result.scheme], material)

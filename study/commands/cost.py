@@ -113,7 +113,7 @@ def cost(table: str, json_file: Path | None, markdown: bool, figures: Path | Non
     from study.commands import words as asked
     from study.reports import terminal
 
-    found = asked.read(table, options)
+    found = asked.read_source(table, options)
     results = summarize(*found)
     drawn = []
     if json_file is not None:

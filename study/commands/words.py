@@ -10,15 +10,15 @@ from typing import Any, Literal
 import pandas as pd
 
 from study.answers.summary import Options
-from study.records import asked, files, foreign
-from study.records.asked import Told, is_record
+from study.records import files, foreign
 from study.records.files import columns_of
 from study.records.material import of_file, of_study
+from study.records.source import Source, is_record, source_of
 from study.records.trials import Question
 from trainables.refusal import Refusal, first_line
 
 
-def read(source: str, words: Mapping[str, Any]) -> tuple[pd.DataFrame, Options]:
+def read_source(source: str, words: Mapping[str, Any]) -> tuple[pd.DataFrame, Options]:
     """The validated table behind a source, and the options as asked; what is not asked stands in our own records.
 
     Args:
@@ -28,7 +28,7 @@ def read(source: str, words: Mapping[str, Any]) -> tuple[pd.DataFrame, Options]:
     Raises:
         Refusal: for what is not there, or cannot be used.
     """
-    (table, notes, unit), said, baseline = _told(source, words)
+    (table, notes, unit), said, baseline = _source(source, words)
     question = replace(
         said,
         target=_over(said.target, levels("target", words["target"])),
@@ -42,30 +42,30 @@ def read(source: str, words: Mapping[str, Any]) -> tuple[pd.DataFrame, Options]:
     return table, Options(question, baseline, unit=words["unit"] or unit, includes=includes, notes=notes, **rest)
 
 
-def _told(source: str, words: Mapping[str, Any]) -> Told:
+def _source(source: str, words: Mapping[str, Any]) -> Source:
     kind, colon, name = source.partition(":")
     columns, uri = foreign.mapping(words["column"]), words["uri"]
     if colon and kind == "mlflow":
         from study.records.foreign import experiments
 
-        return Told(experiments.read(name, uri or own_store(), columns), Question(words["mode"] or "max"))
+        return Source(experiments.read_experiment(name, uri or own_store(), columns), Question(words["mode"] or "max"))
     if colon and kind == "optuna":
         from study.records.foreign import storages
 
         if uri is None:
             raise Refusal("say where the Optuna storage is: --uri sqlite:///FILE, or the file of a journal")
-        given, sense = storages.read(name, uri, columns)
+        given, sense = storages.read_storage(name, uri, columns)
         learns = "searcher" not in columns or None  # Optuna stores no sampler, and its default learns
-        return Told(given, Question(mode_of(sense, words["mode"]), learns=learns))
+        return Source(given, Question(mode_of(sense, words["mode"]), learns=learns))
     path = Path(source)
     study = name if colon and kind == "study" else source if "/" not in source and not path.suffix else None
     if (study is None or path.is_file()) and not is_record(columns_of(path)):
-        return Told(files.read(source, columns), Question(words["mode"] or "max"))
+        return Source(files.read_table(source, columns), Question(words["mode"] or "max"))
     if columns:
         raise Refusal("--column maps other people's columns: those of our own records have their meaning")
     material = of_file(path) if study is None else of_study(study, uri or own_store())
-    told = asked.told(material, words["unit"] or "passes")
-    return told._replace(question=replace(told.question, mode=mode_of(told.question.mode, words["mode"])))
+    found = source_of(material, words["unit"] or "passes")
+    return found._replace(question=replace(found.question, mode=mode_of(found.question.mode, words["mode"])))
 
 
 @contextmanager

@@ -34,11 +34,11 @@ def all_failed(record: pd.DataFrame) -> bool:
     return bool(len(record)) and bool((record["status"] == "failed").all())
 
 
-def told(record: pd.DataFrame) -> list[str]:
+def failure_lines(record: pd.DataFrame) -> list[str]:
     """Lines about failures: how many trainings failed, then one an error; none where none did.
 
     >>> rows = {"study": "s", "arm": "a", "repetition": 0, "k": [0, 1], "seed_number": 0}
-    >>> told(pd.DataFrame({**rows, "status": ["failed", "finished"], "error": ["KeyError: 'x'", ""]}))
+    >>> failure_lines(pd.DataFrame({**rows, "status": ["failed", "finished"], "error": ["KeyError: 'x'", ""]}))
     ['1 of 2 trainings failed:', "1 × KeyError: 'x' (arm a)"]
     """
     every = failures(record)

@@ -16,7 +16,7 @@ TEXT = "task", "scheme", "status", "searcher"
 ENCODING = "utf-8-sig"  # as spreadsheets write it, with or without their mark at the beginning
 
 
-def read(path: str | Path, columns: Mapping[str, str] | None = None) -> Given:
+def read_table(path: str | Path, columns: Mapping[str, str] | None = None) -> Given:
     """The validated table in a CSV or Parquet file.
 
     Args:

@@ -53,12 +53,28 @@ class Material:
 
 
 def of(study: str | Path, uri: str) -> Material:
-    """A recorded study by its name, or a saved record by its path."""
+    """A recorded study by its name, or a saved record by its path.
+
+    Args:
+        study: the name, or the path of a .csv or .parquet file.
+        uri: of the MLflow store that a name is looked up in.
+
+    Raises:
+        Refusal: where there is no such study or file, or the file is not a record.
+    """
     return of_file(Path(study)) if Path(study).suffix in (".csv", ".parquet") else of_study(str(study), uri)
 
 
 def of_study(name: str, uri: str) -> Material:
-    """A study recorded in MLflow."""
+    """A study recorded in MLflow.
+
+    Args:
+        name: the study's.
+        uri: of the MLflow store.
+
+    Raises:
+        Refusal: where the store does not have it.
+    """
     from study import tracking
 
     about = tracking.about(name, uri)
@@ -118,7 +134,17 @@ def _frame(path: Path) -> pd.DataFrame:
 def level_of(record: pd.DataFrame, task: str) -> Level:
     """The level of a task as it stands in the record; a target that it has been given since stands in for none.
 
-    A record that was saved before these were columns has one of our own tasks to say them; refused where nobody does.
+    A record that was saved before these were columns has one of our own tasks to say them.
+
+    Args:
+        record: rows of one or more tasks.
+        task: the one that is meant; it has a row.
+
+    Returns:
+        How its scores are read, with a note where the target of today is another.
+
+    Raises:
+        Refusal: where neither the record nor a task of our own says it.
     """
     row = record[record["task"] == task].iloc[0]
     if not {"mode", "metric", "chance"} <= set(record.columns) or row["mode"] not in ("max", "min"):

@@ -78,6 +78,13 @@ def schemes(record: pd.DataFrame) -> pd.Series:
 def scheme_of(arm: str, task: str) -> str:
     """The scheme that an arm tries.
 
+    Args:
+        arm: the arm's name.
+        task: the name of its task, which the arm's name ends in where a study has several.
+
+    Returns:
+        The name of the arm without that of the task.
+
     >>> scheme_of("adam-digits_mlp", "digits_mlp"), scheme_of("adam", "digits_mlp")
     ('adam', 'adam')
     >>> scheme_of("adam-Ring", "./my_task.py:Ring")

@@ -34,7 +34,7 @@ ROUNDING = 4  # units in the last place by which a mean may miss the target that
 
 @dataclass(frozen=True)
 class Question:
-    """Levels that trials are judged by, in the table's sense. target, chance, dearest: one, or by task (''= rest)."""
+    """Levels that trials are judged by, in the table's sense. target, chance, dearest: one, or by task ('' = rest)."""
 
     mode: Literal["max", "min"] = "max"
     target: float | dict[str, float] | None = None
@@ -48,12 +48,28 @@ class Question:
         return 1.0 if self.mode == "max" else -1.0
 
     def of(self, name: Literal["target", "chance", "dearest"], task: str) -> float | None:
-        """The target or chance level of a task in the table's own sense, or the most that a trial of it can cost."""
+        """The target or chance level of a task in the table's own sense, or the most that a trial of it can cost.
+
+        Args:
+            name: which of the three.
+            task: whose.
+
+        Returns:
+            The number; None where nobody gave one.
+        """
         value = getattr(self, name)
         return value.get(task, value.get("")) if isinstance(value, dict) else value
 
     def levels(self, name: Literal["target", "chance"], tasks: pd.Series) -> Floats:
-        """The target or chance level of every row's task; NaN where there is none."""
+        """The target or chance level of every row's task.
+
+        Args:
+            name: which of the two.
+            tasks: (rows,) names of tasks.
+
+        Returns:
+            (rows,) in the table's own sense; NaN where there is none.
+        """
         names = tasks.astype(str)
         return names.map({task: self.of(name, task) for task in names.unique()}).to_numpy(float)
 
@@ -78,7 +94,15 @@ def trials(table: pd.DataFrame, question: Question) -> pd.DataFrame:
 
 
 def trainings(table: pd.DataFrame, question: Question) -> pd.DataFrame:
-    """One row a (trial, seed): the same columns as `trials`, every seed by itself."""
+    """One row a (trial, seed): the same columns as `trials`, every seed by itself.
+
+    Args:
+        table: as for `trials`.
+        question: as for `trials`.
+
+    Raises:
+        Refusal: where the cost of a trial falls.
+    """
     return _reduced(_prepared(table), question)
 
 
@@ -99,17 +123,24 @@ def best_of(rows: pd.DataFrame, mode: str) -> pd.DataFrame:
     """The best trial of every scheme among those that neither diverged nor failed nor are still open.
 
     Where nothing was validated nothing may be selected: the first trial that ended stands for all.
+
+    Args:
+        rows: one a trial, as `trials` gives them, of one task.
+        mode: max or min, the sense of their scores.
+
+    Returns:
+        One of these rows a scheme; none for a scheme of which every trial was lost.
     """
     sound: Any = ended(rows)
     sound = sound[~is_lost(sound)]
-    if not validated(rows):
+    if not has_scores(rows):
         return ended(rows).drop_duplicates("scheme")
     known: Any = sound[sound["score"].notna()]
     groups = known.groupby("scheme", sort=False)["score"]
     return known.loc[groups.idxmax() if mode == "max" else groups.idxmin()]
 
 
-def validated(rows: pd.DataFrame) -> bool:
+def has_scores(rows: pd.DataFrame) -> bool:
     """Tell a record with scores from one without: true too where every trial was lost."""
     sound: Any = ended(rows)
     sound = sound[~is_lost(sound)]
@@ -117,7 +148,14 @@ def validated(rows: pd.DataFrame) -> bool:
 
 
 def reaches(score: Floats, target: Floats) -> NDArray[np.bool_]:
-    """Mark scores that reach their target, both higher-is-better; a mean that equals it but for rounding does.
+    """Mark scores that reach their target; a mean that equals it but for rounding does.
+
+    Args:
+        score: (n,) higher is better.
+        target: (n,) likewise; NaN where there is none.
+
+    Returns:
+        (n,) true where the score is finite and reaches it.
 
     >>> reaches(np.array([(0.7 + 0.8 + 0.9) / 3, 0.8 - 1e-9, np.nan]), np.array([0.8, 0.8, 0.8]))
     array([ True, False, False])

@@ -78,7 +78,7 @@ def page(material: Material, every: list[Answers]) -> Page:
         name=material.name,
         question=material.question,
         counts=_counts(every),
-        failed=failures.told(material.record),
+        failed=failures.failure_lines(material.record),
         waiting=[scheme for scheme in order if scheme not in told],
         parts=[_part(answers, material, look) for answers in every],
         figures=drawn.of_all(every, look),

@@ -94,7 +94,7 @@ def render(frame: pd.DataFrame, form: str) -> str:
 def whole(material: Material, form: str) -> str:
     """The summary, why trials failed, and what the study file asks for besides; programs get the summary alone."""
     text, sheets = render(summary(material.record), form), sections(material.record, material.file)
-    failed = failures.told(material.record)
+    failed = failures.failure_lines(material.record)
     if form == "markdown":
         listed = (
             ["\n".join([failed[0], "", *(f"* {escape(line, quote=False)}" for line in failed[1:])])] if failed else []

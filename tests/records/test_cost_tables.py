@@ -75,7 +75,7 @@ def test_the_command_gives_the_golden_numbers_as_json(tmp_path):
 )  # fmt: skip
 def test_bad_tables_are_refused_with_row_and_column(tmp_path, bad, line):
     with pytest.raises(Refusal) as refusal:
-        summarize(files.read(written(tmp_path, bad)).table, Options())
+        summarize(files.read_table(written(tmp_path, bad)).table, Options())
     assert line in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
@@ -280,8 +280,8 @@ def test_suspicions_are_flagged():
 
 
 def test_parquet_and_csv_give_the_same(tmp_path):
-    files.read(written(tmp_path, GOOD)).table.to_parquet(tmp_path / "table.parquet")
-    found = [files.read(tmp_path / f"table.{kind}").table for kind in ("csv", "parquet")]
+    files.read_table(written(tmp_path, GOOD)).table.to_parquet(tmp_path / "table.parquet")
+    found = [files.read_table(tmp_path / f"table.{kind}").table for kind in ("csv", "parquet")]
     results = [summarize(table, Options(draws=200)) for table in found]
     assert results[0] == results[1]
 

@@ -41,7 +41,7 @@ def uri(tmp_path, monkeypatch):
 def test_every_form_says_how_many_failed_and_counts_each_error(uri, tmp_path):
     record("some", uri, [NO_MODEL, NO_KEY, "", NO_MODEL, "", ""])
     material = of_study("some", uri)
-    assert failures.told(material.record)[0] == "3 of 6 trainings failed:"
+    assert failures.failure_lines(material.record)[0] == "3 of 6 trainings failed:"
     written = study.page(material, tmp_path / "page")
     texts = {form: study.report(material, form) for form in ("text", "markdown")}
     texts |= {path.name: path.read_text() for path in written.files if path.name in ("report.html", "report.md")}
@@ -51,13 +51,13 @@ def test_every_form_says_how_many_failed_and_counts_each_error(uri, tmp_path):
         assert "2 × ValueError: no " in text, name
         assert "<b>such" not in text or name == "text"
     told = json.loads((tmp_path / "page" / "report.json").read_text())["failed"]
-    assert told == failures.told(material.record)
+    assert told == failures.failure_lines(material.record)
 
 
 def test_a_saved_record_says_so_too(uri, tmp_path):
     record("saved", uri, [NO_KEY] * 2 + [""] * 4)
     study.read("saved", tracking_uri=uri).to_csv(tmp_path / "saved.csv", index=False)
-    assert failures.told(of_file(tmp_path / "saved.csv").record) == [
+    assert failures.failure_lines(of_file(tmp_path / "saved.csv").record) == [
         "2 of 6 trainings failed:",
         f"2 × {NO_KEY} (arms cprop, sgd)",
     ]
@@ -67,13 +67,13 @@ def test_a_record_without_failures_has_no_word_of_them(uri):
     record("fine", uri, [""] * 6)
     table = tracking.read("fine", uri)
     assert "error" not in table
-    assert failures.told(table) == []
+    assert failures.failure_lines(table) == []
     assert not failures.all_failed(table)
 
 
 def test_of_many_different_errors_the_rest_is_counted(uri):
     record("many", uri, [f"ValueError: {number}" for number in range(6)])
-    lines = failures.told(tracking.read("many", uri))
+    lines = failures.failure_lines(tracking.read("many", uri))
     assert len(lines) == 1 + failures.SHOWN + 1
     assert lines[-1] == "1 × 1 other errors"
 

@@ -3,7 +3,7 @@
 import pytest
 
 from study.answers.summary import summarize
-from study.commands.words import read
+from study.commands.words import read_source
 from study.records.foreign import experiments, storages
 from trainables.refusal import Refusal
 
@@ -35,7 +35,7 @@ def optuna_storage(tmp_path_factory):
 
 def test_an_optuna_study_with_its_direction_and_failures(optuna_storage):
     words = {**WORDS, "uri": optuna_storage, "column": ("lr=params.lr",), "learns": False}
-    table, options = read("optuna:plain", {**words, "target": ("0.15",), "chance": ("0.9",)})
+    table, options = read_source("optuna:plain", {**words, "target": ("0.15",), "chance": ("0.9",)})
     assert options.question.mode == "min"
     result = summarize(table, options)[0]
     assert (result.scheme, result.n, result.hits) == ("plain", 4, 1)
@@ -45,21 +45,21 @@ def test_an_optuna_study_with_its_direction_and_failures(optuna_storage):
 
 
 def test_intermediate_values_are_epochs_and_the_last_is_the_value(optuna_storage):
-    table = storages.read("curves", optuna_storage, {}).given.table
+    table = storages.read_storage("curves", optuna_storage, {}).given.table
     assert table["score"].tolist() == [0.5, 0.2, 0.1, 0.6]
     assert table["epoch"].tolist() == [1, 2, 3, 1]
     assert table["status"].tolist() == ["finished"] * 3 + ["stopped"]
 
 
 def test_an_optuna_storage_is_taken_to_learn_unless_told_otherwise(optuna_storage):
-    _, options = read("optuna:plain", {**WORDS, "uri": optuna_storage})
+    _, options = read_source("optuna:plain", {**WORDS, "uri": optuna_storage})
     assert options.question.learns is True
 
 
 def test_what_is_not_there_is_refused_and_nothing_is_created(optuna_storage, tmp_path):
     with pytest.raises(Refusal, match=r"unknown study 'plane': did you mean 'plain'"):
-        storages.read("plane", optuna_storage, {})
-    for reader in (storages.read, experiments.read):
+        storages.read_storage("plane", optuna_storage, {})
+    for reader in (storages.read_storage, experiments.read_experiment):
         with pytest.raises(Refusal, match="there is no database"):
             reader("x", f"sqlite:///{tmp_path}/none.db", {"score": "metrics.x"})
     assert not list(tmp_path.iterdir())
@@ -87,7 +87,7 @@ def test_a_foreign_mlflow_experiment_with_mapped_columns(tmp_path):
             client.set_terminated(run.info.run_id, end)
     columns = ("score=metrics.acc", "scheme=params.opt")
     words = {**WORDS, "uri": uri, "column": columns, "target": ("0.8",), "chance": ("0.1",)}
-    table, options = read("mlflow:theirs", words)
+    table, options = read_source("mlflow:theirs", words)
     results = {result.scheme: result for result in summarize(table, options)}
     assert {name: (result.n, result.hits) for name, result in results.items()} == {
         "sgd": (1, 0),
@@ -96,6 +96,6 @@ def test_a_foreign_mlflow_experiment_with_mapped_columns(tmp_path):
     assert results["adam"].expected_cost.estimate == 1 / 2 + 2  # the failed run's epoch, and two up to the target
     assert results["adam"].task == "theirs"
     with pytest.raises(Refusal, match="unknown experiment 'their': did you mean 'theirs'"):
-        experiments.read("their", uri, {"score": "metrics.acc"})
+        experiments.read_experiment("their", uri, {"score": "metrics.acc"})
     with pytest.raises(Refusal, match="--column score=metrics"):
-        experiments.read("theirs", uri, {})
+        experiments.read_experiment("theirs", uri, {})

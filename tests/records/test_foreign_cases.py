@@ -3,7 +3,7 @@
 import pytest
 
 from study.answers.summary import summarize
-from study.commands.words import read
+from study.commands.words import read_source
 from trainables.refusal import Refusal
 
 WORDS = {
@@ -16,7 +16,7 @@ ACC = ("score=metrics.acc", "scheme=params.optimizer")
 
 def answers(source, **words):
     """Read a source as `lr-study cost` does; the results by scheme."""
-    table, options = read(source, {**WORDS, **words})
+    table, options = read_source(source, {**WORDS, **words})
     return {result.scheme: result for result in summarize(table, options)}
 
 

@@ -223,7 +223,7 @@ def test_what_a_recorded_study_cost(store):
         "includes": (),
         "dearest": (),
     }
-    (result,) = summarize(*asked.read("study:cost", words))
+    (result,) = summarize(*asked.read_source("study:cost", words))
     assert (result.scheme, result.n, result.hits) == ("sgd", 2, 1)
     assert result.expected_trials.estimate == 1.5
     assert result.expected_cost.estimate == 30 * 1 / 2 + 20

@@ -17,12 +17,12 @@ class Apart(NamedTuple):
     chance: float  # share of those ways that give at least this distance
 
 
-def distribution(labels: Labels, num_classes: int) -> NDArray[np.float64]:
+def label_shares(labels: Labels, num_classes: int) -> NDArray[np.float64]:
     """(examples, num_classes) the share of runs that predict each class.
 
     labels: (runs, examples).
 
-    >>> distribution(np.array([[0, 1], [0, 0]]), 2).tolist()
+    >>> label_shares(np.array([[0, 1], [0, 0]]), 2).tolist()
     [[1.0, 0.0], [0.5, 0.5]]
     """
     counts = [(labels == label).mean(axis=0) for label in range(num_classes)]
@@ -40,7 +40,7 @@ def distance(left: Labels, right: Labels, num_classes: int) -> float:
     >>> distance(np.array([[0, 0]]), np.array([[0, 1]]), 2)
     0.5
     """
-    both = (distribution(labels, num_classes) for labels in (left, right))
+    both = (label_shares(labels, num_classes) for labels in (left, right))
     return float(np.abs(next(both) - next(both)).sum(axis=1).mean() / 2)
 
 

@@ -17,7 +17,7 @@ METRIC = "metrics."
 STATES = {"FINISHED", "FAILED", "KILLED"}  # of runs that have ended
 
 
-def read(experiment: str, uri: str, columns: Mapping[str, str]) -> Given:
+def read_experiment(experiment: str, uri: str, columns: Mapping[str, str]) -> Given:
     """The validated table of an MLflow experiment: one row per run and step of the metric mapped to `score`.
 
     Unless mapped, the task is the experiment, the trial its run's place in time, the epoch the metric's step, the

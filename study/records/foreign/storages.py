@@ -22,7 +22,7 @@ class Ranked(NamedTuple):
     mode: str | None
 
 
-def read(study: str, uri: str, columns: Mapping[str, str]) -> Ranked:
+def read_storage(study: str, uri: str, columns: Mapping[str, str]) -> Ranked:
     """The validated table of one Optuna study, or of all in the storage where no name is given.
 
     Unless mapped, each study is a scheme and the storage one task. A trial has one row an intermediate value, the last

@@ -13,7 +13,7 @@ from trainables.refusal import Refusal
 OWN = {"arm", "k", "record", "valid_score"}  # columns of a record that `lr-study report STUDY --epochs` wrote
 
 
-class Told(NamedTuple):
+class Source(NamedTuple):
     """A table, how its scores are to be read, and the scheme that its study compares with."""
 
     given: Given
@@ -21,7 +21,7 @@ class Told(NamedTuple):
     baseline: str | None = None
 
 
-def told(material: Material, unit: str) -> Told:
+def source_of(material: Material, unit: str) -> Source:
     """The table of a record with the sense, target and chance level of every task as they stand in it.
 
     Args:
@@ -48,7 +48,7 @@ def told(material: Material, unit: str) -> Told:
     schemes = dict(zip(record["arm"], own.schemes(record), strict=True))
     baseline = schemes.get(material.baseline, material.baseline)
     notes = tuple(_notes(material, levels))
-    return Told(
+    return Source(
         Given(own.of_record(record, unit), notes, unit), question, baseline if baseline in schemes.values() else None
     )
 
