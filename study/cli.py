@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from importlib import import_module
 from io import TextIOWrapper
+from keyword import iskeyword
 
 import click
 
@@ -24,13 +25,14 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The folder's modules, in alphabetical order."""
-        return sorted({module.name for module in pkgutil.iter_modules(commands.__path__)} - SHARED)
+        return sorted({module.name.rstrip("_") for module in pkgutil.iter_modules(commands.__path__)} - SHARED)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
-        """The command in the module of that name."""
+        """The command in the module of that name; one that Python keeps for itself has a module with a _ behind it."""
         if cmd_name not in self.list_commands(ctx):
             raise unknown("command", cmd_name, self.list_commands(ctx))
-        return getattr(import_module(f"study.commands.{cmd_name}"), cmd_name)
+        name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        return getattr(import_module(f"study.commands.{name}"), name)
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -171,6 +171,23 @@ def corner(domain: Domain) -> Value:
     return domain.options[0] if isinstance(domain, Choice) else domain.low
 
 
+def middle(domain: Domain) -> Value:
+    """The value in the middle of what the domain's field can take, as its searcher sees it.
+
+    >>> middle(LogUniform(1e-3, 1e-1)), middle(Integer(1, 4)), middle(Choice(("a", "b", "c")))
+    (0.01, 2, 'b')
+    """
+    if isinstance(domain, OverLr):
+        return middle(domain.product)
+    if isinstance(domain, Choice):
+        return domain.options[(len(domain.options) - 1) // 2]
+    if isinstance(domain, Integer):
+        return (domain.low + domain.high) // 2
+    if isinstance(domain, LogUniform):
+        return math.sqrt(domain.low * domain.high)
+    return (domain.low + domain.high) / 2
+
+
 def written(domain: Domain) -> dict[str, Any]:
     """The domain as a study file writes it; the inverse of `domain_of`."""
     if isinstance(domain, OverLr):

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shlex
 import signal
 import sys
 import threading
@@ -43,16 +44,17 @@ def rehearse(study: Study, *, verbose: bool = False, seconds: float = SECONDS) -
     deadline = time.monotonic() + seconds
     with contextlib.suppress(_TimeIsUp):
         for arm, trial in _from_outside(study):
-            with answerable(arm, verbose=verbose), _until(deadline):
+            with answerable(arm, study.source, verbose=verbose), _until(deadline):
                 _step(trial)
 
 
 @contextlib.contextmanager
-def answerable(arm: Arm, *, verbose: bool) -> Iterator[None]:
+def answerable(arm: Arm, source: str = "", *, verbose: bool) -> Iterator[None]:
     """Turn what other people's code raises into a refusal that names it; ours stays what it is.
 
     Args:
         arm: the arm whose code runs.
+        source: the study as its user named it, empty where it was made in Python.
         verbose: print the traceback, too.
 
     Raises:
@@ -71,7 +73,7 @@ def answerable(arm: Arm, *, verbose: bool) -> Iterator[None]:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(frame.filename).name}, line {frame.lineno}"
         told = f"{type(error).__name__}: {first_line(error)}"
-        hint = "" if verbose else "; -v shows its traceback"
+        hint = f"; `lr-study try {shlex.quote(source) if source else 'STUDY'} {arm.name}` shows its traceback"
         raise Refusal(f"arm {arm.name!r}: one step of {names} fails: {told} ({place}){hint}") from error
 
 

@@ -53,7 +53,7 @@ def run(
         Refusal: before anything starts, where the study cannot run.
     """
     for arm in {arm.task: arm for arm in study.arms}.values():
-        with answerable(arm, verbose=cluster.verbose):
+        with answerable(arm, study.source, verbose=cluster.verbose):
             arm.task.data()  # downloaded and verified here, or refused, before anything starts
     for arm in study.arms:
         check_data(arm)

@@ -45,12 +45,19 @@ def load(name_or_path: str, trials: int | None = None, *, code: bool = True) -> 
     Raises:
         Refusal: in one line, where there is no such study or it asks for what cannot be.
     """
+    path = path_of(name_or_path)
+    study = parse(text_of(path), checked_name("study", path.stem), trials, path.parent if code else None)
+    return study._replace(source=name_or_path)
+
+
+def path_of(name_or_path: str) -> Path:
+    """The file of a shipped study, or the file that is named; refused where it is neither."""
     path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml"):
-        if name_or_path not in shipped():
-            raise unknown("study", name_or_path, [*shipped(), "or a path that ends in .yaml"])
-        path = shipped()[name_or_path]
-    return parse(text_of(path), checked_name("study", path.stem), trials, path.parent if code else None)
+    if path.suffix in (".yaml", ".yml"):
+        return path
+    if name_or_path not in shipped():
+        raise unknown("study", name_or_path, [*shipped(), "or a path that ends in .yaml"])
+    return shipped()[name_or_path]
 
 
 def parse(text: str, name: str, trials: int | None = None, folder: Path | None = None) -> Study:
@@ -106,6 +113,20 @@ def _arm(name: str, entries: Mapping[str, Any], trials: int | None, folder: Path
     if len(json.dumps(arm.contents())) > MAX_CONTENTS:
         raise Refusal(f"arm {name!r} is too long to be recorded: at most {MAX_CONTENTS} characters of JSON")
     return arm
+
+
+def without_search(name: str, entries: Mapping[str, Any], folder: Path) -> Arm:
+    """The arm of these entries, whatever they say of its search: a trial of it is to be trained by itself.
+
+    Args:
+        name: the arm's.
+        entries: what a study file says of it.
+        folder: where paths like `./my_task.py:Mine` count from.
+
+    Returns:
+        The arm, checked, at the default settings of a search.
+    """
+    return _arm(name, _of_trial(entries), None, folder)
 
 
 def recorded(text: str, name: str, contents: Mapping[str, Mapping[str, Any]], levels: Mapping[str, Any]) -> Study:

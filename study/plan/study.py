@@ -12,7 +12,7 @@ from study.search.stoppers import Stopper
 from trainables.components import files_of, slots
 from trainables.plugins import File
 from trainables.run.stopping import Rung
-from trainables.space import Domain, Value, corner, resolved, written
+from trainables.space import Domain, OverLr, Value, corner, resolved, written
 from trainables.trial import Trial
 
 STOPPER = "stopper."  # before the fields of a stopper
@@ -30,7 +30,9 @@ class Arm(NamedTuple):
 
     def trial(self, values: Mapping[str, Value], seed: int) -> Trial:
         """The trial at one point of the space."""
-        lr = values.get("scheme.lr", Trial.parse(self.fixed).flat().get("scheme.lr", math.nan))
+        own = {key: value for key, value in values.items() if not isinstance(self.space.get(key), OverLr)}
+        products = len(own) < len(values)  # over the learning rate, which some rules do not have
+        lr = Trial.parse({**self.fixed, **own}).flat().get("scheme.lr") if products else None
         return Trial.parse({**self.fixed, **resolved(self.space, values, float(lr or math.nan)), "seed": seed})
 
     @property
@@ -86,6 +88,7 @@ class Study(NamedTuple):
     file: StudyFile
     arms: tuple[Arm, ...]
     text: str  # the file as it was read
+    source: str = ""  # as it was named: a shipped study's name, or a path
 
     def searches(self) -> Iterator[Search]:
         """Every arm, every repetition."""
