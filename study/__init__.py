@@ -139,7 +139,7 @@ def page(
 
     material = study if isinstance(study, pages.Material) else pages.of(study, tracking_uri)
     place = Path(folder) if folder else pages.folder_of(_storage_of(material.storage), material.name)
-    written = pages.write(material, place, pages.Asked(baseline, dict(target or {}), unit))
+    written = pages.write(material, place, pages.ReportOptions(baseline, dict(target or {}), unit))
     if record and material.run:  # else it was read from a file
         tracking.publish(material.name, tracking_uri, written.metrics, written.files)
     return written

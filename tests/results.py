@@ -15,7 +15,7 @@ import pandas as pd
 
 from study import reports as pages
 from study.answers.grids.drops import drops
-from study.answers.study import answered
+from study.answers.study import answers_of
 from study.figures import apart, svg
 from study.reports import networks, terminal
 from study.reports.page import Page, page, said
@@ -33,7 +33,7 @@ class Section(NamedTuple):
 
     say: Callable[[Page], list[str]]
     figures: tuple[str, ...]
-    asked: pages.Asked = pages.Asked()
+    asked: pages.ReportOptions = pages.ReportOptions()
     beside: Callable[[], Figures] = dict
 
 
@@ -122,7 +122,7 @@ SECTIONS = {
     "schemes": Section(schemes, ("cost_to_target-fashion_mlp", "profile-all")),
     "wd-lr-grid": Section(grid, _grid_figures("fashion_mlp_norm")),
     "wd-lr-grid-mnist": Section(grid, _grid_figures("mnist_cnn4_bn")),
-    "intrinsic-search": Section(search, ("expected_best-fashion_mlp_norm",), pages.Asked(target={"": 0.8728})),
+    "intrinsic-search": Section(search, ("expected_best-fashion_mlp_norm",), pages.ReportOptions(target={"": 0.8728})),
     "intrinsic-schedules": Section(forgetting, ("labels",), beside=labels),
 }
 """By study."""
@@ -132,7 +132,7 @@ def section(name: str) -> tuple[str, dict[Path, str]]:
     """The text of one study's results, and the files of its figures."""
     say, chosen, asked, beside = SECTIONS[name]
     material = pages.of_file(RESULTS / f"{name}.parquet")
-    made = page(material, answered(material, asked))
+    made = page(material, answers_of(material, asked))
     drawn = _drawn(made, chosen) | beside()
     figures = {RESULTS / f"{name}-{re.sub('(%..)+', '-', figure)}.svg": drawn[figure] for figure in chosen}
     shown = [f"![{title}]({path.name})" for path, (title, _) in figures.items()]

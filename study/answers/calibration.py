@@ -31,6 +31,11 @@ def search_study(task: str, epochs: float, trials: int) -> Study:
     """The study that tunes the baseline: a random search of momentum with a cosine schedule.
 
     Choi et al. 2019 (arXiv 1910.05446) and AlgoPerf (arXiv 2306.07179, section 4.2) fix their targets in this way.
+
+    Args:
+        task: whose target is to be fixed.
+        epochs: of each trial.
+        trials: how many configurations are tried.
     """
     return _study(task, SEARCH, {"epochs": epochs, "trials": trials, **BASELINE})
 
@@ -39,6 +44,12 @@ def seeds_study(task: str, epochs: float, seeds: int, chosen: Mapping[str, Any])
     """The study that trains the chosen configuration anew: one trial, whose seeds no tuning has seen.
 
     They are its own because the study's name is part of every key.
+
+    Args:
+        task: whose target is to be fixed.
+        epochs: of each training.
+        seeds: how many trainings.
+        chosen: the searched values of the best configuration, by their dotted keys.
     """
     return _study(task, SEEDS, {"epochs": epochs, "trials": 1, "seeds": seeds, **BASELINE, **chosen})
 

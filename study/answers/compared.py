@@ -4,7 +4,7 @@ import numpy as np
 
 from study import cost
 from study.answers.measured import FEWEST_TYPICAL, Measured
-from study.answers.spent import of_all, share
+from study.answers.spent import level_of_all, share
 from study.cost import NotDefined
 
 
@@ -61,7 +61,7 @@ def _at_budget(scheme: Measured, base: Measured, compared: int) -> None:
         cost.share_at_budget_interval(
             ours, theirs, budget, scheme.stream("budget"), options.tolerance, scheme.floor, options.draws, level
         )
-        for level in (cost.LEVEL, of_all(compared))
+        for level in (cost.LEVEL, level_of_all(compared))
     )
     if isinstance(ends, NotDefined):
         scheme.note("the interval of share_at_budget is", ends)

@@ -18,12 +18,21 @@ NOT_RUN = NotDefined("the default configuration was not run: give it an arm, wit
 def regret(
     record: Any, rows: Any, arm: str, searched: set[str] | None, tuned: float | None, sign: float
 ) -> float | NotDefined:
-    """The score that an arm's default loses against the tuned baseline; below 0 it is the better.
+    """The score that an arm's default loses against the tuned baseline.
 
-    record: the rows of one task. rows: its trials (`study.answers.trials`). searched: what the arm searches; None where
-    nobody knows, and it is what differs between its trials. tuned: the baseline's expected best, in the table's own
-    sense. The default is the arm's configuration with everything that it searches left at its default; any arm may
-    have run it.
+    The default is the arm's configuration with everything that it searches left at its default; any arm may have run
+    it.
+
+    Args:
+        record: the rows of one task.
+        rows: its trials (`study.answers.trials`).
+        arm: the arm whose default is meant.
+        searched: what the arm searches; None where nobody knows, and it is what differs between its trials.
+        tuned: the baseline's expected best, in the table's own sense; None where there is none.
+        sign: 1 where higher scores are better, −1 where lower ones are.
+
+    Returns:
+        The loss, below 0 where the default is the better, or why it is not defined.
     """
     if tuned is None:
         return NotDefined("the baseline has no expected best")

@@ -11,9 +11,15 @@ COLUMNS = ["row", "column", "steps", "reached"]
 
 
 def steps_until(record: pd.DataFrame, heat: Heat) -> pd.DataFrame:
-    """One row a cell: the steps of the first record whose loss is at most `until`, the median over the cell's trials.
+    """The steps of the first record whose loss is at most `until`, the median over each cell's trials.
 
-    Where half of a cell's trials never reach it, `reached` is False and `steps` are those that they were given.
+    Args:
+        record: as `study.tracking.read` gives it.
+        heat: the part of the study file that names rows, columns, loss and `until`.
+
+    Returns:
+        One row a cell: row, column, steps, reached. Where half of a cell's trials never reach it, `reached` is False
+        and `steps` are the most that one of them was given.
     """
     cells: list[dict[str, Any]] = []
     if record.empty or heat.rows not in record:
@@ -35,7 +41,7 @@ def _first(trial: Any, heat: Heat) -> tuple[int, bool]:
     return (int(hits["steps"].min()), True) if len(hits) else (int(trial["steps"].max()), False)
 
 
-def said(cell: Any) -> str:
+def cell_text(cell: Any) -> str:
     """The steps of a cell; '>' where they did not suffice."""
     return f"{'' if cell.reached else '> '}{cell.steps:,}"
 

@@ -59,7 +59,12 @@ class Measured:
         return stream(self.options.seed, self.trials, name)
 
     def note(self, name: str, why: NotDefined | None) -> None:
-        """Say in the notes why a quantity, or its interval, is not there."""
+        """Say in the notes why a quantity, or its interval, is not there.
+
+        Args:
+            name: of the quantity, with its verb: "sensitivity is".
+            why: the reason; None: it is there, and nothing is noted.
+        """
         if why is not None:
             self.result.notes.append(f"{name} {why}")
 
@@ -164,7 +169,13 @@ class Measured:
 
 
 def stream(seed: int, arm: Trials, name: str) -> np.random.Generator:
-    """The generator of one arm's quantity of that name."""
+    """The generator of one arm's quantity of that name.
+
+    Args:
+        seed: of the whole summary.
+        arm: its task and scheme take part in the seed, its trials do not.
+        name: of the quantity.
+    """
     return np.random.default_rng([seed, zlib.crc32(f"{arm.task}\0{arm.scheme}\0{name}".encode())])
 
 

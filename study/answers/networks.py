@@ -18,7 +18,7 @@ from trainables.seeds import seed_of
 MOMENTS = 8  # records, evenly spread, at which distances are told
 
 
-class Left(NamedTuple):
+class TrialArtifacts(NamedTuple):
     """The artifacts of one trial."""
 
     arm: str
@@ -26,9 +26,17 @@ class Left(NamedTuple):
     arrays: Mapping[str, np.ndarray]
 
 
-def distances(left: list[Left], study: str) -> pd.DataFrame:
-    """One row a (pair of arms, record): how far apart their runs' labels are, and how far one arm's would be."""
-    families = {arm: _labels(left, arm) for arm in dict.fromkeys(one.arm for one in left)}
+def distances(every: list[TrialArtifacts], study: str) -> pd.DataFrame:
+    """One row a (pair of arms, record): how far apart their runs' labels are, and how far one arm's would be.
+
+    Args:
+        every: the artifacts of all arms; an arm with a single run is left out.
+        study: the study's name, part of the seed of the permutations.
+
+    Returns:
+        Columns first, second (arms), record (from 1), distance, expected, chance.
+    """
+    families = {arm: _labels(every, arm) for arm in dict.fromkeys(one.arm for one in every)}
     rows: list[dict[str, Any]] = []
     for first, second in combinations([arm for arm, labels in families.items() if len(labels) > 1], 2):
         records = min(families[first].shape[1], families[second].shape[1])
@@ -40,18 +48,25 @@ def distances(left: list[Left], study: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["first", "second", "record", "distance", "expected", "chance"])
 
 
-def averages(left: list[Left], arm: Arm) -> pd.DataFrame:
+def averages(every: list[TrialArtifacts], arm: Arm) -> pd.DataFrame:
     """Validation scores of one arm's runs: as they ended, averaged inside of each run, averaged across runs.
 
     BatchNorm's statistics are averaged anew for every network. Across runs means the final weights of two runs, each
     with the next, in the first one's network: what a task freezes at random is not averaged.
+
+    Args:
+        every: the artifacts of all arms.
+        arm: the one whose networks are built and scored.
+
+    Returns:
+        Columns arm, weights (which of the three), score.
     """
-    mine = [one for one in left if one.arm == arm.name]
+    mine = [one for one in every if one.arm == arm.name]
     finals, means = ([artifacts.weights(one.arrays, prefix) for one in mine] for prefix in _PREFIXES)
     across = [_mean(pair) for pair in pairwise(finals)]
     rows: list[dict[str, Any]] = []
-    for what, every in (("final", finals), ("mean inside a run", means), ("mean across runs", across)):
-        for one, params in zip(mine, every, strict=False):
+    for what, networks in (("final", finals), ("mean inside a run", means), ("mean across runs", across)):
+        for one, params in zip(mine, networks, strict=False):
             run = Run(arm.trial({}, one.seed))
             rows.append({"arm": arm.name, "weights": what, "score": run.scored(params).score})
     return pd.DataFrame(rows, columns=["arm", "weights", "score"])
@@ -60,22 +75,30 @@ def averages(left: list[Left], arm: Arm) -> pd.DataFrame:
 _PREFIXES = artifacts.FINAL, artifacts.MEAN
 
 
-def read(study: Study, uri: str) -> list[Left]:
-    """The artifacts of every finished trial of a recorded study, its arms in their order; refused without any."""
+def artifacts_of(study: Study, uri: str) -> list[TrialArtifacts]:
+    """The artifacts of every finished trial of a recorded study, its arms in their order.
+
+    Args:
+        study: the study; its arms give the order.
+        uri: of the MLflow store.
+
+    Raises:
+        Refusal: where no trial has kept any.
+    """
     from study import tracking
 
-    found = [Left(*each) for each in tracking.left_behind(study.name, uri, artifacts.FILE)]
+    found = [TrialArtifacts(*each) for each in tracking.left_behind(study.name, uri, artifacts.FILE)]
     if not found:
         raise Refusal(f"no trial of study {study.name!r} has left anything behind: give its arms artifacts: true")
     order = [arm.name for arm in study.arms]
-    return sorted(found, key=lambda left: order.index(left.arm))
+    return sorted(found, key=lambda one: order.index(one.arm))
 
 
-def _labels(left: list[Left], arm: str) -> np.ndarray:
+def _labels(every: list[TrialArtifacts], arm: str) -> np.ndarray:
     """(runs, records, examples) those of the runs that were as long as the longest."""
-    every = [one.arrays[artifacts.LABELS] for one in left if one.arm == arm]
-    most = max(len(labels) for labels in every)
-    return np.stack([labels for labels in every if len(labels) == most])
+    mine = [one.arrays[artifacts.LABELS] for one in every if one.arm == arm]
+    most = max(len(labels) for labels in mine)
+    return np.stack([labels for labels in mine if len(labels) == most])
 
 
 def _mean(pair: tuple[Tensors, Tensors]) -> Tensors:

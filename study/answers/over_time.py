@@ -16,8 +16,12 @@ COLUMNS = ["task", "scheme", "quantity", "epoch", "low", "median", "high"]
 def lines(record: pd.DataFrame, best: pd.DataFrame) -> pd.DataFrame:
     """One row a (scheme, quantity, record): epoch, and the seeds' lowest, median and highest value.
 
-    record: the rows of one task. best: the best trial of every scheme, columns scheme, arm, repetition, trial; all
-    seeds of its configuration count. What is not finite is left out, and so is a quantity that is told once.
+    What is not finite is left out, and so is a quantity that is told once.
+
+    Args:
+        record: the rows of one task.
+        best: the best trial of every scheme, columns scheme, arm, repetition, trial; all seeds of its configuration
+            count.
     """
     wanted: Any = best.rename(columns={"trial": "k"})[["scheme", "arm", "repetition", "k"]]
     here = record.drop(columns="scheme", errors="ignore").merge(wanted, on=["arm", "repetition", "k"])

@@ -12,7 +12,12 @@ COLUMNS = ["arm", "number", "theirs", "ours", "difference", "farthest", "trials"
 def beside(record: pd.DataFrame, published: Published) -> pd.DataFrame:
     """One row an arm and number: theirs, our mean over the trials that ended, and the farthest trial's difference.
 
-    record: as `study.tracking.read` gives it. Differences are ours − theirs; NaN where a trial diverged or none ended.
+    Args:
+        record: as `study.tracking.read` gives it.
+        published: the numbers that the study file names.
+
+    Returns:
+        Columns `COLUMNS`. Differences are ours − theirs; NaN where a trial diverged or none ended.
     """
     if record.empty:
         return pd.DataFrame(columns=COLUMNS)
@@ -31,7 +36,15 @@ def beside(record: pd.DataFrame, published: Published) -> pd.DataFrame:
 
 
 def verdict(found: Any, published: Published) -> str:
-    """Say how many numbers lie within the tolerance with all their trials, and which trial is farthest."""
+    """Say how many numbers lie within the tolerance with all their trials, and which trial is farthest.
+
+    Args:
+        found: as `beside` gives it, not empty.
+        published: the numbers, their source and the tolerance.
+
+    Returns:
+        One sentence.
+    """
     near = found["farthest"].abs() <= published.within
     counts = f"{int(near.sum())} of {len(found)} numbers have all their trials within {published.within:g}"
     head = f"{counts} of {published.source}"

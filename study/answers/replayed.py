@@ -36,20 +36,30 @@ class Replayed(NamedTuple):
     share: Quantity  # this arm's cost over the baseline's
 
 
-def answered(
+def replay_answers(
     found: dict[str, Sequence[Sequence[Found]]], baseline: str, sign: int, unit: str, *, raced: bool
 ) -> list[Replayed]:
-    """The answers of all arms, `found` group by group; `raced` where there was a target.
+    """The answers of all arms, with intervals.
 
     A search that misses is followed by another, so the cost to the target is Σ cost / number of searches that
     reached it (the expected running time of Auger & Hansen 2005, CEC, eq. 1); the group is what intervals resample.
+
+    Args:
+        found: the outcomes of every arm's searches, group by group.
+        baseline: the arm that shares are of.
+        sign: 1 where higher scores are better, −1 where lower ones are.
+        unit: of the costs.
+        raced: whether there was a target.
+
+    Returns:
+        One entry an arm, in the order of `found`; without a target costs and shares are empty.
     """
-    paid = {arm: [expected_cost(group, "cost") for group in groups] for arm, groups in found.items()}
-    whole = {arm: expected_cost([one for group in groups for one in group], "cost") for arm, groups in found.items()}
+    paid = {arm: [cost_to_target(group, "cost") for group in groups] for arm, groups in found.items()}
+    whole = {arm: cost_to_target([one for group in groups for one in group], "cost") for arm, groups in found.items()}
     rows: list[Replayed] = []
     for arm, groups in found.items():
         every = [one for group in groups for one in group]
-        trials = [expected_cost(group, "trials") for group in groups]
+        trials = [cost_to_target(group, "trials") for group in groups]
         tops = np.array([sum(one.best for one in group) / len(group) for group in groups])
         share, nothing = Quantity(), Quantity(unit=unit)
         if raced and arm != baseline:
@@ -59,7 +69,7 @@ def answered(
                 arm,
                 len(every),
                 sum(one.reached for one in every),
-                _cost(expected_cost(every, "trials"), _drawn(trials), "trials") if raced else nothing,
+                _cost(cost_to_target(every, "trials"), _drawn(trials), "trials") if raced else nothing,
                 _cost(whole[arm], _drawn(paid[arm]), unit) if raced else nothing,
                 _between(sign * float(np.mean([one.best for one in every])), sign * tops, sign * tops, "score"),
                 share,
@@ -68,12 +78,16 @@ def answered(
     return rows
 
 
-def expected_cost(group: Sequence[Found], what: str) -> Cost:
+def cost_to_target(group: Sequence[Found], what: str) -> Cost:
     """Σ cost / number of searches that reached the target; where none did, what one search spent: a lower bound.
 
-    >>> expected_cost([Found(True, 2, 20.0, 0.9, 80.0), Found(False, 8, 80.0, 0.5, 80.0)], "cost")
+    Args:
+        group: the outcomes of some searches, at least one.
+        what: the field of `Found` that is counted, cost or trials.
+
+    >>> cost_to_target([Found(True, 2, 20.0, 0.9, 80.0), Found(False, 8, 80.0, 0.5, 80.0)], "cost")
     Cost(value=100.0, censored=False)
-    >>> expected_cost([Found(False, 8, 80.0, 0.5, 80.0)] * 2, "cost")
+    >>> cost_to_target([Found(False, 8, 80.0, 0.5, 80.0)] * 2, "cost")
     Cost(value=80.0, censored=True)
     """
     reached = sum(one.reached for one in group)

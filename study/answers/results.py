@@ -19,7 +19,7 @@ class Quantity:
 
 
 @dataclass
-class Share(Quantity):
+class JudgedShare(Quantity):
     """The scheme's cost as a share of the baseline's: below 1 it saves.
 
     `verdict` is `saves` or `costs` where the interval at level 1 − .05/m leaves out 1, m the schemes compared on that
@@ -65,9 +65,9 @@ class Result:
     width_decades: float | None = None
     interquartile_mean: Quantity = field(default_factory=Quantity)  # of the trials' scores
     improvement: Quantity = field(default_factory=Quantity)  # P(a trial beats one of the baseline's)
-    share_to_target: Share = field(default_factory=Share)
+    share_to_target: JudgedShare = field(default_factory=JudgedShare)
     budget: int | None = None  # trials of the baseline whose best sets the level of share_at_budget
-    share_at_budget: Share = field(default_factory=Share)
+    share_at_budget: JudgedShare = field(default_factory=JudgedShare)
     log_efficiency: float | None = None
     profile_score: float | None = None
     flags: list[Flag] = field(default_factory=list)

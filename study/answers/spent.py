@@ -8,7 +8,7 @@ import numpy as np
 
 from study import cost
 from study.answers.arms import Trials
-from study.answers.results import Quantity, Share
+from study.answers.results import JudgedShare, Quantity
 from study.cost import Cost, Draws, Interval, NotDefined
 from study.records.own import TIMED
 
@@ -30,6 +30,15 @@ def spent(arm: Trials, unit: str, stream: Callable[[str], np.random.Generator], 
     """The expected cost of an arm whose task has a target, in the unit of the table that it was read from.
 
     By the formula of independent trials, or as observed where they depend on each other.
+
+    Args:
+        arm: its trials.
+        unit: of their costs.
+        stream: gives the generator of the quantity of a name.
+        draws: how many draws intervals are taken from.
+
+    Returns:
+        Trials and cost with their intervals; not defined for a single search whose trials depend on each other.
     """
     if not arm.depends:
         return _independent(arm, unit, stream, draws)
@@ -38,7 +47,7 @@ def spent(arm: Trials, unit: str, stream: Callable[[str], np.random.Generator], 
     return Spent(NotDefined(f"{arm.depends}, and there is one search only: give the column repetition"))
 
 
-def share(base: Spent, scheme: Spent, unit: str, compared: int = 1) -> Share | NotDefined:
+def share(base: Spent, scheme: Spent, unit: str, compared: int = 1) -> JudgedShare | NotDefined:
     """The scheme's tuning cost as a share of the baseline's.
 
     Args:
@@ -58,21 +67,21 @@ def share(base: Spent, scheme: Spent, unit: str, compared: int = 1) -> Share | N
     found = cost.share_to_target(*costs)
     if isinstance(found, NotDefined):
         return found
-    made = Share(found.value, bound=found.bound, unit=unit)
+    made = JudgedShare(found.value, bound=found.bound, unit=unit)
     if scheme is base:  # the ratio of an arm to itself is known
         made.low = made.high = 1.0
     elif base.draws and scheme.draws:
         made.low, made.high = cost.share_to_target_interval(base.draws, scheme.draws, found.value)
-        made.judge(cost.share_to_target_interval(base.draws, scheme.draws, found.value, of_all(compared)))
+        made.judge(cost.share_to_target_interval(base.draws, scheme.draws, found.value, level_of_all(compared)))
         if made.verdict == "unclear" and base.hits and scheme.hits and found.value > 0:
             made.times = cost.times_as_many(found.value, (base.hits, scheme.hits), max(1, compared))
     return made
 
 
-def of_all(compared: int) -> float:
+def level_of_all(compared: int) -> float:
     """The level of one interval of so many, such that all of them hold at 95 %: 1 − .05/m.
 
-    >>> of_all(1), of_all(5)
+    >>> level_of_all(1), level_of_all(5)
     (0.95, 0.99)
     """
     return 1 - (1 - cost.LEVEL) / max(1, compared)
@@ -123,7 +132,13 @@ def _assumed(what: str, seen: float, known: float | None, unit: str) -> str:
 
 
 def quantity(value: Cost, ends: Interval, unit: str) -> Quantity:
-    """A cost and its interval, as a summary says them."""
+    """A cost and its interval, as a summary says them.
+
+    Args:
+        value: the cost; a censored one is a lower bound.
+        ends: of its interval.
+        unit: of all three.
+    """
     return Quantity(value.value, ends.low, ends.high, ">" if value.censored else "=", unit)
 
 

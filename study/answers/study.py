@@ -10,7 +10,7 @@ from study.answers import trials as of_trials
 from study.answers.arms import arms
 from study.answers.grids import Grid, grids
 from study.answers.measured import Options, stream
-from study.answers.results import Flag, Quantity, Result, Share
+from study.answers.results import Flag, JudgedShare, Quantity, Result
 from study.answers.spent import Spent, share, spent
 from study.answers.summary import over_tasks, summarize
 from study.cost import NotDefined
@@ -24,7 +24,7 @@ FEW = 5  # hits: fewer make an interval wide, and its ends depend on single tria
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReportOptions:
     """Settings of a report; those that are not given follow from the study file and the tasks."""
 
     baseline: str | None = None
@@ -40,7 +40,7 @@ class Paid:
     """The cost up to the target in one unit, and that cost as a share of the baseline's."""
 
     cost: Quantity
-    share: Share
+    share: JudgedShare
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,19 @@ class Answers:
     grids: list[Grid] = field(default_factory=list)  # of the arms whose trials are a grid over rate and decay
 
 
-def answered(material: Material, asked: Asked) -> list[Answers]:
-    """One entry a task, in order of appearance; none where no trial has ended."""
+def answers_of(material: Material, asked: ReportOptions) -> list[Answers]:
+    """The answers to every task of a record: what each scheme cost, and what it saves.
+
+    Args:
+        material: the record, and what is known beside it.
+        asked: against whom, to which target, in which unit.
+
+    Returns:
+        One entry a task, in order of appearance; none where no trial has ended.
+
+    Raises:
+        Refusal: where a target is given for a task, or a baseline, that the record does not have.
+    """
     record = material.record
     tasks = [] if record.empty else list(dict.fromkeys(ended(record)["task"]))
     if not tasks:
@@ -86,7 +97,7 @@ def answered(material: Material, asked: Asked) -> list[Answers]:
     return made
 
 
-def _baseline(material: Material, asked: Asked, order: list[str]) -> str:
+def _baseline(material: Material, asked: ReportOptions, order: list[str]) -> str:
     """The scheme that was asked for, else the study file's; an arm may stand for its scheme."""
     record = material.record
     arms_of = dict(zip(record["arm"], own.schemes(record), strict=True))
@@ -97,7 +108,7 @@ def _baseline(material: Material, asked: Asked, order: list[str]) -> str:
 
 
 def _of_task(
-    material: Material, here: pd.DataFrame, task: str, baseline: str, order: list[str], asked: Asked
+    material: Material, here: pd.DataFrame, task: str, baseline: str, order: list[str], asked: ReportOptions
 ) -> Answers:
     level = level_of(here, task)
     target = asked.target.get(task, asked.target.get("", level.target))
@@ -143,7 +154,7 @@ def _paid(here: pd.DataFrame, options: Options, baseline: str) -> dict[str, dict
         for scheme, one in found.items():
             base = found.get(baseline)
             paid = NotDefined("the baseline did not run") if base is None else share(base, one, unit, len(found) - 1)
-            told = Share(unit=unit) if isinstance(paid, NotDefined) else paid
+            told = JudgedShare(unit=unit) if isinstance(paid, NotDefined) else paid
             made.setdefault(scheme, {})[unit] = Paid(one.cost_quantity, told)
     return made
 

@@ -26,7 +26,12 @@ __all__ = ["Options", "summarize"]
 def summarize(table: pd.DataFrame, options: Options) -> list[Result]:
     """One result a (task, scheme) of a validated table (`study.records.table`), in order of appearance.
 
-    Raises Refusal for a baseline that is not there, and for a target nobody can be on either side of.
+    Args:
+        table: the table.
+        options: how its scores are read, against whom, at what budget.
+
+    Raises:
+        Refusal: for a baseline that is not there, and for a target nobody can be on either side of.
     """
     _check_levels(table, options.question)
     trials = arms(table, options.question)

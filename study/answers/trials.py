@@ -46,7 +46,15 @@ def _best(level: Level) -> Question:
 
 
 def rates(record: pd.DataFrame, best: pd.DataFrame) -> pd.DataFrame:
-    """The rate that the first seed of each of these trials used, record by record: the base rate × the mean scale."""
+    """The rate that the first seed of each of these trials used, record by record: the base rate × the mean scale.
+
+    Args:
+        record: the rows of one task.
+        best: trials, with columns scheme, arm, repetition, trial.
+
+    Returns:
+        Columns task, scheme, repetition, trial, epoch, rate.
+    """
     keys = ["arm", "repetition", "k"]
     wanted: Any = best.rename(columns={"trial": "k"})[[*keys, "scheme"]]
     first: Any = record[record["seed_number"] == record.groupby(keys)["seed_number"].transform("min")]
@@ -58,10 +66,17 @@ def rates(record: pd.DataFrame, best: pd.DataFrame) -> pd.DataFrame:
 
 
 def step_price(rows: pd.DataFrame, baseline: str) -> dict[str, tuple[float, float, float]]:
-    """Seconds a step as multiples of the baseline's median: (median, lower and upper quartile) of every scheme.
+    """Seconds a step as multiples of the baseline's median.
 
     From the record: trials that ran side by side disturb each other, so it is a hint, not a measurement
     (`lr-study overhead` measures).
+
+    Args:
+        rows: one a trial, with columns scheme, steps, seconds.
+        baseline: the scheme whose median is 1.
+
+    Returns:
+        (median, lower and upper quartile) of every scheme; empty where the baseline's is not known.
     """
     used: Any = rows[(rows["steps"] > 0) & (rows["seconds"] > 0)]
     price = used["seconds"] / used["steps"]

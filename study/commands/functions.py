@@ -39,7 +39,7 @@ def functions(study: str, tracking_uri: str, markdown: bool, output: Path | None
     from study.reports import terminal
 
     read = _study(study, tracking_uri, trust)
-    left = compared.read(read, tracking_uri)
+    left = compared.artifacts_of(read, tracking_uri)
     each = []
     for arm in read.arms:
         click.echo(f"averaging {arm.name} …", err=True)

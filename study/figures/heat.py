@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from study.answers.heat_map import named, said, steps_until
+from study.answers.heat_map import cell_text, named, steps_until
 from study.figures.style import MUTED, ON_DARK, ON_LIGHT, Panel, canvas
 from study.plan.file import Heat
 
@@ -30,7 +30,7 @@ def panel(record: Any, heat: Heat) -> Panel | None:
                 (x - 0.5, y - 0.5), 1, 1, facecolor=shade, edgecolor="#ffffff", hatch=None if cell.reached else "//"
             )
         )
-        axes.text(x, y, said(cell), ha="center", va="center", fontsize=8, color=ON_DARK if late else ON_LIGHT)
+        axes.text(x, y, cell_text(cell), ha="center", va="center", fontsize=8, color=ON_DARK if late else ON_LIGHT)
     axes.grid(visible=False)
     axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5), xlabel=heat.columns, ylabel=heat.rows)
     axes.set_xticks(range(len(columns)), columns)

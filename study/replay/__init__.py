@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from study.answers.replayed import Replayed, answered
+from study.answers.replayed import Replayed, replay_answers
 from study.plan.checks import check_searcher, check_stopper
 from study.plan.parse import load, shipped
 from study.plan.parse import recorded as recorded_study
@@ -116,7 +116,7 @@ def _of_task(
         found[arm.name] = list(searches(curves, study.name, race, asked.repetitions // GROUP, GROUP, asked.seed))
     wanted = asked.baseline or study.file.baseline
     baseline = next((arm for arm in arms if _is(wanted, arm, str(arm.fixed["task"]))), arms[0]).name
-    return answered(found, baseline, sign, asked.unit, raced=target is not None)
+    return replay_answers(found, baseline, sign, asked.unit, raced=target is not None)
 
 
 def _is(baseline: str, arm: Arm, task: str) -> bool:

@@ -10,12 +10,12 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from study.answers.results import Quantity
-from study.answers.study import Answers, Asked, answered
+from study.answers.study import Answers, ReportOptions, answers_of
 from study.records.material import Material, of, of_file, of_study
 from study.reports.page import as_json, html, markdown, page, said
 from trainables.refusal import Refusal
 
-__all__ = ["Asked", "Material", "Written", "folder_of", "metrics", "of", "of_file", "of_study", "write"]
+__all__ = ["Material", "ReportOptions", "Written", "folder_of", "metrics", "of", "of_file", "of_study", "write"]
 
 
 class Written(NamedTuple):
@@ -37,9 +37,9 @@ def folder_of(storage: Path, study: str) -> Path:
     return storage / "reports" / (name if name.strip(".") else name.replace(".", "%2E"))
 
 
-def write(material: Material, folder: Path, asked: Asked = Asked()) -> Written:  # noqa: B008 — immutable
+def write(material: Material, folder: Path, asked: ReportOptions = ReportOptions()) -> Written:  # noqa: B008 — immutable
     """Write the page of a record into the folder, made if it is not there."""
-    every = answered(material, asked)
+    every = answers_of(material, asked)
     made = page(material, every)
     texts = {"report.html": html(made), "report.md": markdown(made), "report.json": as_json(made)}
     groups = [group for part in made.parts for group in part.figures] + made.figures

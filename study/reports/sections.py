@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from study.answers.heat_map import named, said, steps_until
+from study.answers.heat_map import cell_text, named, steps_until
 from study.answers.published import COLUMNS, beside, verdict
 from study.plan.file import Heat, Published, StudyFile
 from study.reports.terminal import Sheet
@@ -37,7 +37,7 @@ def heat_sheet(record: pd.DataFrame, heat: Heat) -> Sheet:
     columns = list(dict.fromkeys(cells.sort_values("column", na_position="first")["column"].map(named)))
     rows: dict[str, dict[str, str]] = {}
     for cell in cells.itertuples():
-        rows.setdefault(named(cell.row), {})[named(cell.column)] = said(cell)
+        rows.setdefault(named(cell.row), {})[named(cell.column)] = cell_text(cell)
     head = f"{heat.rows} \\ {heat.columns}"
     table = [[name, *(found.get(column, "") for column in columns)] for name, found in rows.items()]
     return Sheet(f"Steps until {heat.loss} {heat.until:g}", [head, *columns], table, [])

@@ -1,12 +1,12 @@
 """The answer in one sentence a task: what each scheme pays, as a share of what the baseline pays.
 
-A share is told as a number where its interval, at the level of all comparisons (`Share`), leaves out 1. Where it does
-not, the scheme *cannot be told from* the baseline, whatever the estimate.
+A share is told as a number where its interval, at the level of all comparisons (`JudgedShare`), leaves out 1. Where
+it does not, the scheme *cannot be told from* the baseline, whatever the estimate.
 """
 
 from typing import NamedTuple
 
-from study.answers.results import Quantity, Result, Share
+from study.answers.results import JudgedShare, Quantity, Result
 from study.answers.study import Answers
 from study.cost.quantities import unbounded
 from study.reports.terminal import to_settle
@@ -115,7 +115,7 @@ def _at_budget(answers: Answers, base: Result, others: list[Result]) -> Words:
     return [start, *_verdicts(shares, base.scheme, pays, f" of the {answers.unit} of "), Word(".")]
 
 
-def _verdicts(shares: dict[str, Share], baseline: str, verb: str, of: str) -> Words:
+def _verdicts(shares: dict[str, JudgedShare], baseline: str, verb: str, of: str) -> Words:
     """Those that save, the most first; those that cost more; those that cannot be told from the baseline."""
     of_kind: dict[str, list[str]] = {}
     for scheme, share in sorted(shares.items(), key=lambda pair: _order(pair[1])):
@@ -164,7 +164,7 @@ def _amount(quantity: Quantity) -> str:
     return f"{least}{value} [{low}, {high}]"
 
 
-def _order(share: Share) -> float:
+def _order(share: JudgedShare) -> float:
     """The cheapest first; those without an estimate last."""
     return float("inf") if share.estimate is None else share.estimate
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from study.answers import defaults
-from study.answers.results import Quantity, Result, Share
+from study.answers.results import JudgedShare, Quantity, Result
 from study.answers.study import UNITS, Answers
 from study.cost import NotDefined
 from study.cost.quantities import unbounded
@@ -202,7 +202,7 @@ def _cost(quantity: Quantity, link: str | None, flags: tuple[str, ...] = ()) -> 
     return Cell(sign + amount(quantity.estimate), _between(quantity, amount), flags, link)
 
 
-def _share(paid: Share, link: str | None, base: bool) -> Cell:
+def _share(paid: JudgedShare, link: str | None, base: bool) -> Cell:
     if base:
         return Cell("baseline")
     if paid.estimate is None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from study.answers.replayed import Replayed
-from study.answers.results import Quantity, Result, Share
+from study.answers.results import JudgedShare, Quantity, Result
 from study.cost.quantities import unbounded
 
 MOST, LEAST = 10.0, 1.1  # times as many trials: beyond these a number would say more than is known
@@ -60,16 +60,16 @@ def _settled(here: list[Result]) -> list[str]:
     return [f"no scheme can be told from the baseline: {told}"] if told else []
 
 
-def to_settle(shares: Mapping[str, Share]) -> str:
+def to_settle(shares: Mapping[str, JudgedShare]) -> str:
     """A clause on the trials that would tell schemes from the baseline; empty unless none is told and one could be.
 
     Args:
         shares: of every scheme compared, by its name.
 
-    >>> unclear = [Share(0.6, verdict="unclear", times=times) for times in (2.44, 30.0)]
+    >>> unclear = [JudgedShare(0.6, verdict="unclear", times=times) for times in (2.44, 30.0)]
     >>> to_settle({"adam": unclear[0], "nag": unclear[1]})
     'about 2.4 times as many trials would tell adam from the baseline; nag, more than ten times as many'
-    >>> to_settle({"adam": unclear[0], "prodigy": Share(0.2, verdict="saves")})
+    >>> to_settle({"adam": unclear[0], "prodigy": JudgedShare(0.2, verdict="saves")})
     ''
     """
     if any(share.verdict in ("saves", "costs") for share in shares.values()):

@@ -7,7 +7,7 @@ import torch
 
 from study.answers import networks as functions
 from study.answers.grids.labels import apart, distance
-from study.answers.networks import Left, averages, distances
+from study.answers.networks import TrialArtifacts, averages, distances
 from study.figures.apart import panel
 from study.plan.key import Key
 from study.plan.parse import parse
@@ -91,7 +91,7 @@ def test_what_a_trial_leaves_behind_comes_back_from_the_store(tmp_path, monkeypa
         pass
     tracker = Tracker(study, uri)
     with pytest.raises(Refusal, match="no trial of study 'left' has left anything behind"):
-        functions.read(study, uri)
+        functions.artifacts_of(study, uri)
     tracker.start(search, key, trial)
     tracker.keep(key, artifacts.save(run.artifacts(), tmp_path / "work"))
     tracker.wait()
@@ -116,7 +116,7 @@ def test_arms_come_in_the_order_of_the_study_file(tmp_path, monkeypatch):
         tracker.keep(key, artifacts.save(run.artifacts(), tmp_path / "work"))
         tracker.finish(key, "finished", run.best_score)
     tracker.wait()
-    assert [left.arm for left in functions.read(study, tracker.uri)] == ["late", "early"]
+    assert [left.arm for left in functions.artifacts_of(study, tracker.uri)] == ["late", "early"]
 
 
 # --- distances -------------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ def test_the_chance_is_uniform_where_both_are_one():
 
 def test_every_pair_of_arms_is_compared_at_moments_from_the_first_record_to_the_last():
     draws = np.random.default_rng(0)
-    left = [Left(arm, seed, {"labels": draws.integers(0, 3, (20, 5))}) for arm in "abc" for seed in range(4)]
+    left = [TrialArtifacts(arm, seed, {"labels": draws.integers(0, 3, (20, 5))}) for arm in "abc" for seed in range(4)]
     table = distances(left, "study")
     assert {(row.first, row.second) for row in table.itertuples()} == {("a", "b"), ("a", "c"), ("b", "c")}
     assert sorted(set(table["record"])) == [1, 4, 6, 9, 12, 15, 17, 20]
@@ -180,7 +180,7 @@ def test_averages_are_scored_with_batch_norm_of_their_own():
         for _ in run:
             pass
         scores.append(run.scored({name: param.clone() for name, param in run.params.items()}).score)
-        left.append(Left("a", seed, {name: tensor.numpy() for name, tensor in run.artifacts().items()}))
+        left.append(TrialArtifacts("a", seed, {name: tensor.numpy() for name, tensor in run.artifacts().items()}))
     table = averages(left, arm).set_index("weights")["score"]
     assert table["final"].to_numpy() == pytest.approx(scores, abs=0.02)  # other batches
     assert table["mean inside a run"].min() > 0.5

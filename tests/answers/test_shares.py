@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from study import cost
-from study.answers.results import Share
-from study.answers.spent import of_all
+from study.answers.results import JudgedShare
+from study.answers.spent import level_of_all
 from study.answers.summary import Options, summarize
 from study.cost import Interval
 from study.records.table import validated
@@ -50,13 +50,13 @@ def test_what_is_said_of_one_scheme_is_asked_more_of_where_many_are_compared():
     [((0.1, 0.9), "saves"), ((1.1, math.inf), "costs"), ((0.5, 1.0), "unclear"), (None, "unknown")],
 )
 def test_a_verdict_needs_an_interval_that_leaves_out_1(ends, verdict):
-    share = Share(0.5)
+    share = JudgedShare(0.5)
     share.judge(ends and Interval(*ends))
     assert share.verdict == verdict
 
 
 def test_the_levels_of_all_intervals_together_leave_95_percent():
-    assert [1 - m * (1 - of_all(m)) for m in (1, 2, 11)] == pytest.approx([0.95] * 3)
+    assert [1 - m * (1 - level_of_all(m)) for m in (1, 2, 11)] == pytest.approx([0.95] * 3)
 
 
 def test_a_comparison_that_tells_nothing_says_how_many_more_trials_would():

@@ -11,7 +11,7 @@ from recorded import record, training
 from study.commands.cost import cost as command
 from study.records.material import level_of, of_file
 from study.replay import read as read_for_replay
-from study.reports import Asked, write
+from study.reports import ReportOptions, write
 from trainables.refusal import Refusal
 
 SCHEMES = Path(__file__).parents[2] / "study" / "results" / "schemes.parquet"
@@ -75,7 +75,7 @@ def test_cost_says_of_a_shipped_record_what_its_page_says(tmp_path):
     frame[frame["task"] == "mnist_logreg"].to_parquet(path)
     material = of_file(path)
     assert (material.name, material.baseline) == ("schemes", of_file(SCHEMES).baseline)
-    page = write(material, tmp_path / "page", Asked(draws=200)).metrics
+    page = write(material, tmp_path / "page", ReportOptions(draws=200)).metrics
     found = answers(path)
     assert len(found) == len(page)
     for (task, scheme), one in found.items():

@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from simulated import simulate
 
 import study
-from study.answers.study import Asked, answered
+from study.answers.study import ReportOptions, answers_of
 from study.cost import NotDefined
 from study.plan import parse
 from study.records.material import level_of, of_study
@@ -208,7 +208,7 @@ def test_what_the_arms_search_and_their_defaults_are_told_by_the_record(ran, lr_
     uri = recorded(tmp_path, THEIRS + "  untuned: {scheme.lr: default, trials: 1}\n")
     material = of_study("theirs", uri)
     assert material.searched == {"bold": {"scheme.lr"}, "sgd": {"scheme.lr"}, "untuned": set()}
-    (answers,) = answered(material, Asked())
+    (answers,) = answers_of(material, ReportOptions())
     assert isinstance(answers.regret["sgd"], float)
     assert isinstance(answers.regret["bold"], NotDefined)
     told = lr_study("replay", "theirs", "--searcher", "sobol", "--repetitions", "40", "--tracking-uri", uri)

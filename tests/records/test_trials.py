@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from recorded import record, training
 
-from study.answers.study import Asked, answered
+from study.answers.study import ReportOptions, answers_of
 from study.answers.summary import Options, summarize
 from study.answers.trials import trials_of
 from study.records import own
@@ -72,7 +72,7 @@ def test_a_seed_still_to_come_leaves_its_trial_open(seeds):
     whole = [training([0.7], k=1, seed_number=n, planned=2) for n in range(2)]
     rows = record(*parts, *whole)
     assert trials_of(rows, MAX)["status"].tolist() == ["running", "finished"]
-    (answers,) = answered(Material("s", rows), Asked())
+    (answers,) = answers_of(Material("s", rows), ReportOptions())
     assert [result.n for result in answers.results] == [1]
 
 
@@ -116,7 +116,7 @@ def test_of_seeds_told_at_different_epochs_each_ones_last_value_counts():
 def test_a_failed_trial_without_a_record_is_a_trial():
     nothing = training([NAN], "failed", k=1, record=0, epoch=0.0, **dict.fromkeys(("passes", "flops", "steps"), 0.0))
     rows = record(training([0.8], k=0, target=0.5), nothing.assign(target=0.5))
-    (answers,) = answered(Material("s", rows), Asked())
+    (answers,) = answers_of(Material("s", rows), ReportOptions())
     assert [(result.n, result.hits) for result in answers.results] == [(2, 1)]
     assert summary(rows)["trials"].tolist() == [2]
 
@@ -166,7 +166,8 @@ def test_the_cost_of_our_own_trials_has_a_known_end_but_for_seconds():
     found = [training([0.5], k=k, epochs=4.0, target=0.4) for k in range(3, 9)]
     material = Material("s", record(*died, *found))
     notes = {
-        unit: answered(material, Asked(unit=unit, draws=200))[0].results[0].notes for unit in ("passes", "seconds")
+        unit: answers_of(material, ReportOptions(unit=unit, draws=200))[0].results[0].notes
+        for unit in ("passes", "seconds")
     }
     assert [note for note in notes["passes"] if "dearest" in note] == []
     assert [note for note in notes["seconds"] if "dearest" in note] == [

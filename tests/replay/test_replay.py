@@ -5,7 +5,7 @@ import pytest
 from gridded import gridded
 
 from study import replay
-from study.answers.replayed import Found, answered
+from study.answers.replayed import Found, replay_answers
 from study.dispatch.searching import Searching
 from study.plan.parse import parse
 from study.plan.study import Search
@@ -126,20 +126,20 @@ def test_a_group_in_which_both_miss_tells_nothing_of_the_share():
     """In 30 of 40 groups neither arm reaches the target: whatever the ratio of the others, it may be anything."""
     cheap = HIT._replace(cost=1.0)
     base, arm = ([[hit]] * 10 + [[MISS]] * 30 for hit in (HIT, cheap))
-    share = answered({"base": base, "arm": arm}, "base", 1, "passes", raced=True)[1].share
+    share = replay_answers({"base": base, "arm": arm}, "base", 1, "passes", raced=True)[1].share
     assert share.estimate == (10 + 30 * 80) / (10 * 10 + 30 * 80)
     assert (share.low, share.high) == (0.0, None)
 
 
 def test_an_arm_that_never_reaches_the_target_costs_more_than_a_search():
     base, none = [[HIT]] * 40, [[MISS]] * 40
-    one, other = answered({"base": base, "none": none}, "base", 1, "passes", raced=True)
+    one, other = replay_answers({"base": base, "none": none}, "base", 1, "passes", raced=True)
     assert (one.cost.estimate, one.cost.bound) == (10.0, "=")
     assert (other.cost.estimate, other.cost.low, other.cost.high, other.cost.bound) == (80.0, 80.0, None, ">")
     assert (other.share.estimate, other.share.high, other.share.bound) == (80 / 10, None, ">")
-    turned = answered({"none": none, "base": base}, "none", 1, "passes", raced=True)[1].share
+    turned = replay_answers({"none": none, "base": base}, "none", 1, "passes", raced=True)[1].share
     assert (turned.estimate, turned.low, turned.bound) == (10 / 80, 0.0, "<")
-    nothing = answered({"none": none, "too": none}, "none", 1, "passes", raced=True)[1].share
+    nothing = replay_answers({"none": none, "too": none}, "none", 1, "passes", raced=True)[1].share
     assert nothing.estimate is None
 
 

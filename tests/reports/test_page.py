@@ -16,10 +16,10 @@ from simulated import bowl, simulate
 
 from study import page, tracking
 from study import reports as pages
-from study.answers.results import Result, Share
+from study.answers.results import JudgedShare, Result
 from study.answers.study import Answers
 from study.plan.parse import parse
-from study.reports import Asked
+from study.reports import ReportOptions
 from study.reports.page import said
 from study.reports.sentences import sentence
 from trainables.refusal import Refusal
@@ -130,7 +130,7 @@ def test_a_study_without_validation_data_selects_nothing(store, tmp_path):
 def test_the_same_record_gives_the_same_bytes(store, tmp_path):
     material = pages.of_study("whole", store)
     for name in ("once", "again"):
-        pages.write(material, tmp_path / name, Asked(target=TARGET))
+        pages.write(material, tmp_path / name, ReportOptions(target=TARGET))
     once, again = (
         {path.relative_to(tmp_path / name): path.read_bytes() for path in sorted((tmp_path / name).rglob("*.*"))}
         for name in ("once", "again")
@@ -392,10 +392,10 @@ def test_the_sentence_in_the_readme_is_one_that_the_page_says():
     readme = (ROOT / "study" / "README.md").read_text(encoding="utf-8")
     quoted = re.search(r"^> (On .*)\n> (.*)$", readme, flags=re.MULTILINE).groups()
     shares = {
-        "momentum-cosine": Share(1, 1, 1),
-        "adam-cosine": Share(0.48, 0.31, 0.77, verdict="saves"),
-        "multilevel": Share(0.9, 0.5, 1.7, verdict="unclear"),
-        "sgd-constant": Share(2.0, 0.5, None, ">", verdict="unclear"),
+        "momentum-cosine": JudgedShare(1, 1, 1),
+        "adam-cosine": JudgedShare(0.48, 0.31, 0.77, verdict="saves"),
+        "multilevel": JudgedShare(0.9, 0.5, 1.7, verdict="unclear"),
+        "sgd-constant": JudgedShare(2.0, 0.5, None, ">", verdict="unclear"),
     }
     results = [
         Result(

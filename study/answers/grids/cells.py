@@ -26,7 +26,16 @@ class Grid(NamedTuple):
     walks: pd.DataFrame  # the same at every record until then
 
     def mean(self, column: str, seeds: int | None = None) -> pd.DataFrame:
-        """One row a cell: rate, decay, group, settled, and the mean of a column over its (first so many) seeds."""
+        """The mean of a column over the seeds of every cell.
+
+        Args:
+            column: of `cells`.
+            seeds: how many seeds count, the first ones; None: all.
+
+        Returns:
+            One row a cell: rate, decay, group, the mean under the column's name, and `settled`, true where all seeds
+            are.
+        """
         rows: Any = self.cells if seeds is None else self.cells[self.cells["seed"] < seeds]
         groups = rows.groupby(["rate", "decay", "group"])
         return groups.agg({column: "mean", "settled": "all"}).reset_index()
@@ -41,7 +50,10 @@ class Grid(NamedTuple):
 def grids(record: pd.DataFrame, mode: str, chance: float) -> list[Grid]:
     """Every arm of one task that has both axes, in the order of the record; trials that are still open are left out.
 
-    mode, chance: of the task's score; what diverged or failed counts at chance.
+    Args:
+        record: the rows of one task.
+        mode: max or min, the sense of its scores.
+        chance: what a training that diverged or failed counts as.
     """
     if record.empty or not {RATE, DECAY} <= set(record.columns):
         return []

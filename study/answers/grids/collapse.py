@@ -32,6 +32,13 @@ class Collapse(NamedTuple):
 def products(rates: ArrayLike, decays: ArrayLike) -> Ints:
     """(n,) the number of each cell's anti-diagonal, 0 the smallest product.
 
+    Args:
+        rates: (n,) η of each cell, positive.
+        decays: (n,) λ of each cell, positive.
+
+    Returns:
+        (n,) cells whose ηλ is equal up to rounding have the same number.
+
     >>> products([1.0, 2.0, 2.0, 4.0], [4.0, 2.0, 4.0, 1.0]).tolist()
     [0, 0, 1, 0]
     """
@@ -52,8 +59,12 @@ def collapse(scores: ArrayLike, groups: ArrayLike) -> Collapse | NotDefined:
     the median and at the outer 2½ % (the interval of Steiger & Fouladi 1997), so all three are infinite where nothing
     shows that ηλ matters.
 
-    scores: (n,) one a cell. groups: (n,) from `products`; those of one cell say nothing of the spread within, and are
-    left out.
+    Args:
+        scores: (n,) one a cell.
+        groups: (n,) from `products`; those of one cell say nothing of the spread within, and are left out.
+
+    Returns:
+        The statistic; not defined with fewer than two groups of two cells, or where all scores are equal.
     """
     scores, groups = np.asarray(scores, float), np.asarray(groups, np.intp)
     counted = np.bincount(groups)[groups] > 1

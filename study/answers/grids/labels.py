@@ -20,7 +20,9 @@ class Apart(NamedTuple):
 def label_shares(labels: Labels, num_classes: int) -> NDArray[np.float64]:
     """(examples, num_classes) the share of runs that predict each class.
 
-    labels: (runs, examples).
+    Args:
+        labels: (runs, examples), from 0.
+        num_classes: how many classes there are.
 
     >>> label_shares(np.array([[0, 1], [0, 0]]), 2).tolist()
     [[1.0, 0.0], [0.5, 0.5]]
@@ -35,7 +37,13 @@ def distance(left: Labels, right: Labels, num_classes: int) -> float:
     After Li, Lyu & Arora 2020 (arXiv 2010.02916, section 4): a family is one way to train, its runs differ by seed.
     Between families of one law it is not 0, because runs are few: `apart` tells what it is then.
 
-    left, right: (runs, examples).
+    Args:
+        left: (runs, examples) labels of one family.
+        right: (runs, examples) of the other, for the same examples; it may have another number of runs.
+        num_classes: how many classes there are.
+
+    Returns:
+        The distance, in [0, 1].
 
     >>> distance(np.array([[0, 0]]), np.array([[0, 1]]), 2)
     0.5
@@ -45,7 +53,17 @@ def distance(left: Labels, right: Labels, num_classes: int) -> float:
 
 
 def apart(left: Labels, right: Labels, num_classes: int, generator: np.random.Generator) -> Apart:
-    """The distance, and a permutation test of whether both families are one."""
+    """The distance, and a permutation test of whether both families are one.
+
+    Args:
+        left: (runs, examples) labels of one family.
+        right: (runs, examples) of the other.
+        num_classes: how many classes there are.
+        generator: deals the runs anew to both sides.
+
+    Returns:
+        The distance found, its mean when the runs are dealt anew, and the share of deals at least as far apart.
+    """
     found, every = distance(left, right, num_classes), np.concatenate([left, right])
     dealt = np.empty(DRAWS)
     for draw in range(DRAWS):

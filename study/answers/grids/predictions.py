@@ -27,7 +27,12 @@ class Prediction(NamedTuple):
 
 
 def predictions(grid: Grid, controls: list[Grid]) -> list[Prediction]:
-    """Predictions 1 to 4 of one arm's settled cells, and 8 against every control."""
+    """Predictions 1 to 4 of one arm's settled cells, and 8 against every control.
+
+    Args:
+        grid: of the arm.
+        controls: grids of other arms, of which theory expects less.
+    """
     tensors = [settled for _, settled in _settled(grid).groupby("tensor", sort=False)]
     made = [_collapses(grid)]
     for rows in tensors:
@@ -37,7 +42,16 @@ def predictions(grid: Grid, controls: list[Grid]) -> list[Prediction]:
 
 
 def collapsed(grid: Grid, seeds: int | None = None, *, settled: bool = True) -> Collapse | NotDefined:
-    """The collapse of an arm's validation scores; of so many seeds a cell, and of settled cells, where asked."""
+    """The collapse of an arm's validation scores.
+
+    Args:
+        grid: of the arm.
+        seeds: how many seeds of every cell count, the first ones; None: all.
+        settled: whether cells that have not settled are left out.
+
+    Returns:
+        The statistic, or why there is none.
+    """
     cells = grid.mean("score", seeds)
     cells = cells[cells["settled"]] if settled else cells
     if cells.empty:

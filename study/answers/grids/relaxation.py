@@ -19,7 +19,12 @@ def relaxation_rate(steps: ArrayLike, norms: ArrayLike) -> float | NotDefined:
 
     Theory: r = 4ηλ a step for SGD with coupled decay, 4ηλ/(1−μ) with momentum μ and ηλ ≪ (1−μ)².
 
-    steps, norms: (records,) the number of steps, equally far apart, and ‖w‖ there.
+    Args:
+        steps: (records,) the number of steps, equally far apart.
+        norms: (records,) ‖w‖ there.
+
+    Returns:
+        r per step, or why these records do not show it.
 
     >>> steps = np.arange(10) * 100.0
     >>> round(relaxation_rate(steps, (2 + 5 * np.exp(-0.003 * steps)) ** 0.25), 6)

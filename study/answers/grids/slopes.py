@@ -29,6 +29,14 @@ def slope_within(x: ArrayLike, y: ArrayLike, groups: ArrayLike) -> Slope | NotDe
     One slope a group is one observation: Student's t over them, each weighted alike, asks nothing of the scatter
     inside a group. Groups of fewer than three cells are left out.
 
+    Args:
+        x: (cells,).
+        y: (cells,).
+        groups: (cells,) the group of each.
+
+    Returns:
+        The slope with its interval; not defined with fewer than two groups of three.
+
     >>> slope = slope_within([0, 1, 2, 0, 1, 2], [0, 2, 4, 9, 11, 13], [0, 0, 0, 1, 1, 1])
     >>> round(slope.estimate, 9), round(slope.high, 6)
     (2.0, 2.0)
@@ -44,6 +52,14 @@ def slope_across(x: ArrayLike, y: ArrayLike, groups: ArrayLike) -> Slope | NotDe
     """The slope of the groups' mean y against their mean x, by least squares, with Student's t.
 
     Cells of one group share what their product decides, so the group is one observation.
+
+    Args:
+        x: (cells,).
+        y: (cells,).
+        groups: (cells,) the group of each.
+
+    Returns:
+        The slope with its interval; not defined with fewer than three groups.
 
     >>> slope = slope_across([0, 0, 1, 1, 2, 2, 3], [0, 0, 3, 3, 6, 6, 9], [0, 0, 1, 1, 2, 2, 3])
     >>> round(slope.estimate, 9), round(slope.high, 6)
