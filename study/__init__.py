@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from study.plan.study import Study
-    from study.reports import Material, Written
+    from study.reports.writing import Material, Written
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing of a study goes anywhere unasked
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -79,10 +79,10 @@ def report(study: "str | Material", form: str = "text", *, tracking_uri: str = U
 
     As text and markdown with what the study file asks for besides: published numbers beside ours, a heat map.
     """
-    from study import reports as pages
+    from study.records.material import Material, of_study
     from study.reports import summary as reporting
 
-    material = study if isinstance(study, pages.Material) else pages.of_study(study, tracking_uri)
+    material = study if isinstance(study, Material) else of_study(study, tracking_uri)
     return reporting.whole(material, form)
 
 
@@ -103,7 +103,7 @@ def forget(study: str, *, tracking_uri: str = URI, storage: str | Path | None = 
     import shutil
 
     from study import tracking
-    from study.reports import folder_of
+    from study.reports.writing import folder_of
 
     place = Path(storage) if storage else _storage_of(tracking.about(study, tracking_uri).storage)
     with tracking.Lease(study, tracking_uri):
@@ -134,8 +134,8 @@ def page(
     target: by task, '' for all others; what is not given is the task's own. record: write its numbers and files into
     MLflow too.
     """
-    from study import reports as pages
     from study import tracking
+    from study.reports import writing as pages
 
     material = study if isinstance(study, pages.Material) else pages.of(study, tracking_uri)
     place = Path(folder) if folder else pages.folder_of(_storage_of(material.storage), material.name)

@@ -13,11 +13,11 @@ from typing import NamedTuple, TypeAlias
 
 import pandas as pd
 
-from study import reports as pages
 from study.answers.grids.drops import drops
 from study.answers.study import answers_of
 from study.figures import apart, svg
 from study.reports import networks, terminal
+from study.reports import writing as pages
 from study.reports.page import Page, page, said
 from study.reports.tables import Cell, Sheet
 

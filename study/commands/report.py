@@ -8,7 +8,7 @@ import click
 from study.commands import options
 
 if TYPE_CHECKING:
-    from study.reports import Material, Written
+    from study.reports.writing import Material, Written
 
 
 @click.command()
@@ -48,7 +48,7 @@ def report(study: str, form: str, epochs: bool, tracking_uri: str, **asked: obje
     STUDY may also be a saved record: the .csv that --epochs printed, or a .parquet of it.
     """
     import study as lr_study
-    from study.reports import of
+    from study.records.material import of
 
     material = of(study, tracking_uri)
     if epochs:

@@ -8,7 +8,7 @@ import click
 from study.commands import options
 
 if TYPE_CHECKING:
-    from study.reports import Material
+    from study.records.material import Material
 
 
 @click.command()
@@ -62,7 +62,7 @@ def run(
     where = {"tracking_uri": tracking_uri, "storage": storage, "address": address}
     complete = lr_study.run(read, **where, gpus_per_trial=gpus, yes=yes, verbose=verbose, check=check)
     from study.records.failures import all_failed
-    from study.reports import of_study  # with its figures; a study that is refused need not wait for them
+    from study.records.material import of_study
 
     material = of_study(read.name, tracking_uri)  # read once: from a server that takes a while
     click.echo(lr_study.report(material))
@@ -91,7 +91,7 @@ def _forget(name: str, tracking_uri: str, storage: Path, *, ask: bool) -> None:
 def _page(material: "Material", tracking_uri: str, storage: Path) -> None:
     """Write the page and say where it is; a record that no page can be made of is still a record."""
     import study as lr_study
-    from study.reports import folder_of
+    from study.reports.writing import folder_of
     from trainables.refusal import Refusal
 
     try:

@@ -12,7 +12,6 @@ import pandas as pd
 from study.answers.summary import Options
 from study.records import files, foreign
 from study.records.files import columns_of
-from study.records.material import of_file, of_study
 from study.records.source import Source, is_record, source_of
 from study.records.trials import Question
 from trainables.refusal import Refusal, first_line
@@ -63,6 +62,8 @@ def _source(source: str, words: Mapping[str, Any]) -> Source:
         return Source(files.read_table(source, columns), Question(words["mode"] or "max"))
     if columns:
         raise Refusal("--column maps other people's columns: those of our own records have their meaning")
+    from study.records.material import of_file, of_study  # with torch, for the tasks: other people's tables need none
+
     material = of_file(path) if study is None else of_study(study, uri or own_store())
     found = source_of(material, words["unit"] or "passes")
     return found._replace(question=replace(found.question, mode=mode_of(found.question.mode, words["mode"])))

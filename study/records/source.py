@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from math import isnan
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from study.records import own
-from study.records.material import Level, Material, level_of
 from study.records.table import Given
 from study.records.trials import Question, ended
 from trainables.refusal import Refusal
+
+if TYPE_CHECKING:
+    from study.records.material import Level, Material
 
 OWN = {"arm", "k", "record", "valid_score"}  # columns of a record that `lr-study report STUDY --epochs` wrote
 
@@ -21,7 +23,7 @@ class Source(NamedTuple):
     baseline: str | None = None
 
 
-def source_of(material: Material, unit: str) -> Source:
+def source_of(material: "Material", unit: str) -> Source:
     """The table of a record with the sense, target and chance level of every task as they stand in it.
 
     Args:
@@ -31,6 +33,8 @@ def source_of(material: Material, unit: str) -> Source:
     Raises:
         Refusal: where no trial has ended, and where its tasks are scored in two senses.
     """
+    from study.records.material import level_of  # with torch, for the tasks: other people's tables need none
+
     record = material.record
     if ended(record).empty:
         raise Refusal("no trial of this study has ended yet")
@@ -58,7 +62,7 @@ def is_record(columns: Sequence[str]) -> bool:
     return set(columns) >= OWN and not {"trial", "score"} <= set(columns)
 
 
-def _notes(material: Material, levels: dict[str, Level]) -> list[str]:
+def _notes(material: "Material", levels: "dict[str, Level]") -> list[str]:
     running: Any = material.record[material.record["status"] == "running"]
     number = len(running[["arm", "repetition", "k"]].drop_duplicates())
     notes = [note if len(levels) == 1 else f"{task}: {note}" for task, level in levels.items() for note in level.notes]

@@ -19,6 +19,7 @@ except SystemExit:
     pass
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """
+TABLE = "task,scheme,trial,score\nt,a,0,.9\nt,a,1,.7\nt,b,0,.8\nt,b,1,.6\n"
 
 
 def imported(folder, *words):
@@ -43,10 +44,13 @@ def imported(folder, *words):
         (["list", "schemes"], {"torch"}),
         (["list", "tasks"], {"torch"}),
         (["list", "studies"], {"torch", "pydantic"}),
+        (["cost", "trials.csv", "--target", "0.8", "--baseline", "a"], {"pandas", "scipy", "rich"}),
+        (["cost", "trials.csv", "--json", "a.json", "--markdown", "--figures", "."], {"pandas", "scipy", "matplotlib"}),
     ],
     ids=lambda value: " ".join(sorted(value) if isinstance(value, set) else value),
 )
 def test_a_command_imports_what_it_needs_and_nothing_else_that_is_slow(words, needed, tmp_path):
+    (tmp_path / "trials.csv").write_text(TABLE)
     assert imported(tmp_path, *words) == needed
 
 

@@ -13,11 +13,11 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from study import reports as pages
 from study import tracking
 from study.plan.key import Key, checked_name
 from study.plan.parse import load as load_study
 from study.plan.parse import parse
+from study.reports import writing as pages
 from study.tracking import Tracker
 from study.tracking.artifacts import left_behind
 from trainables.ray_trainable import forget, load

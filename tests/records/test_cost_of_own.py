@@ -11,7 +11,7 @@ from recorded import record, training
 from study.commands.cost import cost as command
 from study.records.material import level_of, of_file
 from study.replay import read as read_for_replay
-from study.reports import ReportOptions, write
+from study.reports.writing import ReportOptions, write
 from trainables.refusal import Refusal
 
 SCHEMES = Path(__file__).parents[2] / "study" / "results" / "schemes.parquet"

@@ -10,7 +10,7 @@ from study.dispatch.dispatcher import Dispatcher
 from study.dispatch.outcome import Outcome
 from study.plan.parse import parse
 from study.records import failures
-from study.reports import of_file, of_study
+from study.reports.writing import of_file, of_study
 from study.tracking import Tracker
 
 TEXT = "{question: q, common: {task: quadratic, trials: 3, epochs: 3}, arms: {sgd: {}, cprop: {scheme: cprop}}}"

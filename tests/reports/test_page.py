@@ -15,13 +15,13 @@ from mlflow import MlflowClient
 from simulated import bowl, simulate
 
 from study import page, tracking
-from study import reports as pages
 from study.answers.results import JudgedShare, Result
 from study.answers.study import Answers
 from study.plan.parse import parse
-from study.reports import ReportOptions
+from study.reports import writing as pages
 from study.reports.page import said
 from study.reports.sentences import sentence
+from study.reports.writing import ReportOptions
 from trainables.refusal import Refusal
 from trainables.tasks.digits_mlp import DigitsMLP
 

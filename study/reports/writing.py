@@ -1,0 +1,79 @@
+"""A study's page: `report.html`, self-contained, with Markdown, JSON, figures and their data beside it.
+
+The data of a figure is also inside the page, as a link that holds it: a page that is sent or kept alone keeps its
+numbers. The same record gives the same bytes.
+"""
+
+import math
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from study.answers.results import Quantity
+from study.answers.study import Answers, ReportOptions, answers_of
+from study.records.material import Material, of, of_file, of_study
+from study.reports.page import as_json, html, markdown, page, said
+from trainables.refusal import Refusal
+
+__all__ = ["Material", "ReportOptions", "Written", "folder_of", "metrics", "of", "of_file", "of_study", "write"]
+
+
+class Written(NamedTuple):
+    """The page that was written, what it says first, and the numbers of every arm."""
+
+    path: Path
+    files: list[Path]  # all of them, the page among them
+    sentences: list[str]
+    metrics: dict[str, dict[str, float]]
+
+
+def folder_of(storage: Path, study: str) -> Path:
+    """The folder of a study's page by default: inside `storage`, whatever the study is called.
+
+    >>> folder_of(Path("here"), "../x"), folder_of(Path("here"), "..")
+    (PosixPath('here/reports/..%2Fx'), PosixPath('here/reports/%2E%2E'))
+    """
+    name = quote(study, safe="")
+    return storage / "reports" / (name if name.strip(".") else name.replace(".", "%2E"))
+
+
+def write(material: Material, folder: Path, asked: ReportOptions = ReportOptions()) -> Written:  # noqa: B008 — immutable
+    """Write the page of a record into the folder, made if it is not there."""
+    every = answers_of(material, asked)
+    made = page(material, every)
+    texts = {"report.html": html(made), "report.md": markdown(made), "report.json": as_json(made)}
+    groups = [group for part in made.parts for group in part.figures] + made.figures
+    for panel in (panel for group in groups for panel in group.panels):
+        texts |= {f"figures/{panel.name}.svg": panel.file, f"figures/{panel.name}.csv": panel.csv}
+    try:
+        (folder / "figures").mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Refusal(
+            f"the page cannot be written into {str(folder)!r} ({error.strerror}): give another folder"
+        ) from error
+    sentences = [said(part.sentence) for part in made.parts]
+    return Written(folder / "report.html", [folder / name for name in texts], sentences, metrics(every))
+
+
+def metrics(every: list[Answers]) -> dict[str, dict[str, float]]:
+    """The numbers of every arm by name, for its runs in MLflow; what is not defined or infinite is left out."""
+    told: dict[str, dict[str, float]] = {}
+    for answers in every:
+        arms = answers.trials.drop_duplicates("scheme").set_index("scheme")["arm"]
+        for result in answers.results:
+            values: dict[str, float | None] = {"trials": result.n, "hits": result.hits}
+            values |= _ends("expected_trials", result.expected_trials)
+            values |= _ends("share_to_target", result.share_to_target)
+            values |= _ends("share_at_budget", result.share_at_budget)
+            for unit, paid in answers.paid.get(result.scheme, {}).items():
+                values |= _ends(f"expected_{unit}", paid.cost)
+            values |= {f"expected_best_{k}": best for k, best in result.expected_best.items()}
+            kept = {name: float(value) for name, value in values.items() if value is not None and math.isfinite(value)}
+            told[str(arms[result.scheme])] = kept
+    return told
+
+
+def _ends(name: str, quantity: Quantity) -> dict[str, float | None]:
+    return {name: quantity.estimate, f"{name}_low": quantity.low, f"{name}_high": quantity.high}
