@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import TypeAlias
 
-from study.dispatch.outcome import Measured, Outcome, Suggestion
+from study.dispatch.outcome import Outcome, SourceRecord, Suggestion
 from study.dispatch.searching import Searching
 from study.plan.controls import CURVE, shared_keys
 from study.plan.key import Key
@@ -18,7 +18,7 @@ from trainables.schemes.control import Piece
 MAX_PIECES = 200  # of 27 characters at most: MLflow takes 6,000 a parameter
 
 
-Reader: TypeAlias = Callable[[Key], Sequence[Measured] | None]  # None: it cannot be read now
+Reader: TypeAlias = Callable[[Key], Sequence[SourceRecord] | None]  # None: it cannot be read now
 
 
 class Following:
@@ -26,7 +26,7 @@ class Following:
 
     def __init__(self, search: Search, source: Searching, measured: Reader) -> None:
         self.search, self._source, self._measured = search, source, measured
-        self._seeds: list[Sequence[Measured]] = []  # of the source's next trial, as far as they have been read
+        self._seeds: list[Sequence[SourceRecord]] = []  # of the source's next trial, as far as they have been read
         self._num_trials = search.arm.settings.trials
         self._outcomes: dict[int, Outcome] = {}
         self.num_asked = 0
@@ -54,7 +54,12 @@ class Following:
         return Suggestion(k, {**shared_keys(values), CURVE: curve(seeds, of.arm.trial(values, seed=0).epochs)})
 
     def observe(self, k: int, outcome: Outcome) -> None:
-        """The outcome of configuration k."""
+        """Keep the outcome of a configuration.
+
+        Args:
+            k: its number.
+            outcome: how it ended.
+        """
         self._outcomes[k] = outcome
 
     def _read(self) -> bool:
@@ -68,15 +73,22 @@ class Following:
         return True
 
 
-def curve(seeds: Sequence[Sequence[Measured]], epochs: float) -> str:
+def curve(seeds: Sequence[Sequence[SourceRecord]], epochs: float) -> str:
     """The mean scale of the seeds' records over progress, as `scheme.scales` writes it.
 
     Between two records it is the mean over the steps between them, over the seeds. A seed that diverged or failed
     keeps its last measured scale to the end; one that measured nothing does not count; where none did, it is 1.
 
-    >>> curve([[Measured(1, 10, 0.8), Measured(2, 20, 0.6)]], epochs=2)  # .8 over ten steps, then .4 over ten
+    Args:
+        seeds: the records of every seed of the source's trial, in order.
+        epochs: of the trial, at which progress is 1.
+
+    Returns:
+        Pieces `start:scale`, parted by spaces.
+
+    >>> curve([[SourceRecord(1, 10, 0.8), SourceRecord(2, 20, 0.6)]], epochs=2)  # .8 over ten steps, then .4 over ten
     '0:0.8 0.475:0.4'
-    >>> curve([[Measured(1, 10, 0.8), Measured(2, 20, float("nan"))], []], epochs=2), curve([[]], epochs=2)
+    >>> curve([[SourceRecord(1, 10, 0.8), SourceRecord(2, 20, float("nan"))], []], epochs=2), curve([[]], epochs=2)
     ('0:0.8', '0:1')
     """
     most = max(1, MAX_PIECES // len(seeds))
@@ -88,14 +100,14 @@ def curve(seeds: Sequence[Sequence[Measured]], epochs: float) -> str:
     return " ".join(f"{start:.9g}:{mean:.6g}" for start, mean in zip(starts, means, strict=True))
 
 
-def _thinned(rows: Sequence[Measured], most: int) -> list[Measured]:
+def _thinned(rows: Sequence[SourceRecord], most: int) -> list[SourceRecord]:
     """At most `most` of the records that measured something; they count from the start, so that no step is lost."""
     known = [row for row in rows if math.isfinite(row.mean_scale)]
     every = max(1, math.ceil(len(known) / most))
     return known[::-1][::every][::-1]
 
 
-def _pieces(rows: Sequence[Measured], epochs: float) -> list[Piece]:
+def _pieces(rows: Sequence[SourceRecord], epochs: float) -> list[Piece]:
     """One piece between two records; it starts half a step early, so that rounding never moves it by a step."""
     found, steps, total, start = list[Piece](), 0.0, 0.0, 0.0
     for row in rows:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from study.dispatch.controls import Following, Reader
-from study.dispatch.outcome import Measured, Outcome, Recorded, Suggestion, joined
+from study.dispatch.outcome import Outcome, Recorded, SourceRecord, Suggestion, joined
 from study.dispatch.searching import Searching
 from study.plan.key import Key
 from study.plan.study import Search, Study
@@ -22,7 +22,7 @@ class Assignment(NamedTuple):
     bars: tuple[Rung, ...]  # what it must reach to go on
 
 
-def _unread(key: Key) -> Sequence[Measured]:
+def _unread(key: Key) -> Sequence[SourceRecord]:
     raise LookupError(f"a control asks what {key.path} measured, and nobody reads records here")
 
 
@@ -76,7 +76,12 @@ class Dispatcher:
         self._waiting.insert(0, assignment)
 
     def observe(self, key: Key, outcome: Outcome) -> None:
-        """A trial has ended; its configuration is told once all its seeds have."""
+        """Take in the end of a training; its search is told of the configuration once all its seeds have ended.
+
+        Args:
+            key: of the training.
+            outcome: how it ended.
+        """
         seeds = self._outcomes.setdefault((key.arm, key.repetition, key.k), {})
         seeds[key.seed_number] = outcome
         searching = self._searchings[key.arm, key.repetition]

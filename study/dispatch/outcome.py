@@ -37,7 +37,7 @@ class Recorded(NamedTuple):
     rungs: tuple[Rung, ...] = ()  # as in its outcome
 
 
-class Measured(NamedTuple):
+class SourceRecord(NamedTuple):
     """One record of a source's trial."""
 
     epoch: float

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from study.dispatch.outcome import Outcome, Suggestion
 from study.plan.study import Search
-from study.search.samplers import SAMPLERS, distribution
+from study.search.samplers import SAMPLERS, optuna_distribution
 from trainables.run.stopping import Rung
 from trainables.seeds import seed_of
 from trainables.space import Value
@@ -42,7 +42,7 @@ class Searching:
         self.search = search
         self._settings = search.arm.settings
         self._sampler = SAMPLERS[self._settings.searcher]
-        self._distributions = {key: distribution(domain) for key, domain in search.arm.space.items()}
+        self._distributions = {key: optuna_distribution(domain) for key, domain in search.arm.space.items()}
         self._study = optuna.create_study(direction="maximize" if search.arm.task.mode == "max" else "minimize")
         self._asked: list[optuna.Trial] = []
         self._outcomes: dict[int, Outcome] = {}
@@ -83,7 +83,12 @@ class Searching:
         return Suggestion(k, dict(self._asked[k].params), bars)
 
     def observe(self, k: int, outcome: Outcome) -> None:
-        """The outcome of configuration k, in whatever order outcomes come."""
+        """Keep the outcome of a configuration; they may come in any order.
+
+        Args:
+            k: its number.
+            outcome: how it ended.
+        """
         self._outcomes[k] = outcome
 
     def ended(self, k: int) -> bool:

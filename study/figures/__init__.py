@@ -14,7 +14,16 @@ __all__ = ["Look", "Panel", "looks", "save"]
 
 
 def save(results: list[Result], folder: Path, baseline: str | None = None) -> list[Path]:
-    """Write both figures of a summary into the folder, one PNG and one CSV each a task; their paths."""
+    """Write both figures of a summary into a folder, one PNG and one CSV each a task.
+
+    Args:
+        results: of one or more tasks.
+        folder: made if it is not there.
+        baseline: the scheme whose cost is marked; None: none is.
+
+    Returns:
+        The paths of the files.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     look, made = looks(dict.fromkeys(result.scheme for result in results)), []
     tasks = list(dict.fromkeys(result.task for result in results))

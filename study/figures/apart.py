@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from study.figures.style import End, Panel, canvas, looks, margin, name_ends
+from study.figures.style import LineEnd, Panel, canvas, looks, margin, name_ends
 
 
 def panel(distances: pd.DataFrame) -> Panel | None:
@@ -23,7 +23,7 @@ def panel(distances: pd.DataFrame) -> Panel | None:
         record, distance = here["record"].to_numpy(float), here["distance"].to_numpy(float)
         axes.plot(record, distance, color=colour, marker=marker, markersize=4, linewidth=1.6)
         axes.plot(record, here["expected"], color=colour, linewidth=1.0, dashes=(3, 2), alpha=0.8)
-        ends.append(End(record[-1], distance[-1], arm))
+        ends.append(LineEnd(record[-1], distance[-1], arm))
     axes.set(xlabel="record", ylabel=f"distance of labels from {first}")
     axes.set_ylim(bottom=0)
     name_ends(axes, ends, look)

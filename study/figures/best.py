@@ -6,11 +6,19 @@ from typing import Any
 import pandas as pd
 
 from study.answers.results import Result
-from study.figures.style import MUTED, End, Look, Panel, canvas, margin, name_ends, plainly
+from study.figures.style import MUTED, LineEnd, Look, Panel, canvas, margin, name_ends, plainly
 
 
 def panel(here: list[Result], look: Mapping[str, Look]) -> Panel | None:
-    """One task's curves; None where no scheme has one."""
+    """One task's curves.
+
+    Args:
+        here: the results of one task.
+        look: of every scheme.
+
+    Returns:
+        The figure; None where no scheme has a curve.
+    """
     here = [result for result in here if result.expected_best]
     if not here:
         return None
@@ -20,7 +28,13 @@ def panel(here: list[Result], look: Mapping[str, Look]) -> Panel | None:
 
 
 def draw(axes: Any, here: list[Result], look: Mapping[str, Look]) -> None:
-    """Every curve onto the axes, the target as a line where there is one."""
+    """Every curve onto the axes, the target as a line where there is one.
+
+    Args:
+        axes: to draw on.
+        here: results of one task, each with an expected best.
+        look: of every scheme.
+    """
     ends = []
     for result in here:
         colour, style, marker = look[result.scheme]
@@ -31,7 +45,7 @@ def draw(axes: Any, here: list[Result], look: Mapping[str, Look]) -> None:
         if banded:
             low, high = zip(*(result.expected_best_interval[k] for k in banded), strict=True)
             axes.fill_between(banded, low, high, color=colour, alpha=0.14, linewidth=0)
-        ends.append(End(ks[-1], best[-1], result.scheme))
+        ends.append(LineEnd(ks[-1], best[-1], result.scheme))
     if here[0].target is not None:
         axes.axhline(here[0].target, color=MUTED, linewidth=0.9, dashes=(2, 2))
     axes.set_xscale("log", base=2)

@@ -31,7 +31,16 @@ def panels(grid: Grid) -> list[Panel]:
 
 
 def turned(grid: Grid, name: str) -> pd.DataFrame:
-    """One row a cell: the geometric mean over tensors and seeds of what was measured when rates last were constant."""
+    """One row a cell: the geometric mean over tensors and seeds of what was measured when rates last were constant.
+
+    Args:
+        grid: of one arm.
+        name: of the measured column.
+
+    Returns:
+        Columns rate, decay, group, the mean under its name, settled; cells where nothing positive was measured are left
+        out.
+    """
     rows = grid.turning[grid.turning[name] > 0]
     logs = rows.assign(**{name: np.log(rows[name].astype(float))})
     cells = logs.groupby(["rate", "decay", "group"]).agg({name: "mean", "settled": "all"}).reset_index()

@@ -13,7 +13,15 @@ SHADES = "#eff5fb", "#9cc5e4", "#3d8ac2", "#0b4a82"  # of one hue, so that more 
 
 
 def panel(record: Any, heat: Heat) -> Panel | None:
-    """The map with its numbers; None where there is nothing in it."""
+    """The map of steps with its numbers.
+
+    Args:
+        record: as `study.tracking.read` gives it.
+        heat: what the study file asks for.
+
+    Returns:
+        The figure; None where there is nothing in it.
+    """
     cells: Any = steps_until(record, heat)
     if cells.empty:
         return None

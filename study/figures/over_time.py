@@ -5,15 +5,21 @@ from typing import Any
 
 import pandas as pd
 
-from study.figures.style import End, Look, Panel, canvas, logarithmic, margin, name_ends
+from study.figures.style import LineEnd, Look, Panel, canvas, logarithmic, margin, name_ends
 
 WIDE = 10.0  # largest over smallest value from which an axis is logarithmic
 
 
 def panel(lines: pd.DataFrame, quantity: str, look: Mapping[str, Look]) -> Panel | None:
-    """One quantity of one task; None where nobody recorded it.
+    """One quantity of one task over its epochs: the median of the seeds, and a band from the lowest to the highest.
 
-    lines: columns scheme, quantity, epoch, low, median, high.
+    Args:
+        lines: columns scheme, quantity, epoch, low, median, high.
+        quantity: the one that is drawn.
+        look: of the schemes that are drawn.
+
+    Returns:
+        The figure; None where nobody recorded the quantity.
     """
     told: Any = lines[(lines["quantity"] == quantity) & lines["scheme"].isin(look)]
     if told.empty:
@@ -29,7 +35,7 @@ def panel(lines: pd.DataFrame, quantity: str, look: Mapping[str, Look]) -> Panel
             epoch, median, linestyle=style, color=colour, marker=marker, markevery=every, markersize=3.8, linewidth=1.6
         )
         axes.fill_between(epoch, here["low"], here["high"], color=colour, alpha=0.15, linewidth=0)
-        ends.append(End(epoch[-1], median[-1], scheme))
+        ends.append(LineEnd(epoch[-1], median[-1], scheme))
     if told["low"].min() > 0 and told["high"].max() > WIDE * told["low"].min():
         logarithmic(axes.yaxis)
     axes.set(xlabel="epoch", ylabel=quantity)

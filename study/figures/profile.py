@@ -7,13 +7,21 @@ import pandas as pd
 
 from study import cost
 from study.answers.results import Result
-from study.figures.style import End, Look, Panel, canvas, margin, name_ends, plainly
+from study.figures.style import LineEnd, Look, Panel, canvas, margin, name_ends, plainly
 
 MOST = 4.0  # AlgoPerf's r_max
 
 
 def panel(results: list[Result], look: Mapping[str, Look]) -> Panel | None:
-    """All tasks that have a target at once; None where there are fewer than two."""
+    """The performance profile over all tasks that have a target.
+
+    Args:
+        results: of all tasks.
+        look: of the schemes that are drawn.
+
+    Returns:
+        The figure; None where fewer than two tasks have a target, or no scheme has a cost.
+    """
     results = [result for result in results if result.target is not None]
     tasks = list(dict.fromkeys(result.task for result in results))
     told = {result.scheme for result in results if result.expected_cost.estimate is not None}
@@ -30,7 +38,7 @@ def panel(results: list[Result], look: Mapping[str, Look]) -> Panel | None:
     for scheme, share in zip(schemes, shares, strict=True):
         axes.plot(taus, share, drawstyle="steps-post", color=look[scheme].colour, linestyle=look[scheme].line,
                   linewidth=1.8)  # fmt: skip
-        ends.append(End(taus[-1], share[-1], scheme))
+        ends.append(LineEnd(taus[-1], share[-1], scheme))
     axes.xaxis.set_major_formatter(plainly)
     axes.set(xlim=(1, MOST), ylim=(-0.03, 1.03), xlabel="τ: times the cheapest scheme's cost", ylabel="share of tasks")
     name_ends(axes, ends, look)

@@ -9,13 +9,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from study.figures.style import End, Look, Panel, canvas, logarithmic, margin, name_ends
+from study.figures.style import LineEnd, Look, Panel, canvas, logarithmic, margin, name_ends
 
 
 def panel(rates: pd.DataFrame, look: Mapping[str, Look]) -> Panel | None:
-    """One task's rates; None where nothing positive was recorded.
+    """The rates of one task's best trials over their epochs.
 
-    rates: columns task, scheme, repetition, trial, epoch, rate: the records of each scheme's best trial.
+    Args:
+        rates: columns task, scheme, repetition, trial, epoch, rate: the records of each scheme's best trial.
+        look: of the schemes that are drawn.
+
+    Returns:
+        The figure; None where nothing positive was recorded.
     """
     known: Any = rates[rates["rate"].notna() & rates["scheme"].isin(list(look))]
     positive = known[known["rate"] > 0]
@@ -32,7 +37,7 @@ def panel(rates: pd.DataFrame, look: Mapping[str, Look]) -> Panel | None:
             epoch, rate, linestyle=style, color=colour, marker=marker, markevery=every, markersize=3.8, linewidth=1.6
         )
         last = np.flatnonzero(np.isfinite(rate))[-1]  # hypergradients may end below zero
-        ends.append(End(epoch[-1], rate[last], scheme))
+        ends.append(LineEnd(epoch[-1], rate[last], scheme))
     logarithmic(axes.yaxis)
     axes.set(xlabel="epoch", ylabel="rate (logarithmic)")
     name_ends(axes, ends, look)

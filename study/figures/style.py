@@ -41,7 +41,7 @@ class Panel(NamedTuple):
     data: pd.DataFrame
 
 
-class End(NamedTuple):
+class LineEnd(NamedTuple):
     """The end of a line, and whose it is."""
 
     x: float
@@ -64,7 +64,18 @@ def looks(schemes: Iterable[str]) -> dict[str, Look]:
 
 
 def canvas(height: float, *, width: float = WIDTH, left: float = 0.62, right: float = 0.12, bottom: float = 0.5) -> Any:
-    """A figure with one axes; margins in inches, so that they do not depend on what is drawn."""
+    """A figure with one axes; margins in inches, so that they do not depend on what is drawn.
+
+    Args:
+        height: of the figure, in inches, as all that follow.
+        width: of the figure.
+        left: the margin for the names of the y axis.
+        right: the margin for names beside lines.
+        bottom: the margin for the names of the x axis.
+
+    Returns:
+        The axes.
+    """
     with mpl.rc_context(FONT):
         figure = Figure(figsize=(width, height))
         axes = figure.add_axes((left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + TOP) / height))
@@ -76,7 +87,12 @@ def canvas(height: float, *, width: float = WIDTH, left: float = 0.62, right: fl
 
 
 def logarithmic(axis: Any, most: int = 8) -> None:
-    """An axis in decades, with 2 and 5 between them where there are few."""
+    """Make an axis one of decades, with 2 and 5 between them where there are few.
+
+    Args:
+        axis: matplotlib's, of axes on which all is drawn.
+        most: how many ticks it may have.
+    """
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})
     low, high = sorted(axis.get_view_interval())
     subs = (1.0, 2.0, 5.0) if low > 0 and high / low < 300 else (1.0,)
@@ -95,8 +111,14 @@ def short(name: str) -> str:
     return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
 
 
-def name_ends(axes: Any, ends: list[End], look: Mapping[str, Look]) -> None:
-    """Write each name to the right of the plot beside the end of its line, moved apart where two would touch."""
+def name_ends(axes: Any, ends: list[LineEnd], look: Mapping[str, Look]) -> None:
+    """Write each name to the right of the plot beside the end of its line, moved apart where two would touch.
+
+    Args:
+        axes: on which the lines are drawn.
+        ends: of the lines.
+        look: of their schemes.
+    """
     if not ends:
         return
     last = max(end.x for end in ends)
@@ -118,6 +140,10 @@ def name_ends(axes: Any, ends: list[End], look: Mapping[str, Look]) -> None:
 
 def spread(wanted: np.ndarray, gap: float) -> np.ndarray:
     """(n,) ascending places as near to the wanted ones as a gap between neighbours allows, inside [0, 1] if they fit.
+
+    Args:
+        wanted: (n,) ascending.
+        gap: the least distance of two places.
 
     >>> spread(np.array([0.5, 0.5, 0.9]), 0.2).round(9).tolist()
     [0.4, 0.6, 0.9]

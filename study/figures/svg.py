@@ -20,7 +20,15 @@ ET.register_namespace("xlink", XLINK)
 
 
 def written(figure: Figure, salt: str) -> str:
-    """The figure as an SVG file, on white; names inside it follow from its contents and the salt."""
+    """The figure as an SVG file, on white.
+
+    Args:
+        figure: with one axes.
+        salt: the names inside of the file follow from its contents and this.
+
+    Returns:
+        The text of the file.
+    """
     buffer = io.StringIO()
     figure.axes[0].patch.set_visible(False)
     with mpl.rc_context({**FONT, "svg.hashsalt": salt, "svg.fonttype": "none"}):
@@ -29,7 +37,15 @@ def written(figure: Figure, salt: str) -> str:
 
 
 def inline(text: str, label: str) -> str:
-    """The SVG as an element of an HTML page: background and colours are the page's, its names no longer in the way."""
+    """The SVG as an element of an HTML page: background and colours are the page's, its names no longer in the way.
+
+    Args:
+        text: of an SVG file that `written` made.
+        label: said to people who do not see it.
+
+    Returns:
+        The element.
+    """
     root = ET.fromstring(text)  # noqa: S314 — our own
     for parent in list(root.iter()):
         for child in list(parent):

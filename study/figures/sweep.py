@@ -15,9 +15,16 @@ COLUMNS = ["task", "scheme", "repetition", "trial", "seeds", "lost", "lr", "scor
 def panels(
     trials: pd.DataFrame, look: Mapping[str, Look], target: float | None, url: Callable[[str], str | None]
 ) -> list[Panel]:
-    """One panel a scheme of one task that has learning rates.
+    """One panel a scheme of one task that has learning rates: the score of every trial against its rate.
 
-    trials: one row a trial (`study.answers.trials`). url: the address of a trial's run, by its id; points lead there.
+    Args:
+        trials: one row a trial (`study.answers.trials`).
+        look: of the schemes that are drawn.
+        target: drawn as a line; None: there is none.
+        url: the address of a trial's run, by its id; points lead there.
+
+    Returns:
+        The figures, all with the same axes; none where no trial has both a rate and a score.
     """
     known: Any = trials[trials["lr"].notna()]
     if known.empty or known["score"].notna().sum() == 0:
@@ -36,7 +43,15 @@ def panels(
 
 
 def draw(axes: Any, here: Any, look: Look, target: float | None, url: Callable[[str], str | None]) -> None:
-    """Points for what finished, hollow where stopped early, crosses for what diverged or failed, at what they count."""
+    """Points for what finished, hollow where stopped early, crosses for what diverged or failed, at what they count.
+
+    Args:
+        axes: to draw on.
+        here: the trials of one scheme, one row each.
+        look: of the scheme.
+        target: drawn as a line; None: there is none.
+        url: the address of a trial's run, by its id.
+    """
     if target is not None:
         axes.axhline(target, color=MUTED, linewidth=0.9, dashes=(2, 2))
     bad, stopped = here["status"].isin(["diverged", "failed"]), here["status"] == "stopped"

@@ -13,7 +13,16 @@ NEAREST = 1e-12  # a cost of nothing has no place on a logarithmic axis
 
 
 def panel(here: list[Result], look: Mapping[str, Look], baseline: str | None) -> Panel | None:
-    """One task's costs; None where no scheme has one."""
+    """One task's costs up to the target.
+
+    Args:
+        here: the results of one task.
+        look: of every scheme.
+        baseline: the scheme whose cost is a line across all; None: there is none.
+
+    Returns:
+        The figure; None where no scheme has a cost.
+    """
     here = ordered(here)
     if not here:
         return None
@@ -30,7 +39,14 @@ def ordered(here: list[Result]) -> list[Result]:
 
 
 def draw(axes: Any, here: list[Result], look: Mapping[str, Look], baseline: str | None) -> None:
-    """One row a scheme; an arrow where the interval has no end, a hollow point where the cost is a lower bound."""
+    """One row a scheme; an arrow where the interval has no end, a hollow point where the cost is a lower bound.
+
+    Args:
+        axes: to draw on.
+        here: results of one task with a cost, from top to bottom.
+        look: of every scheme.
+        baseline: the scheme whose cost is a line across all; None: there is none.
+    """
     costs = [result.expected_cost for result in here]
     ends = [end for cost in costs for end in (cost.estimate, cost.high) if end is not None and math.isfinite(end)]
     edge = 1.6 * max(ends)

@@ -21,7 +21,14 @@ KEPT = ("scheme.lr", "scheme.schedule")  # of the source's scheme
 def derived(name: str, written: Mapping[str, Mapping[str, Any]], sources: Mapping[str, Arm]) -> Arm:
     """The control arm `name`; its source gives it everything: task, budget, searcher, hyper-parameters.
 
-    `written` holds the arms as the study file has them, `sources` those of them that are no controls.
+    Args:
+        name: of the control.
+        written: the arms as the study file has them.
+        sources: those of them that are no controls, by name.
+
+    Raises:
+        Refusal: where what it controls is not there, is itself a control, stops early or does not measure its scale,
+            and where the control says anything beside `control_of`.
     """
     of = written[checked_name("arm", name)]["control_of"]
     if isinstance(of, str) and of in written and of not in sources:

@@ -112,7 +112,15 @@ def schema() -> dict[str, Any]:
 
 
 def read_file(text: str, name: str) -> StudyFile:
-    """The study file as it is written; what its arms hold is not looked at."""
+    """The study file as it is written; what its arms hold is not looked at.
+
+    Args:
+        text: the YAML.
+        name: the study's, for messages.
+
+    Raises:
+        Refusal: in one line, where it is no study file.
+    """
     try:
         file = StudyFile.model_validate(_mapping(text, name))
     except ValidationError as error:
@@ -151,7 +159,13 @@ def _mapping(text: str, name: str) -> dict[str, Any]:
 
 
 def complaint(where: str, error: ValidationError, model: type[BaseModel]) -> Refusal:
-    """The first complaint of pydantic, in our form."""
+    """The first complaint of pydantic, in our form.
+
+    Args:
+        where: in the study file, for the head of the line.
+        error: pydantic's.
+        model: what was validated; its fields are suggested for a misspelt key.
+    """
     first = min(error.errors(), key=lambda entry: entry["type"] != "extra_forbidden")  # a misspelt key explains more
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:

@@ -13,6 +13,13 @@ _PATH = re.compile(rf"{_NAME.pattern}/{_NAME.pattern}(/[0-9]{{1,9}}){{3}}")
 def checked_name(kind: str, name: object) -> str:
     """The name, if it can be a folder, a tag and an argument alike.
 
+    Args:
+        kind: of thing that is named, for the message.
+        name: as it stands in the file.
+
+    Raises:
+        Refusal: where it cannot.
+
     >>> checked_name("arm", "../sgd")
     Traceback (most recent call last):
     trainables.refusal.Refusal: arm name '../sgd' must be 1 to 64 letters, digits, '-' or '_', a letter or digit first

@@ -29,7 +29,15 @@ class Arm(NamedTuple):
     level: Any = None  # of a recorded arm: mode, metric, chance and target of its task, which need not be here
 
     def trial(self, values: Mapping[str, Value], seed: int) -> Trial:
-        """The trial at one point of the space."""
+        """The trial at one point of the space.
+
+        Args:
+            values: of the searched hyper-parameters, by dotted key.
+            seed: of the training.
+
+        Raises:
+            Refusal: where the values are no trial.
+        """
         own = {key: value for key, value in values.items() if not isinstance(self.space.get(key), OverLr)}
         products = len(own) < len(values)  # over the learning rate, which some rules do not have
         lr = Trial.parse({**self.fixed, **own}).flat().get("scheme.lr") if products else None
@@ -49,7 +57,15 @@ class Arm(NamedTuple):
         return sorted(files_of(self.trial({key: corner(domain) for key, domain in self.space.items()}, seed=0)))
 
     def rungs(self, scores: Sequence[float], *, diverged: bool) -> tuple[Rung, ...]:
-        """The worth, where the stopper judges, of a trial with these validation scores, one a record."""
+        """The worth of a trial where the stopper judges.
+
+        Args:
+            scores: its validation scores in the task's own sense, one a record.
+            diverged: whether the last of them stands for a divergence.
+
+        Returns:
+            One entry a rung that it came to; none without a stopper.
+        """
         if self.stopper is None:
             return ()
         sign = 1 if self.task.mode == "max" else -1
@@ -77,7 +93,12 @@ class Search(NamedTuple):
     repetition: int
 
     def key(self, k: int, seed_number: int = 0) -> Key:
-        """The key of its k-th configuration."""
+        """The key of a training of this search.
+
+        Args:
+            k: the number of the configuration.
+            seed_number: which of the configuration's seeds.
+        """
         return Key(self.study, self.arm.name, self.repetition, k, seed_number)
 
 

@@ -21,6 +21,16 @@ def label(task: str) -> str:
 def expand_tasks(arms: Mapping[str, Entries], tasks: Mapping[str, Entries]) -> dict[str, Entries]:
     """Every arm on every task, task by task, as arms that are called ARM-TASK; what an arm says goes before its task.
 
+    Args:
+        arms: the entries of every arm, without a task.
+        tasks: the entries that the arms share on each task.
+
+    Returns:
+        The entries of the arms by their new names.
+
+    Raises:
+        Refusal: where an arm or a task's entries name a task, and where two tasks have the same label.
+
     >>> arms = {"sgd": {"trials": 4}, "adam": {"direction": "adam"}}
     >>> expand_tasks(arms, {"quadratic": {"trials": 8}})["sgd-quadratic"]
     {'task': 'quadratic', 'trials': 4}
@@ -46,6 +56,13 @@ def expand_tasks(arms: Mapping[str, Entries], tasks: Mapping[str, Entries]) -> d
 
 def overlaid(shared: Mapping[str, Any], own: Mapping[str, Any]) -> Entries:
     """Entries of an arm over those that it shares with others; one without a stopper shares no field of one.
+
+    Args:
+        shared: the entries of all arms.
+        own: the entries of this arm, which go before.
+
+    Returns:
+        Both as one mapping.
 
     >>> overlaid({"stopper": "asha", "stopper.reduction": 4, "trials": 2}, {"stopper": "none"})
     {'stopper': 'none', 'trials': 2}

@@ -57,12 +57,12 @@ SAMPLERS: dict[str, Sampler] = {
 }
 
 
-def distribution(domain: Domain) -> "BaseDistribution":
+def optuna_distribution(domain: Domain) -> "BaseDistribution":
     """The domain in Optuna's words."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if isinstance(domain, OverLr):
-        return distribution(domain.product)
+        return optuna_distribution(domain.product)
     if isinstance(domain, Choice):
         return CategoricalDistribution(domain.options)
     if isinstance(domain, Integer):

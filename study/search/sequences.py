@@ -8,7 +8,16 @@ from trainables.space import Choice, Domain, Integer, LogUniform, OverLr, Value
 
 
 def sobol(space: Mapping[str, Domain], seed: int, k: int) -> dict[str, Value]:
-    """Point k of a scrambled Sobol sequence (Sobol 1967; Owen's scrambling), one scramble a search."""
+    """Point k of a scrambled Sobol sequence (Sobol 1967; Owen's scrambling), one scramble a search.
+
+    Args:
+        space: the domain of every key, an axis each.
+        seed: of the scramble.
+        k: from 0.
+
+    Returns:
+        One value a key.
+    """
     from scipy.stats import qmc  # takes most of a second, which every other study need not wait
 
     sequence = qmc.Sobol(max(1, len(space)), scramble=True, rng=seed)
@@ -18,7 +27,16 @@ def sobol(space: Mapping[str, Domain], seed: int, k: int) -> dict[str, Value]:
 
 
 def halton(space: Mapping[str, Domain], seed: int, k: int) -> dict[str, Value]:
-    """Point k of a scrambled Halton sequence (Halton 1960)."""
+    """Point k of a scrambled Halton sequence (Halton 1960).
+
+    Args:
+        space: the domain of every key, an axis each.
+        seed: of the scramble.
+        k: from 0.
+
+    Returns:
+        One value a key.
+    """
     from scipy.stats import qmc  # as above
 
     return _placed(space, qmc.Halton(max(1, len(space)), scramble=True, rng=seed).random(k + 1)[-1])
@@ -26,6 +44,14 @@ def halton(space: Mapping[str, Domain], seed: int, k: int) -> dict[str, Value]:
 
 def grid(space: Mapping[str, Domain], seed: int, k: int) -> dict[str, Value]:
     """Cell k of the full grid, the last key turning fastest.
+
+    Args:
+        space: the domain of every key: choices and integers.
+        seed: not used: a grid has no chance in it.
+        k: from 0.
+
+    Returns:
+        One value a key.
 
     >>> space = {"a": Choice((1, 2)), "b": Integer(5, 7)}
     >>> [tuple(grid(space, 0, k).values()) for k in range(4)]

@@ -38,8 +38,14 @@ class Stopper(Component):
     ) -> tuple[Rung, ...]:
         """The worth of a trial at each rung that it came to.
 
-        scores: (num_records,) validation scores, higher is better, one every `record_every` epochs; where the
-        trial diverged the last of them is the task's chance level.
+        Args:
+            scores: (num_records,) validation scores, higher is better, one a record; where the trial diverged the last
+                of them is the task's chance level.
+            record_every: epochs from one record to the next.
+            diverged: whether it did.
+
+        Returns:
+            One entry a rung, the number of its record and the worth there.
         """
 
     @abstractmethod
@@ -93,10 +99,21 @@ class Asha(Stopper):
         return sorted(others, reverse=True)[places - 1]
 
 
-def replayed(stopper: Stopper, curves: Iterable[Curve], parallel: int = 1, record_every: float = 1.0) -> list[int]:
+def stopped_lengths(
+    stopper: Stopper, curves: Iterable[Curve], parallel: int = 1, record_every: float = 1.0
+) -> list[int]:
     """The records that each trial of one search would have had, from the curves of whole trials in order of k.
 
-    >>> replayed(Asha(min_epochs=1.0, reduction=2), [Curve([0.5, 0.6, 0.7]), Curve([0.4, 0.9, 0.9])])
+    Args:
+        stopper: the one that judges.
+        curves: one a trial.
+        parallel: p, how many trials run at once: trial k is judged against 0 … k − p.
+        record_every: epochs from one record to the next.
+
+    Returns:
+        One length a trial, in records.
+
+    >>> stopped_lengths(Asha(min_epochs=1.0, reduction=2), [Curve([0.5, 0.6, 0.7]), Curve([0.4, 0.9, 0.9])])
     [3, 1]
     """
     lengths: list[int] = []
@@ -115,7 +132,17 @@ NO_STOPPER = "none"  # the word for an arm that has none, where the others have
 
 
 def stopper_of(name: str | None, given: Mapping[str, Any]) -> Stopper | None:
-    """The stopper of that name with the fields that were given; None where there is no name, or it is "none".
+    """The stopper of that name with the fields that were given.
+
+    Args:
+        name: of the stopper; None or "none" for none.
+        given: its fields, those left out at their defaults.
+
+    Returns:
+        The stopper, or None.
+
+    Raises:
+        Refusal: for a name that is not known, a field or value that it does not take, and fields without a stopper.
 
     >>> stopper_of("asha", {"reduction": 4})
     Asha(min_epochs=1.0, reduction=4)

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
-from study.dispatch.outcome import Measured, Recorded, Status
+from study.dispatch.outcome import Recorded, SourceRecord, Status
 from study.plan.key import Key
 from study.plan.study import Search, Study
 from study.tracking.outbox import Outbox
@@ -107,7 +107,7 @@ class Tracker:
         self.wait()
         return {key: known._replace(run_id=self._writer.runs[key]) for key, known in self._runs.items()}
 
-    def measured(self, key: Key) -> list[Measured] | None:
+    def measured(self, key: Key) -> list[SourceRecord] | None:
         """Read the mean scale that a trial recorded, in order; the last of repeated points counts.
 
         None where the store does not answer now, or does not have everything yet: nobody waits for it in Tune's loop.
@@ -117,13 +117,13 @@ class Tracker:
         run = self._writer.runs.get(key)
         try:
             with without_retries():
-                columns = [self._history(run, name) for name in Measured._fields] if run else []
+                columns = [self._history(run, name) for name in SourceRecord._fields] if run else []
         except AWAY as error:
             if is_away(error):
                 return None
             raise
         numbers = sorted(set.intersection(*map(set, columns))) if columns else []
-        return [Measured(*(column[number] for column in columns)) for number in numbers]
+        return [SourceRecord(*(column[number] for column in columns)) for number in numbers]
 
     def folder(self, key: Key) -> Path:
         """The place of a trial's checkpoint inside a storage folder; that of another store's study is another.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from study.dispatch.controls import curve
 from study.dispatch.dispatcher import Dispatcher
-from study.dispatch.outcome import Measured, Outcome, Recorded
+from study.dispatch.outcome import Outcome, Recorded, SourceRecord
 from study.plan.parse import parse
 from trainables.components import members
 from trainables.directions import Direction
@@ -73,7 +73,7 @@ def test_a_control_goes_as_far_as_its_source_between_any_two_records():
     """On a slope everywhere alike, way is the sum of rates: CProp's over all elements, the control's of each."""
     flat = {"task": "quadratic", "batch_size": 4, "epochs": 2.5, "record_every": 0.3, "evaluate_test": "never"}
     source = Run(Trial.parse({**flat, "scheme": "cprop", "scheme.lr": 0.05}))
-    rows = [Measured(r.epoch, r.steps, r.extras["mean_scale"]) for r in source]
+    rows = [SourceRecord(r.epoch, r.steps, r.extras["mean_scale"]) for r in source]
     control = Run(Trial.parse({**flat, "scheme": "control", "scheme.scales": curve([rows], 2.5)}))
     total, used, progresses = 0.0, [], []
     while not control.finished:
@@ -92,7 +92,7 @@ def test_a_control_goes_as_far_as_its_source_between_any_two_records():
 def rows_of(scales, steps_each=10):
     """Records of a trial whose mean scale between two of them was as given."""
     sums = [steps_each * sum(scales[: number + 1]) for number in range(len(scales))]
-    return [Measured(n, n * steps_each, total / (n * steps_each)) for n, total in enumerate(sums, start=1)]
+    return [SourceRecord(n, n * steps_each, total / (n * steps_each)) for n, total in enumerate(sums, start=1)]
 
 
 def test_the_curve_is_the_mean_over_the_seeds():
@@ -101,14 +101,14 @@ def test_the_curve_is_the_mean_over_the_seeds():
 
 
 def test_a_seed_that_diverged_keeps_its_last_scale():
-    broken = [*rows_of([0.6]), Measured(1.7, 17, math.nan)]
+    broken = [*rows_of([0.6]), SourceRecord(1.7, 17, math.nan)]
     found = pieces(curve([rows_of([1.0, 0.5]), broken], epochs=2))
     assert [piece.scale for piece in found] == pytest.approx([0.8, 0.55])
 
 
 def test_a_seed_that_measured_nothing_does_not_count_and_without_any_it_is_the_base():
     assert curve([rows_of([0.5]), []], epochs=1) == "0:0.5"
-    assert curve([[], [Measured(0.4, 4, math.nan)]], epochs=1) == "0:1"
+    assert curve([[], [SourceRecord(0.4, 4, math.nan)]], epochs=1) == "0:1"
 
 
 @given(st.lists(st.floats(0.01, 1.0), min_size=1, max_size=900), st.integers(1, 5))

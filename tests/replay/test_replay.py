@@ -11,7 +11,7 @@ from study.plan.parse import parse
 from study.plan.study import Search
 from study.replay.curves import recorded
 from study.replay.searches import search, searches
-from study.search.stoppers import Curve, replayed, stopper_of
+from study.search.stoppers import Curve, stopped_lengths, stopper_of
 from trainables.refusal import Refusal
 
 OPTIONS = [0.001 * 2**i for i in range(10)]
@@ -71,7 +71,7 @@ def test_a_replayed_search_stops_where_the_stopper_says():
     lrs = [drawn.suggest().values["scheme.lr"] for _ in range(12)]
     scores = [[((7 * k) % 12 + number) / 30 for number in range(9)] for k in range(12)]
     curves = recorded(record(lrs, scores), arm, "passes")
-    lengths = replayed(arm.stopper, [Curve(curve) for curve in scores])
+    lengths = stopped_lengths(arm.stopper, [Curve(curve) for curve in scores])
     assert search(curves, Search("curves", arm, 0), target=None).spent == sum(lengths) < 12 * 9
 
 

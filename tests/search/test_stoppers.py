@@ -21,7 +21,7 @@ from study.execution.runner import run as run_study
 from study.plan.parse import parse
 from study.records.own import of_record
 from study.records.trials import Question
-from study.search.stoppers import Asha, Curve, replayed
+from study.search.stoppers import Asha, Curve, stopped_lengths
 from study.tracking import Tracker, read
 from tests.execution.test_reconciler import LONG, end, same_table
 from trainables.refusal import Refusal
@@ -39,7 +39,7 @@ CURVES = {  # five records, rungs at 1, 2 and 4; where each ends was worked out 
 
 
 def test_curves_end_where_a_calculation_by_hand_says():
-    assert replayed(HALVES, map(Curve, CURVES)) == [length or 5 for length in CURVES.values()]
+    assert stopped_lengths(HALVES, map(Curve, CURVES)) == [length or 5 for length in CURVES.values()]
     reached = [HALVES.reached(scores[:length]) for scores, length in CURVES.items()]
     assert reached[2] == (Rung(1, 0.6), Rung(2, 0.6), Rung(4, 0.65))
     diverged = HALVES.reached([0.7, 0.1], diverged=True)
@@ -111,7 +111,7 @@ def searched(words, delays=None):
 def test_a_replay_of_whole_curves_stops_what_the_search_stopped(parallel):
     seen = searched(f"searcher: random, parallel: {parallel}")
     curves = [Curve([-score for score in losses(values)]) for values, _, _ in seen.values()]
-    lengths = replayed(Asha(reduction=2), curves, parallel)
+    lengths = stopped_lengths(Asha(reduction=2), curves, parallel)
     assert [length < 9 for length in lengths] == [outcome.status == "stopped" for _, _, outcome in seen.values()]
     whole = [min(losses(values)[:length]) for length, (values, _, _) in zip(lengths, seen.values(), strict=True)]
     assert whole == [outcome.score for _, _, outcome in seen.values()]
