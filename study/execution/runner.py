@@ -54,7 +54,7 @@ def run(
     """
     for arm in {arm.task: arm for arm in study.arms}.values():
         with answerable(arm, study.source, verbose=cluster.verbose):
-            arm.task.data()  # downloaded and verified here, or refused, before anything starts
+            arm.task.splits()  # downloaded and verified here, or refused, before anything starts
     for arm in study.arms:
         check_data(arm)
     asked = Asked(study, tracking_uri, storage.resolve(), cluster, show, check)

@@ -66,7 +66,7 @@ def check_data(arm: Arm) -> None:
     """Refuse an arm that judges trials by validation data which its task does not have; this reads the data."""
     settings = arm.settings
     judges = settings.stopper or (settings.searcher if SAMPLERS[settings.searcher].learns else None)
-    if judges and not len(arm.task.data().valid):
+    if judges and not len(arm.task.splits().valid):
         raise Refusal(
             f"arm {arm.name!r}: {judges} judges trials by validation scores, and the task holds no validation data: "
             "raise task.valid_size, or search at random"

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_map, tree_map_only, tree_unflatten
 
-from trainables.data import Data, Split
+from trainables.data import Data, Split, Tree, detached, first, picked
 from trainables.oracle import FORWARD, Objective, Oracle, Tensors
 from trainables.run import artifacts
 from trainables.run import scale_invariance as spheres
@@ -33,6 +33,14 @@ class Totals(NamedTuple):
     examples: int
 
 
+class Batch(NamedTuple):
+    """The examples of one step."""
+
+    inputs: Tree
+    targets: Tree
+    size: int
+
+
 class Run:
     """The training that a `Trial` describes, one `Record` at a time.
 
@@ -48,7 +56,7 @@ class Run:
     def __init__(self, trial: Trial, device: str | torch.device = "cpu", bars: Sequence[Rung] = ()) -> None:
         keep_freed_memory()
         self.trial, self.device, self.bars = trial, torch.device(device), tuple(bars)
-        self.data = _on_device(trial.task.data(), self.device)
+        self.data = _on_device(trial.task.splits(), self.device)
         self._predictor = Predictor(trial.task, trial.precision, self.device, seed_of(trial.seed, "init"))
         self.params, self.buffers = self._predictor.start()
         self.rule_state = self._owned(trial.rule.init(self.params))
@@ -118,16 +126,15 @@ class Run:
 
     def step(self) -> None:
         """One step of the rule on the next mini-batch."""
-        inputs, targets = self._batch()
-        outputs: list[Tensor] = []
+        inputs, targets, size = self._batch()
+        outputs: list[Tree] = []
         objective = self._objective(inputs, targets, outputs)
-        oracle = Oracle(objective, self.trial.gradient_clip, partial(self._part, inputs, targets, outputs))
+        oracle = Oracle(objective, self.trial.gradient_clip, partial(self._part, inputs, targets, size, outputs))
         progress = torch.tensor(self.steps / self.num_steps, dtype=torch.float64)
         before = self.params if self._turned is None else self._owned(self.params)
         loss, self.params, self.rule_state = self._step(oracle, self.params, self.rule_state, progress)
         if self._turned is not None:
             self._turned = spheres.turned(self._turned, before, self.params)
-        size = len(targets)
         score = self.trial.task.score(outputs[0], targets)
         self._totals = Totals(
             self._totals.loss + size * loss, self._totals.score + size * score, self._totals.examples + size
@@ -138,7 +145,7 @@ class Run:
         if self.steps % CHECK_EVERY == 0 or self.steps == self.next_record:
             self.diverged = not bool(torch.isfinite(self._totals.loss))
 
-    def _objective(self, inputs: Tensor, targets: Tensor, outputs: list[Tensor]) -> Objective:
+    def _objective(self, inputs: Tree, targets: Tree, outputs: list[Tree]) -> Objective:
         """The loss of this batch; only its first call moves the buffers and leaves its outputs behind."""
         before, noise = self.buffers, seed_of(self.trial.seed, "noise", self.steps)
 
@@ -150,24 +157,23 @@ class Run:
             predicted = self._predictor(params, buffers, self.trial.task.augment(inputs))
             if not outputs:
                 self.buffers = buffers
-                outputs.append(predicted.detach())
+                outputs.append(detached(predicted))
             return self.trial.task.loss(predicted, targets)
 
         return objective
 
-    def _part(self, inputs: Tensor, targets: Tensor, outputs: list[Tensor], share: float) -> Objective:
+    def _part(self, inputs: Tree, targets: Tree, size: int, outputs: list[Tree], share: float) -> Objective:
         """The loss of the first examples of this batch."""
-        size = math.ceil(share * len(targets))
-        return self._objective(inputs[:size], targets[:size], outputs)
+        some = math.ceil(share * size)
+        return self._objective(first(inputs, some), first(targets, some), outputs)
 
-    def _batch(self) -> tuple[Tensor, Tensor]:
+    def _batch(self) -> Batch:
         epoch, place = divmod(self.steps, self.steps_per_epoch)
         if self._order is None or self._order[0] != epoch:
             drawn = torch.randperm(len(self.data.train), generator=generator(self.trial.seed, "order", epoch))
             self._order = (epoch, self.data.train.rows[drawn.to(self.device)])
         rows = self._order[1][place * self.batch_size : (place + 1) * self.batch_size]
-        inputs, targets = self.data.train.inputs, self.data.train.targets
-        return inputs.index_select(0, rows), targets.index_select(0, rows)
+        return Batch(*self.data.train.at(rows), len(rows))
 
     # --- the record ----------------------------------------------------------------------------------
 
@@ -217,7 +223,7 @@ class Run:
 
     def _scale_invariant(self) -> list[str]:
         """The scale-invariant parameters at the start, found on the first batch."""
-        inputs, targets = self._batch()
+        inputs, targets, _ = self._batch()
         outputs = [torch.empty(0)]  # an output that is already there: no side effect
         with seeded(self.device, 0):
             return spheres.invariant(self._objective(inputs, targets, outputs), self.params)
@@ -255,7 +261,7 @@ class Run:
         batches = [rows[places] for places in drawn.split(self.batch_size)[:REFRESH_BATCHES]]
         self.passes += FORWARD * len(batches)
         self.example_passes += FORWARD * sum(map(len, batches))
-        inputs = (self.data.train.inputs[batch] for batch in batches)
+        inputs = (picked(self.data.train.inputs, batch) for batch in batches)
         noise = seed_of(self.trial.seed, "refresh noise", self.steps)
         return self._predictor.refreshed(params, self.buffers, inputs, noise)
 
@@ -271,7 +277,7 @@ class Run:
     def flops_per_example(self) -> float:
         """Floating-point operations of one gradient, an example, counted on the first training batch."""
         rows = self.data.train.rows[: self.batch_size]
-        inputs, targets = self.data.train.inputs[rows], self.data.train.targets[rows]
+        inputs, targets = self.data.train.at(rows)
         there = [torch.empty(0)]  # an output that is already there: no side effect
         with Flops() as counted, seeded(self.device, 0):
             Oracle(self._objective(inputs, targets, there)).gradient(self.params)
@@ -325,7 +331,7 @@ class Run:
 
 
 def _on_device(data: Data, device: torch.device) -> Data:
-    return Data(*(Split(*(tensor.to(device) for tensor in split)) for split in data))
+    return Data(*(Split(*tree_map_only(Tensor, lambda leaf: leaf.to(device), tuple(split))) for split in data))
 
 
 def _finite(value: Tensor | float) -> float:

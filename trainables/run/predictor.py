@@ -1,19 +1,19 @@
 """A task's model as a function of its parameters: what it predicts, how well, and BatchNorm's statistics anew."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from trainables.data import Split
+from trainables.data import Split, Tree, floating
 from trainables.oracle import Tensors
 from trainables.seeds import seeded
-from trainables.tasks import Task
+from trainables.tasks import Task, logits_of
 
 EVALUATION_BATCH = 2000
 
@@ -49,14 +49,12 @@ class Predictor:
         params = {name: p.detach().clone() for name, p in self._model.named_parameters() if p.requires_grad}
         return params, {name: buffer.detach().clone() for name, buffer in self._model.named_buffers()}
 
-    def __call__(self, params: Tensors, buffers: Tensors, inputs: Tensor) -> Tensor:
+    def __call__(self, params: Tensors, buffers: Tensors, inputs: Tree) -> Tree:
         """The outputs; in training mode, modules write their statistics into `buffers`."""
-        prepared = self._task.prepare(inputs)
-        if prepared.is_floating_point():
-            prepared = prepared.to(self._dtype)
+        places, names = _arguments(floating(self._task.prepare(inputs), self._dtype))
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._mixed):
-            outputs = functional_call(self._model, {**params, **self._frozen, **buffers}, (prepared,))
-        return outputs.float() if self._mixed else outputs
+            outputs = functional_call(self._model, {**params, **self._frozen, **buffers}, places, names)
+        return floating(outputs, torch.float32) if self._mixed else outputs
 
     @torch.no_grad()
     def scores(self, params: Tensors, buffers: Tensors, split: Split, labels: list[Tensor] | None = None) -> Scores:
@@ -64,17 +62,18 @@ class Predictor:
         loss, score = torch.zeros(2, dtype=torch.float64, device=self._device)
         with self._evaluating():
             for rows in split.rows.split(EVALUATION_BATCH):
-                targets = split.targets[rows]
-                outputs = self(params, buffers, split.inputs[rows])
+                inputs, targets = split.at(rows)
+                outputs = self(params, buffers, inputs)
                 if labels is not None:
-                    labels.append(outputs.argmax(-1).to(_narrowest(outputs.shape[-1])).cpu())
+                    logits = logits_of(outputs)
+                    labels.append(logits.argmax(-1).to(_narrowest(logits.shape[-1])).cpu())
                 loss = loss + len(rows) * self._task.loss(outputs, targets)
                 score = score + len(rows) * self._task.score(outputs, targets)
         size = len(split) or math.nan
         return Scores(float(loss) / size, float(score) / size)
 
     @torch.no_grad()
-    def refreshed(self, params: Tensors, buffers: Tensors, batches: Iterable[Tensor], noise: int) -> Tensors:
+    def refreshed(self, params: Tensors, buffers: Tensors, batches: Iterable[Tree], noise: int) -> Tensors:
         """The buffers with BatchNorm's statistics averaged anew over batches of inputs, in training mode."""
         fresh = {name: buffer.clone() for name, buffer in buffers.items()}
         momenta = {name: norm.momentum for name, norm in self.norms.items()}
@@ -96,6 +95,13 @@ class Predictor:
             yield
         finally:
             self._model.train()
+
+
+def _arguments(prepared: Tree) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of the model by place and by name: a tuple is spread over places, a dict over names."""
+    if isinstance(prepared, Mapping):
+        return (), dict(prepared)
+    return (prepared if isinstance(prepared, tuple) else (prepared,)), {}
 
 
 def _reset(key: str, buffer: Tensor) -> Tensor:
