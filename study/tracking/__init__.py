@@ -2,7 +2,8 @@
 
 An experiment is a study, a parent run a search, a child run a trial. A child holds the trial's flat parameters, every
 field of `Record` as a metric at step = number of the record, and tags for its key and status. A trial is finished when
-its run is terminal *and* carries the tag `lr_study.status`; everything else is taken up again.
+its run is terminal *and* carries the tag `lr_study.status`; everything else is taken up again. For MLflow's own pages
+a child also has its arm and the logarithm of its rate as parameters, and the experiment a view of its runs (`view`).
 """
 
 from importlib import import_module

@@ -22,6 +22,8 @@ logging.getLogger("alembic").setLevel(logging.WARNING)
 
 ARTIFACTS = ".lr-study/artifacts"  # of the embedded store; a server has a place of its own
 PREFIX = "lr_study."
+ARM = "arm"  # a parameter of a trial's run beside its own, as its task is; for MLflow's pages
+RATE = "axis/log10 lr"  # another: MLflow's axes are linear, and its compare page takes the first three by name
 REPORT = "report"  # the kind of the run that holds a summary's files
 STORAGE = f"{PREFIX}storage"  # of the experiment: the folder that the last driver was given
 CANCEL = f"{PREFIX}cancel"  # of the experiment: when somebody asked for the end
@@ -162,7 +164,7 @@ def recorded_of(run: Run) -> Recorded:
     """Read a child run as the trial that it records."""
     tags = own_tags(run)
     status: Any = tags.get("status") if run.info.status in TERMINAL else None
-    params = {name: value_of(text) for name, text in run.data.params.items()}
+    params = {name: value_of(text) for name, text in run.data.params.items() if name not in (ARM, RATE)}
     score = float(tags["score"]) if status else float("nan")
     rungs = tuple(Rung(*rung) for rung in json.loads(tags.get("rungs", "[]"))) if status else ()
     attempts, versions = int(tags.get("attempts", "0")), tags.get("versions", "")

@@ -14,6 +14,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 from study.dispatch.outcome import Recorded, SourceRecord, Status
 from study.plan.key import Key
 from study.plan.study import Search, Study
+from study.tracking import view
 from study.tracking.outbox import Outbox
 from study.tracking.patience import without_retries
 from study.tracking.store import (
@@ -90,7 +91,10 @@ class Tracker:
         self.keep_files()
 
     def keep_files(self) -> None:
-        """The files beside every search as they are today: what a study file says of itself may have changed."""
+        """The files beside every search, and the view of MLflow's pages, as they are today: files may have changed."""
+        contents = {arm.name: arm.contents() for arm in self.study.arms}
+        for tag, text in (view.KIND, (view.TAG, view.saved(contents, self.study.arms[0].task.mode))):
+            self._client.set_experiment_tag(self._experiment, tag, text)
         for search in self.study.searches():
             run = self._parent(search)
             self._client.log_text(run, self.study.text, "study.yaml")
@@ -166,22 +170,27 @@ class Tracker:
             name = f"{key.arm}-{key.repetition}-{key.k}"
             tags |= {MLFLOW_RUN_NAME: name, MLFLOW_PARENT_RUN_ID: self._parent(search)}
         new = known is None or not known.params  # a driver may die between the two calls
-        params = [(name, text_of(value)) for name, value in trial.flat().items()] if new else []
+        flat = trial.flat()
+        shown = [*view.axes(key.arm, flat), *flat.items()] if new else []
+        params = [(name, text_of(value)) for name, value in shown]
         self._outbox.put(Open(key, tags, params))
         versions = self._provenance.get("versions", "")
-        self._runs[key] = Recorded("", trial.flat(), None, float("nan"), attempts, versions)
+        self._runs[key] = Recorded("", flat, None, float("nan"), attempts, versions)
 
     def log(self, key: Key, number: int, record: Record) -> None:
         """The `number`-th record of a trial, 1 the first; written with the next flush."""
         now = int(time.time() * 1000)
-        self._waiting[key] += [(name, float(v), now, number) for name, v in record.flat().items()]
+        told = record.flat()
+        first = ("valid_score", "passes")  # of what all runs have, MLflow's compare page draws what came first
+        names = [*first, *(name for name in told if name not in first)]
+        self._waiting[key] += [(name, float(told[name]), now, number) for name in names]
         if time.monotonic() - self._flushed > FLUSH_SECONDS:
             self.flush()
 
     def finish(self, key: Key, status: Status, score: float, error: str = "", **tags: str) -> None:
         """A trial has ended: its metrics first, its status last."""
         now = int(time.time() * 1000)
-        self._waiting[key].append(("best_valid_score", score, now, 0))
+        self._waiting[key].insert(0, (view.BEST, score, now, 0))  # first, as in `log`
         told = {"status": status, "score": repr(score), "error": error[:5000], **tags}
         self._flush(key, [(f"{PREFIX}{name}", value) for name, value in told.items() if value])
         self._runs[key] = self._runs[key]._replace(status=status, score=score)
