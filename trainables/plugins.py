@@ -123,7 +123,7 @@ def _checked(family: type[T], name: str, found: Any) -> type[T]:
     parameters = vars(found).get("__dataclass_params__")  # its own: an inherited one has not seen its fields
     if parameters is None or not parameters.frozen:
         raise Refusal(f"{name} must be a frozen dataclass: write @dataclass(frozen=True) above it")
-    for method in sorted(getattr(family, "__abstractmethods__", ())):
+    for method in (name for name in dir(family) if not name.startswith("_")):
         _check_call(name, method, getattr(family, method), getattr(found, method))
     return found
 

@@ -199,7 +199,7 @@ def test_dependency_groups_that_are_named_exist(image):
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     texts = [image, *(path.read_text() for path in LAUNCHED), README]
     named = {name for text in texts for name in re.findall(r"--group ([a-z]+)\b(?!-)", text)}
-    assert {"packaged", "cluster", "server"} == named
+    assert {"packaged", "metrics", "cluster", "server"} == named
     assert named <= groups.keys()
 
 

@@ -135,7 +135,8 @@ class Run:
         loss, self.params, self.rule_state = self._step(oracle, self.params, self.rule_state, progress)
         if self._turned is not None:
             self._turned = spheres.turned(self._turned, before, self.params)
-        score = self.trial.task.score(outputs[0], targets)
+        # The score of a whole split is none of a mini-batch, nor is their mean that of the split.
+        score = math.nan if self.trial.task.whole_split else self.trial.task.score(outputs[0], targets)
         self._totals = Totals(
             self._totals.loss + size * loss, self._totals.score + size * score, self._totals.examples + size
         )

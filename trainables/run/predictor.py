@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from trainables.data import Split, Tree, floating
 from trainables.oracle import Tensors
+from trainables.run.scoring import tally_of
 from trainables.seeds import seeded
 from trainables.tasks import Task, logits_of
 
@@ -19,7 +20,7 @@ EVALUATION_BATCH = 2000
 
 
 class Scores(NamedTuple):
-    """Mean loss and mean score of a split."""
+    """Mean loss of a split, and its score: a mean over batches, or one of the whole split."""
 
     loss: float
     score: float
@@ -58,8 +59,9 @@ class Predictor:
 
     @torch.no_grad()
     def scores(self, params: Tensors, buffers: Tensors, split: Split, labels: list[Tensor] | None = None) -> Scores:
-        """Mean loss and score of a split, in evaluation mode; NaN where it is empty. `labels` takes those predicted."""
-        loss, score = torch.zeros(2, dtype=torch.float64, device=self._device)
+        """Loss and score of a split, in evaluation mode; NaN where it is empty. `labels` takes those predicted."""
+        loss = torch.zeros((), dtype=torch.float64, device=self._device)
+        tally = tally_of(self._task, self._device)
         with self._evaluating():
             for rows in split.rows.split(EVALUATION_BATCH):
                 inputs, targets = split.at(rows)
@@ -68,9 +70,9 @@ class Predictor:
                     logits = logits_of(outputs)
                     labels.append(logits.argmax(-1).to(_narrowest(logits.shape[-1])).cpu())
                 loss = loss + len(rows) * self._task.loss(outputs, targets)
-                score = score + len(rows) * self._task.score(outputs, targets)
-        size = len(split) or math.nan
-        return Scores(float(loss) / size, float(score) / size)
+                tally.add(outputs, targets, len(rows))
+        size = len(split)
+        return Scores(float(loss) / size, tally.score(size)) if size else Scores(math.nan, math.nan)
 
     @torch.no_grad()
     def refreshed(self, params: Tensors, buffers: Tensors, batches: Iterable[Tree], noise: int) -> Tensors:

@@ -2,15 +2,16 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.components import Component, name_of
 from trainables.data import Data, Split, Tree, check_data
+from trainables.refusal import Refusal
 
-__all__ = ["Classification", "Data", "Split", "Task", "logits_of"]
+__all__ = ["Classification", "Data", "Regression", "Split", "Task", "logits_of"]
 
 
 class Task(Component):
@@ -21,11 +22,18 @@ class Task(Component):
 
     `metric` names the score, `mode` its sense, and `target` is the score, fixed before any tuning, that ends
     the race (None: not calibrated yet).
+
+    `whole_split = True` asks for the score of all outputs of a split at once, where it is no mean over batches (F1,
+    AUC, R²): by `score`, which then gets all of them on the CPU, or by a `scorer` in its place. That is a method (or a
+    class) that returns a new `torchmetrics.Metric`, fed batch by batch; or one of all outputs and targets that returns
+    the score. Mini-batches have no such score: the `train_score` of a record is NaN.
     """
 
     metric: ClassVar[str]
     mode: ClassVar[Literal["max", "min"]]
     target: ClassVar[float | None] = None
+    whole_split: ClassVar[bool] = False
+    scorer: ClassVar[Any] = None
 
     @property
     @abstractmethod
@@ -53,7 +61,21 @@ class Task(Component):
             targets: of the data, one an example
         """
 
-    @abstractmethod
+    def splits(self) -> Data:
+        """The data, refused in one line where our loop cannot take what `data` returns."""
+        return check_data(self.data(), name_of(type(self)))
+
+    def check(self) -> None:
+        """Refuses a task that says in no way, or in two, how it is scored."""
+        name = name_of(type(self))
+        if self.scorer is not None and not self.whole_split:
+            raise Refusal(f"task {name!r}: a scorer scores whole splits: say whole_split = True beside it")
+        if self.scorer is None and type(self).score is Task.score:
+            raise Refusal(f"task {name!r} has no score(outputs, targets): write it, or a scorer and whole_split = True")
+
+    # The hooks below are the one place where a method may be replaced: most tasks do not augment, and a `scorer`
+    # stands in for `score`.
+
     def score(self, outputs: Tree, targets: Tree) -> Tensor:
         """The mean score of a batch, a scalar.
 
@@ -61,12 +83,7 @@ class Task(Component):
             outputs: of the model
             targets: of the data, one an example
         """
-
-    def splits(self) -> Data:
-        """The data, refused in one line where our loop cannot take what `data` returns."""
-        return check_data(self.data(), name_of(type(self)))
-
-    # The hook below is the one place where a method may be replaced: most tasks do not augment.
+        raise NotImplementedError(f"{type(self).__name__}.score")
 
     def augment(self, inputs: Tree) -> Tree:
         """A training batch of stored inputs, on the device, changed at random.
@@ -95,6 +112,32 @@ class Classification(Task):
     def score(self, outputs: Tree, targets: Tensor) -> Tensor:
         """Accuracy."""
         return (logits_of(outputs).argmax(-1) == targets).float().mean()
+
+
+class Regression(Task):
+    """A task of real targets with the squared error as its loss and score."""
+
+    metric: ClassVar[str] = "mean squared error"
+    mode: ClassVar[Literal["max", "min"]] = "min"
+
+    @property
+    def chance(self) -> float:
+        """The score of the mean of the training targets, on the validation data where there are any."""
+        data = self.splits()
+        seen, judged = data.train, data.valid if len(data.valid) else data.train
+        mean = seen.targets[seen.rows].double().mean(0)
+        return float((judged.targets[judged.rows].double() - mean).square().mean())
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The mean of (output − target)² over everything; a last axis of 1 may be missing in one of both."""
+        there, wanted = tuple(outputs.shape), tuple(targets.shape)
+        if there != wanted and (*there, 1) != wanted and there != (*wanted, 1):
+            raise Refusal(f"outputs of shape {there} for targets of shape {wanted}: a mean square needs equal ones")
+        return functional.mse_loss(outputs, targets.to(outputs.dtype).view_as(outputs))
+
+    def score(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss itself."""
+        return self.loss(outputs, targets)
 
 
 def logits_of(outputs: Tree) -> Tensor:
