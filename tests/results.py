@@ -18,7 +18,7 @@ from study.answers.study import answers_of
 from study.figures import apart, svg
 from study.reports import networks, terminal
 from study.reports import writing as pages
-from study.reports.page import Page, page, said
+from study.reports.page import Page, page, sentence_text
 from study.reports.tables import Cell, Sheet
 
 Figures: TypeAlias = dict[str, tuple[str, str]]  # by name: title and SVG
@@ -43,7 +43,7 @@ def schemes(made: Page) -> list[str]:
     rows = {task: {row.scheme: row.cells for row in sheet.rows} for task, sheet in sheets.items()}
     names = list(dict.fromkeys(row.scheme for sheet in sheets.values() for row in sheet.rows))
     return [
-        *(f"> {said(part.sentence)}\n>" for part in made.parts),
+        *(f"> {sentence_text(part.sentence)}\n>" for part in made.parts),
         f"> {made.counts}",
         "",
         f"| scheme | {' | '.join(sheets)} |",
@@ -60,7 +60,7 @@ def grid(made: Page) -> list[str]:
 
 def search(made: Page) -> list[str]:
     """What the target costs, and what a budget buys."""
-    lines = [*(f"> {said(part.sentence)}\n>" for part in made.parts), f"> {made.counts}", ""]
+    lines = [*(f"> {sentence_text(part.sentence)}\n>" for part in made.parts), f"> {made.counts}", ""]
     for part in made.parts:
         costs, buys = _sheet(part.sheets, "What the target costs"), _sheet(part.sheets, "What a budget buys")
         lines += [*_table(_columns(costs, 4)), *_table(_columns(buys, 6))]
@@ -69,8 +69,8 @@ def search(made: Page) -> list[str]:
 
 def forgetting(made: Page) -> list[str]:
     """What a fall of the rate does, and what averages of weights are worth."""
-    fell = networks.fallen(drops(pd.read_parquet(RESULTS / "intrinsic-schedules.parquet")))
-    means = networks.sheets(_distances(), pd.read_csv(RESULTS / "intrinsic-schedules-averages.csv"))[1]
+    fell = networks.fall_table(drops(pd.read_parquet(RESULTS / "intrinsic-schedules.parquet")))
+    means = networks.network_tables(_distances(), pd.read_csv(RESULTS / "intrinsic-schedules-averages.csv"))[1]
     return [f"> {made.counts}", "", terminal.markdown([fell, means])]
 
 

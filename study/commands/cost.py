@@ -125,7 +125,7 @@ def cost(table: str, json_file: Path | None, markdown: bool, figures: Path | Non
 
         with asked.writing("--figures", figures):
             drawn = save(results, figures, found[1].baseline)
-    made = terminal.sheets(results)
+    made = terminal.cost_tables(results)
     if markdown:
         click.echo(terminal.markdown(made))
     else:

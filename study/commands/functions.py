@@ -46,8 +46,8 @@ def functions(study: str, tracking_uri: str, markdown: bool, output: Path | None
         each.append(compared.averages(left, arm))
     averages, distances = pd.concat(each, ignore_index=True), compared.distances(left, study)
     fell = drops(tracking.read(study, tracking_uri))
-    made = words.sheets(distances, averages)
-    made += [words.fallen(fell)] if len(fell) else []
+    made = words.network_tables(distances, averages)
+    made += [words.fall_table(fell)] if len(fell) else []
     if markdown:
         click.echo(terminal.markdown(made))
     else:

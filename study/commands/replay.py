@@ -40,10 +40,10 @@ def replay(record: str, stopper: str | None, file: str | None, markdown: bool, t
     from study.reports import terminal
 
     name, _, fields = (stopper or "").partition(",")
-    given = replaying.Asked(stopper=name or None, stopper_fields=_numbers(fields), **asked)  # type: ignore[arg-type]
-    table, study = replaying.read(record, file, tracking_uri)
+    given = replaying.ReplayOptions(stopper=name or None, stopper_fields=_numbers(fields), **asked)  # type: ignore[arg-type]
+    table, study = replaying.read_record(record, file, tracking_uri)
     rows = replaying.replay(table, study, given, lambda arm: click.echo(f"replaying {arm} …", err=True))
-    made = [terminal.replayed(task, answers) for task, answers in rows.items()]
+    made = [terminal.replayed_table(task, answers) for task, answers in rows.items()]
     if markdown:
         click.echo(terminal.markdown(made))
     else:

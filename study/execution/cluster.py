@@ -62,7 +62,18 @@ def connect(cluster: Cluster) -> None:
 
 
 def resources_of_a_trial(study: Study, cluster: Cluster) -> dict[str, float]:
-    """The resources of one trial; refused where the cluster has not even those."""
+    """The resources of one trial.
+
+    Args:
+        study: its arms say how many threads a trial has.
+        cluster: says how much of a GPU; None: one, if there is any.
+
+    Returns:
+        CPUs and GPUs, as Ray names them.
+
+    Raises:
+        Refusal: where the cluster has not even those.
+    """
     gpus = cluster.gpus_per_trial
     if gpus is None:
         gpus = 1.0 if ray.cluster_resources().get("GPU", 0) else 0.0

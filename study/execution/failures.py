@@ -56,7 +56,18 @@ class Failures:
         self._failed_first: list[str] | None = None if one_has_not_failed else []  # None: one has not failed
 
     def may_go_on(self, trial: str, error: str, num_records: int) -> bool:
-        """Tell if a trial that failed after so many records is tried again."""
+        """Tell if a trial that failed is tried again.
+
+        Args:
+            trial: its key as text.
+            error: its traceback, or what Ray tells of a death.
+            num_records: how many records it has made so far.
+
+        Returns:
+            False once it has failed by itself as often as it may. A machine that goes away counts for nothing, a
+            process that
+            dies only where there are no more records than at the last failure.
+        """
         cause = cause_of(error)
         further, self._far[trial] = num_records > self._far[trial], max(num_records, self._far[trial])
         if cause == "trial" or (cause == "process" and not further):
@@ -64,7 +75,12 @@ class Failures:
         return self._times[trial] < ATTEMPTS
 
     def ended(self, trial: str, *, failed: bool) -> None:
-        """A trial's outcome is in."""
+        """Forget the failures of a trial whose outcome is in.
+
+        Args:
+            trial: its key as text.
+            failed: whether it failed for good.
+        """
         self._times.pop(trial, None)
         self._far.pop(trial, None)
         if not failed:

@@ -47,14 +47,24 @@ class Progress:
         self._running.add(key)
 
     def reported(self, key: Key, score: float) -> None:
-        """A trial has a score."""
+        """Take in a training's score: the best of each arm is shown.
+
+        Args:
+            key: of the training.
+            score: its best so far, in the task's own sense.
+        """
         self._best[key.arm] = best([score, self._best.get(key.arm, score)], self._mode[key.arm])
         if not self._console.is_terminal and time.monotonic() - self._said > LINE_SECONDS:
             self._said = time.monotonic()
             self._console.print(self.line())
 
     def ended(self, key: Key, outcome: Outcome) -> None:
-        """A trial has ended."""
+        """Count a training as done.
+
+        Args:
+            key: of the training.
+            outcome: how it ended.
+        """
         self._running.discard(key)
         self._done += 1
 

@@ -57,12 +57,12 @@ def run(
             arm.task.splits()  # downloaded and verified here, or refused, before anything starts
     for arm in study.arms:
         check_data(arm)
-    asked = Asked(study, tracking_uri, storage.resolve(), cluster, show, check)
+    asked = RunOptions(study, tracking_uri, storage.resolve(), cluster, show, check)
     with Lease(study.name, tracking_uri) as lease:
         return _complete(asked, lease)
 
 
-class Asked(NamedTuple):
+class RunOptions(NamedTuple):
     """The options of `run`."""
 
     study: Study
@@ -73,7 +73,7 @@ class Asked(NamedTuple):
     check: bool
 
 
-def _complete(asked: Asked, lease: Lease) -> bool:
+def _complete(asked: RunOptions, lease: Lease) -> bool:
     study, storage, cluster = asked.study, asked.storage, asked.cluster
 
     def forgotten(key: Key) -> None:
@@ -106,7 +106,7 @@ def _complete(asked: Asked, lease: Lease) -> bool:
     return dispatcher.done
 
 
-def _tracker(asked: Asked, forgotten: Callable[[Key], None], lease: Lease) -> Tracker:
+def _tracker(asked: RunOptions, forgotten: Callable[[Key], None], lease: Lease) -> Tracker:
     """The study's record; a new one where its file has changed and nothing of it has succeeded yet."""
     try:
         return Tracker(asked.study, asked.uri, provenance.tags(), forgotten, lease.check)

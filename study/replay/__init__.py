@@ -19,7 +19,7 @@ from study.plan.parse import load, shipped
 from study.plan.parse import recorded as recorded_study
 from study.plan.study import Arm, Study
 from study.records.own import scheme_of
-from study.replay.curves import recorded
+from study.replay.curves import curves_of
 from study.replay.searches import searches
 from study.search.stoppers import stopper_of
 from trainables.refusal import Refusal, unknown
@@ -29,7 +29,7 @@ GROUP = 10  # searches over one draw of the record's trials; the groups' answers
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class ReplayOptions:
     """Settings of replayed searches: None keeps what the study file says."""
 
     searcher: str | None = None
@@ -44,8 +44,17 @@ class Asked:
     of: str | None = None  # the recorded arm whose trials answer every arm of the study; None: each arm its own
 
 
-def read(source: str, file: str | None, uri: str) -> tuple[pd.DataFrame, Study]:
-    """The record of that study or in that file, and the study that it is of."""
+def read_record(source: str, file: str | None, uri: str) -> tuple[pd.DataFrame, Study]:
+    """A record to replay, and the study that it is of.
+
+    Args:
+        source: the name of a recorded study, or the path of a saved record (.csv, .parquet).
+        file: the study file; None: as it was recorded, or the shipped one that the saved record names.
+        uri: of the MLflow store that a name is looked up in.
+
+    Raises:
+        Refusal: where one of them is not there or cannot be used, and where a saved record needs its study file.
+    """
     from study import tracking
     from study.records.material import of_file
 
@@ -72,10 +81,20 @@ def _as_recorded(record: pd.DataFrame, name: str, uri: str) -> Study:
 def replay(
     record: pd.DataFrame,
     study: Study,
-    asked: Asked = Asked(),
+    asked: ReplayOptions = ReplayOptions(),
     told: Callable[[str], None] = lambda _: None,
 ) -> dict[str, list[Replayed]]:
-    """The answers of every arm that has trials in the record, by task; `told` hears of each arm as it begins."""
+    """The answers of every arm that has trials in the record, by task.
+
+    Args:
+        record: as `study.tracking.read` gives it.
+        study: its arms say what is searched, how, and with which budget.
+        asked: what replaces the study's settings.
+        told: hears of each arm as it begins.
+
+    Raises:
+        Refusal: where no recorded trial fits, where settings do not go together, and for names that are not there.
+    """
     present = set(record["arm"]) if len(record) else set[str]()
     if asked.of is not None and asked.of not in present:
         raise unknown("recorded arm", asked.of, present)
@@ -91,8 +110,16 @@ def replay(
     return {task: _of_task(record, study, here, asked, told) for task, here in by_task.items()}
 
 
-def changed(arm: Arm, asked: Asked) -> Arm:
-    """The arm with the searcher, stopper and budget that were asked for, refused where they do not go together."""
+def changed(arm: Arm, asked: ReplayOptions) -> Arm:
+    """The arm with the searcher, stopper and budget that were asked for.
+
+    Args:
+        arm: as the study has it.
+        asked: what replaces its settings.
+
+    Raises:
+        Refusal: where searcher and stopper do not go together.
+    """
     stopper = stopper_of(asked.stopper, asked.stopper_fields) if asked.stopper else arm.stopper
     wanted = {"searcher": asked.searcher, "stopper": asked.stopper, "trials": asked.trials}
     update = {name: value for name, value in wanted.items() if value is not None}
@@ -103,7 +130,7 @@ def changed(arm: Arm, asked: Asked) -> Arm:
 
 
 def _of_task(
-    record: pd.DataFrame, study: Study, arms: list[Arm], asked: Asked, told: Callable[[str], None]
+    record: pd.DataFrame, study: Study, arms: list[Arm], asked: ReplayOptions, told: Callable[[str], None]
 ) -> list[Replayed]:
     task = arms[0].task
     sign = 1 if task.mode == "max" else -1
@@ -111,7 +138,7 @@ def _of_task(
     found = {}
     for arm in arms:
         told(arm.name)
-        curves = recorded(record, arm, asked.unit, asked.of)
+        curves = curves_of(record, arm, asked.unit, asked.of)
         race = None if target is None else sign * target
         found[arm.name] = list(searches(curves, study.name, race, asked.repetitions // GROUP, GROUP, asked.seed))
     wanted = asked.baseline or study.file.baseline

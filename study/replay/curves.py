@@ -30,14 +30,29 @@ class Curves(NamedTuple):
     strata: NDArray[np.intp]  # (num_trials,) trials of one number stand for each other: all of them, or a grid's cell
 
     def nearest(self, place: Floats, among: NDArray[np.intp]) -> int:
-        """The recorded trial closest to a place in the unit cube; of equally close ones the first."""
+        """The recorded trial closest to a place in the unit cube; of equally close ones the first.
+
+        Args:
+            place: (dimensions,) as `place` gives it.
+            among: the numbers of the trials that may answer.
+
+        Returns:
+            The number of the trial.
+        """
         return int(among[((self.places[among] - place) ** 2).sum(axis=1).argmin()])
 
 
-def recorded(record: pd.DataFrame, arm: Arm, unit: str, of: str | None = None) -> Curves:
-    """The arm's trials in a record as `study.tracking.read` gives it, with costs in `unit`.
+def curves_of(record: pd.DataFrame, arm: Arm, unit: str, of: str | None = None) -> Curves:
+    """The curves of an arm's recorded trials.
 
-    of: the recorded arm whose trials stand for this one's: those that have all its fixed values.
+    Args:
+        record: as `study.tracking.read` gives it.
+        arm: whose space the trials are placed in.
+        unit: of the costs.
+        of: the recorded arm whose trials stand for this one's: those that have all its fixed values; None: its own.
+
+    Raises:
+        Refusal: for a unit that is none, where no trial has ended, and where one was stopped early.
     """
     if unit not in UNITS:
         raise unknown("unit", unit, UNITS)
@@ -74,6 +89,10 @@ def _alike(rows: Any, arm: Arm, of: str) -> Any:
 
 def place(space: Mapping[str, Domain], flat: Mapping[str, Any]) -> Floats:
     """(dimensions,) where a configuration lies in the unit cube; options of a choice are all equally far apart.
+
+    Args:
+        space: the domain of every searched key.
+        flat: the values of the configuration by dotted key, and `scheme.lr` where a domain is over it.
 
     >>> place({"lr": LogUniform(1e-4, 1.0), "act": Choice(("relu", "tanh"))}, {"lr": 1e-2, "act": "tanh"}).round(3)
     array([0.5  , 0.   , 0.707])

@@ -19,9 +19,18 @@ from trainables.space import OverLr
 def searches(
     curves: Curves, study: str, target: float | None, groups: int, size: int, seed: int = 0
 ) -> Iterator[list[Found]]:
-    """`groups` times `size` searches by the arm's searcher and stopper, each group over trials drawn anew.
+    """Searches by the arm's searcher and stopper, each group of them over trials drawn anew.
 
-    target: higher is better; None where no score ends the race.
+    Args:
+        curves: the recorded trials.
+        study: the study's name, part of every seed.
+        target: higher is better; None where no score ends the race.
+        groups: how many draws of the trials.
+        size: how many searches over each.
+        seed: of all of them.
+
+    Yields:
+        The outcomes of one group.
     """
     for group in range(groups):
         generator = np.random.default_rng(seed_of("table", study, curves.arm.name, group, seed))
@@ -33,6 +42,13 @@ def searches(
 def drawn(strata: NDArray[np.intp], generator: np.random.Generator) -> NDArray[np.intp]:
     """The trials in one draw with replacement, stratum by stratum.
 
+    Args:
+        strata: (n,) the stratum of each trial.
+        generator: of the draw.
+
+    Returns:
+        The numbers of the trials that were drawn at least once, ascending.
+
     >>> drawn(np.array([0, 1, 2]), np.random.default_rng(0)).tolist()
     [0, 1, 2]
     """
@@ -41,7 +57,14 @@ def drawn(strata: NDArray[np.intp], generator: np.random.Generator) -> NDArray[n
 
 
 def search(curves: Curves, of: Search, target: float | None, among: NDArray[np.intp] | None = None) -> Found:
-    """One search, suggestion by suggestion, answered by the recorded trials `among` which it may see."""
+    """One search, suggestion by suggestion, answered by the nearest recorded trials.
+
+    Args:
+        curves: the recorded trials.
+        of: the search whose searcher, stopper and budget are used.
+        target: higher is better; None where no score ends the race.
+        among: the numbers of the trials that may answer; None: all.
+    """
     searching, arm = Searching(of), curves.arm
     sign = 1 if arm.task.mode == "max" else -1
     visible = np.arange(len(curves.scores)) if among is None else among

@@ -129,7 +129,16 @@ MANY = {"over_time": "wide", "score_against_rate": "wide", "grid": "large", "col
 
 
 def of_task(answers: Answers, material: Material, look: dict[str, Look]) -> list[Group]:
-    """The figures of one task; those that nothing defines are left out."""
+    """The figures of one task; those that nothing defines are left out.
+
+    Args:
+        answers: of the task.
+        material: the record, for what the study file asks to be drawn and for the addresses of runs.
+        look: of every scheme.
+
+    Returns:
+        One group a kind of figure.
+    """
     panels: dict[str, list[Panel | None]] = {
         "grid": [panel for one in answers.grids for panel in grid.panels(one)],
         "collapse": [collapse.panel(one) for one in answers.grids],
@@ -154,8 +163,16 @@ def _of(answers: Answers, material: Material) -> pd.DataFrame:
     return rows
 
 
-def of_all(every: list[Answers], look: dict[str, Look]) -> list[Group]:
-    """The figures over all tasks."""
+def over_tasks(every: list[Answers], look: dict[str, Look]) -> list[Group]:
+    """The figures over all tasks.
+
+    Args:
+        every: the answers of all tasks.
+        look: of every scheme.
+
+    Returns:
+        One group, or none where fewer than two tasks have a target.
+    """
     panel = profile.panel([result for answers in every for result in answers.results], look)
     return [_group("profile", [panel], "all")] if panel else []
 

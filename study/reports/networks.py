@@ -5,26 +5,31 @@ from typing import Any
 
 import pandas as pd
 
-from study.reports.terminal import Sheet
+from study.reports.terminal import TextTable
 
 
-def sheets(distance: pd.DataFrame, average: pd.DataFrame) -> list[Sheet]:
-    """Both as tables of words."""
-    made: list[Sheet] = []
+def network_tables(distance: pd.DataFrame, average: pd.DataFrame) -> list[TextTable]:
+    """Two tables of words: how far arms are apart as functions, and what averages of their weights score.
+
+    Args:
+        distance: as `study.answers.networks.distances` gives it.
+        average: as `study.answers.networks.averages` gives it, of all arms.
+    """
+    made: list[TextTable] = []
     moments = list(dict.fromkeys(distance["record"]))
     pairs: Any = distance.groupby(["first", "second"], sort=False)
     rows = [[f"{first}, {second}", *(_told(one) for one in of_pair.itertuples())] for (first, second), of_pair in pairs]
     title = "Distance of predicted labels, and what it would be of one family (* where chance is below 0.01)"
-    made.append(Sheet(title, ["arms", *(f"record {moment}" for moment in moments)], rows, []))
+    made.append(TextTable(title, ["arms", *(f"record {moment}" for moment in moments)], rows, []))
     groups: Any = average.groupby(["arm", "weights"], sort=False)["score"]
     scores = [
         [arm, what, f"{mean:.4f}", f"{low:.4f} to {high:.4f}"] for (arm, what), mean, low, high in _spread(groups)
     ]
-    made.append(Sheet("Averages of weights, on validation", ["arm", "weights", "mean", "range"], scores, []))
+    made.append(TextTable("Averages of weights, on validation", ["arm", "weights", "mean", "range"], scores, []))
     return made
 
 
-def fallen(drops: pd.DataFrame) -> Sheet:
+def fall_table(drops: pd.DataFrame) -> TextTable:
     """The effect of falls of the rate on effective rates, the median of the seeds, beside theory."""
     groups: Any = drops.groupby(["arm", "tensor"], sort=False)
     columns = ["arm", "tensor", "at once", "theory", "in the end", "theory", "settled"]
@@ -32,7 +37,7 @@ def fallen(drops: pd.DataFrame) -> Sheet:
         [arm, tensor, *(f"{value:.3f}" for value in _beside(rows)), "yes" if rows["settled"].all() else "no"]
         for (arm, tensor), rows in groups
     ]
-    return Sheet("Effective rate after a fall of the rate, over the one before", columns, rows, [])
+    return TextTable("Effective rate after a fall of the rate, over the one before", columns, rows, [])
 
 
 def _beside(rows: Any) -> list[float]:

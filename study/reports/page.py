@@ -62,7 +62,12 @@ class Page:
 
 
 def page(material: Material, every: list[Answers]) -> Page:
-    """The page of a study; it says so where there is nothing to say."""
+    """The contents of a study's page; it says so where there is nothing to say.
+
+    Args:
+        material: the record, and what is known beside it.
+        every: the answers of all tasks.
+    """
     order = schemes_of(material)
     look = looks(order)
     told = {scheme for answers in every for scheme in answers.trials["scheme"]}
@@ -81,7 +86,7 @@ def page(material: Material, every: list[Answers]) -> Page:
         failed=failures.failure_lines(material.record),
         waiting=[scheme for scheme in order if scheme not in told],
         parts=[_part(answers, material, look) for answers in every],
-        figures=drawn.of_all(every, look),
+        figures=drawn.over_tasks(every, look),
         swatches=swatches,
         reading=_reading(material, every),
         answers=every,
@@ -103,13 +108,14 @@ def html(made: Page) -> str:
 def markdown(made: Page) -> str:
     """The sentences, the tables and the notes, as Markdown."""
     lines = [f"# {_plain(made.name)}", ""]
-    lines += [f"**{_plain(said(part.sentence))}**\n" for part in made.parts] or ["**No trial has ended yet.**\n"]
+    sentences = [sentence_text(part.sentence) for part in made.parts] or ["No trial has ended yet."]
+    lines += [f"**{_plain(text)}**\n" for text in sentences]
     lines += [f"Asked: {_plain(made.question)}\n"] if made.question else []
     lines += [f"{made.counts}\n"]
     lines += [f"{made.failed[0]}\n", *(f"* {_plain(line)}" for line in made.failed[1:]), ""] if made.failed else []
     for part in made.parts:
         tables = [
-            terminal.Sheet(
+            terminal.TextTable(
                 f"{part.task}: {sheet.title}",
                 [sheet.of, *(column.name for column in sheet.columns)],
                 [[row.scheme, *(_text(cell) for cell in row.cells)] for row in sheet.rows],
@@ -137,13 +143,19 @@ def as_json(made: Page) -> str:
             )
         level = {"metric": answers.metric, "mode": answers.mode, "target": answers.target, "unit": answers.unit}
         tasks.append(
-            {"task": part.task, "sentence": said(part.sentence), "baseline": part.baseline, **level, "arms": arms}
+            {
+                "task": part.task,
+                "sentence": sentence_text(part.sentence),
+                "baseline": part.baseline,
+                **level,
+                "arms": arms,
+            }
         )
     contents = {"study": made.name, "question": made.question, "failed": made.failed, "tasks": tasks}
     return json.dumps(finite(contents), indent=1, allow_nan=False) + "\n"
 
 
-def said(words: Words) -> str:
+def sentence_text(words: Words) -> str:
     """A sentence as text."""
     return "".join(word.text for word in words)
 

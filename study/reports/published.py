@@ -8,7 +8,15 @@ from study.reports.tables import Cell, Column, Row, Sheet
 
 
 def sheets(material: Material, task: str) -> list[Sheet]:
-    """The table, where the study file names published numbers of this task's arms; else none."""
+    """Published numbers beside ours: one row an arm, one column a number.
+
+    Args:
+        material: the record, and its study file.
+        task: whose arms are shown.
+
+    Returns:
+        One table; none where the file names no numbers of this task's arms.
+    """
     published = material.file.published if material.file else None
     here: Any = material.record[material.record["task"] == task]
     if published is None or here.empty:

@@ -7,32 +7,50 @@ import pandas as pd
 from study.answers.heat_map import cell_text, named, steps_until
 from study.answers.published import COLUMNS, beside, verdict
 from study.plan.file import Heat, Published, StudyFile
-from study.reports.terminal import Sheet
+from study.reports.terminal import TextTable
 
 
-def sections(record: pd.DataFrame, file: StudyFile | None) -> list[Sheet]:
-    """The tables that the file asks for, in the order of its fields; none where there is no file."""
-    made: list[Sheet] = []
+def sections(record: pd.DataFrame, file: StudyFile | None) -> list[TextTable]:
+    """The tables of words that the file asks for, in the order of its fields.
+
+    Args:
+        record: as `study.tracking.read` gives it.
+        file: the study file; None where the record has none.
+
+    Returns:
+        At most one table of published numbers and one heat map.
+    """
+    made: list[TextTable] = []
     if file and file.published:
-        made.append(published_sheet(record, file.published))
+        made.append(published_table(record, file.published))
     if file and file.heat:
-        made.append(heat_sheet(record, file.heat))
+        made.append(heat_table(record, file.heat))
     return made
 
 
-def published_sheet(record: pd.DataFrame, published: Published) -> Sheet:
-    """The table for people, and in one sentence whether every trial is as near as the study asks."""
+def published_table(record: pd.DataFrame, published: Published) -> TextTable:
+    """Published numbers beside ours, and in one sentence whether every trial is as near as the study asks.
+
+    Args:
+        record: as `study.tracking.read` gives it.
+        published: the numbers, their source and the tolerance.
+    """
     found: Any = beside(record, published)
     rows = [
         [str(row.arm), str(row.number), *(f"{n:.4f}" for n in (row.theirs, row.ours)),
          *(f"{n:+.4f}" for n in (row.difference, row.farthest)), str(row.trials)]
         for row in found.itertuples()
     ]  # fmt: skip
-    return Sheet("Published beside ours", COLUMNS, rows, [verdict(found, published)])
+    return TextTable("Published beside ours", COLUMNS, rows, [verdict(found, published)])
 
 
-def heat_sheet(record: pd.DataFrame, heat: Heat) -> Sheet:
-    """The map as a table of words."""
+def heat_table(record: pd.DataFrame, heat: Heat) -> TextTable:
+    """The heat map as a table of words.
+
+    Args:
+        record: as `study.tracking.read` gives it.
+        heat: what the file asks for.
+    """
     cells: Any = steps_until(record, heat)
     columns = list(dict.fromkeys(cells.sort_values("column", na_position="first")["column"].map(named)))
     rows: dict[str, dict[str, str]] = {}
@@ -40,4 +58,4 @@ def heat_sheet(record: pd.DataFrame, heat: Heat) -> Sheet:
         rows.setdefault(named(cell.row), {})[named(cell.column)] = cell_text(cell)
     head = f"{heat.rows} \\ {heat.columns}"
     table = [[name, *(found.get(column, "") for column in columns)] for name, found in rows.items()]
-    return Sheet(f"Steps until {heat.loss} {heat.until:g}", [head, *columns], table, [])
+    return TextTable(f"Steps until {heat.loss} {heat.until:g}", [head, *columns], table, [])

@@ -50,7 +50,12 @@ def sentence(answers: Answers) -> Words:
 
 
 def flagged(result: Result, what: str) -> bool:
-    """Tell if a suspicion weakens that quantity."""
+    """Tell if a suspicion weakens a quantity.
+
+    Args:
+        result: of one arm.
+        what: the quantity, as flags name it.
+    """
     return any(flag.weakens == what for flag in result.flags)
 
 

@@ -15,7 +15,7 @@ from study.records import failures
 from study.records.material import Material, level_of
 from study.records.trials import best_of, ended
 from study.reports.sections import sections
-from study.reports.terminal import Sheet, markdown
+from study.reports.terminal import TextTable, markdown
 from trainables.refusal import unknown
 
 FORMATS = ("text", "markdown", "json", "csv")
@@ -78,12 +78,20 @@ def _row(arm: str, rows: Any, mode: str) -> dict[str, Any]:
 
 
 def render(frame: pd.DataFrame, form: str) -> str:
-    """The summary as text for people, Markdown, JSON or CSV."""
+    """The summary as text for people, Markdown, JSON or CSV.
+
+    Args:
+        frame: as `summary` gives it.
+        form: text, markdown, json or csv.
+
+    Raises:
+        Refusal: for any other form.
+    """
     if form == "text":
         return _text(_shown(frame))
     if form == "markdown":
         shown = _shown(frame)
-        return markdown([Sheet("", [COLUMNS[name] for name in shown.columns], _cells(shown), [])]).rstrip("\n")
+        return markdown([TextTable("", [COLUMNS[name] for name in shown.columns], _cells(shown), [])]).rstrip("\n")
     if form == "json":
         return json.dumps(frame.astype(object).where(frame.notna(), None).to_dict("records"), indent=2)
     if form == "csv":
@@ -92,23 +100,31 @@ def render(frame: pd.DataFrame, form: str) -> str:
 
 
 def whole(material: Material, form: str) -> str:
-    """The summary, why trials failed, and what the study file asks for besides; programs get the summary alone."""
-    text, sheets = render(summary(material.record), form), sections(material.record, material.file)
+    """The summary, why trials failed, and what the study file asks for besides; programs get the summary alone.
+
+    Args:
+        material: the record, and its study file.
+        form: as for `render`; json and csv are for programs.
+
+    Raises:
+        Refusal: for any other form.
+    """
+    text, tables = render(summary(material.record), form), sections(material.record, material.file)
     failed = failures.failure_lines(material.record)
     if form == "markdown":
         listed = (
             ["\n".join([failed[0], "", *(f"* {escape(line, quote=False)}" for line in failed[1:])])] if failed else []
         )
-        return "\n\n".join([text, *listed, *(markdown([sheet]) for sheet in sheets)])
+        return "\n\n".join([text, *listed, *(markdown([table]) for table in tables)])
     if form == "text":
         listed = ["\n  ".join(failed)] if failed else []
-        return "\n\n".join([text, *listed, *(_told(sheet) for sheet in sheets)])
+        return "\n\n".join([text, *listed, *(_told(table) for table in tables)])
     return text
 
 
-def _told(sheet: Sheet) -> str:
-    body = _aligned(sheet.columns, [True, *(False for _ in sheet.columns[1:])], sheet.rows)
-    return "\n".join([sheet.title, body, *sheet.remarks])
+def _told(table: TextTable) -> str:
+    body = _aligned(table.columns, [True, *(False for _ in table.columns[1:])], table.rows)
+    return "\n".join([table.title, body, *table.remarks])
 
 
 def _cells(frame: pd.DataFrame) -> list[list[str]]:

@@ -49,7 +49,15 @@ class Sheet:
 
 
 def sheets(answers: Answers, material: Material) -> list[Sheet]:
-    """Tables of what reaching the target costs, what a budget buys, and what the learning rate asks for."""
+    """Tables of what reaching the target costs, what a budget buys, and what the learning rate asks for.
+
+    Args:
+        answers: of one task.
+        material: the record, for the addresses of runs and what arms search.
+
+    Returns:
+        The tables, without the first where there is no target; none where nothing was validated.
+    """
     if not answers.results:
         return []
     links = {arm_scheme: material.runs.get(arm) for arm, arm_scheme in _arms(answers).items()}

@@ -10,7 +10,7 @@ from study.cost.quantities import unbounded
 MOST, LEAST = 10.0, 1.1  # times as many trials: beyond these a number would say more than is known
 
 
-class Sheet(NamedTuple):
+class TextTable(NamedTuple):
     """One table of words: a title, the names of its columns, its rows, and remarks below it."""
 
     title: str
@@ -19,7 +19,7 @@ class Sheet(NamedTuple):
     remarks: list[str]
 
 
-def sheets(results: list[Result]) -> list[Sheet]:
+def cost_tables(results: list[Result]) -> list[TextTable]:
     """Two tables a task: what reaching the target costs, and how good the best of k is."""
     made = []
     for task in dict.fromkeys(result.task for result in results):
@@ -28,7 +28,7 @@ def sheets(results: list[Result]) -> list[Sheet]:
     return made
 
 
-def _costs(task: str, here: list[Result]) -> Sheet:
+def _costs(task: str, here: list[Result]) -> TextTable:
     unit = next((result.expected_cost.unit for result in here if result.expected_cost.unit), "cost")
     target = "" if here[0].target is None else f" {here[0].target:.6g}"
     columns = [
@@ -44,15 +44,15 @@ def _costs(task: str, here: list[Result]) -> Sheet:
         [
             result.scheme,
             f"{'—' if result.hits is None else result.hits} of {result.n}",
-            said(result.expected_trials),
-            said(result.expected_cost),
-            said(result.share_to_target),
-            said(result.share_at_budget),
+            quantity_text(result.expected_trials),
+            quantity_text(result.expected_cost),
+            quantity_text(result.share_to_target),
+            quantity_text(result.share_at_budget),
             "—" if result.profile_score is None else f"{result.profile_score:.3f}",
         ]
         for result in here
     ]
-    return Sheet(f"{task}: tuning cost up to the target{target}", columns, rows, [*_settled(here), *remarks(here)])
+    return TextTable(f"{task}: tuning cost up to the target{target}", columns, rows, [*_settled(here), *remarks(here)])
 
 
 def _settled(here: list[Result]) -> list[str]:
@@ -95,7 +95,7 @@ def _times(factor: float) -> str:
     return "a few more" if factor < LEAST else f"about {factor:.2g} times as many"
 
 
-def _scores(task: str, here: list[Result]) -> Sheet:
+def _scores(task: str, here: list[Result]) -> TextTable:
     shown = [k for k in (1, 2, 4, 8, 16, 32, 64, 128) if any(k in result.expected_best for result in here)]
     columns = ["scheme", *(f"best of {k}" for k in shown), "sensitivity", "±1 decade", "width"]
     rows = []
@@ -104,33 +104,43 @@ def _scores(task: str, here: list[Result]) -> Sheet:
         spread = [_or_dash(result.sensitivity[name], ".4f") for name in ("full", "window")]
         width = "—" if result.width_decades is None else f"{result.width_decades:.1f} decades"
         rows.append([result.scheme, *best, *spread, width])
-    return Sheet(f"{task}: expected best of k trials", columns, rows, [])
+    return TextTable(f"{task}: expected best of k trials", columns, rows, [])
 
 
-def replayed(task: str, answers: list[Replayed]) -> Sheet:
-    """One table of searches over recorded trials."""
+def replayed_table(task: str, answers: list[Replayed]) -> TextTable:
+    """One table of searches over recorded trials.
+
+    Args:
+        task: for the title.
+        answers: one an arm, at least one.
+    """
     unit = answers[0].cost.unit
     columns = ["arm", "reached", "trials to target", f"{unit} to target", "share", "best of a search"]
     rows = [
         [
             row.arm,
             f"{row.reached} of {row.searches}",
-            said(row.trials),
-            said(row.cost),
-            said(row.share),
-            said(row.best, digits=4),
+            quantity_text(row.trials),
+            quantity_text(row.cost),
+            quantity_text(row.share),
+            quantity_text(row.best, digits=4),
         ]
         for row in answers
     ]
-    return Sheet(f"{task}: searches over recorded trials", columns, rows, [])
+    return TextTable(f"{task}: searches over recorded trials", columns, rows, [])
 
 
-def said(quantity: Quantity, suffix: str = "", digits: int = 3) -> str:
+def quantity_text(quantity: Quantity, suffix: str = "", digits: int = 3) -> str:
     """An estimate and its interval in words, numbers below 100 to so many significant digits.
 
-    >>> said(Quantity(1179.3, 476.3, None))
+    Args:
+        quantity: a dash where it has no estimate.
+        suffix: written after the estimate.
+        digits: how many are significant.
+
+    >>> quantity_text(Quantity(1179.3, 476.3, None))
     '1,179 (476 to ∞)'
-    >>> said(Quantity(0.5, bound="<"), "×")
+    >>> quantity_text(Quantity(0.5, bound="<"), "×")
     '< 0.5×'
     """
     if quantity.estimate is None:
@@ -142,7 +152,7 @@ def said(quantity: Quantity, suffix: str = "", digits: int = 3) -> str:
     return f"{text} ({_number(quantity.low, digits)} to {_number(quantity.high, digits)})"
 
 
-def markdown(made: Iterable[Sheet]) -> str:
+def markdown(made: Iterable[TextTable]) -> str:
     """The tables as Markdown."""
     lines = []
     for sheet in made:
@@ -153,7 +163,7 @@ def markdown(made: Iterable[Sheet]) -> str:
     return "\n".join(lines)
 
 
-def terminal(made: Iterable[Sheet]) -> None:
+def terminal(made: Iterable[TextTable]) -> None:
     """Print the tables with rich; as wide as needed where nobody's terminal tells a width."""
     from rich.console import Console
     from rich.markup import escape
@@ -174,7 +184,12 @@ def terminal(made: Iterable[Sheet]) -> None:
 
 
 def remarks(here: list[Result], *, suspicions: bool = True) -> list[str]:
-    """Flags and notes, those of all schemes once, the others under their scheme's name."""
+    """Flags and notes, those of all schemes once, the others under their scheme's name.
+
+    Args:
+        here: the results of one task.
+        suspicions: whether flags are among them.
+    """
     said_by: dict[str, list[str]] = {}
     for result in here:
         flags = [f"suspicious: {flag.words}" for flag in result.flags] if suspicions else []

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from study.answers.results import Quantity
 from study.answers.study import Answers, ReportOptions, answers_of
 from study.records.material import Material, of, of_file, of_study
-from study.reports.page import as_json, html, markdown, page, said
+from study.reports.page import as_json, html, markdown, page, sentence_text
 from trainables.refusal import Refusal
 
 __all__ = ["Material", "ReportOptions", "Written", "folder_of", "metrics", "of", "of_file", "of_study", "write"]
@@ -30,6 +30,10 @@ class Written(NamedTuple):
 def folder_of(storage: Path, study: str) -> Path:
     """The folder of a study's page by default: inside `storage`, whatever the study is called.
 
+    Args:
+        storage: the folder of all that a study keeps.
+        study: its name; what no folder can be called is quoted.
+
     >>> folder_of(Path("here"), "../x"), folder_of(Path("here"), "..")
     (PosixPath('here/reports/..%2Fx'), PosixPath('here/reports/%2E%2E'))
     """
@@ -38,7 +42,19 @@ def folder_of(storage: Path, study: str) -> Path:
 
 
 def write(material: Material, folder: Path, asked: ReportOptions = ReportOptions()) -> Written:  # noqa: B008 — immutable
-    """Write the page of a record into the folder, made if it is not there."""
+    """Write the page of a record, its figures and their data.
+
+    Args:
+        material: the record, and what is known beside it.
+        folder: made if it is not there.
+        asked: against whom, to which target, in which unit.
+
+    Returns:
+        The files, and what the page says first.
+
+    Raises:
+        Refusal: where the folder cannot be written, or something is asked for that the record does not have.
+    """
     every = answers_of(material, asked)
     made = page(material, every)
     texts = {"report.html": html(made), "report.md": markdown(made), "report.json": as_json(made)}
@@ -53,7 +69,7 @@ def write(material: Material, folder: Path, asked: ReportOptions = ReportOptions
         raise Refusal(
             f"the page cannot be written into {str(folder)!r} ({error.strerror}): give another folder"
         ) from error
-    sentences = [said(part.sentence) for part in made.parts]
+    sentences = [sentence_text(part.sentence) for part in made.parts]
     return Written(folder / "report.html", [folder / name for name in texts], sentences, metrics(every))
 
 

@@ -59,7 +59,7 @@ def test_a_cell_is_the_first_record_that_is_low_enough():
 
 
 def test_the_table_has_large_rates_on_top_and_arms_without_the_second_first():
-    sheet = sections.heat_sheet(RECORD, MAP)
+    sheet = sections.heat_table(RECORD, MAP)
     assert sheet.columns == ["scheme.lr \\ scheme.beta", "none", "0.001", "0.01"]
     assert sheet.rows == [["0.1", "20", "10", "> 20"], ["0.01", "> 20", "60", ""]]
 
@@ -71,7 +71,7 @@ def test_the_figure_says_what_the_table_says():
 
 def test_an_empty_record_has_no_figure_and_an_empty_table():
     assert drawn.panel(pd.DataFrame(), MAP) is None
-    assert sections.heat_sheet(pd.DataFrame(), MAP).rows == []
+    assert sections.heat_table(pd.DataFrame(), MAP).rows == []
 
 
 def test_an_unknown_loss_is_refused():

@@ -13,7 +13,7 @@ from study.answers.summary import Options, summarize
 from study.cost import Interval
 from study.records.table import validated
 from study.records.trials import Question
-from study.reports.terminal import markdown, sheets
+from study.reports.terminal import cost_tables, markdown
 
 
 def table(*names):
@@ -70,10 +70,10 @@ def test_a_comparison_that_tells_nothing_says_how_many_more_trials_would():
     factor = 1.959964**2 * (1 / 12 + 1 / 16) / math.log(13 / 17) ** 2
     assert share.times == pytest.approx(factor, rel=1e-4)
     said = f"about {factor:.2g} times as many trials would tell a from the baseline"
-    assert f"no scheme can be told from the baseline: {said}" in markdown(sheets(results))
+    assert f"no scheme can be told from the baseline: {said}" in markdown(cost_tables(results))
     never = summarize(rows, Options(Question(target=2.0, chance=0.0), **asked))  # nobody hit: nothing can be said
     assert never[1].share_to_target.times is None
-    assert "as many trials" not in markdown(sheets(never))
+    assert "as many trials" not in markdown(cost_tables(never))
 
 
 def test_so_many_trials_do_settle_it():
@@ -90,4 +90,4 @@ def test_so_many_trials_do_settle_it():
 def test_what_is_told_needs_no_more_trials():
     results = summarize(table("a"), Options(Question(target=0.5, chance=0.0), baseline="base", draws=2_000))
     assert results[1].share_to_target.times is None
-    assert "as many trials" not in markdown(sheets(results))
+    assert "as many trials" not in markdown(cost_tables(results))

@@ -10,7 +10,7 @@ from recorded import record, training
 
 from study.commands.cost import cost as command
 from study.records.material import level_of, of_file
-from study.replay import read as read_for_replay
+from study.replay import read_record
 from study.reports.writing import ReportOptions, write
 from trainables.refusal import Refusal
 
@@ -88,7 +88,7 @@ def test_cost_says_of_a_shipped_record_what_its_page_says(tmp_path):
 def test_a_renamed_record_is_replayed_as_the_study_that_its_column_names(tmp_path):
     path = tmp_path / "quickstart.parquet"
     pd.read_parquet(SCHEMES).to_parquet(path)
-    assert read_for_replay(str(path), None, "")[1].name == "schemes"
+    assert read_record(str(path), None, "")[1].name == "schemes"
 
 
 def test_a_record_of_two_studies_is_refused(tmp_path):

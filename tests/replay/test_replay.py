@@ -9,7 +9,7 @@ from study.answers.replayed import Found, replay_answers
 from study.dispatch.searching import Searching
 from study.plan.parse import parse
 from study.plan.study import Search
-from study.replay.curves import recorded
+from study.replay.curves import curves_of
 from study.replay.searches import search, searches
 from study.search.stoppers import Curve, stopped_lengths, stopper_of
 from trainables.refusal import Refusal
@@ -42,7 +42,7 @@ def one_in_ten():
 
 
 def test_where_one_choice_in_ten_reaches_the_target_ten_trials_are_paid(one_in_ten):
-    curves = recorded(one_in_ten, CHOICES.arms[0], "passes")
+    curves = curves_of(one_in_ten, CHOICES.arms[0], "passes")
     found = [one for group in searches(curves, "choices", 0.9, groups=1, size=400) for one in group]
     whole = [search(curves, Search("choices", CHOICES.arms[0], i), 0.9) for i in range(400)]
     assert sum(one.cost for one in whole) / sum(one.reached for one in whole) == pytest.approx(10, rel=0.15)
@@ -50,7 +50,7 @@ def test_where_one_choice_in_ten_reaches_the_target_ten_trials_are_paid(one_in_t
 
 
 def test_the_interval_is_of_the_record_too(one_in_ten):
-    (row,) = replay.replay(one_in_ten, CHOICES, replay.Asked(target=0.9, repetitions=400))["digits_mlp"]
+    (row,) = replay.replay(one_in_ten, CHOICES, replay.ReplayOptions(target=0.9, repetitions=400))["digits_mlp"]
     assert row.cost.low < 10 < (row.cost.high or float("inf"))
     assert row.trials.estimate == row.cost.estimate
 
@@ -58,7 +58,7 @@ def test_the_interval_is_of_the_record_too(one_in_ten):
 def test_a_configuration_that_is_recorded_answers_for_itself():
     drawn = Searching(Search("curves", CURVES.arms[0], 0))
     lrs = [drawn.suggest().values["scheme.lr"] for _ in range(12)]
-    curves = recorded(record(lrs, [[k / 20] for k in range(12)]), CURVES.arms[0], "passes")
+    curves = curves_of(record(lrs, [[k / 20] for k in range(12)]), CURVES.arms[0], "passes")
     found = search(curves, Search("curves", CURVES.arms[0], 0), target=6 / 20)
     assert (found.trials, found.cost, found.best) == (7, 7.0, 11 / 20)
 
@@ -70,24 +70,24 @@ def test_a_replayed_search_stops_where_the_stopper_says():
     drawn = Searching(Search("curves", CURVES.arms[0], 0))
     lrs = [drawn.suggest().values["scheme.lr"] for _ in range(12)]
     scores = [[((7 * k) % 12 + number) / 30 for number in range(9)] for k in range(12)]
-    curves = recorded(record(lrs, scores), arm, "passes")
+    curves = curves_of(record(lrs, scores), arm, "passes")
     lengths = stopped_lengths(arm.stopper, [Curve(curve) for curve in scores])
     assert search(curves, Search("curves", arm, 0), target=None).spent == sum(lengths) < 12 * 9
 
 
 def test_the_same_question_has_the_same_answer_twice(one_in_ten):
-    asked = replay.Asked(target=0.9, repetitions=40, searcher="tpe", trials=6)
+    asked = replay.ReplayOptions(target=0.9, repetitions=40, searcher="tpe", trials=6)
     assert replay.replay(one_in_ten, CHOICES, asked) == replay.replay(one_in_ten, CHOICES, asked)
 
 
 def test_a_trial_that_was_stopped_cannot_be_replayed(one_in_ten):
     with pytest.raises(Refusal, match="trial 0 was stopped early; only whole curves can be replayed"):
-        recorded(one_in_ten.assign(status="stopped"), CHOICES.arms[0], "passes")
+        curves_of(one_in_ten.assign(status="stopped"), CHOICES.arms[0], "passes")
 
 
 def test_a_diverged_trial_is_worth_chance_and_never_the_best():
     both = pd.concat([record([0.001], [[0.99, float("nan")]], "diverged"), record([5.0], [[0.2, 0.3]]).assign(k=1)])
-    curves = recorded(both, CURVES.arms[0], "passes")
+    curves = curves_of(both, CURVES.arms[0], "passes")
     assert curves.scores[0] == [0.99, 0.1]
     assert search(curves, Search("curves", CURVES.arms[0], 0), target=0.9).best == 0.3
 
@@ -106,10 +106,10 @@ def test_a_saved_record_needs_its_study_file(lr_study, tmp_path, one_in_ten):
 @pytest.mark.parametrize(
     ("asked", "complaint"),
     [
-        (replay.Asked(searcher="gp", stopper="asha"), "gp learns nothing from trials that asha stops"),
-        (replay.Asked(searcher="tpee"), "did you mean 'tpe'"),
-        (replay.Asked(baseline="sdg"), "did you mean 'sgd'"),
-        (replay.Asked(unit="pass"), "did you mean 'passes'"),
+        (replay.ReplayOptions(searcher="gp", stopper="asha"), "gp learns nothing from trials that asha stops"),
+        (replay.ReplayOptions(searcher="tpee"), "did you mean 'tpe'"),
+        (replay.ReplayOptions(baseline="sdg"), "did you mean 'sgd'"),
+        (replay.ReplayOptions(unit="pass"), "did you mean 'passes'"),
     ],
 )
 def test_what_cannot_be_replayed_is_refused(one_in_ten, asked, complaint):
@@ -158,7 +158,7 @@ def test_a_scheme_is_the_baseline_on_a_task_of_ones_own(tmp_path, monkeypatch):
     )
     table = pd.concat([record(OPTIONS, [[0.95]] * 10, arm=f"{arm}-Mine") for arm in ("adam", "momentum")])
     table["task"] = "./my_task.py:Mine"
-    (rows,) = replay.replay(table, own, replay.Asked(repetitions=40, target=0.9)).values()
+    (rows,) = replay.replay(table, own, replay.ReplayOptions(repetitions=40, target=0.9)).values()
     assert {row.arm: row.share.estimate is None for row in rows} == {"adam-Mine": False, "momentum-Mine": True}
 
 
@@ -173,18 +173,19 @@ rate: {scheme.lr: {log_uniform: [0.0625, 2.0]}, decay.weight_decay: 0.001953125}
 def test_a_grid_answers_searches_that_hold_one_of_its_axes():
     """Scores are a function of ηλ alone: best where ηλ = 2⁻⁷, which the largest η at the smallest λ misses."""
     record, study = gridded(), parse(GRID, "searches")
-    (rows,) = replay.replay(record, study, replay.Asked(of="normalised", target=0.895, repetitions=400)).values()
+    options = replay.ReplayOptions(of="normalised", target=0.895, repetitions=400)
+    (rows,) = replay.replay(record, study, options).values()
     both, product, rate = rows
     assert product.best.estimate > both.best.estimate > rate.best.estimate
     assert product.share.estimate < 1
     assert rate.reached == 0
-    curves = recorded(record, study.arms[1], "passes", "normalised")
+    curves = curves_of(record, study.arms[1], "passes", "normalised")
     assert len(curves.scores) == 6  # those at a rate of ½
 
 
 def test_a_recorded_arm_must_be_there_and_hold_what_the_arm_fixes():
     with pytest.raises(Refusal, match="unknown recorded arm 'normal'"):
-        replay.replay(gridded(), parse(GRID, "searches"), replay.Asked(of="normal"))
+        replay.replay(gridded(), parse(GRID, "searches"), replay.ReplayOptions(of="normal"))
     elsewhere = parse(GRID.replace("scheme.lr: 0.5", "scheme.lr: 0.3"), "searches")
     with pytest.raises(Refusal, match=r"no recorded trial of arm 'normalised' has the scheme.lr=0.3 of arm 'product'"):
-        replay.replay(gridded(), elsewhere, replay.Asked(of="normalised", target=0.895, repetitions=40))
+        replay.replay(gridded(), elsewhere, replay.ReplayOptions(of="normalised", target=0.895, repetitions=40))

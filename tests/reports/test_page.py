@@ -19,7 +19,7 @@ from study.answers.results import JudgedShare, Result
 from study.answers.study import Answers
 from study.plan.parse import parse
 from study.reports import writing as pages
-from study.reports.page import said
+from study.reports.page import sentence_text
 from study.reports.sentences import sentence
 from study.reports.writing import ReportOptions
 from trainables.refusal import Refusal
@@ -412,7 +412,7 @@ def test_the_sentence_in_the_readme_is_one_that_the_page_says():
     nothing = pd.DataFrame()
     answers = Answers("digits_mlp", "accuracy", "max", 0.95, "momentum-cosine", "passes", results, {}, {}, {},
                       trials=nothing, best=nothing, rates=nothing, lines=nothing)  # fmt: skip
-    assert said(sentence(answers)) == " ".join(quoted)
+    assert sentence_text(sentence(answers)) == " ".join(quoted)
 
 
 def test_a_record_saved_before_its_levels_were_columns_makes_the_same_page(store, whole, tmp_path):
