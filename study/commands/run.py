@@ -68,7 +68,7 @@ def run(
     click.echo(lr_study.report(material))
     if complete:
         _page(material, tracking_uri, storage)
-    click.echo(f"Every trial in MLflow:  lr-study ui --tracking-uri {shown(tracking_uri)}", err=True)
+    click.echo(f"Every trial in MLflow:  lr-study ui {read.name} --tracking-uri {shown(tracking_uri)}", err=True)
     if not complete:
         click.echo(f"interrupted; `lr-study run {study}` goes on", err=True)
         raise SystemExit(130)

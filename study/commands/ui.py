@@ -1,6 +1,8 @@
 """`lr-study ui`: MLflow's own pages over the record."""
 
+import signal
 import sys
+from contextlib import suppress
 
 import click
 
@@ -8,23 +10,25 @@ from study.commands import options
 
 
 @click.command()
+@click.argument("study", required=False)
 @options.tracking_uri
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
-def ui(tracking_uri: str, port: int) -> None:
-    """Open MLflow's UI on 127.0.0.1: pick a study, select trials, and press Compare.
+def ui(study: str | None, tracking_uri: str, port: int) -> None:
+    """Show a recorded STUDY in MLflow's pages on 127.0.0.1: its trials by arm, the best first.
 
-    For a server that others reach, see cluster/README.md.
+    Prints an address when it answers. Without STUDY it opens the one that ran last. To plot trials, switch from the
+    list to the chart view, or select some and press Compare. For a server that others reach, see cluster/README.md.
     """
-    import os
+    from study.tracking import pages, shown
 
-    from study.tracking import client, shown
-
+    opens = pages.address(study, tracking_uri, port)
     if tracking_uri.startswith("http"):
-        click.echo(f"the store is a server with its own pages: {shown(tracking_uri)}")
+        click.echo(f"{shown(tracking_uri)} is a server with its own pages", err=True)
+        click.echo(opens)
         return
-    client(tracking_uri)  # refused here, in one line, where it cannot be reached
-    click.echo(f"MLflow on http://127.0.0.1:{port} (Ctrl-C ends it)", err=True)
-    server = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    arguments = [sys.executable, *server, "--artifacts-destination", ".lr-study"]
-    os.environ["MLFLOW_BACKEND_STORE_URI"] = tracking_uri  # no argument: everybody can read those of a process
-    os.execv(sys.executable, arguments)  # noqa: S606 — replaces this process, so that Ctrl-C reaches MLflow
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server ends too
+    click.echo("MLflow's server is starting …", err=True)
+    with suppress(KeyboardInterrupt), pages.serving(tracking_uri, port) as until_it_ends:
+        click.echo(opens)
+        click.echo("Ctrl-C ends it", err=True)
+        until_it_ends()

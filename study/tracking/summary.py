@@ -13,9 +13,8 @@ from mlflow.entities import Metric, Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
-from study.tracking.store import PREFIX, REPORT, STORAGE, found, own_tags, runs_of, shown
-
-PAGES = "http://127.0.0.1:5000"  # where `lr-study ui` shows a store that has no pages of its own
+from study.tracking.pages import pages_of
+from study.tracking.store import PREFIX, REPORT, STORAGE, found, own_tags, runs_of
 
 
 class About(NamedTuple):
@@ -39,7 +38,7 @@ def about(study: str, uri: str) -> About:
         tags = own_tags(search)
         planned[tags["arm"]] = planned.get(tags["arm"], 0) + int(tags.get("planned", "0"))
         contents[tags["arm"]] = json.loads(tags["contents"])
-    place = f"{_pages(uri)}/#/experiments/{experiment}"
+    place = f"{pages_of(uri)}/#/experiments/{experiment}"
     arms = {arm: f"{place}/runs?searchFilter={quote(_trials_of(arm))}" for arm in planned}
     storage = store.get_experiment(experiment).tags.get(STORAGE, "")
     return About(_study_file(store, searches), planned, arms, f"{place}/runs/{{}}", storage, contents)
@@ -81,8 +80,3 @@ def _study_file(store: MlflowClient, searches: list[Run]) -> str:
 
 def _trials_of(arm: str) -> str:
     return f"tags.`{PREFIX}kind` = 'trial' AND tags.`{PREFIX}arm` = '{arm}'"
-
-
-def _pages(uri: str) -> str:
-    """Where MLflow shows the store, without a user name and password."""
-    return shown(uri).replace("…@", "").rstrip("/") if uri.startswith("http") else PAGES

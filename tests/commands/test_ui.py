@@ -1,0 +1,112 @@
+"""MLflow's pages: an address that answers when it is printed, on this machine alone; a real server."""
+
+import json
+import signal
+import socket
+import urllib.request
+from contextlib import closing
+
+import pytest
+from simulated import bowl, simulate
+
+from study.plan.parse import parse
+from study.tracking import Tracker, pages
+from trainables.refusal import Refusal
+
+TEXT = "{question: q, common: {task: digits_mlp, trials: 2}, arms: {sgd: {}, nesterov: {direction: nesterov}}}"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A store with two studies: `first` ran before `last`; `planned`, the newest, has no trial."""
+    folder = tmp_path_factory.mktemp("ui")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        curve = bowl(-1.0, 0.8)
+        for name in ("first", "last"):
+            simulate(parse(TEXT, name), f"sqlite:///{folder}/mlflow.db", lambda _, trial, rng: curve(trial, rng))
+        planned = Tracker(parse(TEXT, "planned"), f"sqlite:///{folder}/mlflow.db")
+        planned.open_searches(planned.study.searches())
+    return folder
+
+
+@pytest.fixture
+def port():
+    """One that nobody listens on."""
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@pytest.fixture
+def ui(folder, lr_study_process):
+    """Start the command; ended with its server if a test has not done so."""
+    started = []
+
+    def start(*words):
+        started.append(lr_study_process("ui", *words, cwd=folder))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def test_an_address_is_printed_when_it_answers_and_opens_the_study(ui, port):
+    shown = ui("first", "--port", port)
+    line = shown.stdout.readline().strip()  # nothing is waited for after this
+    base, _, place = line.partition("/#/")
+    assert base == f"http://127.0.0.1:{port}"
+    with urllib.request.urlopen(f"{base}/health", timeout=10) as answer:  # noqa: S310 — our own
+        assert answer.status == 200
+    number, view = place.split("/")[1], place.partition("viewStateShareKey=")[2]
+    asked = f"{base}/api/2.0/mlflow/experiments/get?experiment_id={number}"
+    with urllib.request.urlopen(asked, timeout=10) as answer:  # noqa: S310 — our own
+        experiment = json.load(answer)["experiment"]
+    tags = {tag["key"]: tag["value"] for tag in experiment["tags"]}
+    assert experiment["name"] == "first"
+    assert json.loads(json.loads(tags[f"mlflow.sharedViewState.{view}"])["state"])["groupBy"]
+    assert not listens("127.0.0.2", port)  # as it would where it listened on every address of this machine
+    shown.send_signal(signal.SIGINT)
+    rest, said = shown.communicate(timeout=30)
+    assert (shown.returncode, rest) == (0, "")
+    assert said.splitlines() == ["MLflow's server is starting …", "Ctrl-C ends it"]
+    assert not listens("127.0.0.1", port)
+
+
+def listens(address, port):
+    with closing(socket.socket()) as trying:
+        trying.settimeout(2)
+        return trying.connect_ex((address, port)) == 0
+
+
+def test_a_port_that_is_taken_is_refused_at_once(ui):
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        refused = ui("--port", port)
+        out, said = refused.communicate(timeout=60)
+    assert (refused.returncode, out) == (2, "")
+    assert said.splitlines()[-1].startswith(f"error: 127.0.0.1:{port} cannot be listened on (Address already in use)")
+
+
+def test_a_server_that_dies_says_why_in_one_line(folder, port, monkeypatch):
+    monkeypatch.setattr(pages, "OWN", {"PYTHONHOME": "/nowhere"})
+    with pytest.raises(Refusal, match=r"^MLflow's server ended: .*[Ee]rror.*$"), pages.serving("sqlite:///x.db", port):
+        pass
+
+
+def test_without_a_name_the_study_that_ran_last_is_opened(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    uri = f"sqlite:///{folder}/mlflow.db"
+    assert pages.address(None, uri) == pages.address("last", uri) != pages.address("first", uri)
+
+
+def test_a_study_or_store_that_is_not_there_is_refused_and_none_is_made(folder, tmp_path, lr_study):
+    done = lr_study("ui", "lost", "--tracking-uri", f"sqlite:///{folder}/mlflow.db")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "'lost'" in done.stderr
+    done = lr_study("ui")
+    assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
