@@ -130,7 +130,16 @@ def find(family: type[F], name: object) -> type[F]:
 def slots(cls: type[Component], chosen: Mapping[str, Any], prefix: str = "") -> dict[str, Slot]:
     """Every hyper-parameter of `cls` by dotted key, in the order of its fields.
 
-    `chosen` says which member stands where (`{"direction": "adam"}`), hence which keys lie below it.
+    Args:
+        cls: the component
+        chosen: says which member stands where (`{"direction": "adam"}`), hence which keys lie below it
+        prefix: of every key
+
+    Returns:
+        One slot a key, with its default, its domain and what is valid.
+
+    Raises:
+        Refusal: for a member that is not there
     """
     found: dict[str, Slot] = {}
     hints = get_type_hints(cls)
@@ -258,7 +267,13 @@ def floats(component: Component) -> dict[str, float]:
 
 
 def with_floats(component: F, values: Mapping[str, Any], prefix: str = "") -> F:
-    """The same component with other real numbers, tensors for instance: what `vmap` and `compile` need."""
+    """The same component with other real numbers, tensors for instance: what `vmap` and `compile` need.
+
+    Args:
+        component: whose numbers are replaced, inside of its members too
+        values: by dotted key; what is not among them stays
+        prefix: of every key of this component
+    """
     changed: dict[str, Any] = {}
     for entry in fields(component):  # type: ignore[arg-type]
         value, key = getattr(component, entry.name), prefix + entry.name

@@ -62,12 +62,26 @@ def layer_of(name: str) -> str:
 
 
 def group_of(level: str, name: str) -> str:
-    """The group of a parameter at a level."""
+    """The group of a parameter at a level.
+
+    Args:
+        level: global, layer, unit or parameter
+        name: of the parameter
+
+    Returns:
+        The group's key: empty at the first, the layer's name at the second, else the parameter's own.
+    """
     return {"global": "", "layer": layer_of(name)}.get(level, name)
 
 
 def coarser(level: str, key: str, rates: Grouped) -> Tensor | None:
-    """The rate at the next coarser level in use; none above the coarsest."""
+    """The rate at the next coarser level in use; none above the coarsest.
+
+    Args:
+        level: the finer level
+        key: of a group at that level
+        rates: of every group, by level in use
+    """
     above = [upper for upper in LEVELS[: LEVELS.index(level)] if upper in rates]
     if not above:
         return None

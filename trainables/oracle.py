@@ -98,6 +98,13 @@ class Oracle:
     def hessian_vector(self, params: Tensors, vector: Tensors) -> Tensors:
         """∇²J(θ) v, exactly, by reverse over reverse: ∂/∂θ ⟨∇J(θ), v⟩; three passes.
 
+        Args:
+            params: θ, by name
+            vector: v, by the same names
+
+        Returns:
+            The product by name.
+
         >>> oracle = Oracle(lambda params: 1.5 * (params["w"] ** 2).sum())
         >>> oracle.hessian_vector({"w": torch.ones(2)}, {"w": torch.tensor([1.0, 2.0])})["w"].tolist()
         [3.0, 6.0]
@@ -170,6 +177,10 @@ def total(parts: Tensors) -> Tensor:
 def clipped(gradient: Tensors, max_norm: float) -> Tensors:
     """g · min(1, max_norm/‖g‖), the norm taken over all tensors (Pascanu, Mikolov & Bengio 2013, Algorithm 1).
 
+    Args:
+        gradient: g, by name; not written into
+        max_norm: the largest norm that passes untouched
+
     >>> clipped({"w": torch.tensor([3.0, 4.0])}, max_norm=1.0)["w"].tolist()
     [0.6000000238418579, 0.800000011920929]
     """
@@ -178,7 +189,12 @@ def clipped(gradient: Tensors, max_norm: float) -> Tensors:
 
 
 def clip_factor(gradient: Tensors, max_norm: float) -> Tensor:
-    """min(1, max_norm/‖g‖), a scalar."""
+    """min(1, max_norm/‖g‖), a scalar.
+
+    Args:
+        gradient: g, by name
+        max_norm: the largest norm that passes untouched
+    """
     return (max_norm / inner(gradient, gradient).sqrt()).clamp(max=1.0)
 
 

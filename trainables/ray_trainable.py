@@ -115,7 +115,10 @@ def told_what_to_change(trial: Trial) -> Iterator[None]:
 def save(run: Run, folder: Path, mark: str) -> None:
     """The state of a run into a folder, whole or not at all; the one before it is kept beside it.
 
-    `mark` says of what the run is: a key alone may mean another trial tomorrow, when a study file has changed.
+    Args:
+        run: whose state is written
+        folder: made if it is not there
+        mark: says of what the run is: a key alone may mean another trial tomorrow, when a study file has changed
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as file:
@@ -132,9 +135,14 @@ def save(run: Run, folder: Path, mark: str) -> None:
 
 
 def load(begin: Callable[[], Run], folder: Path, mark: str) -> Run:
-    """A run that goes on from its state in a folder, if there is one of that mark; else one from the beginning.
+    """A run that goes on from its state in a folder, if there is one; else one from the beginning.
 
     Where the last state cannot be read, because a disk broke, the one before it serves.
+
+    Args:
+        begin: makes a run from the beginning
+        folder: where `save` wrote
+        mark: of the run; the state of another one is not used
     """
     for file in (folder / FILE, folder / BEFORE):
         state = _read(file, mark)

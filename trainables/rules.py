@@ -57,11 +57,21 @@ class Rule(Component):
 
     @abstractmethod
     def evaluated(self, params: Tensors, state: State) -> Tensors:
-        """The parameters to evaluate: an average, for the rules that keep one."""
+        """The parameters to evaluate: an average, for the rules that keep one.
+
+        Args:
+            params: by name
+            state: after a step; nothing is written into it
+        """
 
     @abstractmethod
     def after_epoch(self, state: State, valid_score: float) -> State:
-        """The state after an evaluation; `valid_score` is the higher the better."""
+        """The state after an evaluation.
+
+        Args:
+            state: before it
+            valid_score: on validation data, the higher the better
+        """
 
     @abstractmethod
     def extras(self, state: State) -> dict[str, Tensor]:
@@ -92,7 +102,12 @@ class Decay(Component):
 
     @abstractmethod
     def couple(self, raw: Tensors, params: Tensors) -> Tensors:
-        """The gradient that the direction sees."""
+        """The gradient that the direction sees.
+
+        Args:
+            raw: the gradient of the loss, by name
+            params: θ, by name
+        """
 
     @abstractmethod
     def penalised(self, params: Tensors) -> dict[str, Any]:
@@ -100,7 +115,12 @@ class Decay(Component):
 
     @abstractmethod
     def shrink(self, param: Tensor, base: Tensor) -> Tensor:
-        """The parameter before the step along the direction."""
+        """The parameter before the step along the direction.
+
+        Args:
+            param: one tensor of θ
+            base: the base of the rate, a scalar
+        """
 
 
 @dataclass(frozen=True)

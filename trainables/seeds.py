@@ -28,7 +28,12 @@ def generator(*parts: object) -> "torch.Generator":
 
 @contextmanager
 def seeded(device: "torch.device", seed: int) -> Iterator[None]:
-    """Torch's global generators, seeded, and the caller's put back afterwards."""
+    """Torch's global generators, seeded, and the caller's put back afterwards.
+
+    Args:
+        device: whose generator is seeded beside the CPU's
+        seed: of both
+    """
     import torch
 
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
@@ -37,7 +42,12 @@ def seeded(device: "torch.device", seed: int) -> Iterator[None]:
 
 
 def seed_globally(device: "torch.device", seed: int) -> None:
-    """Seed torch's global generators; `torch.manual_seed` would format a traceback at every call without a GPU."""
+    """Seed torch's global generators; `torch.manual_seed` would format a traceback at every call without a GPU.
+
+    Args:
+        device: whose generator is seeded beside the CPU's
+        seed: of both
+    """
     import torch
 
     torch.default_generator.manual_seed(seed)

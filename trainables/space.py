@@ -153,6 +153,14 @@ def domain_of(written: Mapping[str, Any]) -> Domain:
 def resolved(space: Mapping[str, Domain], values: Mapping[str, Value], lr: float) -> dict[str, Value]:
     """Sampled values as their fields take them: products over the learning rate are divided by it.
 
+    Args:
+        space: the domain of every searched key
+        values: sampled, by key
+        lr: the learning rate of the trial
+
+    Returns:
+        All values, by key.
+
     >>> resolved({"decay.weight_decay": OverLr(Uniform(0, 1))}, {"decay.weight_decay": 0.5}, lr=0.25)
     {'decay.weight_decay': 2.0}
     """
@@ -212,5 +220,10 @@ def searched(domain: Domain, *, default: Any, valid: tuple[float, float] | None 
 
 
 def setting(default: Any, *, valid: tuple[float, float] | None = None) -> Any:
-    """A field that keeps its default, unless the arm gives it a value or a domain."""
+    """A field that keeps its default, unless the arm gives it a value or a domain.
+
+    Args:
+        default: of the field
+        valid: the least and the largest value that is accepted; None: any
+    """
     return field(default=default, metadata={"domain": None, "valid": Interval(*valid) if valid else None})

@@ -65,7 +65,15 @@ def two_layers(dtype: torch.dtype = torch.float64) -> Tensors:
 
 
 def bowl(step: int, dtype: torch.dtype = torch.float64) -> Objective:
-    """The loss of a mini-batch of a convex problem on those parameters, another one at every step."""
+    """The loss of a mini-batch of a convex problem, another one at every step.
+
+    Args:
+        step: which mini-batch
+        dtype: of the parameters
+
+    Returns:
+        A function of the parameters of `two_layers`.
+    """
     draws = generator("bowl", step)
     centre = {n: torch.randn(p.shape, generator=draws, dtype=dtype) for n, p in two_layers(dtype).items()}
 
@@ -76,12 +84,23 @@ def bowl(step: int, dtype: torch.dtype = torch.float64) -> Objective:
 
 
 def noisy_bowl(step: int, dtype: torch.dtype = torch.float64) -> Oracle:
-    """The oracle of that mini-batch."""
+    """The oracle of a mini-batch of `bowl`.
+
+    Args:
+        step: which mini-batch
+        dtype: of the parameters
+    """
     return Oracle(bowl(step, dtype))
 
 
 def steps(rule: Composed, count: int, dtype: torch.dtype = torch.float64) -> tuple[Tensors, Any]:
-    """Parameters and state of a rule after `count` steps down the noisy bowl."""
+    """Parameters and state of a rule after some steps down the noisy bowl.
+
+    Args:
+        rule: begins at `two_layers`
+        count: how many steps
+        dtype: of the parameters
+    """
     params = two_layers(dtype)
     state = rule.init(params)
     for step in range(count):
@@ -245,7 +264,16 @@ EFFORT = 1e11
 
 
 def cut(run: Run, train: int, others: int) -> Run:
-    """The run, left with the first `train` training examples and `others` of each other split."""
+    """The run, left with the first examples of its splits.
+
+    Args:
+        run: written into
+        train: how many training examples are left
+        others: how many of each other split
+
+    Returns:
+        The same run.
+    """
     sizes = (train, others, others)
     run.data = Data(*(Split(s.inputs, s.targets, s.rows[:n]) for s, n in zip(run.data, sizes, strict=True)))
     return run
@@ -270,9 +298,15 @@ def check_vmap(rule: Composed) -> None:
 
 
 def check_resume(flat: dict[str, Any], interrupt: int, rows: int | None = None) -> None:
-    """A run stopped after `interrupt` steps and continued elsewhere ends with the same bits as one left alone.
+    """A run that is stopped and continued elsewhere ends with the same bits as one left alone.
 
-    `rows` leaves that many examples of each split, where all of them would take long.
+    Args:
+        flat: the trial
+        interrupt: after how many steps it is stopped
+        rows: how many examples of each split are left, where all of them would take long; None: all
+
+    Raises:
+        AssertionError: where a parameter, buffer, state or record differs
     """
     trial = Trial.parse(flat)
     whole, first, second = Run(trial), Run(trial), Run(trial)

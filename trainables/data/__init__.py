@@ -39,6 +39,13 @@ class Data(NamedTuple):
 def picked(tree: Tree, rows: Tensor) -> Tree:
     """These rows of every tensor.
 
+    Args:
+        tree: a nesting of tensors, equally many rows each
+        rows: (n,) their numbers, of an integer type
+
+    Returns:
+        The same nesting, copies of n rows each.
+
     >>> picked({"a": torch.tensor([1, 2, 3]), "b": (torch.eye(3),)}, torch.tensor([2]))
     {'a': tensor([3]), 'b': (tensor([[0., 0., 1.]]),)}
     """
@@ -48,12 +55,21 @@ def picked(tree: Tree, rows: Tensor) -> Tree:
 
 
 def first(tree: Tree, size: int) -> Tree:
-    """The first `size` rows of every tensor, as views."""
+    """The first rows of every tensor, as views.
+
+    Args:
+        tree: a nesting of tensors
+        size: how many rows
+    """
     return tree[:size] if isinstance(tree, Tensor) else tree_map_only(Tensor, lambda leaf: leaf[:size], tree)
 
 
 def floating(tree: Tree, dtype: torch.dtype) -> Tree:
     """The same in this type where it holds real numbers; what is counted stays as it is.
+
+    Args:
+        tree: a nesting of tensors
+        dtype: of real numbers
 
     >>> floating((torch.ones(1), torch.ones(1, dtype=torch.int64)), torch.float64)
     (tensor([1.], dtype=torch.float64), tensor([1]))

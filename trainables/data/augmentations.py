@@ -8,7 +8,14 @@ from torch.nn import functional
 def cropped_and_flipped(images: Tensor, padding: int) -> Tensor:
     """Each image moved by up to `padding` pixels, black coming in, and mirrored left to right half of the time.
 
-    One gather for the whole batch (batch, channels, height, width), on its device and in its dtype.
+    One gather for the whole batch, on its device and in its dtype, by torch's global generator.
+
+    Args:
+        images: (batch, channels, height, width)
+        padding: the farthest that an image moves, in pixels
+
+    Returns:
+        New images of the same shape.
 
     >>> images = torch.ones(2, 3, 8, 8, dtype=torch.uint8)
     >>> cropped_and_flipped(images, padding=2).shape

@@ -175,12 +175,28 @@ def _missing(name: str, place: str, reason: object) -> Refusal:
 
 @cache
 def images(name: str, valid_size: int) -> Data:
-    """The data set of that name, `valid_size` of its training images held out."""
+    """The data set of that name, some of its training images held out.
+
+    Args:
+        name: of the data set; downloaded and verified where it is not there
+        valid_size: how many images are held out for validation
+
+    Raises:
+        Refusal: where the data cannot be had, or too many are held out
+    """
     return split(load(name), valid_size)
 
 
 def split(images: Images, valid_size: int) -> Data:
-    """Training, validation and test rows; the validation rows are the same for every trial and seed."""
+    """Training, validation and test rows; the validation rows are the same for every trial and seed.
+
+    Args:
+        images: all images and labels
+        valid_size: how many training images are held out
+
+    Raises:
+        Refusal: where none would be left to train on
+    """
     if valid_size >= len(images.train_labels):
         raise Refusal(f"valid_size must lie below the {len(images.train_labels)} training images, got {valid_size}")
     order = torch.randperm(len(images.train_labels), generator=torch.Generator().manual_seed(0))

@@ -13,6 +13,10 @@ EPS = 1e-10  # of `bare_norm`: torch's own, 1e-5, would let the length of short 
 def bare_norm(channels: int, *, images: bool = False) -> nn.Module:
     """BatchNorm without affine parameters, after which the length of the weights before it cannot be seen.
 
+    Args:
+        channels: how many there are
+        images: whether inputs are (batch, channels, height, width), else (batch, channels)
+
     >>> list(bare_norm(3).parameters())
     []
     """
@@ -37,6 +41,13 @@ def initialised(network: M, init: Init) -> M:
 
     `glorot`: U(±√6/√(n_in + n_out)), for tanh (Glorot & Bengio 2010, equation 16); `he`: U(±√6/√n_in), for ReLU
     (He et al. 2015, arXiv 1502.01852, equation 10). n counts a filter's whole window.
+
+    Args:
+        network: written into
+        init: torch, glorot or he
+
+    Returns:
+        The same network.
 
     >>> layer = initialised(nn.Linear(3, 3), "glorot")
     >>> float(layer.weight.detach().abs().max()) <= 1.0, layer.bias.tolist()

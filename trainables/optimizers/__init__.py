@@ -97,7 +97,15 @@ class Packaged(Rule):
         raise Refusal("compile: true needs a composed rule, got rule: packaged")
 
     def evaluated(self, params: Tensors, state: PackagedState) -> Tensors:
-        """The parameters in the optimizer's evaluation mode; `params` themselves where it has none."""
+        """The parameters in the optimizer's evaluation mode.
+
+        Args:
+            params: by name
+            state: after a step
+
+        Returns:
+            New tensors; `params` themselves where the optimizer has no such mode.
+        """
         optimizer, leaves = self._continued(params, state)
         if not hasattr(optimizer, "eval"):
             return params
@@ -105,7 +113,12 @@ class Packaged(Rule):
         return {name: leaf.detach() for name, leaf in leaves.items()}
 
     def after_epoch(self, state: PackagedState, valid_score: float) -> PackagedState:
-        """The same state: nobody listens."""
+        """The same state: nobody listens.
+
+        Args:
+            state: after a step
+            valid_score: not used
+        """
         return state
 
     def extras(self, state: PackagedState) -> dict[str, Tensor]:

@@ -26,6 +26,12 @@ class Kept(NamedTuple):
 def kept(before: Kept, labels: Sequence[Tensor], params: Tensors, *, late: bool) -> Kept:
     """One record more; `late` ones, of the second half of the training, count in the mean.
 
+    Args:
+        before: what was kept so far
+        labels: those predicted on validation data, batch by batch; empty where there are none
+        params: the parameters at this record, by name
+        late: whether the record is of the second half
+
     >>> one = kept(Kept([], {}, 0), [torch.tensor([3])], {"w": torch.tensor([1.0])}, late=True)
     >>> kept(one, [torch.tensor([3])], {"w": torch.tensor([2.0])}, late=True).mean["w"].item()
     1.5
@@ -39,14 +45,27 @@ def kept(before: Kept, labels: Sequence[Tensor], params: Tensors, *, late: bool)
 
 
 def named(kept: Kept, final: Tensors) -> Tensors:
-    """Everything by name: `labels` (records, num_valid), `final.NAME` and `mean.NAME` of every parameter."""
+    """Everything by name: `labels` (records, num_valid), `final.NAME` and `mean.NAME` of every parameter.
+
+    Args:
+        kept: labels and means
+        final: the parameters at the end, by name
+    """
     labels = torch.stack(kept.labels) if kept.labels else torch.zeros(0, 0, dtype=torch.uint8)
     weights = {FINAL + name: param for name, param in final.items()}
     return {LABELS: labels} | weights | {MEAN + name: param for name, param in kept.mean.items()}
 
 
 def save(tensors: Tensors, folder: Path) -> Path:
-    """Write them into a folder as arrays, whole or not at all."""
+    """Write tensors into a folder as arrays, whole or not at all.
+
+    Args:
+        tensors: by name
+        folder: made if it is not there
+
+    Returns:
+        The file.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     arrays: Any = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as file:
@@ -55,7 +74,12 @@ def save(tensors: Tensors, folder: Path) -> Path:
 
 
 def weights(arrays: Mapping[str, np.ndarray], prefix: str) -> Tensors:
-    """The parameters of an artifact under `FINAL` or `MEAN`, by their own names."""
+    """The parameters of an artifact by their own names.
+
+    Args:
+        arrays: of the artifact
+        prefix: `FINAL` or `MEAN`, which of the two is meant
+    """
     return {
         name.removeprefix(prefix): torch.from_numpy(array) for name, array in arrays.items() if name.startswith(prefix)
     }

@@ -45,6 +45,15 @@ def overhead(
 
     Steps are interleaved, one of every rule a round, so that what else the machine does hits all alike.
 
+    Args:
+        common: keys of all trials: task, batch size, precision
+        rows: the keys of each rule, by name
+        steps: how many are measured
+        device: as torch names it
+
+    Returns:
+        Plain SGD, then one entry a row, those that cannot run last, with the reason.
+
     >>> first, *_ = overhead({"task": "quadratic"}, {}, steps=3)
     >>> first.name, first.time, first.flops, first.memory
     ('sgd', 1.0, 1.0, 1.0)

@@ -59,7 +59,14 @@ class Predictor:
 
     @torch.no_grad()
     def scores(self, params: Tensors, buffers: Tensors, split: Split, labels: list[Tensor] | None = None) -> Scores:
-        """Loss and score of a split, in evaluation mode; NaN where it is empty. `labels` takes those predicted."""
+        """Loss and score of a split, in evaluation mode; NaN where it is empty.
+
+        Args:
+            params: by name
+            buffers: by name
+            split: its rows are taken in batches
+            labels: takes the predicted labels, batch by batch; None: nobody wants them
+        """
         loss = torch.zeros((), dtype=torch.float64, device=self._device)
         tally = tally_of(self._task, self._device)
         with self._evaluating():
@@ -76,7 +83,14 @@ class Predictor:
 
     @torch.no_grad()
     def refreshed(self, params: Tensors, buffers: Tensors, batches: Iterable[Tree], noise: int) -> Tensors:
-        """The buffers with BatchNorm's statistics averaged anew over batches of inputs, in training mode."""
+        """The buffers with BatchNorm's statistics averaged anew over batches of inputs, in training mode.
+
+        Args:
+            params: by name
+            buffers: by name; not written into
+            batches: of inputs
+            noise: the seed of what the network draws, a dropout for one
+        """
         fresh = {name: buffer.clone() for name, buffer in buffers.items()}
         momenta = {name: norm.momentum for name, norm in self.norms.items()}
         for name, norm in self.norms.items():

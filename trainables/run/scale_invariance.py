@@ -23,6 +23,10 @@ def invariant(objective: Objective, params: Tensors) -> list[str]:
 
     One that is 0 is none, whatever the loss does, and neither is one that the loss does not depend on.
 
+    Args:
+        objective: f, from parameters by name to a scalar, without chance
+        params: where it is tried, by name
+
     >>> loss = lambda p: (p["w"] / p["w"].norm()).sum() + p["b"].sum()
     >>> invariant(loss, {"w": torch.tensor([1.0, 2.0]), "b": torch.tensor([1.0])})
     ['w']
@@ -53,18 +57,36 @@ class Turned(NamedTuple):
 
 
 def still(names: Iterable[str], device: torch.device) -> Turned:
-    """Nothing has turned yet."""
+    """Nothing has turned yet.
+
+    Args:
+        names: of the tensors that are followed
+        device: where the sums lie
+    """
     return Turned({name: torch.zeros((), dtype=torch.float64, device=device) for name in names}, 0)
 
 
 def turned(seen: Turned, before: Tensors, after: Tensors) -> Turned:
-    """One step more, from the parameters `before` it to those `after` it."""
+    """One step more.
+
+    Args:
+        seen: the steps so far
+        before: the parameters before the step, by name
+        after: those after it
+    """
     squares = {name: total + angle(before[name], after[name]).square() for name, total in seen.squares.items()}
     return Turned(squares, seen.steps + 1)
 
 
 def angle(left: Tensor, right: Tensor) -> Tensor:
     """The angle between two tensors in rad, from the chord of their directions: small ones have no exact cosine.
+
+    Args:
+        left: any shape, not 0
+        right: the same shape, not 0
+
+    Returns:
+        A scalar in [0, π], of double precision.
 
     >>> round(angle(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 3.0])).item(), 4)  # π/2
     1.5708
@@ -74,7 +96,17 @@ def angle(left: Tensor, right: Tensor) -> Tensor:
 
 
 def extras(seen: Turned, params: Tensors, rule: Rule, lr: float) -> dict[str, float]:
-    """For each tensor its norm, its effective rate η/‖w‖², its RMS angle a step, and the angle of the equilibrium."""
+    """For each tensor its norm, its effective rate η/‖w‖², its RMS angle a step, and the angle of the equilibrium.
+
+    Args:
+        seen: how far the tensors have turned
+        params: as they are now, by name
+        rule: that trains them
+        lr: η, the rate of the moment
+
+    Returns:
+        `norm.NAME`, `effective_lr.NAME`, `angle.NAME`, and `angle_predicted.NAME` where theory knows it.
+    """
     found: dict[str, float] = {}
     predicted = equilibrium(rule, lr)
     for name, square in seen.squares.items():
@@ -88,10 +120,17 @@ def extras(seen: Turned, params: Tensors, rule: Rule, lr: float) -> dict[str, fl
 
 
 def equilibrium(rule: Rule, lr: float) -> float | None:
-    """The RMS angle a step at which noise and decay balance; None where no closed form is known.
+    """The RMS angle a step at which noise and decay balance.
 
     After Li, Lyu & Arora 2020 (arXiv 2010.02916), for gradients that are noise at right angles to w, η the rate and
     λ the decay, ηλ small:  SGD √(2ηλ);  momentum √(2ηλ/(1+μ));  Adam with decoupled decay √(2ηλ(1−β₁)/(1+β₁)).
+
+    Args:
+        rule: of the training
+        lr: η
+
+    Returns:
+        The angle in rad; None where no closed form is known.
 
     >>> round(equilibrium(Composed(decay=Coupled(weight_decay=0.05)), lr=0.1), 6)
     0.1

@@ -12,9 +12,14 @@ class Rung(NamedTuple):
 
 
 def stopped_at(bars: Iterable[Rung], scores: Sequence[float]) -> int | None:
-    """The record at which a training ends early, the first where no score so far is as good as its bar; else None.
+    """The record at which a training ends early, the first where no score so far is as good as its bar.
 
-    bars: in order of records. scores: (num_records,) validation scores so far, higher is better; NaN is no score.
+    Args:
+        bars: in order of records
+        scores: (num_records,) validation scores so far, higher is better; NaN is no score
+
+    Returns:
+        The number of the record; None where it goes on.
 
     >>> bars = [Rung(1, 0.5), Rung(3, 0.8)]
     >>> stopped_at(bars, [0.5, 0.7, 0.7, 0.9]), stopped_at(bars, [0.5, 0.9, 0.1])
@@ -30,6 +35,10 @@ def best(scores: Iterable[float], mode: str = "max") -> float:
     """The best of the scores that are numbers; the worst that there is where none is.
 
     `study.records.trials` judges recorded trials by the same law, in arrays.
+
+    Args:
+        scores: NaN is no score
+        mode: max or min
 
     >>> best([0.5, float("nan"), 0.7]), best([0.5, float("nan"), 0.7], "min"), best([])
     (0.7, 0.5, -inf)

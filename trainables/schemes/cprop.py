@@ -150,9 +150,20 @@ def certainty(z: Tensor, cdf: CDF) -> Tensor:
 
 
 def reference(grad: Tensor, mean: Tensor, square: Tensor, first: Tensor, numbers: Numbers[Any], cdf: CDF) -> Part:
-    """s, m and v after one more gradient of one tensor, as the paper writes them; `first` is t = 1.
+    """s, m and v after one more gradient of one tensor, as the paper writes them.
 
     Numbers are inverted before they meet tensors: a compiled update is bound by its divisions, not by memory.
+
+    Args:
+        grad: of one tensor, as all that follow
+        mean: m, before
+        square: v, before
+        first: a scalar, true at t = 1
+        numbers: of the scheme at this step
+        cdf: as for `certainty`
+
+    Returns:
+        New tensors.
     """
     mean = mean + (1 - numbers.keep) * (grad - mean)
     square = square + (1 - numbers.keep) * (grad * grad - square)
@@ -166,7 +177,19 @@ def reference(grad: Tensor, mean: Tensor, square: Tensor, first: Tensor, numbers
 
 
 def in_blocks(grad: Tensor, mean: Tensor, square: Tensor, first: bool, numbers: Numbers[float], cdf: CDF) -> Part:
-    """The same on the CPU, block by block, each written once into new tensors: about half the time."""
+    """The same on the CPU, block by block, each written once into new tensors: about half the time.
+
+    Args:
+        grad: of one tensor
+        mean: m, before
+        square: v, before
+        first: whether t = 1
+        numbers: of the scheme at this step
+        cdf: as for `certainty`
+
+    Returns:
+        New tensors.
+    """
     result = Part(torch.empty_like(grad), torch.empty_like(mean), torch.empty_like(square))
     if not (grad.is_contiguous() and all(tensor.is_contiguous() for tensor in (mean, square, *result))):
         return reference(grad, mean, square, torch.tensor(first), numbers, cdf)

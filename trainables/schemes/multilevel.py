@@ -183,7 +183,13 @@ def slopes(sums: Grouped, state: Memory) -> Slopes:
 
 
 def cosines(sums: Grouped, grads: Tensors, previous: Tensors) -> Grouped:
-    """The cosine between gradient and last direction in every group; the weights cancel. A sign, for one parameter."""
+    """The cosine between gradient and last direction in every group; the weights cancel. A sign, for one parameter.
+
+    Args:
+        sums: their inner product in every group, by level
+        grads: the gradient, by name
+        previous: the last direction, by name
+    """
     coarse = [level for level in sums if level != "parameter"]
     lengths, before = (group_sums(tensors, tensors, coarse) for tensors in (grads, previous))
     return {

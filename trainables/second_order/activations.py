@@ -14,7 +14,13 @@ Slopes = Callable[[], tuple[Tensor, Tensor | None]]  # σ'(X) and σ''(X)
 
 
 def elementwise(value: Tensor, input: Tensor, slopes: Slopes) -> Lifted:
-    """The jets that σ' and σ'' give."""
+    """The call of an elementwise function, with the jets that σ' and σ'' give.
+
+    Args:
+        value: σ(X)
+        input: X
+        slopes: computes σ'(X) and σ''(X) when a jet is wanted, None for a σ'' that is 0
+    """
 
     def jet(dx: Jet) -> Jet:
         slope, bend = slopes()

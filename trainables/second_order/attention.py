@@ -29,7 +29,13 @@ def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: Any = 3, dty
 
 
 def softmax_jet(value: Tensor, dx: Jet, dim: int) -> Jet:
-    """Ṗ = Pc with c = Ẋ − ΣPẊ,  P̈ = P(c² − ΣPc² + Ẍ − ΣPẌ), sums along `dim`."""
+    """Ṗ = Pc with c = Ẋ − ΣPẊ,  P̈ = P(c² − ΣPc² + Ẍ − ΣPẌ), sums along `dim`.
+
+    Args:
+        value: P
+        dx: of X
+        dim: along which P sums to 1
+    """
     centred, bent = _centred(value, dx, dim)
     if centred is None or bent is None:
         return Jet()

@@ -41,7 +41,12 @@ class Graph:
 
 
 def graph_of(objective: Callable[[dict[str, Tensor]], Tensor], leaves: dict[str, Tensor]) -> Graph:
-    """The gradient of `objective` at `leaves`, its graph kept."""
+    """The gradient of `objective` at `leaves`, its graph kept.
+
+    Args:
+        objective: from parameters by name to a scalar
+        leaves: parameters that require a gradient
+    """
     with twice_differentiable():
         loss = objective(leaves)
     return Graph(loss, leaves)

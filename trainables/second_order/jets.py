@@ -64,6 +64,10 @@ class Lifted(NamedTuple):
 def inner(left: dict[str, Tensor], right: dict[str, Tensor]) -> Tensor:
     """The inner product ⟨left, right⟩ over all tensors, a scalar.
 
+    Args:
+        left: by name
+        right: by the same names, and maybe more
+
     >>> inner({"w": torch.tensor([1.0, 2.0])}, {"w": torch.tensor([3.0, 4.0])}).item()
     11.0
     """
@@ -82,5 +86,10 @@ def plus(*terms: Tensor | None) -> Tensor | None:
 
 
 def times(left: Any, right: Any) -> Any:
-    """The elementwise product, None being zero."""
+    """The elementwise product, None being zero.
+
+    Args:
+        left: a tensor, a number, or None
+        right: likewise
+    """
     return None if left is None or right is None else left * right

@@ -23,6 +23,12 @@ def standardised(x: Tensor, dx: Jet, dims: Sequence[int], eps: float) -> Standar
 
     With v = mean C²:  v̇ = 2 mean CĊ,  v̈ = 2 mean(Ċ² + CC̈),  ṡ = −½ s³ v̇,  s̈ = ¾ s⁵ v̇² − ½ s³ v̈,
     and X̂˙ = Ċs + Cṡ,  X̂¨ = C̈s + 2Ċṡ + Cs̈.
+
+    Args:
+        x: X
+        dx: of X
+        dims: over which means are taken
+        eps: ε
     """
 
     def mean(tensor: Tensor) -> Tensor:

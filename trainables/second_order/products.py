@@ -65,7 +65,14 @@ def matmul(input: Tensor, other: Tensor) -> Lifted | None:
 
 
 def product_jet(left: Tensor, right: Tensor, da: Jet, db: Jet) -> Jet:
-    """Ẏ = ȦB + AḂ,  Ÿ = ÄB + 2ȦḂ + AB̈."""
+    """Ẏ = ȦB + AḂ,  Ÿ = ÄB + 2ȦḂ + AB̈.
+
+    Args:
+        left: A, of two dimensions at least
+        right: B, likewise
+        da: of A
+        db: of B
+    """
     pairs = (da.first, right), (left, db.first), (da.second, right), (da.first, db.first), (left, db.second)
     pulled, moved, bent, mixed, curved = (None if a is None or b is None else a @ b for a, b in pairs)
     there = [term for term in (pulled, moved, bent, mixed, curved) if term is not None]

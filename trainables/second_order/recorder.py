@@ -95,7 +95,15 @@ class Recorder(TorchFunctionMode):
         known[key] = _Seen(weakref.ref(tensor, lambda _: known.pop(key, None)), noted, tensor._version)
 
     def run(self, objective: Objective, leaves: Tensors) -> tuple[Tensor, Noted]:
-        """The loss, and what was noted about it; None, with a reason said once, where that is not the whole."""
+        """The loss, and what was noted about it.
+
+        Args:
+            objective: from parameters by name to a scalar
+            leaves: the parameters
+
+        Returns:
+            None beside the loss, with a reason said once, where that is not the whole.
+        """
         try:
             with twice_differentiable(), self:
                 loss = objective(leaves)

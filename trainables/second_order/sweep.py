@@ -40,7 +40,12 @@ class Sweep:
         self._spent = self._gradient = 0.0
 
     def note(self, lifted: Lifted, inputs: list[Later | None]) -> Later:
-        """The jet of one call's output, to be computed before the next call that takes it."""
+        """The jet of one call's output, to be computed before the next call that takes it.
+
+        Args:
+            lifted: the call
+            inputs: the jets of its inputs; None for one that does not depend on the parameters
+        """
         self._spent += lifted.macs
         self._gradient += lifted.macs * (2 if inputs[0] is None else 3)
         jets = [ZERO if later is None else later.jet() for later in inputs]
@@ -60,7 +65,13 @@ class Sweep:
 
 
 def sweep(objective: Objective, leaves: Tensors, along: Along) -> Bent:
-    """⟨∇²J v, v⟩ at `leaves`, by reverse over reverse where a call has no jet."""
+    """⟨∇²J v, v⟩ at `leaves`, by reverse over reverse where a call has no jet.
+
+    Args:
+        objective: J, from parameters by name to a scalar
+        leaves: parameters that require a gradient
+        along: v
+    """
     carried = Sweep()
     known = [(leaf, Later(partial(Jet, along.vector[name]))) for name, leaf in leaves.items()]
     # Autograd says what depends on the parameters, but must not keep anything for a backward pass.

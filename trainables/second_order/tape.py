@@ -41,7 +41,12 @@ class Tape:
         self.gradient: Tensors = {}
 
     def note(self, lifted: Lifted, inputs: list[int | None]) -> int:
-        """One call more; its output's number."""
+        """One call more; its output's number.
+
+        Args:
+            lifted: the call
+            inputs: the numbers of its inputs; None for one that does not depend on the parameters
+        """
         number = len(self._names) + len(self._entries)
         edge = get_gradient_edge(lifted.value) if lifted.curved else None
         # The tape holds what the jets hold and no more: a ReLU's input, for one, is free to go.
@@ -51,7 +56,12 @@ class Tape:
         return number
 
     def differentiate(self, loss: Tensor, leaves: Tensors) -> None:
-        """The gradient and the adjoints that are needed, in one backward pass."""
+        """The gradient and the adjoints that are needed, in one backward pass.
+
+        Args:
+            loss: a scalar, of the calls that were noted
+            leaves: the parameters, by name
+        """
         bends = [entry for entry in self._entries if entry.edge is not None]
         asked = [*leaves.values(), *(entry.edge for entry in bends)]
         found = torch.autograd.grad(loss, asked, allow_unused=True)
@@ -102,7 +112,12 @@ class Tape:
 
 
 def shaped(tangent: Tensor | None, shape: torch.Size) -> Tensor | None:
-    """A tangent in the shape of its tensor: jets may leave it to be broadcast."""
+    """A tangent in the shape of its tensor: jets may leave it to be broadcast.
+
+    Args:
+        tangent: Ẋ or Ẍ; None is zero, and stays None
+        shape: of X
+    """
     return tangent if tangent is None or tangent.shape == shape else tangent.expand(shape)
 
 
@@ -112,7 +127,12 @@ def gradient_macs(calls: object) -> float:
 
 
 def tape_of(objective: Objective, leaves: Tensors) -> Tape | Graph:
-    """The gradient of `objective` at `leaves` on a tape; with its graph where a call in it has no jet."""
+    """The gradient of `objective` at `leaves` on a tape; with its graph where a call in it has no jet.
+
+    Args:
+        objective: from parameters by name to a scalar
+        leaves: parameters that require a gradient
+    """
     tape = Tape(leaves)
     recorder = Recorder([(leaf, number) for number, leaf in enumerate(leaves.values())], tape.note)
     loss, noted = recorder.run(objective, leaves)
