@@ -17,7 +17,7 @@ from inspect import isabstract
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from trainables.plugins import File, file_of, imported, is_outside, spelled
+from trainables.plugins import File, file_of, imported, is_outside, spelled, word_of
 from trainables.refusal import Refusal, unknown
 from trainables.space import Domain, Interval, Value
 
@@ -26,6 +26,8 @@ class Component(ABC):
     """A frozen dataclass that can be written as a flat mapping and read from one."""
 
     elsewhere: ClassVar[tuple[str, ...]] = ()  # of a family: modules outside of its folder that hold members too
+    word: ClassVar[str] = ""  # of a family: what one of its members is called, where that is not the family's name
+    inherit: ClassVar[str] = ""  # of a family: what other people's members inherit, where that is not the family
 
     def flat(self) -> dict[str, Value]:
         """Every field under a dotted key; a field that is a component by its name, its own fields below it."""
@@ -123,7 +125,7 @@ def find(family: type[F], name: object) -> type[F]:
         return imported(family, name)
     known = members(family)
     if name not in known:
-        raise unknown(family.__name__.lower(), name, known)
+        raise unknown(word_of(family), name, known)
     return known[str(name)]  # type: ignore[return-value]  — pyright loses F through the cache
 
 

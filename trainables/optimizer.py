@@ -55,6 +55,9 @@ class SchemeOptimizer(torch.optim.Optimizer):
     `state` and `state_dict()` go by parameter, as torch's checkpoints ask (`torch.distributed.checkpoint` too): what
     belongs to a layer or to all parameters stands with each of them.
 
+    `passes` counts the gradients asked for, in gradient equivalents. `progress`, where a loop sets it, stands in for
+    the share of `total_steps` that was made.
+
     >>> weight = nn.Parameter(torch.tensor([2.0]))
     >>> optimizer = SchemeOptimizer([weight], lr=0.1, weight_decay=0.5)
     >>> (3 * weight).sum().backward()
@@ -99,6 +102,8 @@ class SchemeOptimizer(torch.optim.Optimizer):
         self._rule = rule if scheme is None else replace(rule, scheme=scheme)
         check_values(self._rule)
         self._total_steps = total_steps
+        self.progress: float | None = None
+        self.passes = 0.0
         self._layouts: dict[int, Layout] = {}
         self._module = params if isinstance(params, nn.Module) else None
         if lr is not None:
@@ -135,7 +140,7 @@ class SchemeOptimizer(torch.optim.Optimizer):
         """
         if self._rule.scheme.asks:
             return self._ask(closure)
-        loss = None
+        loss, self.passes = None, self.passes + 1
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
@@ -173,9 +178,12 @@ class SchemeOptimizer(torch.optim.Optimizer):
         for name, leaf in leaves.items():
             leaf.copy_(moved[name])
         self._keep(0, kept.stepped(state))
+        self.passes += oracle.passes
         return loss
 
     def _progress(self, kept: Kept) -> Tensor:
+        if self.progress is not None:
+            return torch.tensor(self.progress, dtype=torch.float64)
         share = min(float(kept.step) / self._total_steps, 1.0) if self._total_steps else 0.0
         return torch.tensor(share, dtype=torch.float64)
 
@@ -256,6 +264,7 @@ class SchemeOptimizer(torch.optim.Optimizer):
 
     def __getstate__(self) -> dict[str, Any]:
         own = {"_rule": self._rule, "_total_steps": self._total_steps, "_layouts": {}, "_module": self._module}
+        own |= {"progress": self.progress, "passes": self.passes}
         return {**super().__getstate__(), **own}
 
     # --- what the rule says and hears ----------------------------------------------------------------

@@ -10,7 +10,7 @@ a command line. The same text out of a table or a store is refused: reading runs
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
@@ -70,6 +70,16 @@ def trusted(value: Any, folder: Path = Path()) -> Any:
     return name
 
 
+def untrusted(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """The same values as plain texts and numbers, which a checkpoint may hold; nobody's word comes out of a file."""
+    return {key: str(value) if isinstance(value, Trusted) else value for key, value in flat.items()}
+
+
+def word_of(family: type) -> str:
+    """The word for a member of a family: the one that the family gives, else its own name in lower case."""
+    return getattr(family, "word", "") or family.__name__.lower()
+
+
 def spelled(member: type) -> Trusted:
     """The name under which `imported` finds the class again; trusted, for its code has run here already."""
     file, folder = _LOADED.get(member.__module__, (None, Path()))
@@ -109,22 +119,25 @@ def imported(family: type[T], name: str) -> type[T]:
     found = getattr(module, wanted, None)
     if found is None:
         own = [key for key, value in vars(module).items() if isclass(value) and value.__module__ == module.__name__]
-        raise unknown(f"{family.__name__.lower()} in {place}:", wanted, own)
+        raise unknown(f"{word_of(family)} in {place}:", wanted, own)
     return _checked(family, name, found)
 
 
 def _checked(family: type[T], name: str, found: Any) -> type[T]:
-    what = family.__name__
+    what = word_of(family)
     if not (isclass(found) and issubclass(found, family)):
-        raise Refusal(f"{name} is no {what.lower()}: it must inherit {family.__module__}.{what}")
+        wanted = getattr(family, "inherit", "") or f"{family.__module__}.{family.__name__}"
+        raise Refusal(f"{name} is no {what}: it must inherit {wanted}")
     if isabstract(found):
         missing = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
-        raise Refusal(f"{name} is no {what.lower()} yet: it does not have {missing}")
+        raise Refusal(f"{name} is no {what} yet: it does not have {missing}")
     parameters = vars(found).get("__dataclass_params__")  # its own: an inherited one has not seen its fields
     if parameters is None or not parameters.frozen:
         raise Refusal(f"{name} must be a frozen dataclass: write @dataclass(frozen=True) above it")
-    for method in (name for name in dir(family) if not name.startswith("_")):
-        _check_call(name, method, getattr(family, method), getattr(found, method))
+    for base in found.__mro__[1:]:
+        if issubclass(base, family) and base.__module__.startswith(f"{__package__}."):
+            for method in (name for name in dir(base) if not name.startswith("_")):
+                _check_call(name, method, getattr(base, method), getattr(found, method))
     return found
 
 

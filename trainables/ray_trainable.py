@@ -1,4 +1,4 @@
-"""Ray Tune's side of a `Run`: reports, checkpoints, resources. The only file here that knows Ray."""
+"""Ray Tune's side of a training: reports, checkpoints, resources. The only file here that knows Ray."""
 
 import contextlib
 import json
@@ -10,6 +10,7 @@ import socket
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,15 @@ from trainables.plugins import File, receive, trusted
 from trainables.refusal import first_line
 from trainables.run import artifacts
 from trainables.run.loop import Run
+from trainables.run.own_loop import OwnLoop, begin
 from trainables.run.stopping import Rung
 from trainables.trial import Trial
 
 REPORT_SECONDS = 1.0  # short epochs travel together: a report costs Tune several milliseconds
 # A trial loses at most this much work, and one shorter than it writes nothing.
 CHECKPOINT_SECONDS = float(os.environ.get("LR_STUDY_CHECKPOINT_SECONDS", "10"))
+OWN = "own"  # below a trial's folder: what a trainer that owns its epochs keeps itself
+COPIED = "builtins", "torch", __name__.partition(".")[0]  # whose errors come out of a pickle as they went in
 FILE, BEFORE = "run.pt", "before.pt"  # the last checkpoint and the one before it
 
 
@@ -46,13 +50,20 @@ class Trainable(tune.Trainable):
 
         The trial before gives its memory back here.
         """
+        self.cleanup()
         self._told, self._training = config, None
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.setup(new_config)
         return True
 
-    def _begin(self) -> Run:
+    def cleanup(self) -> None:
+        """End a loop that waits in a thread; of ours nothing is left to end."""
+        training = getattr(self, "_training", None)
+        if isinstance(training, OwnLoop):
+            training.close()
+
+    def _begin(self) -> Run | OwnLoop:
         told = self._told
         receive(File(*file) for file in json.loads(told["files"]))
         trial = Trial.parse({key: trusted(value) for key, value in json.loads(told["trial"]).items()})
@@ -61,7 +72,7 @@ class Trainable(tune.Trainable):
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self._folder = Path(told["checkpoint"])
         with told_what_to_change(trial):
-            self._training = load(lambda: Run(trial, device, bars), self._folder, told["mark"])
+            self._training = load(lambda: begin(trial, device, bars, self._folder / OWN), self._folder, told["mark"])
         self._reported, self._resumed = 0, len(self._training.records)
         self._saved = time.monotonic()
         return self._training
@@ -70,13 +81,18 @@ class Trainable(tune.Trainable):
         error = self._told.get("error", "")  # it has failed too often: there is nothing left but to say so
         if error:
             return {"done": True, "finished": True, "error": error, "first": 0, "records": [], "best": math.nan}
+        with copyable():
+            return self._go_on()
+
+    def _go_on(self) -> dict[str, Any]:
         run, started = self._training or self._begin(), time.monotonic()
         while not run.finished and time.monotonic() - started < REPORT_SECONDS:
             with told_what_to_change(run.trial):
                 run.epoch()
-            if time.monotonic() - self._saved > CHECKPOINT_SECONDS:
+            own = isinstance(run, OwnLoop) and run.keeps_own  # its checkpoints are worth what is known beside them
+            if not run.finished and (own or time.monotonic() - self._saved > CHECKPOINT_SECONDS):
                 self._save(run)
-        if run.finished and run.trial.artifacts:
+        if run.finished and isinstance(run, Run) and run.trial.artifacts:
             artifacts.save(run.artifacts(), self._folder)
         new = [record.flat() for record in run.records[self._reported :]]
         first, self._reported = self._reported, len(run.records)
@@ -92,13 +108,25 @@ class Trainable(tune.Trainable):
             **place,
         }
 
-    def _save(self, run: Run) -> None:
+    def _save(self, run: Run | OwnLoop) -> None:
         """A checkpoint; a storage that is full or away for a while costs its trial nothing but safety."""
         try:
             save(run, self._folder, self._told["mark"])
         except (OSError, RuntimeError) as error:  # torch says the latter where a disk is full
             sys.stderr.write(f"no checkpoint, the trial goes on: {first_line(error)}\n")
         self._saved = time.monotonic()
+
+
+@contextlib.contextmanager
+def copyable() -> Iterator[None]:
+    """Turn errors of other people's kinds, which Ray may fail to copy, and `sys.exit()`, into one that it copies."""
+    try:
+        yield
+    except BaseException as error:
+        known = type(error).__module__.partition(".")[0] in COPIED and isinstance(error, Exception)
+        if known or isinstance(error, KeyboardInterrupt):
+            raise
+        raise RuntimeError("".join(traceback.format_exception(error))) from None
 
 
 @contextlib.contextmanager
@@ -112,7 +140,7 @@ def told_what_to_change(trial: Trial) -> Iterator[None]:
         raise RuntimeError(f"{size} needs more memory than the GPU has: {remedy} ({first_line(error)})") from error
 
 
-def save(run: Run, folder: Path, mark: str) -> None:
+def save(run: Run | OwnLoop, folder: Path, mark: str) -> None:
     """The state of a run into a folder, whole or not at all; the one before it is kept beside it.
 
     Args:
@@ -134,13 +162,13 @@ def save(run: Run, folder: Path, mark: str) -> None:
     Path(file.name).replace(folder / FILE)
 
 
-def load(begin: Callable[[], Run], folder: Path, mark: str) -> Run:
+def load(fresh: Callable[[], Run | OwnLoop], folder: Path, mark: str) -> Run | OwnLoop:
     """A run that goes on from its state in a folder, if there is one; else one from the beginning.
 
     Where the last state cannot be read, because a disk broke, the one before it serves.
 
     Args:
-        begin: makes a run from the beginning
+        fresh: makes a run from the beginning
         folder: where `save` wrote
         mark: of the run; the state of another one is not used
     """
@@ -148,14 +176,14 @@ def load(begin: Callable[[], Run], folder: Path, mark: str) -> Run:
         state = _read(file, mark)
         if state is None:
             continue
-        run = begin()
+        run = fresh()
         try:
             run.load_state_dict(state)
         except (KeyError, ValueError) as error:
             _say_unused(file, error)
             continue
         return run
-    return begin()
+    return fresh()
 
 
 def _read(file: Path, mark: str) -> dict[str, Any] | None:

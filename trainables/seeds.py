@@ -1,8 +1,10 @@
 """Randomness as an argument: one generator a stream, each a stable hash of what it is for; and torch's own, seeded."""
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # keys of trials need seeds, and no torch
@@ -39,6 +41,16 @@ def seeded(device: "torch.device", seed: int) -> Iterator[None]:
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         seed_globally(device, seed)
         yield
+
+
+def seed_all(device: "torch.device", seed: int) -> None:
+    """Seed every global generator that a loop of the user's may draw from: Python's, numpy's and torch's."""
+    random.seed(seed)
+    if find_spec("numpy"):
+        import numpy as np
+
+        np.random.seed(seed % 2**32)
+    seed_globally(device, seed)
 
 
 def seed_globally(device: "torch.device", seed: int) -> None:

@@ -8,7 +8,9 @@ Inherit a suite in a test module and say what it is about; pytest does the rest:
             return MyScheme(lr=0.1)
 """
 
-from typing import Any, TypeVar
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeVar
 
 import pytest
 import torch
@@ -22,9 +24,11 @@ from trainables.directions.sgd import SGD
 from trainables.oracle import Objective, Oracle, Tensors
 from trainables.rules import Composed
 from trainables.run.loop import Run
+from trainables.run.own_loop import OwnLoop
 from trainables.schemes import Scheme
 from trainables.seeds import generator
 from trainables.tasks import Task
+from trainables.training import Training
 from trainables.trial import Trial
 
 T = TypeVar("T")
@@ -257,6 +261,67 @@ class TaskSuite:
 
     def test_resumes_bit_for_bit(self, task: Task) -> None:
         check_resume({**_named(task), "batch_size": 4, "epochs": 2.0, "scheme.lr": 1e-3}, interrupt=3, rows=8)
+
+
+class TrainingSuite:
+    """The promises of every loop of one's own. Provide the fixture `training`.
+
+    `keys` are those of the trial besides, as in a study file: a rate at which it learns, a batch size. The loop runs
+    a few times for two epochs each, so let it be a small one.
+    """
+
+    keys: ClassVar[Mapping[str, Any]] = {"scheme.lr": 1e-3, "batch_size": 32}
+
+    @pytest.fixture
+    def training(self) -> Training:
+        """The training under test."""
+        raise NotImplementedError("override the fixture `training`")
+
+    def test_fields(self, training: Training) -> None:
+        check_fields(training)
+
+    def test_its_seed_decides_everything(self, training: Training) -> None:
+        assert _told(self._run(training)) == _told(self._run(training)), "draw from global generators, or session.seed"
+        assert _told(self._run(training)) != _told(self._run(training, seed=1)), "its seed changes nothing"
+
+    def test_broken_off_between_two_epochs_it_ends_with_the_same_records(self, training: Training) -> None:
+        whole, first, second = (self._run(training) for _ in range(3))
+        first.epoch()
+        state = copied(first.state_dict())
+        first.close()
+        second.load_state_dict(state)
+        assert _told(second) == _told(whole), "keep all that changes in session.epochs(…=…); make loaders anew an epoch"
+
+    def test_it_is_judged_inside_of_evaluating(self, training: Training) -> None:
+        rule = {"rule": "packaged", "optimizer": "schedulefree_sgd"}
+        run = self._run(training, rule)
+        list(run)
+        assert len(run.records) == 2
+
+    def test_a_rate_far_too_large_ends_it_as_diverged_or_worthless_and_not_as_an_error(
+        self, training: Training
+    ) -> None:
+        run = self._run(training, {"scheme.lr": 1e20})
+        assert all(math.isfinite(record.valid_score) for record in run)
+
+    def test_costs_grow_with_every_record(self, training: Training) -> None:
+        records = list(self._run(training))
+        assert 0 < records[0].passes < records[1].passes
+        assert 0 < records[0].steps < records[1].steps
+        assert 0 < records[0].seconds < records[1].seconds
+
+    def _run(self, training: Training, keys: Mapping[str, Any] | None = None, seed: int = 0) -> OwnLoop:
+        own = {key: value for key, value in Trial(task=training).flat().items() if key.split(".")[0] == "task"}
+        given = {**self.keys, **(keys or {})}
+        if "rule" in given:
+            given = {key: value for key, value in given.items() if not key.startswith(("scheme", "direction", "decay"))}
+        return OwnLoop(Trial.parse({**own, "epochs": 2, "seed": seed, **given}))
+
+
+def _told(run: OwnLoop) -> list[str]:
+    """All that a training tells but the wall clock, comparable where it is NaN."""
+    list(run)
+    return [str({**record.flat(), "seconds": 0}) for record in run.records]
 
 
 EFFORT = 1e11

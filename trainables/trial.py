@@ -8,7 +8,7 @@ from trainables.components import Component, name_of
 from trainables.refusal import Refusal
 from trainables.rules import Composed, Rule
 from trainables.space import setting
-from trainables.tasks import Classification, Task
+from trainables.tasks import Classification, Workload
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class Trial(Component):
     0.5
     """
 
-    task: Task
+    task: Workload
     rule: Rule = field(default_factory=Composed, metadata={"inline": True})
     batch_size: int | Literal["full"] = setting(128, valid=(1, 1e9))
     epochs: float = setting(10.0, valid=(1e-6, 1e6))
@@ -37,11 +37,17 @@ class Trial(Component):
     evaluate_test: Literal["end", "epoch", "never"] = setting("end")
 
     def check(self) -> None:
-        """Refuses, before anything starts, a rule that cannot be compiled and a task without labels to keep."""
+        """Refuses, before anything starts, what does not go together."""
+        task, defaults = name_of(type(self.task)), {entry.name: entry.default for entry in fields(self)}
+        for name in self.task.without:
+            if getattr(self, name) != defaults[name]:
+                raise Refusal(f"{name} means nothing for {task}, which has a loop of its own: leave it out")
+        if self.task.whole_epochs and self.epochs != int(self.epochs):
+            raise Refusal(f"epochs must be a whole number for {task}, which reports once an epoch, got {self.epochs:g}")
         if self.compile:
             self.rule.compiled()  # compiles nothing yet: that takes a first call
         if self.artifacts and not isinstance(self.task, Classification):
-            raise Refusal(f"artifacts: true keeps predicted labels, and task {name_of(type(self.task))!r} has none")
+            raise Refusal(f"artifacts: true keeps predicted labels, and task {task!r} has none")
 
 
 @dataclass(frozen=True, kw_only=True)

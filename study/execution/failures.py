@@ -8,6 +8,8 @@ from trainables.refusal import Refusal
 ATTEMPTS = 3  # a trial that fails this often by itself is recorded as failed
 GIVE_UP = 20  # a study whose first trials all fail, so many of them, stops
 
+RAISED, TRACEBACK = "RuntimeError: ", "Traceback (most recent call last):"  # as the trial's process raises it again
+
 Cause: TypeAlias = Literal["node", "process", "trial"]
 
 # Ray's words; the exceptions themselves hold no more than these, once they have been through Tune.
@@ -34,6 +36,12 @@ def line_of(error: str) -> str:
     lines = [line.strip() for line in error.splitlines() if line.strip()]
     causes = [line for line in lines if cause_of(line) != "trial"]
     return (causes or lines or ["no error was told"])[-1]
+
+
+def traceback_of(error: str) -> str:
+    """The user's own traceback in what Ray tells of a failure; all of it where there is none."""
+    before, found, own = error.rpartition(f"{RAISED}{TRACEBACK}")
+    return (TRACEBACK + own if found else before + own).strip() + "\n"
 
 
 class Hopeless(Refusal):

@@ -19,7 +19,7 @@ from study.plan.study import Arm, Study
 from trainables.components import slots
 from trainables.plugins import is_outside
 from trainables.refusal import Refusal, first_line
-from trainables.run.loop import Run
+from trainables.run.own_loop import begin
 from trainables.space import corner
 from trainables.trial import Trial
 
@@ -101,7 +101,8 @@ def _step(trial: Trial) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(trial.threads)
     try:
-        Run(replace(trial, compile=False), "cpu").step()
+        run = begin(replace(trial, compile=False), "cpu")
+        run.rehearse()
     finally:
         torch.set_num_threads(threads)
 

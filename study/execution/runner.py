@@ -23,6 +23,7 @@ from study.plan.study import Study
 from study.tracking import Lease, OtherContents, Tracker
 from study.tracking import forget as forget_record
 from trainables.ray_trainable import Trainable, forget
+from trainables.training import Training
 
 STORAGE = Path(".lr-study")
 
@@ -53,6 +54,8 @@ def run(
         Refusal: before anything starts, where the study cannot run.
     """
     for arm in {arm.task: arm for arm in study.arms}.values():
+        if isinstance(arm.task, Training):
+            continue  # whatever it reads, its own loop reads
         with answerable(arm, study.source, verbose=cluster.verbose):
             arm.task.splits()  # downloaded and verified here, or refused, before anything starts
     for arm in study.arms:

@@ -12,13 +12,16 @@ from ray.tune.search import Searcher
 
 from study.dispatch.dispatcher import Assignment, Dispatcher
 from study.dispatch.outcome import Outcome, Status
-from study.execution.failures import Failures, line_of
+from study.execution.failures import Failures, line_of, traceback_of
 from study.execution.progress import Progress
 from study.plan.key import Key
 from study.tracking import Tracker
+from study.tracking.store import shown
 from trainables.components import files_of
 from trainables.run import artifacts
 from trainables.trial import Record
+
+TRACEBACK = "traceback.txt"  # what a failed trial leaves behind beside its run
 
 Answer = TypeVar("Answer")
 
@@ -49,6 +52,7 @@ class Bridge(Callback):
         self._failures = Failures(one_has_not_failed=dispatcher.one_has_not_failed)  # under an earlier driver
         self._up: set[str] = set()  # trials whose present attempt has been recorded
         self._lost: set[str] = set()  # trials whose last attempt has failed, and was counted
+        self._tracebacks: dict[str, str] = {}  # of trials that have failed too often
         self.broken: Exception | None = None  # what a callback raised: Tune would only log it
         self._scores: dict[str, dict[int, float]] = defaultdict(dict)  # by number of record: resumed, some come twice
 
@@ -126,7 +130,8 @@ class Bridge(Callback):
         self._lost.add(trial_id)
         path, num_records = self._running[trial_id].key.path, max(self._scores[trial_id], default=0)
         if not self._failures.may_go_on(path, error, num_records):
-            trial.config["error"] = line_of(error)
+            trial.config["error"] = shown(line_of(error))
+            self._tracebacks[trial_id] = shown(traceback_of(error))
 
     def _started(self, trial_id: str) -> None:
         assignment = self._running[trial_id]
@@ -148,7 +153,12 @@ class Bridge(Callback):
 
     def _ended(self, trial_id: str, outcome: Outcome, tags: Mapping[str, str]) -> None:
         assignment = self._forgotten(trial_id)
-        self._tracker.keep(assignment.key, self.storage / self._tracker.folder(assignment.key) / artifacts.FILE)
+        folder = self.storage / self._tracker.folder(assignment.key)
+        if text := self._tracebacks.pop(trial_id, ""):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / TRACEBACK).write_text(text, encoding="utf-8")
+        for name in (artifacts.FILE, TRACEBACK):
+            self._tracker.keep(assignment.key, folder / name)
         self._tracker.finish(assignment.key, outcome.status, outcome.score, **tags)
         self._dispatcher.observe(assignment.key, outcome)
         self._progress.ended(assignment.key, outcome)

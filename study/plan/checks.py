@@ -5,6 +5,7 @@ from study.search import sequences
 from study.search.samplers import SAMPLERS
 from trainables.refusal import Refusal, unknown
 from trainables.space import Choice, Integer
+from trainables.tasks import Task
 
 MAX_CELLS = 10_000  # of a grid that starts without being asked about
 MIN_CMAES = 2  # Optuna's CMA-ES falls back to random draws in one dimension
@@ -66,7 +67,7 @@ def check_data(arm: Arm) -> None:
     """Refuse an arm that judges trials by validation data which its task does not have; this reads the data."""
     settings = arm.settings
     judges = settings.stopper or (settings.searcher if SAMPLERS[settings.searcher].learns else None)
-    if judges and not len(arm.task.splits().valid):
+    if judges and isinstance(arm.task, Task) and not len(arm.task.splits().valid):
         raise Refusal(
             f"arm {arm.name!r}: {judges} judges trials by validation scores, and the task holds no validation data: "
             "raise task.valid_size, or search at random"

@@ -16,7 +16,7 @@ from study.plan.study import STOPPER, Arm, Study
 from study.plan.tasks import overlaid
 from study.search.stoppers import stopper_of
 from trainables.components import Slot, slots
-from trainables.plugins import trusted
+from trainables.plugins import trusted, word_of
 from trainables.refusal import Refusal, unknown
 from trainables.space import DOMAIN_NAMES, Domain, Integer, OverLr, Uniform, Value, corner, domain_of, written
 from trainables.trial import Trial
@@ -198,7 +198,7 @@ def _domain(slot: Slot, given: dict[str, Any]) -> Domain:
     if slot.family and not given.keys() & set(DOMAIN_NAMES):
         raise nested(slot.key, given)
     if slot.family:
-        raise Refusal(f"{slot.key} cannot be searched: give every {slot.family.__name__.lower()} an arm of its own")
+        raise Refusal(f"{slot.key} cannot be searched: give every {word_of(slot.family)} an arm of its own")
     try:
         domain = domain_of(given)
     except Refusal as refusal:

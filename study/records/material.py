@@ -12,7 +12,7 @@ from study.plan import parse
 from study.plan.file import StudyFile, read_file
 from study.records import own
 from trainables.refusal import Refusal, first_line
-from trainables.tasks import Task
+from trainables.tasks import Workload
 from trainables.trial import Trial
 
 NEEDED = (
@@ -167,7 +167,7 @@ def level_of(record: pd.DataFrame, task: str) -> Level:
     return level._replace(notes=(f"the target is the record's, {then:g}; the task has another today, {now:g}",))
 
 
-def _task(row: Any) -> Task:
+def _task(row: Any) -> Workload:
     known = {key: plain(row[key]) for key in row.index if str(key).split(".")[0] == "task" and row[key] == row[key]}
     return Trial.parse(known).task
 

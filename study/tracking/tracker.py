@@ -35,7 +35,7 @@ from study.tracking.store import (
 )
 from study.tracking.writer import Batch, End, Item, Left, Mark, Open, Writer
 from trainables.refusal import Refusal
-from trainables.tasks import Task
+from trainables.tasks import Workload
 from trainables.trial import Record, Trial
 
 BATCH = 1000  # MLflow's limit on the metrics of one call
@@ -308,7 +308,7 @@ class Tracker:
             self._outbox.put(Batch(key, metrics, list(tags)))
 
 
-def _levels(task: Task) -> dict[str, str]:
+def _levels(task: Workload) -> dict[str, str]:
     """What a report must know of a task, so that it needs no code of other people's."""
     target = {} if task.target is None else {"target": repr(float(task.target))}
     return {"mode": task.mode, "metric": task.metric, "chance": repr(float(task.chance)), **target}

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -338,3 +339,75 @@ def test_a_study_whose_first_trials_all_fail_stops_says_why_and_runs_them_again(
     assert given_up.value.exit_code == 1  # nothing was wrong with what was asked
     (of,) = tracking.status("hopeless", mine["tracking_uri"])
     assert (of.ended, of.failed, of.running) == (0, 0, 0)
+
+
+LOOPS = """
+from dataclasses import dataclass
+
+import torch
+
+from trainables.training import Training
+
+
+class Odd(Exception):
+    def __init__(self, column, table):
+        super().__init__(f"no column {column} in {table}")
+
+
+@dataclass(frozen=True)
+class Raises(Training):
+    metric, mode, chance = "accuracy", "max", 0.5
+
+    def train(self, session):
+        raise Odd("age", "postgresql://me:secret@db/people")
+
+
+@dataclass(frozen=True)
+class Exits(Training):
+    metric, mode, chance = "accuracy", "max", 0.5
+
+    def train(self, session):
+        raise SystemExit(3)
+
+
+@dataclass(frozen=True)
+class Trains(Training):
+    metric, mode, chance = "accuracy", "max", 0.5
+
+    def train(self, session):
+        weight = torch.nn.Parameter(torch.ones(1))
+        optimizer = session.optimizer([weight])
+        for _ in session.epochs():
+            optimizer.zero_grad()
+            weight.square().sum().backward()
+            optimizer.step()
+            session.report(1 - weight.abs())
+"""
+OF_LOOPS = """
+question: What becomes of loops that fail?
+common: {trials: 1, epochs: 2, scheme.lr: 0.1}
+arms:
+  raises: {task: "./loops.py:Raises"}
+  exits: {task: "./loops.py:Exits"}
+  trains: {task: "./loops.py:Trains"}
+  ours: {task: quadratic}
+"""
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(400)
+def test_a_loop_that_raises_leaves_its_own_traceback_without_secrets_and_one_that_exits_ends_no_worker(mine, tmp_path):
+    (tmp_path / "loops.py").write_text(LOOPS)
+    (tmp_path / "of-loops.yaml").write_text(OF_LOOPS)
+    assert study.run("of-loops.yaml", **mine, check=False)
+    runs = trials(mine, "of-loops")
+    ended = {arm: run.info.status for arm, run in runs.items()}
+    assert ended == {"raises": "FAILED", "exits": "FAILED", "trains": "FINISHED", "ours": "FINISHED"}
+    assert runs["exits"].data.tags["lr_study.error"] == "SystemExit: 3"
+    error = runs["raises"].data.tags["lr_study.error"]
+    assert error.endswith("Odd: no column age in postgresql://…@db/people")
+    client = tracking.client(mine["tracking_uri"])
+    text = Path(client.download_artifacts(runs["raises"].info.run_id, "traceback.txt", str(tmp_path))).read_text()
+    assert "secret" not in text
+    assert text.startswith("Traceback (most recent call last):")
+    assert 'raise Odd("age", "postgresql://…@db/people")' in text

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_map, tree_map_only, tree_unflatten
 
+from trainables.components import name_of
 from trainables.data import Data, Split, Tree, detached, first, picked
 from trainables.oracle import FORWARD, Objective, Oracle, Tensors
+from trainables.plugins import untrusted
 from trainables.run import artifacts
 from trainables.run import scale_invariance as spheres
 from trainables.run.flops import Flops
@@ -19,6 +21,7 @@ from trainables.run.memory import keep_freed_memory
 from trainables.run.predictor import Predictor, Scores
 from trainables.run.stopping import Rung, best, stopped_at
 from trainables.seeds import generator, seed_globally, seed_of, seeded
+from trainables.tasks import Task
 from trainables.trial import Record, Trial
 
 CHECK_EVERY = 16  # steps between two looks at the loss for divergence: a fixed number, so that costs are exact
@@ -56,8 +59,9 @@ class Run:
     def __init__(self, trial: Trial, device: str | torch.device = "cpu", bars: Sequence[Rung] = ()) -> None:
         keep_freed_memory()
         self.trial, self.device, self.bars = trial, torch.device(device), tuple(bars)
-        self.data = _on_device(trial.task.splits(), self.device)
-        self._predictor = Predictor(trial.task, trial.precision, self.device, seed_of(trial.seed, "init"))
+        self.task = _ours(trial)
+        self.data = _on_device(self.task.splits(), self.device)
+        self._predictor = Predictor(self.task, trial.precision, self.device, seed_of(trial.seed, "init"))
         self.params, self.buffers = self._predictor.start()
         self.rule_state = self._owned(trial.rule.init(self.params))
         self._step = trial.rule.compiled() if trial.compile else trial.rule.step
@@ -103,7 +107,7 @@ class Run:
     def best_score(self) -> float:
         """The best validation score so far; the task's chance level where there is none, or the run diverged."""
         if self._best is None or self.diverged:
-            return self.trial.task.chance
+            return self.task.chance
         return self._best[0]
 
     def __iter__(self) -> Iterator[Record]:
@@ -124,6 +128,10 @@ class Run:
         self._totals = self._nothing()
         return self.records[-1]
 
+    def rehearse(self) -> None:
+        """Make one step, to see that nothing of the trial is broken."""
+        self.step()
+
     def step(self) -> None:
         """One step of the rule on the next mini-batch."""
         inputs, targets, size = self._batch()
@@ -136,7 +144,7 @@ class Run:
         if self._turned is not None:
             self._turned = spheres.turned(self._turned, before, self.params)
         # The score of a whole split is none of a mini-batch, nor is their mean that of the split.
-        score = math.nan if self.trial.task.whole_split else self.trial.task.score(outputs[0], targets)
+        score = math.nan if self.task.whole_split else self.task.score(outputs[0], targets)
         self._totals = Totals(
             self._totals.loss + size * loss, self._totals.score + size * score, self._totals.examples + size
         )
@@ -155,11 +163,11 @@ class Run:
             # `epoch` gives the caller's back. Seeded anew, every call sees the same noise.
             seed_globally(self.device, noise)
             buffers = {name: buffer.clone() for name, buffer in before.items()}
-            predicted = self._predictor(params, buffers, self.trial.task.augment(inputs))
+            predicted = self._predictor(params, buffers, self.task.augment(inputs))
             if not outputs:
                 self.buffers = buffers
                 outputs.append(detached(predicted))
-            return self.trial.task.loss(predicted, targets)
+            return self.task.loss(predicted, targets)
 
         return objective
 
@@ -179,7 +187,7 @@ class Run:
     # --- the record ----------------------------------------------------------------------------------
 
     def _record(self) -> Record:
-        task, totals = self.trial.task, self._totals
+        task, totals = self.task, self._totals
         params = self.trial.rule.evaluated(self.params, self.rule_state)
         buffers = self._buffers_of(params)
         labels: list[Tensor] | None = [] if self.trial.artifacts else None
@@ -215,7 +223,7 @@ class Run:
     @property
     def _sign(self) -> int:
         """The sign that turns scores into higher is better."""
-        return 1 if self.trial.task.mode == "max" else -1
+        return 1 if self.task.mode == "max" else -1
 
     def _falls_short(self, scores: Sequence[float]) -> bool:
         """True where the validation scores so far end the training before its last step."""
@@ -231,7 +239,7 @@ class Run:
 
     def _keep_best(self, score: float, params: Tensors, buffers: Tensors) -> None:
         before = [] if self._best is None else [self._best[0]]
-        if score == score and best([score, *before], self.trial.task.mode) not in before:  # a NaN is no score
+        if score == score and best([score, *before], self.task.mode) not in before:  # a NaN is no score
             self._best = (score, self._owned(params), buffers)
 
     def _owned(self, state: Any) -> Any:
@@ -246,7 +254,7 @@ class Run:
         if when == "end" and self._best:
             _, params, buffers = self._best
         elif self.diverged:
-            return {"test_loss": math.nan, "test_score": self.trial.task.chance}
+            return {"test_loss": math.nan, "test_score": self.task.chance}
         test = self._predictor.scores(params, buffers, self.data.test)
         return {"test_loss": test.loss, "test_score": test.score}
 
@@ -293,7 +301,7 @@ class Run:
     def state_dict(self) -> dict[str, Any]:
         """Tensors, numbers and texts only: `torch.save` it, and read it with `weights_only=True`."""
         return {
-            "trial": self.trial.flat(),
+            "trial": untrusted(self.trial.flat()),
             "params": self.params,
             "buffers": self.buffers,
             "rule": tree_flatten(self.rule_state)[0],
@@ -329,6 +337,12 @@ class Run:
 
     def _here(self, tensors: Tensors) -> Tensors:
         return {name: tensor.to(self.device) for name, tensor in tensors.items()}
+
+
+def _ours(trial: Trial) -> Task:
+    if not isinstance(trial.task, Task):
+        raise TypeError(f"{name_of(type(trial.task))} has a loop of its own")
+    return trial.task
 
 
 def _on_device(data: Data, device: torch.device) -> Data:

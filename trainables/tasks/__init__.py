@@ -11,17 +11,37 @@ from trainables.components import Component, name_of
 from trainables.data import Data, Split, Tree, check_data
 from trainables.refusal import Refusal
 
-__all__ = ["Classification", "Data", "Regression", "Split", "Task", "logits_of"]
+__all__ = ["Classification", "Data", "Regression", "Split", "Task", "Workload", "logits_of"]
 
 
-class Task(Component):
-    """Data + model + loss + target. Fields are what a study may vary.
-
-    Inputs, targets and outputs are tensors, or nestings of them: tuples, lists, dicts, the outputs of other people's
-    models.
+class Workload(Component):
+    """What a trial trains and how it is judged: a `Task`, or a `Training` with a loop of its own.
 
     `metric` names the score, `mode` its sense, and `target` is the score, fixed before any tuning, that ends
     the race (None: not calibrated yet).
+    """
+
+    word: ClassVar[str] = "task"
+    inherit: ClassVar[str] = "trainables.tasks.Task, or trainables.training.Training with a loop of its own"
+
+    whole_epochs: ClassVar[bool] = False  # the length of a trial is a whole number of epochs
+    without: ClassVar[tuple[str, ...]] = ()  # fields of a trial that mean nothing for it
+
+    metric: ClassVar[str]
+    mode: ClassVar[Literal["max", "min"]]
+    target: ClassVar[float | None] = None
+
+    @property
+    @abstractmethod
+    def chance(self) -> float:
+        """The score of a model that has learned nothing; diverged trials are told at it."""
+
+
+class Task(Workload):
+    """Data + model + loss + target, trained by our loop. Fields are what a study may vary.
+
+    Inputs, targets and outputs are tensors, or nestings of them: tuples, lists, dicts, the outputs of other people's
+    models.
 
     `whole_split = True` asks for the score of all outputs of a split at once, where it is no mean over batches (F1,
     AUC, R²): by `score`, which then gets all of them on the CPU, or by a `scorer` in its place. That is a method (or a
@@ -29,16 +49,8 @@ class Task(Component):
     the score. Mini-batches have no such score: the `train_score` of a record is NaN.
     """
 
-    metric: ClassVar[str]
-    mode: ClassVar[Literal["max", "min"]]
-    target: ClassVar[float | None] = None
     whole_split: ClassVar[bool] = False
     scorer: ClassVar[Any] = None
-
-    @property
-    @abstractmethod
-    def chance(self) -> float:
-        """The score of a model that has learned nothing; diverged trials are told at it."""
 
     @abstractmethod
     def data(self) -> Data:

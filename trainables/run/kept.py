@@ -1,0 +1,58 @@
+"""What a loop of the user's asks to be kept: checked, read as plain data, and put back."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainables.refusal import Refusal
+
+PLAIN = (int, float, str, bool, bytes, type(None), torch.dtype, torch.device)
+
+
+def check_kept(kept: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> None:
+    """Refuse to keep less than a resumed training needs, or what a checkpoint cannot hold.
+
+    Args:
+        kept: by name, what has `state_dict` and `load_state_dict`.
+        optimizer: the session's; it must be among them, as must all that it trains.
+
+    Raises:
+        Refusal: naming what is missing.
+    """
+    for name, value in kept.items():
+        if not (hasattr(value, "state_dict") and hasattr(value, "load_state_dict")):
+            raise Refusal(f"session.epochs({name}=…) keeps what has state_dict and load_state_dict, got {value!r}")
+    if not any(getattr(value, "optimizer", value) is optimizer for value in kept.values()):  # a wrapper's, or itself
+        raise Refusal("session.epochs(…) keeps models without the session's optimizer: add optimizer=optimizer")
+    inside = {param for value in kept.values() if isinstance(value, nn.Module) for param in value.parameters()}
+    if not all(param in inside for group in optimizer.param_groups for param in group["params"]):
+        raise Refusal("session.epochs(…) keeps the optimizer without all that it trains: add model=model")
+    states(kept)
+
+
+def states(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """The states of what is kept, by name; refused where a checkpoint could not give them back."""
+    read = {name: value.state_dict() for name, value in kept.items()}
+    _check_plain("session.epochs keeps ", read)
+    return read
+
+
+def put_back(kept: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+    """Put states back into what is kept under the same names."""
+    for name, state in before.items():
+        if name not in kept:
+            raise Refusal(f"session.epochs(…) kept {name!r} before this training was broken off, and does no longer")
+        kept[name].load_state_dict(state)
+
+
+def _check_plain(place: str, state: Any) -> None:
+    if isinstance(state, dict):
+        for key, value in state.items():
+            _check_plain(f"{place}.{key}" if "." in place or place[-1] != " " else f"{place}{key}", value)
+    elif isinstance(state, (list, tuple)):
+        for number, value in enumerate(state):
+            _check_plain(f"{place}[{number}]", value)
+    elif not (isinstance(state, Tensor) or type(state) in PLAIN):  # numpy's floats are no floats to a checkpoint
+        raise Refusal(f"{place}, a {type(state).__name__}: a checkpoint holds tensors, numbers and texts")

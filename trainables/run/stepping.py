@@ -1,0 +1,166 @@
+"""The optimizer that a loop of the user's steps: the rule of the trial, what its steps cost, where its schedule is."""
+
+import contextlib
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from typing import Any, cast
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.swa_utils import update_bn
+
+from trainables.components import Component, name_of
+from trainables.optimizer import SchemeOptimizer
+from trainables.optimizers import Packaged
+from trainables.refusal import Refusal
+from trainables.rules import Composed, Rule
+from trainables.schedules import Constant, Schedule
+from trainables.trial import Record
+
+
+class Over(BaseException):
+    """Raised where a training is over: no `except Exception` of a loop may swallow it."""
+
+
+def has_schedule(component: Component) -> bool:
+    """Tell whether a rate or a decay in it changes with progress."""
+    inner = [getattr(component, entry.name) for entry in fields(component)]  # type: ignore[arg-type]
+    return any(
+        not isinstance(value, Constant) if isinstance(value, Schedule) else has_schedule(value)
+        for value in inner
+        if isinstance(value, Component)
+    )
+
+
+class Stepping:
+    """An optimizer of the trial's rule, its steps counted.
+
+    Attributes:
+        optimizer: for the user's loop.
+        averages: True where the rule is judged by an average of its parameters.
+        steps: so far.
+        passes: gradient equivalents so far.
+    """
+
+    def __init__(self, rule: Rule, params: Any, total_steps: int | None, check: Callable[[], None]) -> None:
+        """Make the optimizer.
+
+        Args:
+            rule: of the trial.
+            params: a module, or what every torch optimizer takes.
+            total_steps: in all, for schedules; None where they move at reports.
+            check: called before and after every step; may raise `Over`.
+        """
+        self._rule, self._total, self._check = rule, total_steps, check
+        self._modules = [params] if isinstance(params, nn.Module) else []
+        self.optimizer = _made(rule, params, total_steps)
+        self.averages = isinstance(rule, Packaged) and hasattr(self.optimizer, "eval")
+        self.steps, self.passes, self._calls, self._spent, self._share = 0, 0.0, 0, 0.0, 0.0
+        self._first = [float(group["lr"]) for group in self.optimizer.param_groups]
+        self.optimizer.register_step_pre_hook(self._before)
+        self.optimizer.register_step_post_hook(self._after)
+
+    def goes_on(self, records: Sequence[Record], num_epochs: int) -> None:
+        """Count on from the last record; the schedules of a stream move there."""
+        if records:
+            self.steps, self.passes = records[-1].steps, records[-1].passes
+        self._share = len(records) / num_epochs
+        if isinstance(self.optimizer, SchemeOptimizer) and self._total is None:
+            self.optimizer.progress = self._share
+
+    def heard(self, score: float | None) -> dict[str, float]:
+        """Tell the rule of an evaluation.
+
+        Args:
+            score: higher is better; None where there is none.
+
+        Returns:
+            The rate `lr` of the last step, and what the rule adds to a record.
+        """
+        if isinstance(self._rule, Packaged):
+            group = {key: torch.tensor(value) for key, value in self.optimizer.param_groups[0].items() if _plain(value)}
+            return {"lr": float(self._rule.optimizer.rate(group))}
+        optimizer = cast(SchemeOptimizer, self.optimizer)
+        if score is not None:
+            optimizer.after_epoch(score)
+        return {name: float(value) for name, value in optimizer.extras()[0].items()}
+
+    @contextmanager
+    def judged(self, refresh: Iterable[Any] | None, device: torch.device) -> Iterator[None]:
+        """The parameters as they are to be judged, BatchNorm's statistics made anew where these are an average.
+
+        Args:
+            refresh: batches of training data.
+            device: of the module.
+
+        Raises:
+            Refusal: there are such statistics, and no batches.
+        """
+        if not self.averages:
+            yield
+            return
+        norms = [norm for module in self._modules for norm in module.modules() if isinstance(norm, _BatchNorm)]
+        if norms and refresh is None:
+            raise Refusal(
+                "the trial's rule is judged by an average of its parameters, for which BatchNorm has no statistics: "
+                "give training batches, session.evaluating(refresh=loader)"
+            )
+        buffers = [(buffer, buffer.clone()) for norm in norms for buffer in norm.buffers()]
+        self.optimizer.eval()  # type: ignore[attr-defined]
+        try:
+            for module in self._modules if norms else []:
+                update_bn(cast(Any, refresh), module, device)
+            yield
+        finally:
+            for buffer, before in buffers:
+                buffer.copy_(before)
+            self.optimizer.train()  # type: ignore[attr-defined]
+
+    def _before(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: dict[str, Any]) -> Any:
+        self._check()
+        if not isinstance(self._rule, Packaged):
+            return None
+        if not isinstance(self._rule.schedule, Constant):
+            share = self._share if self._total is None else min(self.steps / self._total, 1.0)
+            factor = float(self._rule.schedule(torch.tensor(share, dtype=torch.float64)))
+            for group, first in zip(optimizer.param_groups, self._first, strict=True):
+                group["lr"] = first * factor
+        self._calls = 0
+        own, *given = args
+        closure = given[0] if given else kwargs.get("closure")
+        return None if closure is None else ((own, self._counted(closure)), {})
+
+    def _counted(self, closure: Callable[[], Any]) -> Callable[[], Any]:
+        def call() -> Any:
+            self._calls += 1
+            return closure()
+
+        return call
+
+    def _after(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: dict[str, Any]) -> None:
+        self.steps += 1
+        if isinstance(optimizer, SchemeOptimizer):
+            self.passes, self._spent = self.passes + optimizer.passes - self._spent, optimizer.passes
+        else:
+            self.passes += self._calls or 1
+        self._check()
+
+
+def _made(rule: Rule, params: Any, total_steps: int | None) -> torch.optim.Optimizer:
+    if isinstance(rule, Composed):
+        return SchemeOptimizer(params, rule.scheme, rule.direction, rule.decay, total_steps=total_steps)
+    if not isinstance(rule, Packaged):
+        raise Refusal(f"rule {name_of(type(rule))!r} is no optimizer for a loop of one's own")
+    given = list(params.parameters() if isinstance(params, nn.Module) else params)
+    with contextlib.redirect_stdout(io.StringIO()):  # some greet
+        optimizer = rule.optimizer.make(cast(Any, [each[1] if isinstance(each, tuple) else each for each in given]))
+    if hasattr(optimizer, "train"):
+        optimizer.train()  # type: ignore[attr-defined]
+    return optimizer
+
+
+def _plain(value: object) -> bool:
+    return isinstance(value, (bool, int, float))

@@ -1,0 +1,316 @@
+"""The user's own loop: a `Training` trains, a `Session` tells it what the trial is and hears how it goes."""
+
+import math
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+
+from trainables.refusal import Refusal
+from trainables.run.kept import check_kept, put_back
+from trainables.run.stepping import Over, Stepping, has_schedule
+from trainables.run.stopping import Rung, stopped_at
+from trainables.seeds import seed_all, seed_of
+from trainables.tasks import Workload
+from trainables.trial import Record, Trial
+
+UNTOLD: Any = object()
+
+
+class Training(Workload):
+    """A training with a loop of its own: any data, any number of models, other people's trainers.
+
+        @dataclass(frozen=True)
+        class Mine(Training):
+            metric, mode, chance = "accuracy", "max", 0.1
+
+            def train(self, session):
+                model, loader = ..., ...
+                optimizer = session.optimizer(model, steps_per_epoch=len(loader))
+                for epoch in session.epochs(model=model, optimizer=optimizer):
+                    for inputs, targets in loader:
+                        ...
+                    with session.evaluating():
+                        score = ...
+                    session.report(valid_score=score)
+
+    Fields are hyper-parameters, as everywhere; `metric`, `mode` and `chance` are class attributes, and `target` may be.
+    """
+
+    whole_epochs: ClassVar[bool] = True
+    without: ClassVar[tuple[str, ...]] = (
+        "compile", "record_every", "artifacts", "scale_invariance", "evaluate_test",
+    )  # fmt: skip
+
+    @abstractmethod
+    def train(self, session: "Session") -> None:
+        """Train, and report a validation score after every epoch.
+
+        Args:
+            session: what the trial is, the optimizer of its rule, and where scores are told.
+        """
+
+
+class Session:
+    """What a `Training` sees of its trial.
+
+    Python's, numpy's and torch's global generators are seeded from the trial's seed before `train` is called, and from
+    seed and epoch before every pass of `epochs()`. Where the training is over, by its budget, a stopper or a number
+    that is not finite, `report` does not return.
+
+    Attributes:
+        seed, batch_size, precision, threads, gradient_clip: of the trial. The last two are None or a number; torch
+            knows the threads already, all else is for the loop to heed.
+        num_epochs: epochs in all, and so reports.
+        device: where the trial runs.
+        folder: where trainers that own their epochs may keep their checkpoints. It goes with the trial.
+        resume_from: the newest checkpoint there, where this trial was killed and its trainer keeps its own; else None.
+    """
+
+    def __init__(
+        self,
+        trial: Trial,
+        device: str | torch.device,
+        folder: Path,
+        bars: Sequence[Rung] = (),
+        hand_over: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Open a session.
+
+        Args:
+            trial: whose task is a `Training`.
+            device: where it runs.
+            folder: for a trainer's own checkpoints; it need not exist.
+            bars: what its validation score must have reached by certain records.
+            hand_over: called between two epochs; may wait, and may raise `Over`.
+        """
+        self.trial, self.device, self.folder, self._bars = trial, torch.device(device), folder, tuple(bars)
+        self.seed, self.batch_size, self.precision = trial.seed, trial.batch_size, trial.precision
+        self.threads, self.gradient_clip, self.num_epochs = trial.threads, trial.gradient_clip, int(trial.epochs)
+        self.resume_from: str | None = None
+        self.records: list[Record] = []
+        self.states: dict[str, Any] | None = None  # of what `epochs` keeps, to be put back
+        self.kept: dict[str, Any] = {}
+        self.over = self.diverged = self.stopped = False
+        self.rehearsing = False  # the first step is the last
+        self.stepping: Stepping | None = None
+        self.seconds, self.flops = 0.0, math.nan
+        self._since: float | None = None  # since when time is charged; None while it is not
+        self.owns_epochs = True  # False from the first pass of `epochs()` on
+        self._hand_over, self._open, self._judged = hand_over, False, False
+        self._extras: dict[str, float] = {}
+
+    # --- what a loop calls ------------------------------------------------------------------------------
+
+    def optimizer(
+        self, params: Any, *, steps_per_epoch: int | None = UNTOLD, total_steps: int | None = None
+    ) -> torch.optim.Optimizer:
+        """The optimizer of the trial's rule, whatever that is.
+
+        Args:
+            params: a module, or what every torch optimizer takes; rules that read layers need a module or names.
+            steps_per_epoch: steps that it will make in an epoch, for schedules; None where nobody knows, in a stream:
+                schedules then move at reports only.
+            total_steps: steps in all, instead.
+
+        Raises:
+            Refusal: it was made before, or the rule has a schedule and no steps are told.
+        """
+        if self.stepping:
+            raise Refusal("session.optimizer makes one optimizer a trial: give it all parameters, in groups if need be")
+        untold = steps_per_epoch is UNTOLD and total_steps is None
+        if untold and has_schedule(self.trial.rule):
+            raise Refusal(
+                "the trial's rule has a schedule: say session.optimizer(…, steps_per_epoch=len(loader)), or "
+                "total_steps, or steps_per_epoch=None for a stream: the schedule then moves at reports only"
+            )
+        if total_steps is None and not untold and steps_per_epoch is not None:
+            total_steps = steps_per_epoch * self.num_epochs
+        self.stepping = Stepping(self.trial.rule, params, total_steps, self._end_if_over)
+        self.stepping.goes_on(self.records, self.num_epochs)
+        self._since = time.perf_counter()
+        return self.stepping.optimizer
+
+    def epochs(self, **kept: Any) -> Iterator[int]:
+        """The epochs that are left to train, from 0 on; `session.report` belongs into each.
+
+        Args:
+            kept: all that a resumed training needs, each with `state_dict` and `load_state_dict`: the models and the
+                optimizer at least. With nothing kept, a training that was killed begins again.
+        """
+        self.owns_epochs = False
+        if kept:
+            self._take(kept)
+        while len(self.records) < self.num_epochs and not self.over:
+            epoch, self._open = len(self.records), True
+            seed_all(self.device, seed_of(self.seed, "epoch", epoch))
+            self._since = time.perf_counter()
+            yield epoch
+            if len(self.records) == epoch:
+                raise Refusal(f"epoch {epoch} has ended without session.report(valid_score=…)")
+            self._pause()
+            if not self.over:
+                self._hand_over()
+
+    @contextmanager
+    def evaluating(self, refresh: Iterable[Any] | None = None) -> Iterator[None]:
+        """The parameters as they are to be judged: for rules that keep an average, the average. Time is not charged.
+
+        Args:
+            refresh: batches of training data, as the module takes them or with its inputs first; with a rule that
+                keeps an average, BatchNorm's statistics are made anew from them.
+        """
+        self._pause()
+        self._judged = True
+        try:
+            with self._stepping().judged(refresh, self.device):
+                yield
+        finally:
+            self._since = time.perf_counter()
+
+    def log(self, **values: float) -> None:
+        """Add numbers of your own to the next record."""
+        taken = [name for name in values if name in Record.__dataclass_fields__ or name == "test_score"]
+        if taken:
+            raise Refusal(f"session.log: {taken[0]} is a number of every record; tell session.report")
+        self._extras |= {name: _number(value) for name, value in values.items()}
+
+    def report(
+        self,
+        valid_score: float,
+        *,
+        train_loss: float = UNTOLD,
+        train_score: float = UNTOLD,
+        valid_loss: float = UNTOLD,
+        test_score: float = UNTOLD,
+        passes: float = UNTOLD,
+        flops: float = UNTOLD,
+    ) -> None:
+        """Tell how an epoch went; does not return where the training is over.
+
+        What is not told is NaN in the record. A told number that is not finite means that the training has diverged.
+
+        Args:
+            valid_score: in the sense of the training's `mode`.
+            train_loss: mean over the epoch.
+            train_score: likewise.
+            valid_loss: on what the score is of.
+            test_score: on data that decides nothing.
+            passes: gradients, or their equivalents, since the last report; else the optimizer's steps are counted.
+            flops: floating-point operations since the last report.
+
+        Raises:
+            Refusal: the epoch has been reported, nothing was trained since the last report, or an average was not
+                evaluated inside of `evaluating()`.
+        """
+        if self.over:
+            raise Over
+        self._pause()
+        stepping = self._stepping()
+        self._check(stepping)
+        told = {"train_loss": train_loss, "train_score": train_score, "valid_loss": valid_loss}
+        numbers = {name: math.nan if value is UNTOLD else _number(value) for name, value in told.items()}
+        score, test = _number(valid_score), {} if test_score is UNTOLD else {"test_score": _number(test_score)}
+        heard = [score, *(numbers[name] for name in told if told[name] is not UNTOLD), *test.values()]
+        self.diverged = not all(map(math.isfinite, heard))
+        if self.diverged:
+            score, numbers["valid_loss"] = self.trial.task.chance, math.nan
+            test = dict.fromkeys(test, score)
+        extras = stepping.heard(None if self.diverged else self._sign * score)
+        if passes is not UNTOLD:
+            stepping.passes = float(passes) + (self.records[-1].passes if self.records else 0.0)
+        if flops is not UNTOLD:
+            self.flops = float(flops) + (0.0 if math.isnan(self.flops) else self.flops)
+        record = Record(
+            **numbers,
+            epoch=float(len(self.records) + 1),
+            valid_score=score,
+            lr=extras.pop("lr"),
+            passes=stepping.passes,
+            flops=self.flops,
+            steps=stepping.steps,
+            seconds=self.seconds,
+            diverged=self.diverged,
+            extras={**extras, **self._extras, **test},
+        )
+        self.records.append(record)
+        self._go_on_or_end(stepping)
+
+    # --- what it means ------------------------------------------------------------------------------------
+
+    @property
+    def finished(self) -> bool:
+        """True where no report is left to come."""
+        return self.diverged or self.stopped or len(self.records) >= self.num_epochs
+
+    @property
+    def _sign(self) -> int:
+        return 1 if self.trial.task.mode == "max" else -1
+
+    def goes_on(self, records: Sequence[Record]) -> None:
+        """Take up a training that has told these records."""
+        self.records = list(records)
+        if records:
+            last = records[-1]
+            self.seconds, self.flops, self.diverged = last.seconds, last.flops, last.diverged
+            self.stopped = self._falls_short() and not self.diverged
+        self.over = self.finished
+
+    def _falls_short(self) -> bool:
+        signed = [self._sign * record.valid_score for record in self.records]
+        return len(signed) < self.num_epochs and stopped_at(self._bars, signed) is not None
+
+    def _go_on_or_end(self, stepping: Stepping) -> None:
+        self._open = self._judged = False
+        self._extras = {}
+        self.stopped = not self.diverged and self._falls_short()
+        stepping.goes_on(self.records, self.num_epochs)
+        self.over = self.finished
+        if self.over and (self.owns_epochs or self.diverged or self.stopped):
+            self._hand_over()
+            raise Over
+        if self.owns_epochs:
+            self._hand_over()
+        self._since = time.perf_counter()
+
+    def _end_if_over(self) -> None:
+        """Asked before and after every step of the optimizer."""
+        if self.rehearsing and self.stepping and self.stepping.steps:
+            self.over = True
+        if self.over:
+            raise Over
+
+    def _check(self, stepping: Stepping) -> None:
+        if not self.owns_epochs and not self._open:
+            raise Refusal("session.report belongs into a pass of session.epochs(), once")
+        if stepping.steps == (self.records[-1].steps if self.records else 0):
+            raise Refusal("the session's optimizer has not stepped since the last report: is another one in use?")
+        if stepping.averages and not self._judged:
+            raise Refusal(
+                "the trial's rule is judged by an average of its parameters: evaluate inside of "
+                "`with session.evaluating():`, then report"
+            )
+
+    def _stepping(self) -> Stepping:
+        if self.stepping is None:
+            raise Refusal("the trial's rule has trained nothing: make the optimizer by session.optimizer(model, …)")
+        return self.stepping
+
+    def _take(self, kept: dict[str, Any]) -> None:
+        """Check what is to be kept, and put its state back where the training goes on."""
+        check_kept(kept, self._stepping().optimizer)
+        self.kept = kept
+        put_back(kept, self.states or {})
+
+    def _pause(self) -> None:
+        if self._since is not None:
+            self.seconds += time.perf_counter() - self._since
+            self._since = None
+
+
+def _number(value: Any) -> float:
+    return float(value.detach() if isinstance(value, torch.Tensor) else value)
