@@ -1,5 +1,7 @@
 """Loops of users, for the tests of `Training`: a file that a study may name."""
 
+import os
+import time
 from dataclasses import dataclass
 
 import torch
@@ -36,6 +38,7 @@ class Plain(Training):
                 loss = functional.cross_entropy(model(batch), targets)
                 loss.backward()
                 optimizer.step()
+                time.sleep(float(os.environ.get("NAP", "0")))
             with session.evaluating():
                 model.eval()
                 score = (model(inputs[150:]).argmax(1) == labels[150:]).float().mean()

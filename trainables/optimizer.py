@@ -55,8 +55,8 @@ class SchemeOptimizer(torch.optim.Optimizer):
     `state` and `state_dict()` go by parameter, as torch's checkpoints ask (`torch.distributed.checkpoint` too): what
     belongs to a layer or to all parameters stands with each of them.
 
-    `passes` counts the gradients asked for, in gradient equivalents. `progress`, where a loop sets it, stands in for
-    the share of `total_steps` that was made.
+    `passes` counts the gradients asked for, in gradient equivalents, on from whatever a loop sets it to. `progress`,
+    where a loop sets it, stands in for the share of `total_steps` that was made.
 
     >>> weight = nn.Parameter(torch.tensor([2.0]))
     >>> optimizer = SchemeOptimizer([weight], lr=0.1, weight_decay=0.5)

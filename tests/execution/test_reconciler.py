@@ -1,9 +1,11 @@
-"""The reconciler, on a real Ray: a study killed anywhere, as often as you like, ends with the same table."""
+"""The reconciler, on a real Ray: a study killed anywhere ends with the same table, whoever owns the loops in it."""
 
 import contextlib
+import inspect
 import random
 import time
 
+import loops
 import pandas as pd
 import psutil
 import pytest
@@ -16,15 +18,16 @@ from trainables.schemes.control import pieces
 
 TEXT = """
 question: Does it survive?
-common: {task: "./my_task.py:Bowl", task.dim: 50, task.num_examples: 512, batch_size: 4, epochs: 25, trials: 5}
+common: {batch_size: 4, epochs: 25, trials: 5}
 arms:
-  random: {searcher: random, seeds: 2}
-  tpe: {searcher: tpe, direction: momentum, scheme.schedule: cosine}
-  adam: {searcher: tpe, parallel: 2, direction: adam, scheme: plateau}
+  random: {BOWL, searcher: random, seeds: 2}
+  tpe: {BOWL, searcher: tpe, direction: momentum, scheme.schedule: cosine}
+  adam: {BOWL, searcher: tpe, parallel: 2, direction: adam, scheme: plateau}
   control: {control_of: cprop}
-  cprop: {scheme: cprop, seeds: 2, trials: 2}
-"""
-NUM_TRIALS = 28
+  cprop: {BOWL, scheme: cprop, seeds: 2, trials: 2}
+  loop: {task: "./loops.py:Plain", searcher: tpe, scheme.schedule: cosine}
+""".replace("BOWL", 'task: "./my_task.py:Bowl", task.dim: 50, task.num_examples: 512')
+NUM_TRIALS = 33
 WALL_CLOCK = ["run_id", "seconds"]
 LONG = {  # two trials at once on any machine, of several seconds each, and never much to lose
     "RAY_OVERRIDE_RESOURCES": '{"CPU": 2}',
@@ -49,6 +52,7 @@ def undisturbed(tmp_path_factory):
 def write_study(folder):
     (folder / "survival.yaml").write_text(TEXT)
     (folder / "my_task.py").write_text(TASK)
+    (folder / "loops.py").write_text(inspect.getsource(loops))
 
 
 def same_table(left, right):

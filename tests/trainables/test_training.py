@@ -119,9 +119,9 @@ def test_a_loop_that_ends_leaves_no_thread_and_no_default_type_behind():
                 optimizer.step()
             session.report(0.5)
 
-    before = threading.active_count()
-    assert len(list(OwnLoop(trial(train)))) == 4
-    assert (threading.active_count(), torch.get_default_dtype()) == (before, torch.float32)
+    assert len(list(OwnLoop(trial(train, seed=78)))) == 4
+    assert "training 78" not in [thread.name for thread in threading.enumerate()]
+    assert torch.get_default_dtype() == torch.float32
 
 
 def test_it_starts_from_the_seed_from_which_our_loop_draws_its_parameters():
@@ -429,11 +429,12 @@ def test_a_loop_that_swallows_its_end_is_ended_at_its_next_word_or_fails_after_a
 
 
 def test_closed_between_two_epochs_the_loop_ends():
-    before = threading.active_count()
-    run = OwnLoop(trial())
+    run = OwnLoop(trial(seed=77))
     run.epoch()
+    assert "training 77" in [thread.name for thread in threading.enumerate()]
     run.close()
-    assert (threading.active_count(), run.finished) == (before, True)
+    assert run.finished
+    assert "training 77" not in [thread.name for thread in threading.enumerate()]
 
 
 def test_rehearsed_it_makes_one_step():

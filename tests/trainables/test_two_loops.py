@@ -45,10 +45,10 @@ class ByTheirs(Training):
     def train(self, session):
         model = network()
         optimizer = session.optimizer(model, steps_per_epoch=5)
-        asks = session.trial.flat()["scheme"] in ("curvature", "line_search")
+        asks = session.trial.flat().get("scheme") in ("curvature", "line_search")
         for epoch in session.epochs(model=model, optimizer=optimizer):
             order = torch.randperm(150, generator=generator(session.seed, "order", epoch))
-            losses = scores = torch.zeros((), dtype=torch.float64)
+            nothing = losses = scores = torch.zeros((), dtype=torch.float64)
             for rows in TRAIN[order].split(session.batch_size):
                 outputs = []
 
@@ -67,9 +67,9 @@ class ByTheirs(Training):
                 scores = scores + len(rows) * (outputs[0].argmax(1) == LABELS[rows]).float().mean()
             with session.evaluating(), torch.no_grad():
                 outputs = model(INPUTS[VALID])
-                valid = functional.cross_entropy(outputs, LABELS[VALID]) * 50 / 50
-                score = (outputs.argmax(1) == LABELS[VALID]).float().mean()
-            session.report(score, train_loss=losses / 150, train_score=scores / 150, valid_loss=valid)
+                valid = nothing + 50 * functional.cross_entropy(outputs, LABELS[VALID])
+                score = nothing + 50 * (outputs.argmax(1) == LABELS[VALID]).float().mean()
+            session.report(score / 50, train_loss=losses / 150, train_score=scores / 150, valid_loss=valid / 50)
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ class Stepping:
         self._modules = [params] if isinstance(params, nn.Module) else []
         self.optimizer = _made(rule, params, total_steps)
         self.averages = isinstance(rule, Packaged) and hasattr(self.optimizer, "eval")
-        self.steps, self.passes, self._calls, self._spent, self._share = 0, 0.0, 0, 0.0, 0.0
+        self.steps, self.passes, self._calls, self._share = 0, 0.0, 0, 0.0
         self._first = [float(group["lr"]) for group in self.optimizer.param_groups]
         self.optimizer.register_step_pre_hook(self._before)
         self.optimizer.register_step_post_hook(self._after)
@@ -81,8 +81,9 @@ class Stepping:
             The rate `lr` of the last step, and what the rule adds to a record.
         """
         if isinstance(self._rule, Packaged):
-            group = {key: torch.tensor(value) for key, value in self.optimizer.param_groups[0].items() if _plain(value)}
-            return {"lr": float(self._rule.optimizer.rate(group))}
+            group = self.optimizer.param_groups[0]
+            numbers = {key: torch.tensor(value, dtype=torch.float64) for key, value in group.items() if _plain(value)}
+            return {"lr": float(self._rule.optimizer.rate(numbers))}
         optimizer = cast(SchemeOptimizer, self.optimizer)
         if score is not None:
             optimizer.after_epoch(score)
@@ -121,6 +122,8 @@ class Stepping:
 
     def _before(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: dict[str, Any]) -> Any:
         self._check()
+        if isinstance(optimizer, SchemeOptimizer):
+            optimizer.passes = 0.0
         if not isinstance(self._rule, Packaged):
             return None
         if not isinstance(self._rule.schedule, Constant):
@@ -143,7 +146,7 @@ class Stepping:
     def _after(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: dict[str, Any]) -> None:
         self.steps += 1
         if isinstance(optimizer, SchemeOptimizer):
-            self.passes, self._spent = self.passes + optimizer.passes - self._spent, optimizer.passes
+            self.passes += optimizer.passes
         else:
             self.passes += self._calls or 1
         self._check()
