@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import pandas as pd
 
+    from study.answers.winners import Winner
     from study.plan.study import Study
     from study.reports.writing import Material, Written
 
@@ -84,6 +85,44 @@ def report(study: "str | Material", form: str = "text", *, tracking_uri: str = U
 
     material = study if isinstance(study, Material) else of_study(study, tracking_uri)
     return reporting.whole(material, form)
+
+
+def best(
+    study: "str | Path | Material",
+    arm: str | None = None,
+    *,
+    top: int = 1,
+    seeds: int = 0,
+    tracking_uri: str = URI,
+    show: "Callable[[str], None] | None" = None,
+) -> "list[Winner]":
+    """The best trials of a recorded study by their validation scores, task by task.
+
+    Each has its `configuration`, as `yaml` for a study file, and as `python` for a training loop of one's own. Nothing
+    is imported but our own members, unless it is trained again.
+
+    Args:
+        study: its name or its file, or a saved record (.csv, .parquet).
+        arm: only this arm's trials, or this scheme's; None: all of them.
+        top: how many a task.
+        seeds: train each again, here, on so many fresh seeds: its `luck` says what its score owes to chance. Code of
+            your own is run where `study` is the file that names it.
+        tracking_uri: the MLflow store that holds the record.
+        show: is told a line after each fresh seed.
+
+    Raises:
+        Refusal: where nothing can be chosen, or the configuration cannot be read here.
+    """
+    from study.answers import winners
+    from study.records.material import Material
+
+    material = study if isinstance(study, Material) else winners.material_of(study, tracking_uri)
+    found = winners.winners(material, arm, top)
+    if not seeds:
+        return found
+    source = material.name if isinstance(study, Material) else study
+    told = show or (lambda line: None)
+    return [winners.with_luck(winner, source, tracking_uri, seeds, told) for winner in found]
 
 
 def forget(study: str, *, tracking_uri: str = URI, storage: str | Path | None = None) -> str:

@@ -52,6 +52,7 @@ from study.cost.shares import (
     share_to_target_interval,
     times_as_many,
 )
+from study.cost.student import student_interval
 from study.cost.typical import improvement_draws, interquartile_draws
 
 __all__ = [
@@ -96,6 +97,7 @@ __all__ = [
     "share_to_target_interval",
     "smallest_budget",
     "stratified_bootstrap",
+    "student_interval",
     "times_as_many",
     "trials_interval",
     "violates_inclusion",

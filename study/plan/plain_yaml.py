@@ -43,6 +43,23 @@ def read_plain(text: str) -> Any:
         raise Refusal(f"not plain YAML: {' '.join(str(error).split()) or type(error).__name__}") from error
 
 
+def write_plain(value: Any) -> str:
+    """Write what `read_plain` reads back as the same, in the order in which it was given.
+
+    >>> print(write_plain({"scheme.lr": 1e-05, "task": "./my_task.py:Ring"}), end="")
+    scheme.lr: 1.0e-05
+    task: ./my_task.py:Ring
+    """
+    return yaml.dump(_as_builtin(value), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=10_000)
+
+
+def _as_builtin(value: Any) -> Any:
+    """The value without classes of our own: a name that is trusted is a text."""
+    if isinstance(value, dict):
+        return {str(key): _as_builtin(inner) for key, inner in value.items()}
+    return str(value) if isinstance(value, str) else value
+
+
 class _Strict(yaml.SafeLoader):
     """A safe loader that checks."""
 
@@ -67,7 +84,14 @@ class _Strict(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_Strict.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
+class _Plain(yaml.SafeDumper):
+    """A safe dumper that quotes a text which would be read as a number, or refused as one."""
+
+
+_FIRST = list("-+.0123456789")
+_Strict.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, _FIRST)
+for _number in (_EXPONENT, _OCTAL, _SIXTIES):
+    _Plain.add_implicit_resolver("tag:yaml.org,2002:float", _number, _FIRST)
 
 
 def _refuse_two_meanings(node: ScalarNode) -> None:

@@ -140,6 +140,18 @@ def best_of(rows: pd.DataFrame, mode: str) -> pd.DataFrame:
     return known.loc[groups.idxmax() if mode == "max" else groups.idxmin()]
 
 
+def ranked(rows: pd.DataFrame, mode: str) -> pd.DataFrame:
+    """The trials that ended with a score of their own, the best first; of equals the one that came first.
+
+    Args:
+        rows: one a trial, as `trials` gives them, of one task.
+        mode: max or min, the sense of their scores.
+    """
+    sound: Any = ended(rows)
+    sound = sound[~is_lost(sound)]
+    return sound[sound["score"].notna()].sort_values("score", ascending=mode == "min", kind="stable")
+
+
 def has_scores(rows: pd.DataFrame) -> bool:
     """Tell a record with scores from one without: true too where every trial was lost."""
     sound: Any = ended(rows)

@@ -1,0 +1,162 @@
+"""A configuration as Python: the optimizer, groups and schedule of a trial, for a training loop of one's own."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from trainables.components import Component, floats, slots
+from trainables.optimizers import Packaged
+from trainables.plugins import is_outside
+from trainables.refusal import Refusal
+from trainables.rules import Composed
+from trainables.schedules import Constant
+from trainables.schemes import Scheme
+from trainables.space import Value
+from trainables.trial import Trial
+
+OWN = {entry.name for entry in fields(Trial)} - {"rule"}
+"""The fields of a trial that are none of its rule."""
+
+
+def python(configuration: Mapping[str, Value]) -> str:
+    r"""The lines that build the optimizer of a configuration.
+
+    Args:
+        configuration: of a trial, written flat; parts of other people's are named, and not imported.
+
+    Returns:
+        Python, which expects `model` (a module) and `loader` (of which one pass is an epoch).
+
+    >>> print(python({"scheme.lr": 0.5, "epochs": 2.0}).partition("\n\n")[2])
+    optimizer = SchemeOptimizer(
+        model,
+        Fixed(lr=0.5, schedule=Constant(warmup=0.0)),
+        SGD(),
+        total_steps=round(2.0 * len(loader)),
+    )
+    """
+    rule = {key: value for key, value in configuration.items() if key.split(".")[0] not in OWN | {"rule"}}
+    kinds = {"composed": _composed, "packaged": _packaged}
+    kind = str(configuration.get("rule", "composed"))
+    if kind not in kinds:
+        return f"# a rule of the kind {kind!r} is not built for other people's loops"
+    try:
+        lines = kinds[kind](rule, f"total_steps=round({configuration.get('epochs', 10.0)!r} * len(loader))")
+    except Refusal as refusal:  # a package that is not installed
+        return f"# {refusal}"
+    return "\n".join([*_notes(configuration), *lines])
+
+
+def _notes(configuration: Mapping[str, Value]) -> list[str]:
+    """What the optimizer alone does not say."""
+    told = {key: configuration.get(key, slots(Trial, {})[key].default) for key in _TRAINING}
+    size = "all examples in one batch" if told["batch_size"] == "full" else f"batches of {told['batch_size']}"
+    notes = [f"# model: your torch.nn.Module; loader: {size}; {told['epochs']:g} epochs in {told['precision']}"]
+    clip = f"# before every step: torch.nn.utils.clip_grad_norm_(model.parameters(), {told['gradient_clip']!r})"
+    return notes if told["gradient_clip"] is None else [*notes, clip]
+
+
+_TRAINING = ("batch_size", "epochs", "precision", "gradient_clip")
+
+
+def _composed(rule: Mapping[str, Value], steps: str) -> list[str]:
+    if any(is_outside(value) for value in rule.values()):
+        return [
+            "from trainables.optimizer import SchemeOptimizer",
+            "from trainables.plugins import trusted",
+            "from trainables.rules import Composed",
+            "",
+            *_call("rule = Composed.parse", [_as_dict(rule)]),
+            *_call("optimizer = SchemeOptimizer", [*["model", "rule.scheme", "rule.direction", "rule.decay"], steps]),
+        ]
+    built = Composed.parse(rule)
+    parts: list[Component] = [built.scheme, built.direction]
+    decay = [built.decay] if built.decay.weight_decay != 0 else []
+    arguments = ["model", *map(repr, [*parts, *decay]), steps]
+    return [
+        *_imports([*parts, *decay], "from trainables.optimizer import SchemeOptimizer"),
+        "",
+        *_heard(built.scheme),
+        *_call("optimizer = SchemeOptimizer", arguments),
+    ]
+
+
+def _call(function: str, arguments: list[str]) -> list[str]:
+    """A call with an argument a line, as formatters write long ones."""
+    return [f"{function}(", *(f"    {argument}," for argument in arguments), ")"]
+
+
+def _heard(scheme: Scheme) -> list[str]:
+    """How the steps of this scheme differ from those of others."""
+    asks = ["# step: optimizer.step(closure), closure() returns the loss of the batch, and calls nothing else"]
+    plateau = ["# after every epoch: optimizer.after_epoch(score), the validation score, higher is better"]
+    hears = type(scheme).after_epoch is not Scheme.after_epoch
+    return (asks if scheme.asks else []) + (plateau if hears else [])
+
+
+def _packaged(rule: Mapping[str, Value], steps: str) -> list[str]:
+    if any(is_outside(value) for value in rule.values()):
+        return [
+            _TORCH,
+            "from trainables.optimizers import Packaged",
+            "from trainables.plugins import trusted",
+            "",
+            *_call("rule = Packaged.parse", [_as_dict(rule)]),
+            _PARAMS,
+            "optimizer = rule.optimizer.make(params)",
+            *_scheduled("rule.schedule", steps),
+        ]
+    built = Packaged.parse(rule)
+    plain = built.schedule == Constant()
+    return [
+        *(_imports([built.optimizer]) if plain else _imports([built.optimizer, built.schedule], _TORCH)),
+        "",
+        *(_MODES if built.optimizer.package == "schedulefree" else []),
+        _PARAMS,
+        f"optimizer = {built.optimizer!r}.make(params)",
+        *([] if plain else _scheduled(repr(built.schedule), steps)),
+    ]
+
+
+_TORCH = "import torch"
+_PARAMS = "params = [param for param in model.parameters() if param.requires_grad]"
+_MODES = ["# optimizer.train() before training, optimizer.eval() before the model is evaluated or saved"]
+
+
+def _scheduled(schedule: str, steps: str) -> list[str]:
+    """A schedule of ours on somebody else's optimizer."""
+    progress = "torch.tensor(min(step / total_steps, 1.0), dtype=torch.float64)"
+    return [
+        f"schedule = {schedule}",
+        steps.replace("=", " = ", 1),
+        "# after every optimizer.step(): scheduler.step()",
+        *_call(
+            "scheduler = torch.optim.lr_scheduler.LambdaLR",
+            ["optimizer", f"lambda step: float(schedule({progress}))"],
+        ),
+    ]
+
+
+def _imports(parts: list[Component], *others: str) -> list[str]:
+    """The imports under which the parts are what their `repr` says."""
+    places: dict[str, set[str]] = {}
+    for part in parts:
+        for kind in _kinds(part):
+            places.setdefault(kind.__module__, set()).add(kind.__qualname__)
+    ours = [f"from {place} import {', '.join(sorted(names))}" for place, names in places.items()]
+    infinite = any(math.isinf(value) for part in parts for value in floats(part).values())
+    first = [*(["from math import inf"] if infinite else []), *(line for line in others if line == _TORCH)]
+    return [*first, *sorted({*ours, *others} - {*first})]
+
+
+def _kinds(part: Component) -> set[type[Component]]:
+    inside = (getattr(part, entry.name) for entry in fields(part))  # type: ignore[arg-type]
+    below: set[type[Component]] = {kind for value in inside if isinstance(value, Component) for kind in _kinds(value)}
+    return {type(part), *below}
+
+
+def _as_dict(rule: Mapping[str, Any]) -> str:
+    """A mapping as Python, in which other people's code is named by whoever runs it."""
+    told = (f"{key!r}: {f'trusted({value!r})' if is_outside(value) else repr(value)}" for key, value in rule.items())
+    return f"{{{', '.join(told)}}}"

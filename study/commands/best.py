@@ -1,0 +1,74 @@
+"""`lr-study best`: the winner of a study, to be taken home."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from study.commands import options
+
+if TYPE_CHECKING:
+    from study.answers.luck import Luck
+    from study.answers.winners import Winner
+
+
+@click.command()
+@click.argument("study")
+@click.argument("arm", required=False)
+@click.option("--top", type=click.IntRange(min=1), default=1, show_default=True, help="So many trials a task.")
+@click.option("--seeds", type=click.IntRange(min=2), help="Train each again on so many fresh seeds, and say its luck.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@options.tracking_uri
+def best(study: str, arm: str | None, top: int, seeds: int | None, as_json: bool, tracking_uri: str) -> None:
+    """Print the best trial of STUDY, or of its ARM, by validation score: as YAML and as Python.
+
+    STUDY is a recorded study's name or its file, or a .csv or .parquet that `lr-study report STUDY --epochs` wrote. The
+    YAML is an arm of a study file, which searches nothing. The Python builds optimizer, groups and schedule in a
+    training loop of your own. Nothing is run, and of a study that names code of yours nothing is imported.
+
+    A trial that was chosen for its score owes some of it to chance: --seeds 5 trains it again, in this process and one
+    after the other, and says its score minus the mean of the others. Code of yours is run where STUDY is its file.
+
+    \b
+    Examples:
+      lr-study best quickstart
+      lr-study best mine.yaml adam --seeds 5
+      lr-study best schemes.parquet --top 3 --json
+    """  # noqa: D301 - \b is for click: leave this paragraph as it is
+    import json
+
+    import study as lr_study
+
+    told = {"seeds": seeds or 0, "tracking_uri": tracking_uri, "show": lambda line: click.echo(line, err=True)}
+    found = lr_study.best(study, arm, top=top, **told)
+    if as_json:
+        click.echo(json.dumps([winner.told for winner in found], indent=2))
+        return
+    click.echo("\n".join(_text(winner) for winner in found), nl=False)
+
+
+def _text(winner: "Winner") -> str:
+    """A winner for people: what it is, how it is written in a study file, how it is built at home."""
+    key = winner.key
+    of_seeds = f", means over {winner.seeds} seeds" if winner.seeds > 1 else ""
+    tested = "" if winner.test_score is None else f", test {winner.test_score:.4g}"
+    place = f"arm {key.arm}, repetition {key.repetition}, trial {key.k}"
+    lines = [
+        f"# {key.study}: {place}; validation {winner.metric} {winner.score:.4g}{tested}{of_seeds}",
+        *([] if winner.luck is None else [f"# {_luck(winner.luck, winner.metric)}"]),
+        "",
+        "# as an arm of a study file",
+        winner.yaml,
+        "# in a training loop of your own, in Python",
+        winner.python,
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _luck(luck: "Luck", metric: str) -> str:
+    """The luck of a winner in a sentence."""
+    from study.cost import Interval
+
+    ends = f" [{luck.interval.low:.4g}, {luck.interval.high:.4g}]" if isinstance(luck.interval, Interval) else ""
+    lost = f", {luck.diverged} of them diverged" if luck.diverged else ""
+    return f"luck {luck.luck:+.4g}: {len(luck.fresh)} fresh seeds have a mean {metric} of {luck.mean:.4g}{ends}{lost}"

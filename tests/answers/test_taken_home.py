@@ -1,0 +1,169 @@
+"""What is taken home is what was trained: the printed Python steps as the trial does, bit for bit."""
+
+import pytest
+import torch
+from conftest import ROOT
+
+from study.answers.taken_home import python
+from trainables.components import members
+from trainables.directions import Direction
+from trainables.optimizers import Optimizer, Packaged
+from trainables.plugins import trusted
+from trainables.run.loop import Run
+from trainables.schedules import Schedule
+from trainables.schemes import Scheme
+from trainables.seeds import generator, seed_of, seeded
+from trainables.trial import Trial
+
+DIGITS = {"task": "digits_mlp", "batch_size": 300, "epochs": 1.5, "threads": 1}
+STEPS = 4  # of 6; an epoch has 4
+
+
+def built(code, model, loader):
+    """The names that the code leaves behind."""
+    names = {"model": model, "loader": loader}
+    exec(code, names)  # noqa: S102 — as whoever takes it home does
+    return names
+
+
+def stepped(trial):
+    """The parameters after some steps: of the trial, and of a loop with the optimizer that is printed for it."""
+    run, configuration = Run(trial), {key: value for key, value in trial.flat().items() if key != "seed"}
+    with seeded(torch.device("cpu"), seed_of(trial.seed, "init")):
+        model = trial.task.model()
+    loader = range(run.steps_per_epoch)
+    names = built(python(configuration), model, loader)
+    optimizer, scheduler = names["optimizer"], names.get("scheduler")
+    for mode in ("train",) if hasattr(optimizer, "train") else ():
+        getattr(optimizer, mode)()
+    asks = getattr(getattr(trial.rule, "scheme", None), "asks", False)
+    train = run.data.train
+    order = torch.randperm(len(train), generator=generator(trial.seed, "order", 0))  # as a loader would shuffle
+    for rows in train.rows[order].split(run.batch_size)[:STEPS]:
+        inputs, targets = train.inputs[rows], train.targets[rows]
+
+        def loss(inputs=inputs, targets=targets):
+            return trial.task.loss(model(trial.task.prepare(inputs)), targets)
+
+        optimizer.zero_grad()
+        if asks:
+            optimizer.step(loss)
+        else:
+            loss().backward()
+            optimizer.step()
+        if scheduler is not None:
+            scheduler.step()
+        run.step()
+    return run.params, {name: param.detach() for name, param in model.named_parameters()}
+
+
+def same(trial):
+    ours, theirs = stepped(trial)
+    assert ours.keys() == theirs.keys()
+    return all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.parametrize("scheme", members(Scheme))
+def test_every_scheme_steps_at_home_as_in_its_trial(scheme):
+    assert same(Trial.parse({**DIGITS, "scheme": scheme}))
+
+
+@pytest.mark.parametrize("direction", members(Direction))
+def test_every_direction_does_with_a_schedule_and_a_decay(direction):
+    rule = {"direction": direction, "scheme.schedule": "cosine", "scheme.lr": 0.01}
+    decay = {"decay": "decoupled", "decay.weight_decay": 0.1, "decay.schedule": "cosine", "decay.on": "matrices"}
+    assert same(Trial.parse({**DIGITS, **rule, **decay}))
+
+
+@pytest.mark.parametrize("optimizer", members(Optimizer))
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_every_packaged_optimizer_does_with_its_schedule(optimizer, schedule):
+    assert same(Trial.parse({**DIGITS, "rule": "packaged", "optimizer": optimizer, "schedule": schedule}))
+
+
+def test_it_would_be_seen_if_it_did_not():
+    trial = Trial.parse({**DIGITS, "scheme.schedule": "cosine"})
+    ours, _ = stepped(trial)
+    _, theirs = stepped(Trial.parse({**DIGITS, "scheme.schedule": "linear"}))
+    assert not all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.parametrize("schedule", members(Schedule))
+def test_every_schedule_can_be_written(schedule):
+    configuration = {"scheme.schedule": schedule, "decay.weight_decay": 0.1, "decay.schedule": schedule}
+    names = built(python(configuration), torch.nn.Linear(2, 2), range(10))
+    rule = Trial.parse({"task": "quadratic", **configuration}).rule
+    assert names["optimizer"]._rule == rule
+
+
+def test_what_the_optimizer_does_not_say_is_a_comment():
+    text = python({**DIGITS, "gradient_clip": 2.0, "precision": "bfloat16", "scheme": "plateau"})
+    first, clip, *rest = text.splitlines()
+    assert first.endswith("loader: batches of 300; 1.5 epochs in bfloat16")
+    assert clip.endswith("torch.nn.utils.clip_grad_norm_(model.parameters(), 2.0)")
+    assert any(line.startswith("# after every epoch: optimizer.after_epoch(score)") for line in rest)
+    assert "optimizer.after_epoch" not in python(DIGITS)
+    assert "step(closure)" in python({"scheme": "line_search"})
+    assert "optimizer.eval()" in python({"rule": "packaged", "optimizer": "schedulefree_sgd"})
+    assert "optimizer.eval()" not in python({"rule": "packaged", "optimizer": "prodigy"})
+
+
+def test_a_package_that_is_not_installed_is_a_comment_too(monkeypatch):
+    from trainables import optimizers
+
+    monkeypatch.setattr(optimizers, "find_spec", lambda name: None)
+    assert python({"rule": "packaged", "optimizer": "prodigy"}).startswith("# optimizer: prodigy needs the package")
+
+
+SCHEME = """
+from dataclasses import dataclass
+
+from trainables.schemes.fixed import Fixed
+
+
+@dataclass(frozen=True)
+class Mine(Fixed):
+    times: int = 2
+"""
+PACKAGED = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from trainables.optimizers import Optimizer
+
+
+@dataclass(frozen=True)
+class Mine(Optimizer):
+    package: ClassVar[str] = "torch"
+    lr: float = 0.1
+
+    def make(self, params):
+        return torch.optim.SGD(params, lr=self.lr)
+
+    def rate(self, group):
+        return group["lr"]
+"""
+
+
+def test_other_peoples_scheme_is_named_not_imported_and_runs_where_its_file_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = python({"scheme": "./mine.py:Mine", "scheme.lr": 0.5, "scheme.times": 3, "epochs": 2.0})
+    assert "trusted('./mine.py:Mine')" in text  # and its file is not here yet
+    (tmp_path / "mine.py").write_text(SCHEME)
+    optimizer = built(text, torch.nn.Linear(2, 2), range(10))["optimizer"]
+    assert (optimizer._rule.scheme.times, optimizer._total_steps, optimizer.param_groups[0]["lr"]) == (3, 20, 0.5)
+
+
+def test_other_peoples_packaged_optimizer_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(PACKAGED)
+    rule = {"rule": "packaged", "optimizer": trusted("./mine.py:Mine"), "schedule": "cosine"}
+    assert Packaged.parse({key: value for key, value in rule.items() if key != "rule"}).optimizer.lr == 0.1
+    assert same(Trial.parse({**DIGITS, **rule}))
+
+
+def test_the_lines_need_nothing_of_the_study():
+    assert "study" not in python(DIGITS)
+    assert (ROOT / "trainables" / "optimizer.py").is_file()
