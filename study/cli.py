@@ -42,7 +42,7 @@ def cli() -> None:
 
     \b
     Start here:
-      lr-study run quickstart     train real trials under several schedules (two minutes)
+      lr-study run quickstart     train real trials under three schemes (two minutes)
       lr-study report quickstart  the table again, as text, Markdown, JSON or CSV
       lr-study ui                 the same trials in MLflow
     """  # noqa: D301 — click reads a real \b

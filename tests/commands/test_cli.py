@@ -106,7 +106,7 @@ def test_a_study_is_listed_where_packages_that_it_needs_are_not_installed(monkey
     monkeypatch.setattr(packaged, "find_spec", lambda name: None)
     (line,) = [line for line in catalogue.lines("studies") if line.startswith("adaptive: ")]
     assert "needs the package schedulefree, which is not installed: pip install 'lr-study[packaged]', or" in line
-    assert any(line.startswith("quickstart: ") and "(32 trials; " in line for line in catalogue.lines("studies"))
+    assert any(line.startswith("quickstart: ") and "(48 trials; " in line for line in catalogue.lines("studies"))
     arms = list(catalogue.lines("arms"))
     assert len([line for line in arms if line.startswith("adaptive: arm ")]) == 1
     assert any(line.startswith("quickstart/") for line in arms)
@@ -122,7 +122,7 @@ def test_the_schema_is_json_and_knows_the_settings():
 def test_a_dry_run_counts_the_trials_and_starts_nothing(lr_study, tmp_path):
     done = lr_study("run", "quickstart", "--dry-run")
     assert done.returncode == 0
-    assert "32 trials" in done.stdout
+    assert "48 trials" in done.stdout
     assert not (tmp_path / "mlflow.db").exists()
 
 
