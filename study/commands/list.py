@@ -2,16 +2,18 @@
 
 import click
 
-KINDS = ("studies", "arms", "directions", "schemes", "schedules", "tasks", "searchers", "stoppers")
+KINDS = ("studies", "arms", "directions", "schemes", "schedules", "optimizers", "tasks", "searchers", "stoppers")
 
 
 @click.command(name="list")
 @click.argument("kind", type=click.Choice(KINDS))
-def list(kind: str) -> None:  # noqa: A001 — the command's own name
+@click.argument("name", required=False)
+def list(kind: str, name: str | None) -> None:  # noqa: A001 — the command's own name
     """List everything of a KIND by name, with its fields: defaults, and the domains that are searched.
 
-    A study file uses exactly these names: `direction: momentum`, `direction.momentum: 0.95`.
+    A study file uses exactly these names: `direction: momentum`, `direction.momentum: 0.95`. With NAME only that one,
+    which may be a class of your own, as in `lr-study list tasks ./my_task.py:Mine`: its file is run.
     """
     from study.plan import catalogue
 
-    click.echo("\n".join(catalogue.lines(kind)))
+    click.echo("\n".join(catalogue.lines(kind, name)))

@@ -125,7 +125,7 @@ def _until(deadline: float) -> Iterator[None]:
     try:
         yield
     except _TimeIsUp:
-        sys.stderr.write(f"a step on the CPU takes longer than {SECONDS:.0f} s here: it is not tried out\n")
+        sys.stderr.write(f"a step on the CPU takes longer than {left:.2g} s here: it is not tried out\n")
         raise
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

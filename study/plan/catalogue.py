@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from study.search.samplers import SAMPLERS
 from study.search.stoppers import STOPPERS
-from trainables.components import Component, members, slots
+from trainables.components import Component, find, members, slots
+from trainables.plugins import trusted
 from trainables.refusal import Refusal
 from trainables.space import written
 
@@ -17,16 +18,28 @@ FAMILIES = {
     "directions": ("trainables.directions", "Direction", "direction"),
     "schemes": ("trainables.schemes", "Scheme", "scheme"),
     "schedules": ("trainables.schedules", "Schedule", "scheme.schedule"),
+    "optimizers": ("trainables.optimizers", "Optimizer", "optimizer"),
     "tasks": ("trainables.tasks", "Task", "task"),
 }
 """Where the family of a kind stands, and the key under which a study file names its members."""
 
 
-def lines(kind: str) -> Iterator[str]:
-    """The names of a kind with what belongs to each, as lines of text."""
+def lines(kind: str, name: str | None = None) -> Iterator[str]:
+    """The names of a kind with what belongs to each, as lines of text.
+
+    Args:
+        kind: one of `FAMILIES`, or studies, arms, searchers, stoppers.
+        name: only that member of a family; a class of the user's own, `place:Name`, is imported.
+
+    Raises:
+        Refusal: where there is none of that name.
+    """
     if kind in FAMILIES:
-        module, family, key = FAMILIES[kind]
-        return _components(members(getattr(import_module(module), family)), key)
+        module, owner, key = FAMILIES[kind]
+        family = getattr(import_module(module), owner)
+        return _components(members(family) if name is None else {name: find(family, trusted(name))}, key)
+    if name is not None:
+        raise Refusal(f"one by one are listed {', '.join(FAMILIES)}, not {kind}: leave {name!r} out")
     others: dict[str, Callable[[], Iterator[str]]] = {
         "studies": _studies,
         "arms": _arms,

@@ -92,11 +92,47 @@ def test_a_corrupt_download_is_refused(lr_study, tmp_path, shared):
     refused(lr_study("prepare", "FashionMNIST", env=corrupt), "fails its checksum")
 
 
-@pytest.mark.parametrize("kind", ["studies", "arms", "directions", "schemes", "schedules", "tasks", "searchers"])
+@pytest.mark.parametrize(
+    "kind", ["studies", "arms", "directions", "schemes", "schedules", "optimizers", "tasks", "searchers"]
+)
 def test_list_names_everything(kind):
     from study.plan import catalogue
 
     assert list(catalogue.lines(kind))
+
+
+MINE = """
+from dataclasses import dataclass
+
+from trainables.schemes.fixed import Fixed
+from trainables.space import Uniform, searched
+
+
+@dataclass(frozen=True)
+class Mine(Fixed):
+    \"\"\"A rate, times a half.\"\"\"
+
+    half: float = searched(Uniform(0.25, 0.75), default=0.5)
+"""
+
+
+def test_one_class_of_the_users_own_is_listed_and_no_other_is_imported(lr_study, tmp_path):
+    (tmp_path / "mine.py").write_text(MINE)
+    (tmp_path / "other.py").write_text("raise SystemExit(3)")
+    done = lr_study("list", "schemes", "mine.py:Mine")
+    assert (done.returncode, done.stderr) == (0, "")
+    head, *slots = done.stdout.splitlines()
+    assert head == "mine.py:Mine: A rate, times a half."
+    assert "    scheme.half = 0.5, searched over uniform [0.25, 0.75]" in slots
+    assert "fixed" not in done.stdout
+    refused(lr_study("list", "tasks", "mine.py:Mine"), "mine.py:Mine is no task")
+    refused(lr_study("list", "schemes", "mine.py:Other"), "'Other': Known: Mine")
+    refused(lr_study("list", "searchers", "mine.py:Mine"), "not searchers")
+
+
+def test_one_of_ours_is_listed_alone(lr_study):
+    assert lr_study("list", "schemes", "cprop").stdout.startswith("cprop: ")
+    refused(lr_study("list", "schemes", "cprob"), "did you mean 'cprop'?")
 
 
 def test_a_study_is_listed_where_packages_that_it_needs_are_not_installed(monkeypatch):

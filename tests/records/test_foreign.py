@@ -1,5 +1,9 @@
 """Records that we did not write: Optuna storages and MLflow experiments."""
 
+import shlex
+import subprocess
+import sys
+
 import pytest
 
 from study.answers.summary import summarize
@@ -63,6 +67,30 @@ def test_what_is_not_there_is_refused_and_nothing_is_created(optuna_storage, tmp
         with pytest.raises(Refusal, match="there is no database"):
             reader("x", f"sqlite:///{tmp_path}/none.db", {"score": "metrics.x"})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.filterwarnings("ignore")  # MLflow's own, of its file store
+@pytest.mark.parametrize("prefix", ["", "file://"])
+def test_a_folder_of_mlflows_file_store_is_refused_with_the_command_that_copies_it(tmp_path, monkeypatch, prefix):
+    from mlflow import MlflowClient
+
+    with monkeypatch.context() as patched:
+        patched.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+        MlflowClient(tracking_uri=f"{tmp_path}/mlruns").create_experiment("theirs")
+    with pytest.raises(
+        Refusal, match=r"no more: `(.*)` copies it into a database; then give --uri sqlite:///FILE"
+    ) as told:
+        experiments.read_experiment("theirs", f"{prefix}{tmp_path}/mlruns", {"score": "metrics.accuracy"})
+    command = str(told.value).split("`")[1].replace("FILE", f"{tmp_path}/copied.db")
+    subprocess.run([sys.executable, "-m", *shlex.split(command)], check=True, capture_output=True)
+    copied = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/copied.db")
+    assert copied.get_experiment_by_name("theirs") is not None
+
+
+def test_any_other_folder_is_refused_as_one(tmp_path):
+    for reader in (storages.read_storage, experiments.read_experiment):
+        with pytest.raises(Refusal, match=r"is a folder and no (MLflow store|Optuna storage): give --uri"):
+            reader("x", str(tmp_path), {"score": "metrics.x"})
 
 
 @pytest.mark.filterwarnings("ignore")  # MLflow's own, while it creates its database

@@ -1,8 +1,10 @@
 """Other people's records, as tables: MLflow experiments and Optuna storages that we did not write."""
 
+import shlex
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,9 @@ from study.records.table import KNOWN, STATUSES, Given, given
 from trainables.refusal import Refusal, unknown
 
 SQLITE = "sqlite:///"
+FILE = "file://"
+MLFLOW = "MLflow store"
+MIGRATION = "mlflow.store.fs2db"  # in an MLflow that reads its folders no more
 MAGIC = b"SQLite format 3"
 
 
@@ -77,6 +82,8 @@ def refuse_other_file(uri: str, kind: str, holds: str) -> None:
     Raises:
         Refusal: in one line.
     """
+    if Path(uri.removeprefix(FILE)).is_dir():
+        raise Refusal(_of_folder(uri.removeprefix(FILE), kind))
     if "://" not in uri:
         raise Refusal(f"{uri!r} is no address: give --uri {SQLITE}{uri}")
     if not uri.startswith(SQLITE):
@@ -91,3 +98,16 @@ def refuse_other_file(uri: str, kind: str, holds: str) -> None:
         raise Refusal(f"cannot read {str(file)!r}: {error}") from error
     if found is None:
         raise Refusal(f"{str(file)!r} is no {kind}: it lacks the table {holds!r}")
+
+
+def _of_folder(folder: str, kind: str) -> str:
+    """What to do with a folder that was given for a store; for MLflow's own, its own tool."""
+    database = f"{SQLITE}FILE"
+    is_mlflows = any(found.name.isdigit() or found.name == "mlruns" for found in Path(folder).iterdir())
+    if kind != MLFLOW or not is_mlflows or find_spec(MIGRATION) is None:
+        return f"{folder!r} is a folder and no {kind}: give --uri {database}"
+    return (
+        f"{folder!r} is a folder of MLflow's file store, which MLflow reads no more: "
+        f"`mlflow migrate-filestore --source {shlex.quote(folder)} --target {database}` copies it into a database; "
+        f"then give --uri {database}"
+    )

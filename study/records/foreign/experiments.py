@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from study.records.foreign import of_steps, refuse_other_file
+from study.records.foreign import MLFLOW, of_steps, refuse_other_file
 from study.records.table import Given
 from study.tracking import store
 from trainables.refusal import Refusal, unknown
@@ -31,7 +31,7 @@ def read_experiment(experiment: str, uri: str, columns: Mapping[str, str]) -> Gi
     Raises:
         Refusal: for what is not there or was deleted, and where the table cannot be used.
     """
-    refuse_other_file(uri, "MLflow store", "experiments")
+    refuse_other_file(uri, MLFLOW, "experiments")
     score = columns.get("score", "")
     if not score.startswith(METRIC):
         raise Refusal(f"say which metric is the score: --column score={METRIC}NAME")
