@@ -69,16 +69,31 @@ def run(
 
 
 def read(study: str, *, tracking_uri: str = URI) -> "pd.DataFrame":
-    """One row per (trial, epoch) of a recorded study, sorted by key and epoch."""
+    """One row per (trial, epoch) of a recorded study, sorted by key and epoch.
+
+    Args:
+        study: the study's name.
+        tracking_uri: the MLflow store that holds its record.
+
+    Raises:
+        Refusal: where the study is not there.
+    """
     from study import tracking
 
     return tracking.read(study, tracking_uri)
 
 
 def report(study: "str | Material", form: str = "text", *, tracking_uri: str = URI) -> str:
-    """The table of a recorded study, one row an arm, as text, markdown, json or csv.
+    """The table of a recorded study, one row an arm.
 
-    As text and markdown with what the study file asks for besides: published numbers beside ours, a heat map.
+    Args:
+        study: its name, or its material that has been read already.
+        form: text, markdown, json or csv; the first two with what the study file asks for besides: published numbers
+            beside ours, a heat map.
+        tracking_uri: the MLflow store that holds its record.
+
+    Raises:
+        Refusal: where the study is not there, and for any other form.
     """
     from study.records.material import Material, of_study
     from study.reports import summary as reporting
@@ -168,10 +183,22 @@ def page(
     unit: str = "passes",
     record: bool = False,
 ) -> "Written":
-    """Write the page of a recorded study, or of a saved record (.csv, .parquet), into a folder of its own.
+    """Write the page of a recorded study, or of a saved record, into a folder of its own.
 
-    target: by task, '' for all others; what is not given is the task's own. record: write its numbers and files into
-    MLflow too.
+    Args:
+        study: its name, the path of a .csv or .parquet file, or its material that has been read already.
+        folder: made if it is not there; None: below the study's storage folder.
+        tracking_uri: the MLflow store that holds its record.
+        baseline: the scheme that others are compared with; None: the study file's.
+        target: by task, '' for all others; what is not given is the task's own.
+        unit: of the costs: passes, flops, steps, epochs or seconds.
+        record: write its numbers and files into MLflow too.
+
+    Returns:
+        The files, and what the page says first.
+
+    Raises:
+        Refusal: where the study is not there, the folder cannot be written, or something is asked for that it has not.
     """
     from study import tracking
     from study.reports import writing as pages

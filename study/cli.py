@@ -28,7 +28,15 @@ class Commands(click.Group):
         return sorted({module.name.rstrip("_") for module in pkgutil.iter_modules(commands.__path__)} - SHARED)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
-        """The command in the module of that name; one that Python keeps for itself has a module with a _ behind it."""
+        """The command in the module of that name; one that Python keeps for itself has a module with a _ behind it.
+
+        Args:
+            ctx: click's.
+            cmd_name: as it was typed.
+
+        Raises:
+            Refusal: where there is none of that name.
+        """
         if cmd_name not in self.list_commands(ctx):
             raise unknown("command", cmd_name, self.list_commands(ctx))
         name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name

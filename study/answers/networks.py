@@ -87,7 +87,7 @@ def artifacts_of(study: Study, uri: str) -> list[TrialArtifacts]:
     """
     from study import tracking
 
-    found = [TrialArtifacts(*each) for each in tracking.left_behind(study.name, uri, artifacts.FILE)]
+    found = [TrialArtifacts(*each) for each in tracking.read_artifacts(study.name, uri, artifacts.FILE)]
     if not found:
         raise Refusal(f"no trial of study {study.name!r} has left anything behind: give its arms artifacts: true")
     order = [arm.name for arm in study.arms]

@@ -71,7 +71,15 @@ def _source(source: str, words: Mapping[str, Any]) -> Source:
 
 @contextmanager
 def writing(option: str, path: Path) -> Iterator[None]:
-    """Refuse, in one line, a path of an option that turns out not to be writable."""
+    """Refuse, in one line, a path of an option that turns out not to be writable.
+
+    Args:
+        option: as the command line names it.
+        path: what is written inside of this context.
+
+    Raises:
+        Refusal: in place of an OSError.
+    """
     try:
         yield
     except OSError as error:
@@ -85,7 +93,18 @@ def own_store() -> str:
 
 
 def mode_of(stored: str | None, wanted: str | None) -> Literal["max", "min"]:
-    """The sense of scores that a record says, or that was asked for where it says none; refused where they differ."""
+    """The sense of scores that a record says, or that was asked for where it says none.
+
+    Args:
+        stored: max, min, or None where the record does not say it.
+        wanted: likewise, of the command line.
+
+    Returns:
+        max where nobody says it.
+
+    Raises:
+        Refusal: where they differ.
+    """
     if stored and wanted and stored != wanted:
         raise Refusal(f"the study itself says {stored}: leave --mode {wanted} out")
     return "min" if "min" in (stored, wanted) else "max"
@@ -99,7 +118,17 @@ def _over(stored: Any, wanted: dict[str, float] | None) -> dict[str, float] | No
 
 
 def levels(name: str, words: tuple[str, ...]) -> dict[str, float] | None:
-    """Scores by task, from words like `0.9` and `digits=0.9`; the empty task stands for all others.
+    """Scores by task, from words like `0.9` and `digits=0.9`.
+
+    Args:
+        name: of the option, for the message.
+        words: as they were given.
+
+    Returns:
+        The number of every task, '' standing for all others; None without a word.
+
+    Raises:
+        Refusal: for a word that is neither.
 
     >>> levels("target", ("0.9", "digits=0.8"))
     {'': 0.9, 'digits': 0.8}

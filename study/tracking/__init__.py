@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from study.tracking.artifacts import left_behind, stored_code
+    from study.tracking.artifacts import read_artifacts, stored_code
     from study.tracking.forgetting import forget, search_folders
     from study.tracking.lease import Lease
     from study.tracking.reader import is_recorded, read
@@ -30,9 +30,9 @@ __all__ = [
     "client",
     "forget",
     "is_recorded",
-    "left_behind",
     "publish",
     "read",
+    "read_artifacts",
     "search_folders",
     "shown",
     "status",
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 _PLACES = {
-    "artifacts": ("left_behind", "stored_code"),
+    "artifacts": ("read_artifacts", "stored_code"),
     "forgetting": ("forget", "search_folders"),
     "lease": ("Lease",),
     "reader": ("is_recorded", "read"),

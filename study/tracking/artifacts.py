@@ -8,16 +8,28 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from mlflow.exceptions import MlflowException
 
-from study.tracking.store import found, recorded_of, runs_of, shown, trials_of
+from study.tracking.store import find_study, recorded_of, runs_of, shown, trial_runs
 from trainables.refusal import Refusal, first_line
 
 UNREADABLE = (MlflowException, OSError, ValueError, zipfile.BadZipFile)  # on another machine, or not what we wrote
 
 
-def left_behind(study: str, uri: str, file: str) -> Iterator[tuple[str, int, Mapping[str, np.ndarray]]]:
-    """Arm, seed and arrays of every finished trial that left a file of that name, by key."""
-    store, experiment = found(study, uri)
-    runs, _ = trials_of(store, experiment)
+def read_artifacts(study: str, uri: str, file: str) -> Iterator[tuple[str, int, Mapping[str, np.ndarray]]]:
+    """Read the artifacts of every finished trial that was to keep some, in the order of keys.
+
+    Args:
+        study: the study's name.
+        uri: of the MLflow store.
+        file: the name of the artifact.
+
+    Yields:
+        Arm, seed, and the arrays by name.
+
+    Raises:
+        Refusal: where the study is not there, or a file cannot be read from here.
+    """
+    store, experiment = find_study(study, uri)
+    runs, _ = trial_runs(store, experiment)
     for key, run in sorted(runs.items()):
         recorded = recorded_of(run)
         if recorded.status != "finished" or not recorded.params.get("artifacts"):
@@ -48,7 +60,7 @@ def stored_code(study: str, uri: str) -> dict[str, str]:
     Raises:
         Refusal: where a file cannot be read from here.
     """
-    store, experiment = found(study, uri)
+    store, experiment = find_study(study, uri)
     texts: dict[str, str] = {}
     for search in runs_of(store, experiment, "search"):
         for kept in store.list_artifacts(search.info.run_id):

@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-from study.tracking.store import REPORT, folder_of_search, found, own_tags, runs_of
+from study.tracking.store import REPORT, find_study, folder_of_search, own_tags, runs_of
 
 KINDS = ("search", "trial", REPORT)
 
@@ -26,15 +26,23 @@ def forget(study: str, uri: str) -> str:
     Raises:
         Refusal: where the store has no such study.
     """
-    store, experiment = found(study, uri)
+    store, experiment = find_study(study, uri)
     for run in [run for kind in KINDS for run in runs_of(store, experiment, kind)]:
         _remove_artifacts(run.info.artifact_uri, uri)
     return _rename_and_delete(store, experiment, study)
 
 
 def search_folders(study: str, uri: str) -> list[Path]:
-    """The places of a study's checkpoints inside its storage folder, one a search."""
-    store, experiment = found(study, uri)
+    """The places of a study's checkpoints inside its storage folder, one a search.
+
+    Args:
+        study: the study's name.
+        uri: of the MLflow store.
+
+    Raises:
+        Refusal: where the study is not there.
+    """
+    store, experiment = find_study(study, uri)
     return [
         folder_of_search(study, tags["arm"], int(tags["repetition"]), run.info.run_id)
         for run in runs_of(store, experiment, "search")

@@ -19,8 +19,7 @@ from typing import NamedTuple, Self
 from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 
-from study.tracking.patience import without_retries
-from study.tracking.store import LEASE, PREFIX, artifacts, client, experiment_of, is_away, shown
+from study.tracking.store import LEASE, PREFIX, artifacts, client, experiment_of, is_away, shown, without_retries
 from trainables.refusal import Refusal, first_line
 
 BEAT_SECONDS = 5.0

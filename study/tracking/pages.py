@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment
 
 from study.tracking import embedded, view
-from study.tracking.store import client, found, shown
+from study.tracking.store import client, find_study, shown
 from trainables.refusal import Refusal
 
 LOOPBACK = "127.0.0.1"
@@ -50,7 +50,7 @@ def address(study: str | None, uri: str, port: int = PORT) -> str:
         Refusal: where the store or the study is not there.
     """
     if study is not None:
-        store, number = found(study, uri)
+        store, number = find_study(study, uri)
         return view.address(pages_of(uri, port), store.get_experiment(number))
     embedded.refuse_missing(uri)
     latest = _latest(client(uri))

@@ -13,7 +13,7 @@ from mlflow.utils.rest_utils import http_request, verify_rest_response
 
 from study.plan.key import Key
 from study.tracking.embedded import file_of
-from study.tracking.store import client, found, own_tags, recorded_of, trials_of
+from study.tracking.store import client, find_study, own_tags, recorded_of, trial_runs
 from trainables.refusal import Refusal
 from trainables.trial import Record, Trial
 
@@ -23,7 +23,12 @@ NOTHING = {"record": 0, **dict.fromkeys(("epoch", "passes", "flops", "steps", "s
 
 
 def is_recorded(study: str, uri: str) -> bool:
-    """True where the store has a study of that name; a store that is not there is not made."""
+    """Tell if the store has a study of that name; a store that is not there is not made.
+
+    Args:
+        study: the study's name.
+        uri: of the MLflow store.
+    """
     file = file_of(uri)
     if file and not file.exists():
         return False
@@ -35,9 +40,16 @@ def read(study: str, uri: str) -> pd.DataFrame:
     """One row per (training, record), sorted by key and epoch: key, status, parameters, and the fields of `Record`.
 
     A training that ended, or is running, without a record has one row: record 0, at no cost.
+
+    Args:
+        study: the study's name.
+        uri: of the MLflow store.
+
+    Raises:
+        Refusal: where the study is not there.
     """
-    store, experiment = found(study, uri)
-    trials, _ = trials_of(store, experiment)
+    store, experiment = find_study(study, uri)
+    trials, _ = trial_runs(store, experiment)
     runs = {run.info.run_id: run for run in trials.values()}
     keys = {run.info.run_id: key for key, run in trials.items()}
     rows = _rows(store, runs.values())

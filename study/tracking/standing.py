@@ -6,7 +6,7 @@ from typing import NamedTuple
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from study.tracking.store import CANCEL, found, own_tags, recorded_of, runs_of, trials_of
+from study.tracking.store import CANCEL, find_study, own_tags, recorded_of, runs_of, trial_runs
 
 
 class SearchStatus(NamedTuple):
@@ -22,19 +22,35 @@ class SearchStatus(NamedTuple):
 
 
 def status(study: str, uri: str) -> list[SearchStatus]:
-    """One entry a search, in the order in which they were opened."""
-    store, experiment = found(study, uri)
+    """The state of every search of a study, in the order in which they were opened.
+
+    Args:
+        study: the study's name.
+        uri: of the MLflow store.
+
+    Raises:
+        Refusal: where the study is not there.
+    """
+    store, experiment = find_study(study, uri)
     searches = runs_of(store, experiment, "search")
     trials: dict[tuple[str, str], list[Run]] = {}
-    for run in trials_of(store, experiment)[0].values():
+    for run in trial_runs(store, experiment)[0].values():
         trials.setdefault(_search(run), []).append(run)
     return [_status(search, trials.get(_search(search), [])) for search in searches]
 
 
 def cancel(study: str, uri: str) -> None:
-    """Ask the driver of a study to end; it looks every few seconds, and leaves a record that can be gone on with."""
+    """Ask the driver of a study to end; it looks every few seconds, and leaves a record that can be gone on with.
+
+    Args:
+        study: the study's name.
+        uri: of the MLflow store.
+
+    Raises:
+        Refusal: where the study is not there.
+    """
     store: MlflowClient
-    store, experiment = found(study, uri)
+    store, experiment = find_study(study, uri)
     store.set_experiment_tag(experiment, CANCEL, str(time.time()))
 
 

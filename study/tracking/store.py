@@ -1,19 +1,22 @@
 """The store: how it is reached, and how a trial is written into one run and read back."""
 
+import contextlib
 import json
 import logging
 import re
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, Run, ViewType
+from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES, MLFLOW_HTTP_REQUEST_TIMEOUT
 from mlflow.exceptions import MlflowException
 
 from study.dispatch.outcome import Recorded
 from study.plan.key import Key
 from study.tracking import embedded
-from study.tracking.patience import without_retries
 from trainables.refusal import Refusal, first_line, unknown
 from trainables.run.stopping import Rung
 
@@ -31,6 +34,29 @@ LEASE = f"{PREFIX}lease/"  # how the names of experiments begin that are no stud
 TOO_LATE = (408, 429)
 MISSING = (FileNotFoundError, NotADirectoryError, PermissionError)  # of a file to be kept: waiting brings it no nearer
 TERMINAL = ("FINISHED", "FAILED")
+
+
+_asking = threading.local()  # `depth`: how many contexts this thread is in
+
+
+def _unless_asked_once(variable: Any, value: int) -> None:
+    """Let a variable of MLflow's have another value in a thread that asks once: MLflow knows but the whole process."""
+    ordinary = variable.get
+    variable.get = lambda: value if getattr(_asking, "depth", 0) else ordinary()
+
+
+_unless_asked_once(MLFLOW_HTTP_REQUEST_MAX_RETRIES, 0)  # MLflow's own: 7
+_unless_asked_once(MLFLOW_HTTP_REQUEST_TIMEOUT, 30)  # 120 s
+
+
+@contextlib.contextmanager
+def without_retries() -> Iterator[None]:
+    """MLflow's client does not retry inside this context, in this thread; other threads keep its patience."""
+    _asking.depth = getattr(_asking, "depth", 0) + 1
+    try:
+        yield
+    finally:
+        _asking.depth -= 1
 
 
 def client(uri: str) -> MlflowClient:
@@ -72,7 +98,16 @@ def artifacts(uri: str) -> str | None:
 
 
 def experiment_of(store: MlflowClient, name: str, uri: str) -> str:
-    """The id of the experiment of that name, made if it is not there."""
+    """The id of the experiment of that name, made if it is not there.
+
+    Args:
+        store: a client of it.
+        name: of the experiment.
+        uri: of the store.
+
+    Raises:
+        Refusal: where an experiment of that name was deleted.
+    """
     found = store.get_experiment_by_name(name)
     if found is not None:
         refuse_deleted("study", found, uri)
@@ -102,12 +137,30 @@ def refuse_deleted(kind: str, experiment: Experiment, uri: str) -> None:
 
 
 def folder_of_search(study: str, arm: str, repetition: int, run: str) -> Path:
-    """The place of a search's checkpoints inside a storage folder, by its run: two stores may share the folder."""
+    """The place of a search's checkpoints inside a storage folder, by its run: two stores may share the folder.
+
+    Args:
+        study: the study's name.
+        arm: the arm's.
+        repetition: from 0.
+        run: the id of the search's run.
+
+    Returns:
+        A path relative to the storage folder.
+    """
     return Path("checkpoints") / study / arm / f"{repetition}-{run[:12]}"
 
 
-def found(study: str, uri: str) -> tuple[MlflowClient, str]:
-    """The store and the id of a study's experiment; reading makes neither."""
+def find_study(study: str, uri: str) -> tuple[MlflowClient, str]:
+    """The store and the id of a study's experiment; reading makes neither.
+
+    Args:
+        study: the study's name.
+        uri: of the MLflow store.
+
+    Raises:
+        Refusal: where the store or the study is not there, or the study was deleted.
+    """
     embedded.refuse_missing(uri)
     store = client(uri)
     experiment = store.get_experiment_by_name(study)
@@ -119,7 +172,14 @@ def found(study: str, uri: str) -> tuple[MlflowClient, str]:
 
 
 def runs_of(store: MlflowClient, experiment: str, kind: str, where: str = "") -> list[Run]:
-    """All runs of a kind, oldest first; of those that a filter leaves."""
+    """All runs of a kind, oldest first.
+
+    Args:
+        store: a client of it.
+        experiment: its id.
+        kind: trial, search or report, as the tag of the run says.
+        where: a further filter in MLflow's language.
+    """
     runs: list[Run] = []
     token = None
     while True:
@@ -137,10 +197,17 @@ def runs_of(store: MlflowClient, experiment: str, kind: str, where: str = "") ->
             return runs
 
 
-def trials_of(store: MlflowClient, experiment: str) -> tuple[dict[Key, Run], list[Run]]:
+def trial_runs(store: MlflowClient, experiment: str) -> tuple[dict[Key, Run], list[Run]]:
     """The run of every trial, and what is left over: a create whose answer was lost may have been repeated.
 
     Of several the one that has ended counts, else the first.
+
+    Args:
+        store: a client of it.
+        experiment: its id.
+
+    Returns:
+        The runs by key, and the surplus ones.
     """
     found: dict[Key, Run] = {}
     surplus: list[Run] = []
@@ -171,13 +238,13 @@ def recorded_of(run: Run) -> Recorded:
     return Recorded(run.info.run_id, params, status, score, attempts, versions, rungs)
 
 
-def text_of(value: Any) -> str:
+def parameter_text(value: Any) -> str:
     """A parameter as MLflow keeps it."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def value_of(text: str) -> Any:
-    """The inverse of `text_of`: numbers, truth values and null as themselves, anything else as text."""
+    """The inverse of `parameter_text`: numbers, truth values and null as themselves, anything else as text."""
     try:
         return json.loads(text)
     except ValueError:

@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
 from study.tracking.pages import pages_of
-from study.tracking.store import PREFIX, REPORT, STORAGE, found, own_tags, runs_of
+from study.tracking.store import PREFIX, REPORT, STORAGE, find_study, own_tags, runs_of
 
 
 class About(NamedTuple):
@@ -29,8 +29,16 @@ class About(NamedTuple):
 
 
 def about(study: str, uri: str) -> About:
-    """Read what the store knows of a recorded study beside its trials."""
-    store, experiment = found(study, uri)
+    """Read what the store knows of a recorded study beside its trials.
+
+    Args:
+        study: the study's name.
+        uri: of the MLflow store.
+
+    Raises:
+        Refusal: where the study is not there.
+    """
+    store, experiment = find_study(study, uri)
     searches = runs_of(store, experiment, "search")
     planned: dict[str, int] = {}
     contents: dict[str, dict[str, Any]] = {}
@@ -48,8 +56,17 @@ def publish(study: str, uri: str, metrics: Mapping[str, Mapping[str, float]], fi
     """Write a summary into the store: numbers of every arm on its parent runs, the files on a run called `report`.
 
     Written again, the last numbers count and the files are replaced.
+
+    Args:
+        study: the study's name.
+        uri: of the MLflow store.
+        metrics: numbers by name, by arm.
+        files: those of a folder `figures` stay in one of that name.
+
+    Raises:
+        Refusal: where the study is not there.
     """
-    store, experiment = found(study, uri)
+    store, experiment = find_study(study, uri)
     now = int(time.time() * 1000)
     for search in runs_of(store, experiment, "search"):
         told = metrics.get(own_tags(search)["arm"], {})

@@ -16,7 +16,6 @@ from study.plan.key import Key
 from study.plan.study import Search, Study
 from study.tracking import view
 from study.tracking.outbox import Outbox
-from study.tracking.patience import without_retries
 from study.tracking.store import (
     CANCEL,
     PREFIX,
@@ -27,13 +26,14 @@ from study.tracking.store import (
     folder_of_search,
     is_away,
     own_tags,
+    parameter_text,
     recorded_of,
     runs_of,
     shown,
-    text_of,
-    trials_of,
+    trial_runs,
+    without_retries,
 )
-from study.tracking.writer import Batch, End, Item, Left, Mark, Open, Writer
+from study.tracking.writer import Artifact, Batch, End, Item, Mark, Open, Writer
 from trainables.refusal import Refusal
 from trainables.tasks import Workload
 from trainables.trial import Record, Trial
@@ -152,7 +152,13 @@ class Tracker:
         return ", ".join([self._parent(search), *(self._provenance.get(name, "") for name in ("versions", "commit"))])
 
     def start(self, search: Search, key: Key, trial: Trial) -> None:
-        """A trial starts, or starts again."""
+        """Write down that a training starts, or starts again.
+
+        Args:
+            search: to which it belongs; it has been opened.
+            key: of the training.
+            trial: its parameters, written once.
+        """
         known = self._runs.get(key)
         attempts = known.attempts + 1 if known else 1
         own = {
@@ -172,13 +178,19 @@ class Tracker:
         new = known is None or not known.params  # a driver may die between the two calls
         flat = trial.flat()
         shown = [*view.axes(key.arm, flat), *flat.items()] if new else []
-        params = [(name, text_of(value)) for name, value in shown]
+        params = [(name, parameter_text(value)) for name, value in shown]
         self._outbox.put(Open(key, tags, params))
         versions = self._provenance.get("versions", "")
         self._runs[key] = Recorded("", flat, None, float("nan"), attempts, versions)
 
     def log(self, key: Key, number: int, record: Record) -> None:
-        """The `number`-th record of a trial, 1 the first; written with the next flush."""
+        """Take in a record of a training; it is written with the next flush.
+
+        Args:
+            key: of the training, which has started.
+            number: of the record, 1 the first.
+            record: its numbers.
+        """
         now = int(time.time() * 1000)
         told = record.flat()
         first = ("valid_score", "passes")  # of what all runs have, MLflow's compare page draws what came first
@@ -188,7 +200,15 @@ class Tracker:
             self.flush()
 
     def finish(self, key: Key, status: Status, score: float, error: str = "", **tags: str) -> None:
-        """A trial has ended: its metrics first, its status last."""
+        """Write down that a training has ended: its metrics first, its status last.
+
+        Args:
+            key: of the training.
+            status: how it ended.
+            score: its best validation score, in the task's own sense.
+            error: why it failed; empty where it did not.
+            tags: further words to be kept, by name; empty ones are not.
+        """
         now = int(time.time() * 1000)
         self._waiting[key].insert(0, (view.BEST, score, now, 0))  # first, as in `log`
         told = {"status": status, "score": repr(score), "error": error[:5000], **tags}
@@ -202,9 +222,14 @@ class Tracker:
         self._outbox.put(End(key, "KILLED", int(time.time() * 1000)))
 
     def keep(self, key: Key, file: Path) -> None:
-        """A file that a trial left behind, beside its run; before its status, so that a finished trial has it."""
+        """Keep a file of a training beside its run; handed over before the status, so that a finished trial has it.
+
+        Args:
+            key: of the training.
+            file: nothing happens where it is not there.
+        """
         if file.exists():
-            self._outbox.put(Left(key, str(file)))
+            self._outbox.put(Artifact(key, str(file)))
 
     def cancelled(self) -> bool:
         """True once somebody has asked for the end since this driver began; looked up every few seconds."""
@@ -250,7 +275,7 @@ class Tracker:
     def _load(self) -> None:
         contents = {arm.name: json.dumps(arm.contents(), sort_keys=True) for arm in self.study.arms}
         parents = runs_of(self._client, self._experiment, "search")
-        trials, surplus = trials_of(self._client, self._experiment)
+        trials, surplus = trial_runs(self._client, self._experiment)
         succeeded = any(recorded_of(run).status not in (None, "failed") for run in trials.values())
         for run in parents:
             tags = own_tags(run)

@@ -6,8 +6,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
 from study.plan.key import Key
-from study.tracking.patience import without_retries
-from study.tracking.store import PREFIX, runs_of
+from study.tracking.store import PREFIX, runs_of, without_retries
 
 Pairs = list[tuple[str, str]]
 
@@ -28,8 +27,8 @@ class Batch(NamedTuple):
     tags: Pairs
 
 
-class Left(NamedTuple):
-    """A file that a trial left behind."""
+class Artifact(NamedTuple):
+    """A file of a trial, to be kept beside its run."""
 
     key: Key
     path: str
@@ -51,7 +50,7 @@ class Mark(NamedTuple):
     milliseconds: int
 
 
-Item: TypeAlias = Open | Batch | Left | End | Mark
+Item: TypeAlias = Open | Batch | Artifact | End | Mark
 
 
 class Writer:
@@ -69,7 +68,7 @@ class Writer:
             elif isinstance(item, Batch):
                 metrics, tags = [Metric(*point) for point in item.metrics], [RunTag(*tag) for tag in item.tags]
                 self._client.log_batch(self.runs[item.key], metrics=metrics, tags=tags)
-            elif isinstance(item, Left):
+            elif isinstance(item, Artifact):
                 self._client.log_artifact(self.runs[item.key], item.path)
             else:
                 run = self.runs[item.key] if isinstance(item, End) else item.run

@@ -11,7 +11,7 @@ from study.answers.networks import TrialArtifacts, averages, distances
 from study.figures.apart import panel
 from study.plan.key import Key
 from study.plan.parse import parse
-from study.tracking import Tracker, left_behind
+from study.tracking import Tracker, read_artifacts
 from trainables.refusal import Refusal
 from trainables.run import artifacts
 from trainables.run.loop import Run
@@ -95,10 +95,10 @@ def test_what_a_trial_leaves_behind_comes_back_from_the_store(tmp_path, monkeypa
     tracker.start(search, key, trial)
     tracker.keep(key, artifacts.save(run.artifacts(), tmp_path / "work"))
     tracker.wait()
-    assert list(left_behind("left", uri, artifacts.FILE)) == []  # not finished yet
+    assert list(read_artifacts("left", uri, artifacts.FILE)) == []  # not finished yet
     tracker.finish(key, "finished", run.best_score)
     tracker.wait()
-    ((arm, seed, arrays),) = left_behind("left", uri, artifacts.FILE)
+    ((arm, seed, arrays),) = read_artifacts("left", uri, artifacts.FILE)
     assert (arm, seed) == ("a", trial.seed)
     assert same({name: torch.from_numpy(array) for name, array in arrays.items()}, run.artifacts())
     assert Key("left", "a", 0, 0, 0) == key

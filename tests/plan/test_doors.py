@@ -19,7 +19,7 @@ from study.plan.parse import load as load_study
 from study.plan.parse import parse
 from study.reports import writing as pages
 from study.tracking import Tracker
-from study.tracking.artifacts import left_behind
+from study.tracking.artifacts import read_artifacts
 from trainables.ray_trainable import forget, load
 from trainables.refusal import Refusal
 from trainables.run import artifacts
@@ -206,7 +206,7 @@ def test_what_a_trial_left_behind_is_not_executed(tmp_path, mark, monkeypatch):
     tracker.finish(search.key(0), "finished", 0.5)
     tracker.close(complete=True)
     with pytest.raises(Refusal, match="cannot be read"):
-        list(left_behind("left", uri, artifacts.FILE))
+        list(read_artifacts("left", uri, artifacts.FILE))
 
 
 @pytest.mark.parametrize("name", ["table.csv", "table.parquet", "table.db", "table.pkl", "table.json"])

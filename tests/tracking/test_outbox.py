@@ -16,8 +16,7 @@ from mlflow.protos import databricks_pb2
 from study.plan.parse import parse
 from study.tracking import Tracker, outbox
 from study.tracking.outbox import Backlog, Outbox
-from study.tracking.patience import without_retries
-from study.tracking.store import is_away, trials_of
+from study.tracking.store import is_away, trial_runs, without_retries
 
 TEXT = "{question: q, common: {task: quadratic, trials: 2, epochs: 3}, arms: {sgd: {}}}"
 
@@ -212,7 +211,7 @@ def test_a_run_that_was_made_without_an_answer_is_found_and_not_made_twice(tmp_p
     tracker.finish(search.key(0), "finished", 0.5)
     tracker.close(complete=True)
     client = MlflowClient(uri)
-    found, surplus = trials_of(client, client.get_experiment_by_name("lost").experiment_id)
+    found, surplus = trial_runs(client, client.get_experiment_by_name("lost").experiment_id)
     assert [run.info.run_id for run in found.values()] == [lost[0].info.run_id]
     assert not surplus
     assert found[search.key(0)].data.params["scheme.lr"] == "0.3"
