@@ -1,6 +1,10 @@
-"""Docstrings say what a thing does or is, as its caller would say it."""
+"""Docstrings say what a thing does or is, as its caller would say it, and name every argument."""
 
 import ast
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -32,3 +36,112 @@ def test_no_docstring_opens_with_a_question_word(room):
 def test_a_riddle_is_seen():
     assert riddles('"""Rungs."""\n\n\ndef best():\n    """Whether it is."""\n') == ["best"]
     assert riddles(Path(__file__).read_text(encoding="utf-8")) == []
+
+
+# --- arguments -------------------------------------------------------------------------------------------
+
+
+@dataclass
+class House:
+    """The classes of some modules, and the names that each module takes from outside of them, by text."""
+
+    texts: list[str]
+
+    def __post_init__(self):
+        self.trees = [ast.parse(text) for text in self.texts]
+        nodes = [node for tree in self.trees for node in ast.walk(tree)]
+        self.classes = {node.name: node for node in nodes if isinstance(node, ast.ClassDef)}
+
+    def unnamed(self, tree: ast.Module) -> list[str]:
+        """Public functions of more than one argument, with the arguments that their docstring does not name.
+
+        A method may leave that to the method of its base class that it carries out. Four kinds say it elsewhere: a
+        command's options have their help, a test's fixtures theirs, a jet takes what its torch function takes, and a
+        method of other people's interface is described there.
+        """
+        found = []
+        for function, home in _public(tree.body):
+            if len(arguments(function)) < 2 or _says_elsewhere(function) or _others(tree, home):
+                continue
+            said = "\n".join(self._docstrings(function, home))
+            left = [name for name in arguments(function) if not re.search(rf"(?m)^ *{name}: \S|`{name}`", said)]
+            found += [f"{function.name}({', '.join(left)})"] if left else []
+        return found
+
+    def _docstrings(self, function: ast.FunctionDef, home: ast.ClassDef | None) -> Iterator[str]:
+        yield ast.get_docstring(function) or ""
+        for name in map(_last_name, home.bases if home else []):
+            above = self.classes.get(name)
+            for node in above.body if above and above is not home else []:
+                if isinstance(node, ast.FunctionDef) and node.name == function.name:
+                    yield from self._docstrings(node, above)
+
+
+def arguments(function: ast.FunctionDef) -> list[str]:
+    """The names that a caller may give; a leading underscore says that nobody should."""
+    given = function.args
+    found = [*given.posonlyargs, *given.args, *given.kwonlyargs, *filter(None, (given.vararg, given.kwarg))]
+    return [each.arg for each in found if each.arg not in ("self", "cls") and not each.arg.startswith("_")]
+
+
+def _public(body, home=None) -> Iterator[tuple[ast.FunctionDef, ast.ClassDef | None]]:
+    for node in body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            yield node, home
+        elif isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from _public(node.body, node)
+
+
+def _says_elsewhere(function: ast.FunctionDef) -> bool:
+    marks = {ast.unparse(mark).partition("(")[0] for mark in function.decorator_list}
+    lifts = function.returns is not None and ast.unparse(function.returns).split(" | ")[0] == "Lifted"
+    return bool(marks & {"click.command", "overload"}) or function.name.startswith("test_") or lifts
+
+
+def _others(tree: ast.Module, home: ast.ClassDef | None) -> bool:
+    """Tell if the class carries out other people's interface: Ray's, click's."""
+    froms = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module]
+    packages = {each.asname or each.name: node.module.partition(".")[0] for node in froms for each in node.names}
+    bases = [ast.unparse(base).partition("[")[0].partition(".")[0] for base in (home.bases if home else [])]
+    ours = {"study", "trainables", *sys.stdlib_module_names}
+    return any(packages.get(base, "study") not in ours for base in bases)
+
+
+def _last_name(base: ast.expr) -> str:
+    return ast.unparse(base).partition("[")[0].rpartition(".")[2]
+
+
+def test_every_argument_of_a_public_function_is_named():
+    house = House([path.read_text(encoding="utf-8") for path in FILES])
+    found = {path.relative_to(ROOT): house.unnamed(tree) for path, tree in zip(FILES, house.trees, strict=True)}
+    assert {str(path): names for path, names in found.items() if names} == {}
+    checked = [function for tree in house.trees for function, _ in _public(tree.body) if len(arguments(function)) > 1]
+    assert len(checked) > 300
+
+
+def unnamed(text: str) -> list[str]:
+    house = House([text])
+    return house.unnamed(house.trees[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('def best(scores, mode):\n    """The best.\n\n    Args:\n        scores: (n,)\n    """', ["best(mode)"]),
+        ('def best(scores, mode):\n    """The best of the scores in this mode."""', ["best(scores, mode)"]),
+        ('def best(scores, mode):\n    """The best of `scores` in `mode`."""', []),
+        ('def _best(scores, mode):\n    """The best."""', []),
+        ("def best(scores, mode): ...", ["best(scores, mode)"]),
+        ('class Rule:\n    def step(self, state, *, rate):\n        """A step of `rate` from `state`."""', []),
+        ('class Rule:\n    def step(self, state, *, rate):\n        """A step."""', ["step(state, rate)"]),
+        (
+            'class Rule:\n    def step(self, a, b):\n        """From `a` by `b`."""\n'
+            'class Own(Rule):\n    def step(self, a, b):\n        """a − b."""',
+            [],
+        ),
+        ("from ray.tune import Callback\nclass Own(Callback):\n    def on_trial_start(self, trial, info): ...", []),
+        ("@click.command()\ndef run(study, cluster): ...", []),
+    ],
+)
+def test_an_argument_without_a_word_is_seen(text, found):
+    assert unnamed(text) == found

@@ -44,7 +44,12 @@ def seeded(device: "torch.device", seed: int) -> Iterator[None]:
 
 
 def seed_all(device: "torch.device", seed: int) -> None:
-    """Seed every global generator that a loop of the user's may draw from: Python's, numpy's and torch's."""
+    """Seed every global generator that a loop of the user's may draw from: Python's, numpy's and torch's.
+
+    Args:
+        device: whose generator is seeded beside the CPU's
+        seed: of all of them
+    """
     random.seed(seed)
     if find_spec("numpy"):
         import numpy as np

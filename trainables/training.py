@@ -56,7 +56,7 @@ class Training(Workload):
 
 
 class Session:
-    """What a `Training` sees of its trial.
+    """The view that a `Training` has of its trial.
 
     Python's, numpy's and torch's global generators are seeded from the trial's seed before `train` is called, and from
     seed and epoch before every pass of `epochs()`. Where the training is over, by its budget, a stopper or a number

@@ -1,4 +1,4 @@
-"""What a loop of the user's asks to be kept: checked, read as plain data, and put back."""
+"""Keeping what a loop of the user's asks to be kept: checked, read as plain data, and put back."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -40,7 +40,15 @@ def states(kept: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def put_back(kept: Mapping[str, Any], before: Mapping[str, Any]) -> None:
-    """Put states back into what is kept under the same names."""
+    """Put states back into what is kept under the same names.
+
+    Args:
+        kept: by name; written into.
+        before: the states that `states` read, by name.
+
+    Raises:
+        Refusal: where a name is kept no more.
+    """
     for name, state in before.items():
         if name not in kept:
             raise Refusal(f"session.epochs(…) kept {name!r} before this training was broken off, and does no longer")

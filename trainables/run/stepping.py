@@ -64,7 +64,12 @@ class Stepping:
         self.optimizer.register_step_post_hook(self._after)
 
     def goes_on(self, records: Sequence[Record], num_epochs: int) -> None:
-        """Count on from the last record; the schedules of a stream move there."""
+        """Count on from the last record; the schedules of a stream move there.
+
+        Args:
+            records: of the training so far.
+            num_epochs: of the whole training.
+        """
         if records:
             self.steps, self.passes = records[-1].steps, records[-1].passes
         self._share = len(records) / num_epochs

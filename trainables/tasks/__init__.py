@@ -15,7 +15,7 @@ __all__ = ["Classification", "Data", "Regression", "Split", "Task", "Workload", 
 
 
 class Workload(Component):
-    """What a trial trains and how it is judged: a `Task`, or a `Training` with a loop of its own.
+    """The work of a trial and how it is judged: a `Task`, or a `Training` with a loop of its own.
 
     `metric` names the score, `mode` its sense, and `target` is the score, fixed before any tuning, that ends
     the race (None: not calibrated yet).
