@@ -10,7 +10,10 @@ import pytest
 
 from study.cli import cli
 from study.plan import parse
+from trainables.plugins import trusted
 from trainables.run.loop import Run
+from trainables.run.own_loop import OwnLoop
+from trainables.trial import Trial
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -109,6 +112,29 @@ def test_the_task_and_the_scheme_in_the_readme_train(examples):
     assert min(max(record.valid_score for record in of_arm) for of_arm in records.values()) > 0.8
     assert {record.lr for record in records["fixed"]} == {0.3}
     assert len({record.lr for record in records["bold"]}) == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "longest"),
+    [
+        ("plain.py:Plain", 30),
+        ("stream.py:Stream", 30),
+        ("gan.py:Gan", 45),
+        ("finetune.py:Finetune", 35),
+        ("module.py:Fit", 35),
+    ],
+)
+@pytest.mark.filterwarnings("default")  # of trainers
+@pytest.mark.timeout(300)
+def test_the_loops_in_the_readme_train_and_are_short(examples, name, longest):
+    text = (examples / name.partition(":")[0]).read_text()
+    assert len([line for line in text.splitlines() if line and not line.startswith("#")]) <= longest
+    task = trusted(f"./{name}", examples)
+    records = list(
+        OwnLoop(Trial.parse({"task": task, "batch_size": 32, "epochs": 3, "direction": "adam", "scheme.lr": 0.01}))
+    )
+    assert len(records) == 3
+    assert not records[-1].diverged
 
 
 def test_the_conformance_test_in_the_readme_passes(examples):

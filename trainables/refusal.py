@@ -28,6 +28,18 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> Refusal:
     return Refusal(f"unknown {kind} {name!r}: {hint}Known: {', '.join(names)}")
 
 
+def not_installed(what: str, package: str, extra: str) -> Refusal:
+    """The refusal of what needs a package that is not there.
+
+    Args:
+        what: as the user knows it
+        package: as it is imported
+        extra: of this project, and the dependency group of the same name in a checkout, that brings it
+    """
+    remedy = f"pip install 'lr-study[{extra}]', or uv sync --group {extra} in a checkout"
+    return Refusal(f"{what} needs the package {package}, which is not installed: {remedy}")
+
+
 def first_line(error: BaseException) -> str:
     r"""The first line of an error; its kind where it says nothing.
 

@@ -172,7 +172,7 @@ class Session:
         finally:
             self._since = time.perf_counter()
 
-    def log(self, **values: float) -> None:
+    def log(self, **values: float | torch.Tensor) -> None:
         """Add numbers of your own to the next record."""
         taken = [name for name in values if name in Record.__dataclass_fields__ or name == "test_score"]
         if taken:
@@ -181,12 +181,12 @@ class Session:
 
     def report(
         self,
-        valid_score: float,
+        valid_score: float | torch.Tensor,
         *,
-        train_loss: float = UNTOLD,
-        train_score: float = UNTOLD,
-        valid_loss: float = UNTOLD,
-        test_score: float = UNTOLD,
+        train_loss: float | torch.Tensor = UNTOLD,
+        train_score: float | torch.Tensor = UNTOLD,
+        valid_loss: float | torch.Tensor = UNTOLD,
+        test_score: float | torch.Tensor = UNTOLD,
         passes: float = UNTOLD,
         flops: float = UNTOLD,
     ) -> None:

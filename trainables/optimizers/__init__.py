@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from trainables.components import Component, name_of
 from trainables.oracle import Oracle, Tensors
-from trainables.refusal import Refusal
+from trainables.refusal import Refusal, not_installed
 from trainables.rules import Rule, Step
 from trainables.schedules import Constant, Schedule
 
@@ -56,10 +56,7 @@ class Packaged(Rule):
 
     def __post_init__(self) -> None:
         if find_spec(self.optimizer.package) is None:
-            raise Refusal(
-                f"optimizer: {name_of(type(self.optimizer))} needs the package {self.optimizer.package}, which is not "
-                "installed: pip install 'lr-study[packaged]', or uv sync --group packaged in a checkout"
-            )
+            raise not_installed(f"optimizer: {name_of(type(self.optimizer))}", self.optimizer.package, "packaged")
 
     def init(self, params: Tensors) -> PackagedState:
         """Places for what the optimizer will keep, found by a step that is thrown away."""

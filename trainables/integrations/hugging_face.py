@@ -1,0 +1,99 @@
+"""Hugging Face's `Trainer` as the loop of a `Training`: arguments, optimizers and a callback that reports.
+
+def train(self, session):
+model, data = ..., ...
+steps = math.ceil(len(data["train"]) / session.batch_size)
+optimizer = session.optimizer(model, steps_per_epoch=steps)
+trainer = Trainer(
+model, arguments(session), train_dataset=data["train"], eval_dataset=data["valid"],
+compute_metrics=..., optimizers=optimizers(optimizer), callbacks=[Reporting(session, "eval_accuracy")],
+)
+trainer.train(resume_from_checkpoint=session.resume_from)
+"""
+
+import math
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+
+from trainables.refusal import Refusal, not_installed
+from trainables.training import Session
+
+try:
+    from transformers import TrainerCallback, TrainingArguments
+except ImportError as error:
+    raise not_installed("Hugging Face's Trainer", "transformers", "huggingface") from error
+
+
+def arguments(session: Session, **given: Any) -> TrainingArguments:
+    """The trial's settings as the trainer takes them, evaluated and saved once an epoch, without any reporting.
+
+    Args:
+        session: of the trial.
+        given: arguments of `TrainingArguments` that are to differ.
+    """
+    settings: dict[str, Any] = {
+        "output_dir": str(session.folder),
+        "num_train_epochs": session.num_epochs,
+        "per_device_train_batch_size": session.batch_size,
+        "seed": session.seed % 2**32,
+        "max_grad_norm": session.gradient_clip or 0.0,  # 0: not clipped; the trainer's own default is 1
+        "bf16": session.precision == "bfloat16",
+        "use_cpu": session.device.type == "cpu",
+        "eval_strategy": "epoch",
+        "save_strategy": "epoch",
+        "logging_strategy": "epoch",
+        "report_to": [],
+        "disable_tqdm": True,
+    }
+    return TrainingArguments(**{**settings, **given})
+
+
+def optimizers(optimizer: torch.optim.Optimizer) -> tuple[torch.optim.Optimizer, Any]:
+    """The pair that `Trainer(optimizers=…)` takes: the session's optimizer, and a schedule that changes nothing.
+
+    Without a schedule, the trainer would add one of its own, linear to zero.
+    """
+    return optimizer, _Unchanged(optimizer)
+
+
+class Reporting(TrainerCallback):
+    """Reports the score of every evaluation to the session; its time, but for the first batch, is not charged."""
+
+    def __init__(self, session: Session, score: str) -> None:
+        """`score` is the name of the metric, as in `eval_accuracy`."""
+        self._session, self._score = session, score
+        self._evaluating, self._train_loss = ExitStack(), math.nan
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **parts: Any) -> None:
+        """Refuses a schedule that would change the rate beside the trial's rule."""
+        schedule = parts.get("lr_scheduler")
+        if not isinstance(getattr(schedule, "scheduler", schedule), _Unchanged):
+            raise Refusal("Trainer has its own schedule: say Trainer(optimizers=optimizers(session.optimizer(…)))")
+
+    def on_prediction_step(self, args: Any, state: Any, control: Any, **parts: Any) -> None:
+        """The trainer evaluates, from here on if not since one batch."""
+        if not self._evaluating._exit_callbacks:  # type: ignore[attr-defined]
+            self._evaluating.enter_context(self._session.evaluating())
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **parts: Any) -> None:
+        """Reports."""
+        metrics = parts["metrics"]
+        self._evaluating.close()
+        if self._score not in metrics:
+            raise Refusal(f"there is no metric {self._score!r}: the evaluation told {', '.join(metrics)}")
+        losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
+        told = {"train_loss": losses[-1]} if losses else {}
+        self._session.report(metrics[self._score], valid_loss=metrics["eval_loss"], **told)
+
+
+class _Unchanged(torch.optim.lr_scheduler.LambdaLR):
+    """The rate as it is."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        super().__init__(optimizer, _one)
+
+
+def _one(step: int) -> float:
+    return 1.0
