@@ -137,6 +137,16 @@ def test_the_loops_in_the_readme_train_and_are_short(examples, name, longest):
     assert not records[-1].diverged
 
 
+@pytest.mark.parametrize("name", ["Ranked", "Found"])
+def test_the_scorers_in_the_readme_score_whole_splits(examples, name):
+    pytest.importorskip("torchmetrics", reason="needs the dependency group metrics")
+    scorers = next(block for block in blocks("python", ALL) if "def scorer" in block)
+    (examples / "my_task.py").write_text((examples / "my_task.py").read_text() + scorers)
+    task = trusted(f"./my_task.py:{name}", examples)
+    record = list(Run(Trial.parse({"task": task, "direction": "adam", "scheme.lr": 0.03, "epochs": 10})))[-1]
+    assert 0.9 < record.valid_score <= 1
+
+
 def test_the_conformance_test_in_the_readme_passes(examples):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_my_scheme.py"]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}

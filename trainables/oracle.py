@@ -1,37 +1,35 @@
-"""Loss, gradient and curvature of one mini-batch: all that a rule may ask."""
+"""Loss, gradient and curvature of the mini-batches of one step: all that a rule may ask."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
+from trainables.minibatch import FORWARD, Minibatch, Objective, Recipe, Tensors
 from trainables.refusal import Refusal
-from trainables.second_order.graph import Graph, graph_of
 from trainables.second_order.jets import Along, inner
-from trainables.second_order.sweep import sweep
-from trainables.second_order.tape import Tape, tape_of
 
-Tensors: TypeAlias = dict[str, Tensor]
-"""Parameters, gradients or directions by parameter name; the names carry the layers."""
-
-Objective: TypeAlias = Callable[[Tensors], Tensor]
-"""The mini-batch loss as a function of the parameters: same data and same noise at every call."""
-
-Recipe: TypeAlias = Literal["adjoints", "sweep", "graph"]
-"""The exact ways to a curvature along a direction that the gradient decides: keep what a tangent pass after the
-gradient needs (twice the memory), sweep forward anew (nothing kept), or keep the gradient's own graph."""
-
-FORWARD = 0.5
-"""The price of a forward pass in gradients; a backward pass is the other half."""
+__all__ = [
+    "FORWARD",
+    "Objective",
+    "Oracle",
+    "Recipe",
+    "Tensors",
+    "clip_factor",
+    "clipped",
+    "inner",
+    "products",
+    "total",
+]
 
 
 class Oracle:
-    """Loss, gradient and curvature of one mini-batch under one realisation of its noise.
+    """Loss, gradient and curvature of one mini-batch, or of several on average, under one realisation of their noise.
 
-    `passes` counts what was asked, in gradient equivalents (de Gournay & Gossard 2022, arXiv 2210.14520,
-    section 3: a forward or a backward pass is half a gradient each).
+    `passes` counts what was asked, in gradient equivalents of a mini-batch (de Gournay & Gossard 2022, arXiv
+    2210.14520, section 3: a forward or a backward pass is half a gradient each).
 
     >>> oracle = Oracle(lambda params: (params["w"] ** 2).sum())
     >>> loss, gradient = oracle.gradient({"w": torch.tensor([1.0, 2.0])})
@@ -51,22 +49,38 @@ class Oracle:
         `part` makes the objective of the first examples of the batch, given their share of it. `leaves` says what the
         objective is differentiated by, given the parameters' values: fresh leaves, unless it has leaves of its own.
         """
-        self._objective = objective
-        self._leaves = leaves or _leaves
+        self._minibatches, self._weights = [Minibatch(objective, part, leaves)], [1.0]
         self._clip = gradient_clip
-        self._part = part
-        self._kept: tuple[Tensors, Graph | Tape] | None = None
         self._factor: Tensor | float = 1.0
-        self.passes = 0.0
+
+    @classmethod
+    def over(cls, minibatches: Sequence[Minibatch], weights: Sequence[float], gradient_clip: float | None) -> Self:
+        """The oracle of Σ wᵢ Jᵢ, which holds one mini-batch's graph at a time.
+
+        Args:
+            minibatches: J₁, J₂, …, asked in this order
+            weights: w₁, w₂, …, which add up to 1
+            gradient_clip: of the norm of the sum
+
+        >>> batches = [Minibatch(lambda at: at["w"].sum()), Minibatch(lambda at: 3 * at["w"].sum())]
+        >>> Oracle.over(batches, [0.5, 0.5], None).gradient({"w": torch.ones(1)})[1]
+        {'w': tensor([2.])}
+        """
+        oracle = cls(minibatches[0].objective, gradient_clip)
+        oracle._minibatches, oracle._weights = list(minibatches), list(weights)
+        return oracle
+
+    @property
+    def passes(self) -> float:
+        """The price so far, over all mini-batches."""
+        return sum(each.passes for each in self._minibatches)
 
     def loss(self, params: Tensors) -> Tensor:
-        """J(θ), a scalar; half a pass."""
-        self.passes += FORWARD
-        with torch.no_grad():
-            return self._objective(params).detach()
+        """J(θ), a scalar; half a pass a mini-batch."""
+        return self._sum([each.loss(params) for each in self._minibatches])
 
     def gradient(self, params: Tensors, keep: Recipe | None = None) -> tuple[Tensor, Tensors]:
-        """J(θ) and ∇J(θ), shaped like the parameters; one pass.
+        """J(θ) and ∇J(θ), shaped like the parameters; one pass a mini-batch.
 
         Args:
             params: θ by name
@@ -78,25 +92,29 @@ class Oracle:
         Raises:
             Refusal: a curvature is to follow, and a gradient is sparse.
         """
-        self.passes += 2 * FORWARD
-        with torch.enable_grad(), self._leaves(params) as leaves:
-            if keep in ("graph", "adjoints"):
-                kept = (graph_of if keep == "graph" else tape_of)(self._objective, leaves)
-                self._kept = (params, kept)
-                loss, gradient = kept.loss, {name: grad.detach() for name, grad in kept.gradient.items()}
-            else:
-                loss = self._objective(leaves)
-                gradient = _gradients(loss, leaves)
+        loss, gradient = self._mean_gradient(params, keep)
         sparse = [name for name, grad in gradient.items() if grad.is_sparse]
         if keep is not None and sparse:
             raise Refusal(f"a curvature needs dense gradients, {sparse[0]!r} has a sparse one: say sparse=False")
         if self._clip is not None:
             self._factor = clip_factor(gradient, self._clip)
             gradient = {name: self._factor * grad for name, grad in gradient.items()}
-        return loss.detach(), gradient
+        return loss, gradient
+
+    def _mean_gradient(self, params: Tensors, keep: Recipe | None) -> tuple[Tensor, Tensors]:
+        first, *others = self._minibatches
+        loss, gradient = first.gradient(params, keep)
+        if not others:
+            return loss, gradient
+        losses, gradient = [loss], {name: self._weights[0] * grad for name, grad in gradient.items()}
+        for minibatch, weight in zip(others, self._weights[1:], strict=True):
+            loss, found = minibatch.gradient(params, keep)
+            losses.append(loss)
+            gradient = {name: torch.add(grad, found[name], alpha=weight) for name, grad in gradient.items()}
+        return self._sum(losses), gradient
 
     def hessian_vector(self, params: Tensors, vector: Tensors) -> Tensors:
-        """∇²J(θ) v, exactly, by reverse over reverse: ∂/∂θ ⟨∇J(θ), v⟩; three passes.
+        """∇²J(θ) v, exactly, by reverse over reverse: ∂/∂θ ⟨∇J(θ), v⟩; three passes a mini-batch.
 
         Args:
             params: θ, by name
@@ -109,9 +127,8 @@ class Oracle:
         >>> oracle.hessian_vector({"w": torch.ones(2)}, {"w": torch.tensor([1.0, 2.0])})["w"].tolist()
         [3.0, 6.0]
         """
-        self.passes += 2 * FORWARD + Graph.price
-        with torch.enable_grad(), self._leaves(params) as leaves:
-            return graph_of(self._objective, leaves).product(vector)
+        found = [each.hessian_vector(params, vector) for each in self._minibatches]
+        return {name: self._sum([product[name] for product in found]) for name in vector}
 
     def curvature(
         self,
@@ -128,29 +145,22 @@ class Oracle:
             params: θ by name
             vector: v, shaped like them
             own_decay: for a `vector` that is that gradient plus λθ: λ by name, empty where there is no decay
-            share: of the batch's first examples that are measured on, in (0, 1]
+            share: of the first examples of each mini-batch that are measured on, in (0, 1]
 
         >>> oracle, params = Oracle(lambda params: (params["w"] ** 3).sum()), {"w": torch.tensor([1.0, 2.0])}
         >>> _, gradient = oracle.gradient(params, keep="graph")
         >>> oracle.curvature(params, gradient, own_decay={}).item(), oracle.passes  # Σ 6w (3w²)²
         (1782.0, 3.0)
         """
-        along = Along(vector, None if own_decay is None else self._factor, own_decay or {})
-        if self._kept is not None and self._kept[0] is params and share == 1.0:
-            bent = self._kept[1].curvature(along)
-            self.passes += bent.price
-        else:
-            with torch.enable_grad(), self._leaves(params) as leaves:
-                bent = sweep(self._share(share), leaves, along)
-            self.passes += share * bent.price
-        return bent.curvature
+        own = own_decay is not None and len(self._minibatches) == 1  # a mean gradient is no batch's own
+        along = Along(vector, self._factor if own else None, (own_decay or {}) if own else {})
+        return self._sum([each.curvature(params, along, share) for each in self._minibatches])
 
-    def _share(self, share: float) -> Objective:
-        if share == 1.0:
-            return self._objective
-        if self._part is None:
-            raise Refusal(f"share: {share} needs a batch that can be divided: set it to 1, or give the oracle `part`")
-        return self._part(share)
+    def _sum(self, parts: Sequence[Tensor]) -> Tensor:
+        """Σ wᵢ of one part a mini-batch."""
+        if len(parts) == 1:
+            return parts[0]
+        return torch.stack([weight * part for weight, part in zip(self._weights, parts, strict=True)]).sum(0)
 
 
 def products(left: Tensors, right: Tensors) -> Tensors:
@@ -196,14 +206,3 @@ def clip_factor(gradient: Tensors, max_norm: float) -> Tensor:
         max_norm: the largest norm that passes untouched
     """
     return (max_norm / inner(gradient, gradient).sqrt()).clamp(max=1.0)
-
-
-@contextmanager
-def _leaves(params: Tensors) -> Iterator[Tensors]:
-    """The parameters as fresh leaves of a graph that ends here."""
-    yield {name: param.detach().requires_grad_() for name, param in params.items()}
-
-
-def _gradients(loss: Tensor, leaves: Tensors) -> Tensors:
-    gradient = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
-    return dict(zip(leaves, gradient, strict=True))

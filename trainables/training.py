@@ -43,7 +43,7 @@ class Training(Workload):
 
     whole_epochs: ClassVar[bool] = True
     without: ClassVar[tuple[str, ...]] = (
-        "compile", "record_every", "artifacts", "scale_invariance", "evaluate_test",
+        "accumulate", "compile", "record_every", "artifacts", "scale_invariance", "evaluate_test",
     )  # fmt: skip
 
     @abstractmethod

@@ -25,6 +25,7 @@ class Trial(Component):
     task: Workload
     rule: Rule = field(default_factory=Composed, metadata={"inline": True})
     batch_size: int | Literal["full"] = setting(128, valid=(1, 1e9))
+    accumulate: int = setting(1, valid=(1, 1e6))  # mini-batches a step, which follows the mean of their gradients
     epochs: float = setting(10.0, valid=(1e-6, 1e6))
     record_every: float = setting(1.0, valid=(1e-6, 1e6))  # epochs between two records
     seed: int = setting(0, valid=(0, 2**63 - 1))
@@ -46,6 +47,8 @@ class Trial(Component):
             raise Refusal(f"epochs must be a whole number for {task}, which reports once an epoch, got {self.epochs:g}")
         if self.compile:
             self.rule.compiled()  # compiles nothing yet: that takes a first call
+        if self.accumulate > 1 and self.batch_size == "full":
+            raise Refusal(f"accumulate: {self.accumulate} needs a batch_size in numbers: 'full' is one batch an epoch")
         if self.artifacts and not isinstance(self.task, Classification):
             raise Refusal(f"artifacts: true keeps predicted labels, and task {task!r} has none")
 

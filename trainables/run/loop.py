@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterator, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -12,7 +12,8 @@ from torch.utils._pytree import tree_flatten, tree_map, tree_map_only, tree_unfl
 
 from trainables.components import name_of
 from trainables.data import Data, Split, Tree, detached, first, picked
-from trainables.oracle import FORWARD, Objective, Oracle, Tensors
+from trainables.minibatch import FORWARD, Minibatch, Objective, Tensors
+from trainables.oracle import Oracle
 from trainables.plugins import untrusted
 from trainables.run import artifacts
 from trainables.run import scale_invariance as spheres
@@ -37,7 +38,7 @@ class Totals(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """The examples of one step."""
+    """The examples of one mini-batch."""
 
     inputs: Tree
     targets: Tree
@@ -78,14 +79,14 @@ class Run:
 
     @property
     def batch_size(self) -> int:
-        """Examples a step."""
+        """Examples a mini-batch."""
         size = self.trial.batch_size
         return len(self.data.train) if size == "full" else min(size, len(self.data.train))
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps until every training example was seen once; the last batch may be smaller."""
-        return math.ceil(len(self.data.train) / self.batch_size)
+        """Steps until every training example was seen once; the last may see fewer."""
+        return math.ceil(len(self.data.train) / (self.batch_size * self.trial.accumulate))
 
     @property
     def num_steps(self) -> int:
@@ -133,36 +134,52 @@ class Run:
         self.step()
 
     def step(self) -> None:
-        """One step of the rule on the next mini-batch."""
-        inputs, targets, size = self._batch()
-        outputs: list[Tree] = []
-        objective = self._objective(inputs, targets, outputs)
-        oracle = Oracle(objective, self.trial.gradient_clip, partial(self._part, inputs, targets, size, outputs))
+        """One step of the rule on the next mini-batch, or on as many as it accumulates."""
+        batches = self._batches()
+        outputs: list[list[Tree]] = [[] for _ in batches]
+        minibatches = list(map(self._minibatch, batches, outputs, range(len(batches))))
+        size = sum(batch.size for batch in batches)
+        oracle = Oracle.over(minibatches, [batch.size / size for batch in batches], self.trial.gradient_clip)
         progress = torch.tensor(self.steps / self.num_steps, dtype=torch.float64)
         before = self.params if self._turned is None else self._owned(self.params)
         loss, self.params, self.rule_state = self._step(oracle, self.params, self.rule_state, progress)
         if self._turned is not None:
             self._turned = spheres.turned(self._turned, before, self.params)
-        # The score of a whole split is none of a mini-batch, nor is their mean that of the split.
-        score = math.nan if self.task.whole_split else self.task.score(outputs[0], targets)
-        self._totals = Totals(
-            self._totals.loss + size * loss, self._totals.score + size * score, self._totals.examples + size
-        )
+        score = self._totals.score
+        for batch, (predicted,) in zip(batches, outputs, strict=True):
+            score = score + batch.size * self._score(predicted, batch.targets)
+        self._totals = Totals(self._totals.loss + size * loss, score, self._totals.examples + size)
         self.steps += 1
         self.passes += oracle.passes
-        self.example_passes += oracle.passes * size
+        self.example_passes += sum(each.passes * batch.size for each, batch in zip(minibatches, batches, strict=True))
         if self.steps % CHECK_EVERY == 0 or self.steps == self.next_record:
             self.diverged = not bool(torch.isfinite(self._totals.loss))
 
-    def _objective(self, inputs: Tree, targets: Tree, outputs: list[Tree]) -> Objective:
+    def _score(self, outputs: Tree, targets: Tree) -> Tensor | float:
+        """The score of a mini-batch: none where the task asks for that of a whole split, of which it is no part."""
+        return math.nan if self.task.whole_split else self.task.score(outputs, targets)
+
+    def _minibatch(self, batch: Batch, outputs: list[Tree], place: int) -> Minibatch:
+        """The batch as the oracle takes it; `place` is its own among those of one step."""
+
+        def part(share: float) -> Objective:
+            some = math.ceil(share * batch.size)
+            return self._objective(first(batch.inputs, some), first(batch.targets, some), outputs, place)
+
+        return Minibatch(self._objective(batch.inputs, batch.targets, outputs, place), part)
+
+    def _objective(self, inputs: Tree, targets: Tree, outputs: list[Tree], place: int = 0) -> Objective:
         """The loss of this batch; only its first call moves the buffers and leaves its outputs behind."""
-        before, noise = self.buffers, seed_of(self.trial.seed, "noise", self.steps)
+        noise = seed_of(self.trial.seed, "noise", self.steps, *([place] if place else []))
+        before: list[Tensors] = []  # the buffers that the mini-batch before it leaves, once it has been asked
 
         def objective(params: Tensors) -> Tensor:
             # The global generator, because other people's modules (nn.Dropout) draw from no other;
             # `epoch` gives the caller's back. Seeded anew, every call sees the same noise.
             seed_globally(self.device, noise)
-            buffers = {name: buffer.clone() for name, buffer in before.items()}
+            if not before:
+                before.append(self.buffers)
+            buffers = {name: buffer.clone() for name, buffer in before[0].items()}
             predicted = self._predictor(params, buffers, self.task.augment(inputs))
             if not outputs:
                 self.buffers = buffers
@@ -171,18 +188,15 @@ class Run:
 
         return objective
 
-    def _part(self, inputs: Tree, targets: Tree, size: int, outputs: list[Tree], share: float) -> Objective:
-        """The loss of the first examples of this batch."""
-        some = math.ceil(share * size)
-        return self._objective(first(inputs, some), first(targets, some), outputs)
-
-    def _batch(self) -> Batch:
+    def _batches(self) -> list[Batch]:
+        """The mini-batches of the next step; the last of an epoch may be fewer, and smaller."""
         epoch, place = divmod(self.steps, self.steps_per_epoch)
         if self._order is None or self._order[0] != epoch:
             drawn = torch.randperm(len(self.data.train), generator=generator(self.trial.seed, "order", epoch))
             self._order = (epoch, self.data.train.rows[drawn.to(self.device)])
-        rows = self._order[1][place * self.batch_size : (place + 1) * self.batch_size]
-        return Batch(*self.data.train.at(rows), len(rows))
+        count = self.batch_size * self.trial.accumulate
+        rows = self._order[1][place * count : (place + 1) * count]
+        return [Batch(*self.data.train.at(some), len(some)) for some in rows.split(self.batch_size)]
 
     # --- the record ----------------------------------------------------------------------------------
 
@@ -232,7 +246,7 @@ class Run:
 
     def _scale_invariant(self) -> list[str]:
         """The scale-invariant parameters at the start, found on the first batch."""
-        inputs, targets, _ = self._batch()
+        inputs, targets, _ = self._batches()[0]
         outputs = [torch.empty(0)]  # an output that is already there: no side effect
         with seeded(self.device, 0):
             return spheres.invariant(self._objective(inputs, targets, outputs), self.params)

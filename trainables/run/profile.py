@@ -64,7 +64,7 @@ class Profile:
         if not step:
             return {}
         parts = {
-            "data": whole(Run._batch),
+            "data": whole(Run._batches),
             "forward": whole(_objective()),
             "backward": whole(torch.autograd.grad, torch.autograd.backward),
         }
