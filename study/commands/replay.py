@@ -18,7 +18,7 @@ from study.commands import options
     help="The arm whose cost is 1.  [default: the study's, or its first arm]",
 )
 @click.option("--unit", default="passes", show_default=True, help="passes, flops, steps, epochs or seconds.")
-@click.option("--study", "file", metavar="FILE", help="The study file of a saved record.  [default: the shipped one]")
+@click.option("--study", "file", metavar="FILE", help="The study file of a saved record.  [default: as recorded]")
 @click.option("--of", metavar="ARM", help="The recorded arm that answers for every arm of --study.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--markdown", is_flag=True, help="Print Markdown instead of a terminal table.")

@@ -49,11 +49,14 @@ def report(study: str, form: str, epochs: bool, tracking_uri: str, **asked: obje
     """
     import study as lr_study
     from study.records.material import of
+    from study.records.saved import with_study
 
     material = of(study, tracking_uri)
     if epochs:
-        record = material.record
-        click.echo(record.to_json(orient="records") if form == "json" else record.to_csv(index=False).rstrip("\n"))
+        if form == "json":
+            click.echo(material.record.to_json(orient="records"))
+            return
+        click.echo(with_study(material.record, material.text, material.contents).to_csv(index=False).rstrip("\n"))
         return
     click.echo(lr_study.report(material, form))
     written = _page(material, tracking_uri, asked)

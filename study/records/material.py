@@ -1,7 +1,7 @@
 """The material of a page: a record, and what its study file says of it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +11,7 @@ import pandas as pd
 from study.plan import parse
 from study.plan.file import StudyFile, read_file
 from study.records import own
+from study.records.saved import without_study
 from trainables.refusal import Refusal, first_line
 from trainables.tasks import Workload
 from trainables.trial import Trial
@@ -46,6 +47,8 @@ class Material:
     searched: dict[str, set[str]] = field(default_factory=dict)  # hyper-parameters of every arm; empty: nobody knows
     storage: str = ""  # the folder that the last driver was given
     run: str = ""  # where one trial is in MLflow; {} stands for its run's id
+    text: str = ""  # of the study file; empty where nobody knows
+    contents: dict[str, dict[str, Any]] = field(default_factory=dict)  # arm → what it fixes and searches; as is text
 
     def link(self, run_id: object) -> str | None:
         """The address of a trial's run in MLflow."""
@@ -80,16 +83,15 @@ def of_study(name: str, uri: str) -> Material:
     about = tracking.about(name, uri)
     file = _file(about.study_file)
     record = tracking.read(name, uri)
-    searched = {
-        arm: {key for key, value in told.items() if isinstance(value, dict)} for arm, told in about.contents.items()
-    }
-    return Material(name, record, *_said(file), about.planned, about.arms, file, searched, about.storage, about.run)
+    beside = about.planned, about.arms, file, _dicts(about.contents), about.storage, about.run
+    return Material(name, record, *_said(file), *beside, about.study_file, about.contents)
 
 
 def of_file(path: Path, needed: Sequence[str] = NEEDED) -> Material:
     """A record that was saved: what `lr-study report STUDY --epochs` wrote, as CSV or Parquet.
 
-    Its column says which study it is of; a record without one, its file's name.
+    Its column says which study it is of; a record without one, its file's name. What the arms search stands in it
+    too, or in the shipped study of its name.
 
     Args:
         path: the file.
@@ -98,17 +100,19 @@ def of_file(path: Path, needed: Sequence[str] = NEEDED) -> Material:
     Raises:
         Refusal: where it cannot be read, lacks a column, or holds several studies.
     """
-    record = _frame(path)
+    record, text, contents = without_study(_frame(path))
     missing = [name for name in needed if name not in record]
     if missing:
         raise Refusal(
             f"{str(path)!r} lacks the column {missing[0]!r}: give what `lr-study report STUDY --epochs` wrote"
         )
     name = _study_of(record, path)
-    shipped = parse.shipped().get(name)
-    text = shipped.read_text(encoding="utf-8") if shipped else ""
+    if not text:
+        shipped = parse.shipped().get(name)
+        text = shipped.read_text(encoding="utf-8") if shipped else ""
     file = _file(text)
-    return Material(name, record, *_said(file), file=file, searched=_searched(text, name))
+    searched = _dicts(contents) or _searched(text, name)
+    return Material(name, record, *_said(file), file=file, searched=searched, text=text, contents=contents)
 
 
 def _study_of(record: pd.DataFrame, path: Path) -> str:
@@ -184,6 +188,11 @@ def _file(text: str) -> StudyFile | None:
         return read_file(text, "recorded") if text else None
     except Refusal:  # of another version of this program
         return None
+
+
+def _dicts(contents: Mapping[str, Mapping[str, Any]]) -> dict[str, set[str]]:
+    """What every recorded arm searches: its domains are what it has of dictionaries."""
+    return {arm: {key for key, value in told.items() if isinstance(value, dict)} for arm, told in contents.items()}
 
 
 def _searched(text: str, name: str) -> dict[str, set[str]]:

@@ -53,7 +53,8 @@ def read_record(source: str, file: str | None, uri: str) -> tuple[pd.DataFrame, 
         uri: of the MLflow store that a name is looked up in.
 
     Raises:
-        Refusal: where one of them is not there or cannot be used, and where a saved record needs its study file.
+        Refusal: where one of them is not there or cannot be used, and where a saved record does not say what its arms
+            search.
     """
     from study import tracking
     from study.records.material import of_file
@@ -61,21 +62,24 @@ def read_record(source: str, file: str | None, uri: str) -> tuple[pd.DataFrame, 
     path = Path(source)
     if path.suffix not in (".csv", ".parquet"):
         record = tracking.read(source, uri)
-        return record, load(file, code=False) if file else _as_recorded(record, source, uri)
+        if file:
+            return record, load(file, code=False)
+        about = tracking.about(source, uri)
+        return record, _as_recorded(record, source, about.study_file, about.contents)
     material = of_file(path, NEEDED)
+    if file is None and material.contents:
+        return material.record, _as_recorded(material.record, material.name, material.text, material.contents)
     if file is None and material.name not in shipped():
         raise Refusal(f"{source!r} does not say what its arms search: name the study's file with --study")
     return material.record, load(file or material.name, code=False)
 
 
-def _as_recorded(record: pd.DataFrame, name: str, uri: str) -> Study:
+def _as_recorded(record: pd.DataFrame, name: str, text: str, contents: Mapping[str, Mapping[str, Any]]) -> Study:
     """The study by its record alone."""
-    from study import tracking
     from study.records.material import level_of
 
-    about = tracking.about(name, uri)
     tasks = set(record["task"].dropna()) if len(record) else set[str]()
-    return recorded_study(about.study_file, name, about.contents, {task: level_of(record, task) for task in tasks})
+    return recorded_study(text, name, contents, {task: level_of(record, task) for task in tasks})
 
 
 def replay(
