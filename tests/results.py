@@ -81,7 +81,7 @@ def _distances() -> pd.DataFrame:
 def labels() -> Figures:
     """How far apart arms are as functions."""
     panel = apart.panel(_distances())
-    return {"labels": (f"As functions: {panel.title}", svg.written(panel.figure, "labels"))} if panel else {}
+    return {"labels": (f"As functions: {panel.title}", svg.svg_text(panel.figure, "labels"))} if panel else {}
 
 
 def _columns(sheet: Sheet, first: int) -> Sheet:

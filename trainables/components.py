@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar, Union, get
 
 from trainables.plugins import File, file_of, imported, is_outside, spelled, word_of
 from trainables.refusal import Refusal, unknown
-from trainables.space import Domain, Interval, Value
+from trainables.space import Domain, Limits, Value
 
 
 class Component(ABC):
@@ -56,7 +56,7 @@ class Slot(NamedTuple):
     annotation: Any
     default: Any
     domain: Domain | None
-    valid: Interval | None
+    valid: Limits | None
 
     @property
     def family(self) -> type[Component] | None:

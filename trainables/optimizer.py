@@ -19,7 +19,7 @@ from trainables.rules import Composed, ComposedState, Coupled, Decay
 from trainables.schemes import Scheme, State
 
 
-class Kept(NamedTuple):
+class GroupMemory(NamedTuple):
     """The memory of a group between two steps."""
 
     directions: dict[str, Any]
@@ -32,9 +32,9 @@ class Kept(NamedTuple):
         """The state of the rule alone."""
         return ComposedState(self.directions, self.scheme, self.lr)
 
-    def stepped(self, rule: ComposedState) -> "Kept":
+    def stepped(self, rule: ComposedState) -> "GroupMemory":
         """The same after one step more, which has left this state of the rule."""
-        return Kept(*rule, self.step + 1)
+        return GroupMemory(*rule, self.step + 1)
 
 
 class SchemeOptimizer(torch.optim.Optimizer):
@@ -181,7 +181,7 @@ class SchemeOptimizer(torch.optim.Optimizer):
         self.passes += oracle.passes
         return loss
 
-    def _progress(self, kept: Kept) -> Tensor:
+    def _progress(self, kept: GroupMemory) -> Tensor:
         if self.progress is not None:
             return torch.tensor(self.progress, dtype=torch.float64)
         share = min(float(kept.step) / self._total_steps, 1.0) if self._total_steps else 0.0
@@ -193,15 +193,15 @@ class SchemeOptimizer(torch.optim.Optimizer):
 
     # --- the state ---------------------------------------------------------------------------------------
 
-    def _fresh(self, group: Group) -> Kept:
+    def _fresh(self, group: Group) -> GroupMemory:
         """The state before the first step."""
         params = {name: real(param.detach()) for name, param in named(group, self._rule.scheme).items()}
-        return Kept(*rule_of(group, self._rule).init(params), torch.zeros((), dtype=torch.float64))
+        return GroupMemory(*rule_of(group, self._rule).init(params), torch.zeros((), dtype=torch.float64))
 
     def _entries(self, group: Group) -> dict[str, dict[str, Any]]:
         return {name: self.state[param] for name, param in named(group, self._rule.scheme).items()}
 
-    def _kept(self, index: int) -> Kept:
+    def _kept(self, index: int) -> GroupMemory:
         """The state at this moment, put together from the parameters' entries."""
         group = self.param_groups[index]
         entries = self._entries(group)
@@ -213,7 +213,7 @@ class SchemeOptimizer(torch.optim.Optimizer):
             raise Refusal("parameters were frozen or thawed after the first step: make another SchemeOptimizer")
         return read(self._layouts[index], entries)
 
-    def _keep(self, index: int, kept: Kept) -> None:
+    def _keep(self, index: int, kept: GroupMemory) -> None:
         entries = self._entries(self.param_groups[index])
         if index not in self._layouts or self._layouts[index].names != tuple(entries):
             self._layouts[index] = layout_of(kept, entries)
@@ -227,7 +227,7 @@ class SchemeOptimizer(torch.optim.Optimizer):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from a state of the same rule, with the rates and decays that it brings along."""
-        taken: dict[int, Kept] = {}
+        taken: dict[int, GroupMemory] = {}
 
         def look(_: Any, given: dict[str, Any]) -> dict[str, Any] | None:
             sizes = [
@@ -253,7 +253,7 @@ class SchemeOptimizer(torch.optim.Optimizer):
             before.remove()
             after.remove()
 
-    def _adopted(self, there: Group, here: Group, saved: dict[Any, dict[str, Any]]) -> Kept:
+    def _adopted(self, there: Group, here: Group, saved: dict[Any, dict[str, Any]]) -> GroupMemory:
         """The state saved for a group, checked, in the types and on the devices that belong here."""
         check_rule(there, self.defaults["rule"])
         params, fresh = named(here, self._rule.scheme), self._fresh(here)
@@ -282,4 +282,4 @@ class SchemeOptimizer(torch.optim.Optimizer):
         """Tell the scheme a validation score, the higher the better: decay on plateau listens."""
         for index in self._begun():
             kept = self._kept(index)
-            self._keep(index, Kept(*self._rule.after_epoch(kept.rule, valid_score), kept.step))
+            self._keep(index, GroupMemory(*self._rule.after_epoch(kept.rule, valid_score), kept.step))

@@ -141,7 +141,7 @@ def told_what_to_change(trial: Trial) -> Iterator[None]:
 
 
 def save(run: Run | OwnLoop, folder: Path, mark: str) -> None:
-    """The state of a run into a folder, whole or not at all; the one before it is kept beside it.
+    """Write the state of a run into a folder, whole or not at all; the one before it is kept beside it.
 
     Args:
         run: whose state is written

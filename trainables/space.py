@@ -10,7 +10,7 @@ from trainables.refusal import Refusal, unknown
 Value: TypeAlias = float | int | str | bool
 
 
-class Interval(NamedTuple):
+class Limits(NamedTuple):
     """The values a field may take at all, searched or not: low ≤ value ≤ high."""
 
     low: float
@@ -215,7 +215,7 @@ def searched(domain: Domain, *, default: Any, valid: tuple[float, float] | None 
         A dataclass field.
     """
     within = valid or (None if isinstance(domain, (Choice, OverLr)) else (domain.low, domain.high))
-    metadata = {"domain": domain, "valid": Interval(*within) if within else None}
+    metadata = {"domain": domain, "valid": Limits(*within) if within else None}
     return field(default=default, metadata=metadata)
 
 
@@ -226,4 +226,4 @@ def setting(default: Any, *, valid: tuple[float, float] | None = None) -> Any:
         default: of the field
         valid: the least and the largest value that is accepted; None: any
     """
-    return field(default=default, metadata={"domain": None, "valid": Interval(*valid) if valid else None})
+    return field(default=default, metadata={"domain": None, "valid": Limits(*valid) if valid else None})

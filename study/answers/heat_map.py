@@ -46,10 +46,10 @@ def cell_text(cell: Any) -> str:
     return f"{'' if cell.reached else '> '}{cell.steps:,}"
 
 
-def named(value: Any) -> str:
+def value_text(value: Any) -> str:
     """A hyper-parameter's value as rows and columns show it.
 
-    >>> named(0.001), named(float("nan"))
+    >>> value_text(0.001), value_text(float("nan"))
     ('0.001', 'none')
     """
     return WITHOUT if value != value else f"{value:g}" if isinstance(value, float) else str(value)

@@ -185,7 +185,7 @@ def defined(value: float | NotDefined) -> float | None:
 
 
 def number(value: float | NotDefined) -> float:
-    """The number that the caller has made sure of."""
+    """The number, where the caller knows that it is defined."""
     if isinstance(value, NotDefined):
         raise ValueError(f"a number was expected: it is {value}")
     return value

@@ -143,7 +143,7 @@ def quantity(value: Cost, ends: Interval, unit: str) -> Quantity:
 
 
 def as_cost(value: Cost | NotDefined) -> Cost:
-    """The cost of an arm that the caller knows to have trials."""
+    """The cost, where the caller knows that the arm has trials."""
     if isinstance(value, NotDefined):
         raise ValueError(f"a cost was expected: it is {value}")
     return value

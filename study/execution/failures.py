@@ -32,7 +32,7 @@ def cause_of(error: str) -> Cause:
 
 
 def line_of(error: str) -> str:
-    """The line that says what it was: the last of a traceback; of what Ray tells of a death, the one with the cause."""
+    """The line of an error that says what went wrong: a traceback's last; of what Ray tells of a death, the cause."""
     lines = [line.strip() for line in error.splitlines() if line.strip()]
     causes = [line for line in lines if cause_of(line) != "trial"]
     return (causes or lines or ["no error was told"])[-1]

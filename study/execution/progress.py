@@ -43,7 +43,7 @@ class Progress:
         self._console.print(self.line())
 
     def started(self, key: Key) -> None:
-        """A trial runs."""
+        """Count a training as running."""
         self._running.add(key)
 
     def reported(self, key: Key, score: float) -> None:
@@ -69,7 +69,7 @@ class Progress:
         self._done += 1
 
     def note(self, line: str) -> None:
-        """Something that somebody should read."""
+        """Print a line that somebody should read."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def line(self) -> str:

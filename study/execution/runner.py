@@ -17,7 +17,7 @@ from study.execution.failures import Hopeless
 from study.execution.progress import Progress
 from study.execution.rehearsal import answerable, rehearse
 from study.execution.tune import Bridge, Ending, TuneSearcher
-from study.plan.checks import check_data
+from study.plan.checks import check_validation
 from study.plan.key import Key
 from study.plan.study import Study
 from study.tracking import Lease, OtherContents, Tracker
@@ -59,7 +59,7 @@ def run(
         with answerable(arm, study.source, verbose=cluster.verbose):
             arm.task.splits()  # downloaded and verified here, or refused, before anything starts
     for arm in study.arms:
-        check_data(arm)
+        check_validation(arm)
     asked = RunOptions(study, tracking_uri, storage.resolve(), cluster, show, check)
     with Lease(study.name, tracking_uri) as lease:
         return _complete(asked, lease)

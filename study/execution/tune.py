@@ -41,7 +41,7 @@ def stop_on_error(callback: Callable[..., Answer]) -> Callable[..., Answer | Non
 
 
 class Bridge(Callback):
-    """Between Tune's events and the study's record: what Tune sees is written down, what ends is told."""
+    """Ray Tune's callbacks: hand out the next trial, record results, tell the dispatcher what has ended."""
 
     def __init__(self, tracker: Tracker, dispatcher: Dispatcher, progress: Progress, storage: Path) -> None:
         self._tracker, self._dispatcher, self._progress = tracker, dispatcher, progress

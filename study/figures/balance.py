@@ -13,7 +13,7 @@ TITLES = {"norm": "norm", "effective_lr": "effective rate", "angle": "angle", "s
 
 
 def panels(grid: Grid) -> list[Panel]:
-    """Four panels of one arm; those without a point are left out."""
+    """Settled cells of one arm against theory: norm, effective rate, angle, relaxation; none without a point."""
     settled: Any = grid.turning[grid.turning["settled"].astype(bool)]
     settled = settled.assign(ratio=settled["rate"] / settled["decay"])
     relaxed = relaxations(grid)

@@ -55,7 +55,7 @@ def draw(axes: Any, here: list[Result], look: Mapping[str, Look]) -> None:
 
 
 def data(here: list[Result]) -> pd.DataFrame:
-    """One row a (scheme, k)."""
+    """The numbers that the figure draws, one row a (scheme, k)."""
     rows = []
     for result in here:
         for k, best in sorted(result.expected_best.items()):

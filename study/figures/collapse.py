@@ -14,7 +14,7 @@ WIDEST = 12  # rates with a name of their own in the key
 
 
 def panel(grid: Grid) -> Panel:
-    """One arm: a point a training, hollow where its cell had not settled; lines join the means of each rate's cells."""
+    """Scores of one arm against ηλ: a point a training, hollow where its cell had not settled; lines join the means."""
     rates = sorted(set(grid.cells["rate"]))
     colours = [to_hex(colour) for colour in SHADES(np.linspace(0, 1, len(rates)))]
     axes = canvas(3.2, right=0.75)

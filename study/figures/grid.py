@@ -19,18 +19,18 @@ DIAGONAL = {"color": "#66717d", "linewidth": 0.7, "alpha": 0.7, "zorder": 1.5}
 
 
 def panels(grid: Grid) -> list[Panel]:
-    """Validation, test, effective rate and angle a step; those that the record lacks are left out."""
+    """Maps of one grid: validation, test, effective rate and angle a step; those that the record lacks are left out."""
     made = [
         _panel(grid.mean("score"), "score", "validation", _decimals, _ranks),
         _panel(grid.mean("test"), "test", "test", _decimals, _ranks),
-        _panel(turned(grid, "effective_lr"), "effective_lr", "effective rate", _short, _decades),
-        _panel(turned(grid, "angle"), "angle", "angle", _short, _decades),
+        _panel(tensor_means(grid, "effective_lr"), "effective_lr", "effective rate", _short, _decades),
+        _panel(tensor_means(grid, "angle"), "angle", "angle", _short, _decades),
     ]
     named = [panel._replace(title=f"{grid.arm}: {panel.title}") for panel in made if panel]
     return [panel._replace(data=panel.data.assign(arm=grid.arm, quantity=panel.title)) for panel in named]
 
 
-def turned(grid: Grid, name: str) -> pd.DataFrame:
+def tensor_means(grid: Grid, name: str) -> pd.DataFrame:
     """One row a cell: the geometric mean over tensors and seeds of what was measured when rates last were constant.
 
     Args:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from study.answers.heat_map import cell_text, named, steps_until
+from study.answers.heat_map import cell_text, steps_until, value_text
 from study.figures.style import MUTED, ON_DARK, ON_LIGHT, Panel, canvas
 from study.plan.file import Heat
 
@@ -25,13 +25,13 @@ def panel(record: Any, heat: Heat) -> Panel | None:
     cells: Any = steps_until(record, heat)
     if cells.empty:
         return None
-    rows = list(dict.fromkeys(cells["row"].map(named)))
-    columns = list(dict.fromkeys(cells.sort_values("column", na_position="first")["column"].map(named)))
+    rows = list(dict.fromkeys(cells["row"].map(value_text)))
+    columns = list(dict.fromkeys(cells.sort_values("column", na_position="first")["column"].map(value_text)))
     axes = canvas(0.62 + 0.36 * len(rows), width=1.0 + 0.72 * len(columns), left=0.78)
     decades = np.log10(np.maximum(cells["steps"].to_numpy(float), 1.0))
     low, span = decades.min(), (decades.max() - decades.min()) or 1.0
     for cell, depth in zip(cells.itertuples(), (decades - low) / span, strict=True):
-        x, y = columns.index(named(cell.column)), rows.index(named(cell.row))
+        x, y = columns.index(value_text(cell.column)), rows.index(value_text(cell.row))
         shade, late = SHADES[min(3, int(4 * depth))], depth >= 0.5
         axes.add_patch(
             Rectangle(

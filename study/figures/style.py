@@ -42,7 +42,7 @@ class Panel(NamedTuple):
 
 
 class LineEnd(NamedTuple):
-    """The end of a line, and whose it is."""
+    """The end of a line, and the scheme whose line it is."""
 
     x: float
     y: float
@@ -102,7 +102,7 @@ def logarithmic(axis: Any, most: int = 8) -> None:
 
 
 def margin(names: Iterable[str]) -> float:
-    """Inches that the longest name takes."""
+    """The width of the longest name, in inches."""
     return CHARACTER * min(LONGEST, max((len(name) for name in names), default=0)) + 0.1
 
 

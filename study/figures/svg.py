@@ -19,7 +19,7 @@ ET.register_namespace("", SVG)
 ET.register_namespace("xlink", XLINK)
 
 
-def written(figure: Figure, salt: str) -> str:
+def svg_text(figure: Figure, salt: str) -> str:
     """The figure as an SVG file, on white.
 
     Args:
@@ -40,7 +40,7 @@ def inline(text: str, label: str) -> str:
     """The SVG as an element of an HTML page: background and colours are the page's, its names no longer in the way.
 
     Args:
-        text: of an SVG file that `written` made.
+        text: of an SVG file that `svg_text` made.
         label: said to people who do not see it.
 
     Returns:

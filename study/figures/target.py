@@ -80,7 +80,7 @@ def _row(axes: Any, place: int, result: Result, look: Look, edge: float) -> None
 
 
 def data(here: list[Result]) -> pd.DataFrame:
-    """One row a scheme."""
+    """The numbers that the figure draws, one row a scheme."""
     rows = []
     for result in here:
         cost = result.expected_cost

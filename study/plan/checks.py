@@ -12,7 +12,7 @@ MIN_CMAES = 2  # Optuna's CMA-ES falls back to random draws in one dimension
 
 
 def check_searcher(arm: Arm) -> None:
-    """Refuse what a searcher cannot do."""
+    """Refuse a searcher that is not known, or cannot search the arm's domains."""
     settings, domains = arm.settings, arm.space.values()
     if settings.searcher not in SAMPLERS:
         raise unknown(f"searcher in arm {arm.name!r}:", settings.searcher, SAMPLERS)
@@ -26,7 +26,7 @@ def check_searcher(arm: Arm) -> None:
 
 
 def check_size(study: Study) -> None:
-    """Grids so large that somebody must say that they are meant."""
+    """Refuse a grid of more than `MAX_CELLS` cells, for which somebody must say that it is meant."""
     for arm in study.arms:
         if arm.settings.searcher == "grid" and (cells := sequences.num_cells(arm.space)) > MAX_CELLS:
             raise Refusal(
@@ -63,7 +63,7 @@ def check_stopper(arm: Arm) -> None:
         )
 
 
-def check_data(arm: Arm) -> None:
+def check_validation(arm: Arm) -> None:
     """Refuse an arm that judges trials by validation data which its task does not have; this reads the data."""
     settings = arm.settings
     judges = settings.stopper or (settings.searcher if SAMPLERS[settings.searcher].learns else None)

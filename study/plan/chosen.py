@@ -40,7 +40,7 @@ def choose(study: str, words: Sequence[str]) -> Chosen:
     Raises:
         Refusal: in one line, for an arm, a key or a value that is none.
 
-    >>> choose("quickstart", ["adam-cosine", "scheme.lr=0.5", "seed=3"]).trial.rule.scheme.lr
+    >>> choose("quickstart", ["adam", "scheme.lr=0.5", "seed=3"]).trial.rule.scheme.lr
     0.5
     """
     path = path_of(study)

@@ -69,7 +69,7 @@ def planned_cost(record: pd.DataFrame, unit: str) -> pd.Series:
 
 
 def schemes(record: pd.DataFrame) -> pd.Series:
-    """An arm is a scheme; an arm called SCHEME-TASK is that scheme on that task, the same as on any other."""
+    """(rows,) the scheme of every row: its arm, without the name of the task where it ends in that."""
     pairs = record[["arm", "task"]].drop_duplicates()
     named = {(arm, task): scheme_of(arm, task) for arm, task in pairs.itertuples(index=False)}
     return pd.Series([named[pair] for pair in zip(record["arm"], record["task"], strict=True)], index=record.index)

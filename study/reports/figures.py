@@ -47,7 +47,7 @@ class Drawn:
     @cached_property
     def file(self) -> str:
         """The SVG on white."""
-        return svg.written(self.panel.figure, self.name)
+        return svg.svg_text(self.panel.figure, self.name)
 
     @cached_property
     def inline(self) -> str:
@@ -163,7 +163,7 @@ def _of(answers: Answers, material: Material) -> pd.DataFrame:
     return rows
 
 
-def over_tasks(every: list[Answers], look: dict[str, Look]) -> list[Group]:
+def of_all_tasks(every: list[Answers], look: dict[str, Look]) -> list[Group]:
     """The figures over all tasks.
 
     Args:

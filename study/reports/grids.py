@@ -30,7 +30,7 @@ KIND = {"holds": "saves", "does not": "costs"}
 
 
 def sheets(grids: list[Grid]) -> list[Sheet]:
-    """Nothing where there is no grid."""
+    """Two tables about the grids of a task: how far scores collapse, and what theory predicts of the first; or none."""
     if not grids:
         return []
     first, *others = grids

@@ -33,8 +33,8 @@ MARKS = {
 
 
 @dataclass(frozen=True)
-class Part:
-    """One task."""
+class TaskPart:
+    """The part of a page about one task."""
 
     task: str
     baseline: str
@@ -54,7 +54,7 @@ class Page:
     counts: str
     failed: list[str]  # how many trainings failed, then a line an error
     waiting: list[str]  # schemes without a trial that ended
-    parts: list[Part]
+    parts: list[TaskPart]
     figures: list[Group]  # over all tasks
     swatches: dict[str, dict[str, Any]]
     reading: list[str]
@@ -86,7 +86,7 @@ def page(material: Material, every: list[Answers]) -> Page:
         failed=failures.failure_lines(material.record),
         waiting=[scheme for scheme in order if scheme not in told],
         parts=[_part(answers, material, look) for answers in every],
-        figures=drawn.over_tasks(every, look),
+        figures=drawn.of_all_tasks(every, look),
         swatches=swatches,
         reading=_reading(material, every),
         answers=every,
@@ -94,7 +94,7 @@ def page(material: Material, every: list[Answers]) -> Page:
 
 
 def html(made: Page) -> str:
-    """The page, whole: style, figures and their data inside, nothing to load, nothing that runs."""
+    """The page as one HTML file: style, figures and their data inside, nothing to load, nothing that runs."""
     folder = resources.files("study") / "reports"
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
@@ -156,12 +156,12 @@ def as_json(made: Page) -> str:
 
 
 def sentence_text(words: Words) -> str:
-    """A sentence as text."""
+    """The words of a sentence, joined."""
     return "".join(word.text for word in words)
 
 
-def _part(answers: Answers, material: Material, look: Any) -> Part:
-    return Part(
+def _part(answers: Answers, material: Material, look: Any) -> TaskPart:
+    return TaskPart(
         task=answers.task,
         baseline=answers.baseline,
         sentence=sentence(answers),

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from study.answers.heat_map import cell_text, named, steps_until
+from study.answers.heat_map import cell_text, steps_until, value_text
 from study.answers.published import COLUMNS, beside, verdict
 from study.plan.file import Heat, Published, StudyFile
 from study.reports.terminal import TextTable
@@ -52,10 +52,10 @@ def heat_table(record: pd.DataFrame, heat: Heat) -> TextTable:
         heat: what the file asks for.
     """
     cells: Any = steps_until(record, heat)
-    columns = list(dict.fromkeys(cells.sort_values("column", na_position="first")["column"].map(named)))
+    columns = list(dict.fromkeys(cells.sort_values("column", na_position="first")["column"].map(value_text)))
     rows: dict[str, dict[str, str]] = {}
     for cell in cells.itertuples():
-        rows.setdefault(named(cell.row), {})[named(cell.column)] = cell_text(cell)
+        rows.setdefault(value_text(cell.row), {})[value_text(cell.column)] = cell_text(cell)
     head = f"{heat.rows} \\ {heat.columns}"
     table = [[name, *(found.get(column, "") for column in columns)] for name, found in rows.items()]
     return TextTable(f"Steps until {heat.loss} {heat.until:g}", [head, *columns], table, [])

@@ -31,7 +31,7 @@ class Column(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One scheme."""
+    """The row of one scheme."""
 
     scheme: str
     cells: list[Cell]
@@ -39,7 +39,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Sheet:
-    """One table."""
+    """One table of the page."""
 
     title: str
     lead: str

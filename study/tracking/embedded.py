@@ -9,10 +9,10 @@ from trainables.refusal import Refusal
 SCHEME = "sqlite:///"
 
 
-def file_of(uri: str) -> Path | None:
+def sqlite_file(uri: str) -> Path | None:
     """The file that an address names; none where it is a server's.
 
-    >>> file_of("sqlite:///mlflow.db"), file_of("http://127.0.0.1:5000")
+    >>> sqlite_file("sqlite:///mlflow.db"), sqlite_file("http://127.0.0.1:5000")
     (PosixPath('mlflow.db'), None)
     """
     return Path(uri.removeprefix(SCHEME)) if uri.startswith(SCHEME) else None
@@ -20,7 +20,7 @@ def file_of(uri: str) -> Path | None:
 
 def refuse_missing(uri: str) -> None:
     """Refuse to read an embedded store whose file is not there."""
-    file = file_of(uri)
+    file = sqlite_file(uri)
     if file and not file.exists():
         raise Refusal(f"no MLflow store at {file}: run a study here first, or name another store with --tracking-uri")
 
@@ -31,7 +31,7 @@ def make(uri: str) -> None:
     MLflow makes them in many steps, seconds long, and cannot go on with the half of them that a killed process leaves.
     So they are made under another name, and the file gets its own when they are complete.
     """
-    file = file_of(uri)
+    file = sqlite_file(uri)
     if file is None or file.exists():
         return
     from mlflow import MlflowClient  # seconds, which a refusal need not wait

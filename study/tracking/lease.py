@@ -102,7 +102,7 @@ class Lease:
             self.beat()
 
     def beat(self) -> None:
-        """Say that we live; raises `Taken` where nobody hears it any more."""
+        """Write that this driver lives; raises `Taken` where another has taken over."""
         with self._lock:
             self._beats += 1
             try:

@@ -47,7 +47,7 @@ class Outbox:
         return self._away_since is None
 
     def put(self, item: Any) -> None:
-        """Have it written. Waits only where more is due than disk and memory may hold."""
+        """Hand over a write; waits only where more is due than disk and memory may hold."""
         with self._changed:
             self._refuse()
             while not self._backlog.append(item):
@@ -58,7 +58,7 @@ class Outbox:
                 self._writing = True
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Until everything is written, or so long; whether it is."""
+        """Wait until everything is written, at most so many seconds; False where something is not."""
         with self._changed:
             self._changed.wait_for(lambda: self._error or not self._writing, seconds)
             self._refuse()

@@ -12,7 +12,7 @@ from mlflow.entities import Metric, Run
 from mlflow.utils.rest_utils import http_request, verify_rest_response
 
 from study.plan.key import Key
-from study.tracking.embedded import file_of
+from study.tracking.embedded import sqlite_file
 from study.tracking.store import client, find_study, own_tags, recorded_of, trial_runs
 from trainables.refusal import Refusal
 from trainables.trial import Record, Trial
@@ -29,7 +29,7 @@ def is_recorded(study: str, uri: str) -> bool:
         study: the study's name.
         uri: of the MLflow store.
     """
-    file = file_of(uri)
+    file = sqlite_file(uri)
     if file and not file.exists():
         return False
     experiment = client(uri).get_experiment_by_name(study)

@@ -93,7 +93,7 @@ def shown(uri: str) -> str:
 
 
 def artifacts(uri: str) -> str | None:
-    """The place where an experiment keeps its files; a server says it itself."""
+    """The place where an experiment keeps its files; None for a server, which says it itself."""
     return ARTIFACTS if uri.startswith("sqlite:") else None
 
 

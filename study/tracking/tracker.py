@@ -33,7 +33,7 @@ from study.tracking.store import (
     trial_runs,
     without_retries,
 )
-from study.tracking.writer import Artifact, Batch, End, Item, Mark, Open, Writer
+from study.tracking.writer import Artifact, End, Item, Mark, Open, Points, Writer
 from trainables.refusal import Refusal
 from trainables.tasks import Workload
 from trainables.trial import Record, Trial
@@ -85,13 +85,15 @@ class Tracker:
         self._outbox = Outbox(self._written, is_away)
 
     def open_searches(self, searches: Iterable[Search]) -> None:
-        """Every search has its parent run, running, with the study file and the files that it names beside it."""
+        """Give every search its parent run, running, with the study file and the files that it names beside it."""
         for search in searches:
             self._client.update_run(self._parent(search), status="RUNNING")
         self.keep_files()
 
     def keep_files(self) -> None:
-        """The files beside every search, and the view of MLflow's pages, as they are today: files may have changed."""
+        """Write study file, the files that it names and the view of MLflow's pages as they are today: files may have
+        changed.
+        """
         contents = {arm.name: arm.contents() for arm in self.study.arms}
         for tag, text in (view.KIND, (view.TAG, view.saved(contents, self.study.arms[0].task.mode))):
             self._client.set_experiment_tag(self._experiment, tag, text)
@@ -217,7 +219,7 @@ class Tracker:
         self._outbox.put(End(key, "FAILED" if status == "failed" else "FINISHED", now))
 
     def reopen(self, key: Key) -> None:
-        """A trial that has ended is to be run again by the next driver."""
+        """Mark a training that has ended as open, so that the next driver runs it again."""
         self._runs[key] = self._runs[key]._replace(status=None)
         self._outbox.put(End(key, "KILLED", int(time.time() * 1000)))
 
@@ -248,7 +250,7 @@ class Tracker:
         self._flushed = time.monotonic()
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Until the store has everything that was handed over, or so long; whether it has."""
+        """Wait until the store has everything that was handed over, at most so many seconds; False where it has not."""
         return self._outbox.wait(seconds)
 
     def close(self, *, complete: bool) -> None:
@@ -327,10 +329,10 @@ class Tracker:
         """What waits of a trial, in as few calls as may be; tags go with the last of them."""
         metrics = self._waiting.pop(key, [])
         while len(metrics) > BATCH:
-            self._outbox.put(Batch(key, metrics[:BATCH], []))
+            self._outbox.put(Points(key, metrics[:BATCH], []))
             metrics = metrics[BATCH:]
         if metrics or tags:
-            self._outbox.put(Batch(key, metrics, list(tags)))
+            self._outbox.put(Points(key, metrics, list(tags)))
 
 
 def _levels(task: Workload) -> dict[str, str]:

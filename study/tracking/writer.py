@@ -12,14 +12,14 @@ Pairs = list[tuple[str, str]]
 
 
 class Open(NamedTuple):
-    """A trial starts: its run is made, if it is not there, with tags and parameters."""
+    """The start of a trial: its run is made, if it is not there, with tags and parameters."""
 
     key: Key
     tags: dict[str, str]
     params: Pairs  # empty where the run has them
 
 
-class Batch(NamedTuple):
+class Points(NamedTuple):
     """Points of metrics (name, value, milliseconds, step), and tags."""
 
     key: Key
@@ -35,7 +35,7 @@ class Artifact(NamedTuple):
 
 
 class End(NamedTuple):
-    """A trial has ended or is left; the last that is written of it."""
+    """The end of a trial, or of our work on it: the last that is written of it."""
 
     key: Key
     status: str
@@ -50,7 +50,7 @@ class Mark(NamedTuple):
     milliseconds: int
 
 
-Item: TypeAlias = Open | Batch | Artifact | End | Mark
+Item: TypeAlias = Open | Points | Artifact | End | Mark
 
 
 class Writer:
@@ -65,7 +65,7 @@ class Writer:
         with without_retries():
             if isinstance(item, Open):
                 self._open(item)
-            elif isinstance(item, Batch):
+            elif isinstance(item, Points):
                 metrics, tags = [Metric(*point) for point in item.metrics], [RunTag(*tag) for tag in item.tags]
                 self._client.log_batch(self.runs[item.key], metrics=metrics, tags=tags)
             elif isinstance(item, Artifact):

@@ -9,7 +9,7 @@ from gridded import CONSTANT, SIGMA, STEPS, gridded, trial
 
 import study
 from study.answers.grids import collapse, grids, relaxation_rate, slope_across, slope_within
-from study.answers.grids.collapse import products
+from study.answers.grids.collapse import anti_diagonals
 from study.answers.grids.drops import drops
 from study.plan.checks import MAX_CELLS, check_size
 from study.plan.parse import load, parse
@@ -146,8 +146,8 @@ def test_what_falls_twice_or_whose_decay_changes_is_no_fall():
 
 
 def test_products_that_rounding_or_round_numbers_part_are_one():
-    assert products([0.1, 0.3, 0.01, 1.0], [0.03, 0.01, 0.3, 1.0]).tolist() == [0, 0, 0, 1]
-    assert products([1.0, 0.03], [1e-3, 0.03]).tolist() == [1, 0]  # 0.001 and 0.0009: more than a tenth apart
+    assert anti_diagonals([0.1, 0.3, 0.01, 1.0], [0.03, 0.01, 0.3, 1.0]).tolist() == [0, 0, 0, 1]
+    assert anti_diagonals([1.0, 0.03], [1e-3, 0.03]).tolist() == [1, 0]  # 0.001 and 0.0009: more than a tenth apart
 
 
 def test_scores_that_follow_the_product_collapse_to_nothing_and_scores_that_follow_the_rate_do_not():

@@ -10,7 +10,7 @@ from study.answers import heat_map as heat
 from study.figures import heat as drawn
 from study.figures import looks
 from study.figures import rates as rates_figure
-from study.figures.svg import written
+from study.figures.svg import svg_text
 from study.plan import file as reading
 from study.plan.file import Heat
 from study.reports import sections
@@ -48,7 +48,9 @@ RECORD = pd.concat(
 
 
 def test_a_cell_is_the_first_record_that_is_low_enough():
-    cells = {(c.row, heat.named(c.column)): (c.steps, c.reached) for c in heat.steps_until(RECORD, MAP).itertuples()}
+    cells = {
+        (c.row, heat.value_text(c.column)): (c.steps, c.reached) for c in heat.steps_until(RECORD, MAP).itertuples()
+    }
     assert cells == {
         (0.1, "none"): (20, True),
         (0.01, "none"): (20, False),
@@ -65,7 +67,7 @@ def test_the_table_has_large_rates_on_top_and_arms_without_the_second_first():
 
 
 def test_the_figure_says_what_the_table_says():
-    text = written(drawn.panel(RECORD, MAP).figure, "x")
+    text = svg_text(drawn.panel(RECORD, MAP).figure, "x")
     assert all(f">{words}<" in text for words in ("20", "10", "60", "&gt; 20"))
 
 

@@ -14,7 +14,7 @@ from study.answers.grids.predictions import predictions
 from study.figures import balance, collapse
 from study.figures import grid as heat
 from study.figures.style import ON_DARK, ON_LIGHT
-from study.figures.svg import THEME, written
+from study.figures.svg import THEME, svg_text
 from trainables.refusal import Refusal
 from trainables.run.loop import Run
 from trainables.trial import Trial
@@ -111,7 +111,7 @@ def test_the_page_of_a_study_with_both_axes_has_them_and_of_one_without_has_not(
 
 
 def test_the_same_grid_gives_the_same_figure(both):
-    first, second = (written(collapse.panel(both[0]).figure, "x") for _ in range(2))
+    first, second = (svg_text(collapse.panel(both[0]).figure, "x") for _ in range(2))
     assert first == second
 
 

@@ -24,7 +24,7 @@ class Kept(NamedTuple):
 
 
 def kept(before: Kept, labels: Sequence[Tensor], params: Tensors, *, late: bool) -> Kept:
-    """One record more; `late` ones, of the second half of the training, count in the mean.
+    """The labels and weights after one record more; `late` ones, of the training's second half, count in the mean.
 
     Args:
         before: what was kept so far
@@ -45,7 +45,7 @@ def kept(before: Kept, labels: Sequence[Tensor], params: Tensors, *, late: bool)
 
 
 def named(kept: Kept, final: Tensors) -> Tensors:
-    """Everything by name: `labels` (records, num_valid), `final.NAME` and `mean.NAME` of every parameter.
+    """Everything that was kept by name: `labels` (records, num_valid), `final.NAME` and `mean.NAME` of every parameter.
 
     Args:
         kept: labels and means

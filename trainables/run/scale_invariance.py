@@ -57,7 +57,7 @@ class Turned(NamedTuple):
 
 
 def still(names: Iterable[str], device: torch.device) -> Turned:
-    """Nothing has turned yet.
+    """The angles before the first step, all 0.
 
     Args:
         names: of the tensors that are followed
@@ -67,10 +67,10 @@ def still(names: Iterable[str], device: torch.device) -> Turned:
 
 
 def turned(seen: Turned, before: Tensors, after: Tensors) -> Turned:
-    """One step more.
+    """The angles after one step more.
 
     Args:
-        seen: the steps so far
+        seen: those so far
         before: the parameters before the step, by name
         after: those after it
     """

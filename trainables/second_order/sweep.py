@@ -24,7 +24,7 @@ class Later:
         self._jet = ZERO
 
     def jet(self) -> Jet:
-        """The jet."""
+        """The jet, computed when it is first asked for."""
         if self._make is not None:
             self._jet, self._make = self._make(), None
         return self._jet

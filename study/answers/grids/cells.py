@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from study.answers.grids.collapse import products
+from study.answers.grids.collapse import anti_diagonals
 from study.records import own
 from study.records.trials import LOST, Question, ended, trainings
 
@@ -90,7 +90,7 @@ def _grid(arm: str, rows: Any, mode: str, chance: float) -> Grid | None:
     if not cells:
         return None
     frame = pd.DataFrame(cells)
-    frame["group"] = products(frame["rate"], frame["decay"])
+    frame["group"] = anti_diagonals(frame["rate"], frame["decay"])
     columns = ["rate", "decay", "product", "seed", "settled", "tensor", "steps", *MEASURED]
     walk: Any = pd.concat(walks, ignore_index=True) if walks else pd.DataFrame(columns=columns)
     walk = walk.dropna(subset=["norm"]).merge(frame[["rate", "decay", "group"]].drop_duplicates())

@@ -29,7 +29,7 @@ class Collapse(NamedTuple):
     products: int
 
 
-def products(rates: ArrayLike, decays: ArrayLike) -> Ints:
+def anti_diagonals(rates: ArrayLike, decays: ArrayLike) -> Ints:
     """(n,) the number of each cell's anti-diagonal, 0 the smallest product.
 
     Args:
@@ -39,7 +39,7 @@ def products(rates: ArrayLike, decays: ArrayLike) -> Ints:
     Returns:
         (n,) cells whose ηλ is equal up to rounding have the same number.
 
-    >>> products([1.0, 2.0, 2.0, 4.0], [4.0, 2.0, 4.0, 1.0]).tolist()
+    >>> anti_diagonals([1.0, 2.0, 2.0, 4.0], [4.0, 2.0, 4.0, 1.0]).tolist()
     [0, 0, 1, 0]
     """
     logs = np.log(np.asarray(rates, float) * np.asarray(decays, float))
@@ -61,7 +61,7 @@ def collapse(scores: ArrayLike, groups: ArrayLike) -> Collapse | NotDefined:
 
     Args:
         scores: (n,) one a cell.
-        groups: (n,) from `products`; those of one cell say nothing of the spread within, and are left out.
+        groups: (n,) from `anti_diagonals`; those of one cell say nothing of the spread within, and are left out.
 
     Returns:
         The statistic; not defined with fewer than two groups of two cells, or where all scores are equal.
