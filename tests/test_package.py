@@ -49,4 +49,4 @@ def test_the_wheel_runs_the_quickstart_and_its_page_tells_a_scheme_from_the_base
     said = done(installed / "lr-study", "run", "quickstart", cwd=empty, env=env)
     assert "On digits_mlp, curvature reaches the target of 0.96 accuracy for 0." in said
     page = (empty / ".lr-study" / "reports" / "quickstart" / "report.html").read_text(encoding="utf-8")
-    assert "its arms, trials and target were chosen" in page
+    assert "an example whose arms and trials were chosen" in page
