@@ -1,6 +1,6 @@
 """The luck of a trial that was chosen for its score: what it scores on seeds that no choice has seen."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from study import cost
 from study.cost import Interval, NotDefined
 from study.plan.key import Key
-from trainables.run.here import records
+from trainables.run.here import train
 from trainables.run.stopping import best
 from trainables.seeds import seed_of
 from trainables.trial import Record, Trial
@@ -56,7 +56,7 @@ def luck(
     diverged = 0
     for number in range(1, seeds + 1):
         trial = Trial.parse({**flat, "seed": seed_of("fresh", *key, number)})
-        worth, lost = _worth(trial, records(trial))
+        worth, lost = _worth(trial)
         found.append(worth)
         diverged += lost
         told = "diverged" if lost else f"{trial.task.metric} {worth:.4g}"
@@ -64,9 +64,10 @@ def luck(
     return Luck(score, tuple(found), float(np.mean(found)), cost.student_interval(found), diverged)
 
 
-def _worth(trial: Trial, training: Iterator[Record]) -> tuple[float, bool]:
+def _worth(trial: Trial) -> tuple[float, bool]:
     """The best validation score of a training; chance where it diverged, as `study.records.trials` counts it."""
-    every = list(training)
+    every: list[Record] = []
+    train(trial, every.append)
     if any(record.diverged for record in every):
         return float(trial.task.chance), True
     return best([record.valid_score for record in every], trial.task.mode), False

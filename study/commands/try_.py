@@ -1,13 +1,13 @@
 """`lr-study try`: one trial in this process, without a record."""
 
 import json
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
     from study.plan.chosen import Chosen
+    from trainables.run.profile import Profile
     from trainables.trial import Record
 
 
@@ -26,20 +26,18 @@ def try_(study: str, words: tuple[str, ...], as_json: bool, profiled: bool) -> N
     \b
     Examples:
       lr-study try mine.yaml
-      lr-study try quickstart adam-cosine scheme.lr=0.01 epochs=2 seed=3
+      lr-study try quickstart adam scheme.lr=0.01 epochs=2 seed=3
       lr-study try mine.yaml bold --profile
     """  # noqa: D301 - \b is for click: leave this paragraph as it is
     from study.plan.chosen import choose
 
     chosen = choose(study, words)
     click.echo(_told(chosen), err=True)
-    from trainables.run.here import records
     from trainables.run.profile import Profile
 
     profile = Profile() if profiled else None
-    coming = records(chosen.trial)
     try:
-        ended = _print(profile.watching(coming) if profile else coming, chosen, as_json=as_json)
+        ended = _train(chosen, profile, as_json=as_json)
     finally:
         for line in profile.table() if profile else ():
             click.echo(line, err=True)
@@ -47,15 +45,21 @@ def try_(study: str, words: tuple[str, ...], as_json: bool, profiled: bool) -> N
         raise SystemExit(130)
 
 
-def _print(coming: "Iterator[Record]", chosen: "Chosen", *, as_json: bool) -> bool:
+def _train(chosen: "Chosen", profile: "Profile | None", *, as_json: bool) -> bool:
     """Print records as they come; False where somebody has ended the training, by Ctrl-C or in the debugger."""
     from bdb import BdbQuit
 
+    from trainables.run.here import train
+
     count = 0
+
+    def show(record: "Record") -> None:
+        nonlocal count
+        count += 1
+        click.echo(_json(record) if as_json else _line(record, chosen.trial.task.metric))
+
     try:
-        for record in coming:
-            click.echo(_json(record) if as_json else _line(record, chosen.trial.task.metric))
-            count += 1
+        train(chosen.trial, show, watch=profile.watching() if profile else None)
     except (KeyboardInterrupt, BdbQuit):
         click.echo(f"interrupted after {count} {'record' if count == 1 else 'records'}", err=True)
         return False

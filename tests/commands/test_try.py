@@ -74,8 +74,8 @@ def test_people_get_a_line_a_record_and_what_was_chosen(lr_study):
     assert "; valid loss " in first
     assert "accuracy" in first
     assert "test accuracy" in last
-    assert "quickstart, arm sgd-constant, seed 0: one trial here" in done.stderr
-    assert "it has others: momentum-cosine, momentum-plateau, adam-cosine" in done.stderr
+    assert "quickstart, arm sgd, seed 0: one trial here" in done.stderr
+    assert "it has others: adam, curvature" in done.stderr
     assert "scheme.lr = 0.1, its default" in done.stderr
 
 
@@ -98,7 +98,7 @@ print(sorted({{'ray', 'mlflow', 'optuna'}} & set(sys.modules)))"
 
 
 def test_the_profile_tells_phases_and_functions(lr_study):
-    done = lr_study("try", "quickstart", "adam-cosine", "epochs=2", "--profile")
+    done = lr_study("try", "quickstart", "adam", "epochs=2", "--profile")
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 2
     for phase in ("data", "forward", "backward", "update", "evaluation", "other"):
@@ -110,7 +110,7 @@ def test_the_profile_tells_phases_and_functions(lr_study):
 def test_a_refusal_is_one_line(lr_study):
     done = lr_study("try", "quickstart", "scheme.lrr=1")
     assert done.returncode == 2
-    assert done.stderr.startswith("error: arm 'sgd-constant': unknown key 'scheme.lrr': did you mean 'scheme.lr'?")
+    assert done.stderr.startswith("error: arm 'sgd': unknown key 'scheme.lrr': did you mean 'scheme.lr'?")
     assert done.stderr.count("\n") == 1
 
 
@@ -127,6 +127,41 @@ def test_a_breakpoint_stops_in_ones_own_code_and_goes_on(lr_study_process, mine)
     assert process.returncode == 0, err
     assert "4003" in out
     assert out.count("epoch ") == 4
+
+
+LOOP = """
+from dataclasses import dataclass
+
+import torch
+
+from trainables.training import Training
+
+
+@dataclass(frozen=True)
+class Own(Training):
+    metric, mode, chance = "accuracy", "max", 0.5
+
+    def train(self, session):
+        weight = torch.nn.Parameter(torch.ones(1))
+        optimizer = session.optimizer([weight])
+        for epoch in session.epochs():
+            weight.grad = torch.ones(1)
+            optimizer.step()
+            if epoch == 1:
+                breakpoint()
+            session.report(valid_score=0.75)
+"""
+
+
+def test_a_breakpoint_stops_in_a_loop_of_ones_own(lr_study_process, tmp_path):
+    (tmp_path / "loop.py").write_text(LOOP)
+    (tmp_path / "own.yaml").write_text("{question: q, common: {task: './loop.py:Own', epochs: 3}, arms: {sgd: {}}}")
+    process = lr_study_process("try", "own.yaml", stdin=subprocess.PIPE)
+    out, err = process.communicate("p epoch + 4000\nc\n", timeout=100)
+    assert process.returncode == 0, err
+    assert "4001" in out
+    assert out.count("accuracy 0.75") == 3
+    assert out.index("epoch 1: ") < out.index("4001") < out.index("epoch 2: ")
 
 
 def test_who_leaves_the_debugger_ends_the_trial(lr_study_process, mine):

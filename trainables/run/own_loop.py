@@ -155,7 +155,7 @@ class OwnLoop:
         if self._thread is not None:
             self._go.put(None)
             return
-        self._outside.enter_context(_as_it_was(self.device))
+        self._outside.enter_context(as_it_was(self.device))
         self._thread = threading.Thread(target=self._train, name=f"training {self.trial.seed}", daemon=True)
         self._thread.start()
 
@@ -202,11 +202,8 @@ class OwnLoop:
             shutil.rmtree(self._scratch, ignore_errors=True)
         if ended.error is not None:
             raise ended.error
-        if not self.records and not self.session.rehearsing:
-            raise Refusal(f"{name_of(type(self.trial.task))}.train has ended without session.report(valid_score=…)")
-        if not self.session.finished and not self.session.rehearsing:
-            told, all_ = len(self.records), self.session.num_epochs
-            sys.stderr.write(f"a training has ended by itself after {told} of {all_} epochs\n")
+        if not self.session.rehearsing:
+            told_its_end(self.session)
 
     # --- the state -----------------------------------------------------------------------------------------
 
@@ -254,6 +251,15 @@ def begin(
     return OwnLoop(trial, device, bars, folder) if isinstance(trial.task, Training) else Run(trial, device, bars)
 
 
+def told_its_end(session: Session) -> None:
+    """Refuse a loop that has ended without a report; of one that has ended before its last epoch, say so."""
+    if not session.records:
+        raise Refusal(f"{name_of(type(session.trial.task))}.train has ended without session.report(valid_score=…)")
+    if not session.finished:
+        told, all_ = len(session.records), session.num_epochs
+        sys.stderr.write(f"a training has ended by itself after {told} of {all_} epochs\n")
+
+
 def _training(trial: Trial) -> Training:
     if not isinstance(trial.task, Training):
         raise TypeError(f"{name_of(type(trial.task))} has no loop of its own")
@@ -261,7 +267,7 @@ def _training(trial: Trial) -> Training:
 
 
 @contextlib.contextmanager
-def _as_it_was(device: torch.device) -> Iterator[None]:
+def as_it_was(device: torch.device) -> Iterator[None]:
     """Put back, afterwards, what a loop of somebody's may change for the whole process."""
     numpy = sys.modules.get("numpy")
     drawn, drawn_numpy = random.getstate(), numpy.random.get_state() if numpy else None

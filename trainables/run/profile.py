@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from cProfile import Profile as Profiler
 from cProfile import label
 from pathlib import Path
@@ -10,9 +11,10 @@ from types import CodeType
 from typing import Any, NamedTuple
 
 import torch
+from torch import nn
+from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from trainables.run.loop import Run
-from trainables.trial import Record
 
 ROWS = 12  # of the dearest functions
 
@@ -38,38 +40,38 @@ class Profile:
         os.environ.setdefault("CUDA_LAUNCH_BLOCKING", "1")  # CUDA reads it when it starts
         self._profiler, self.seconds = Profiler(), 0.0
 
-    def watching(self, records: Iterator[Record]) -> Iterator[Record]:
-        """The same records; what it takes to compute each is watched."""
-        while True:
-            started = time.perf_counter()
-            self._profiler.enable()
-            try:
-                record = next(records, None)
-            finally:
-                self._profiler.disable()
-                self.seconds += time.perf_counter() - started
-            if record is None:
-                return
-            yield record
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch what this thread does."""
+        started = time.perf_counter()
+        self._profiler.enable()
+        try:
+            yield
+        finally:
+            self._profiler.disable()
+            self.seconds += time.perf_counter() - started
 
     def phases(self) -> dict[str, float]:
-        """Seconds by phase, all of them together those that were watched; nothing for a loop that is not `Run`."""
+        """Seconds by phase, all of them together those that were watched.
+
+        Of a loop that is not `Run` it is known what torch's own parts take, whoever asks them: the passes of an
+        evaluation, or of a closure that an optimizer calls, are in `forward` as well.
+        """
         stats = self._stats()
 
         def whole(*functions: Callable[..., Any] | CodeType) -> float:
             codes = [one if isinstance(one, CodeType) else one.__code__ for one in functions]  # type: ignore[attr-defined]
             return sum(stats[label(code)].whole for code in codes if label(code) in stats)
 
+        backward = whole(torch.autograd.grad, torch.autograd.backward)
         step, evaluation = whole(Run.step), whole(Run._record)
-        if not step:
-            return {}
-        parts = {
-            "data": whole(Run._batches),
-            "forward": whole(_objective()),
-            "backward": whole(torch.autograd.grad, torch.autograd.backward),
-        }
-        update = max(0.0, step - sum(parts.values()))
-        return {**parts, "update": update, "evaluation": evaluation, "other": self.seconds - step - evaluation}
+        if step:
+            parts = {"data": whole(Run._batches), "forward": whole(_objective()), "backward": backward}
+            parts |= {"update": max(0.0, step - sum(parts.values())), "evaluation": evaluation}
+        else:
+            parts = {"data": whole(_BaseDataLoaderIter.__next__), "forward": whole(nn.Module._wrapped_call_impl)}
+            parts |= {"backward": backward, "optimizer": whole(_optimizers_step())}
+        return {**parts, "other": max(0.0, self.seconds - sum(parts.values()))}
 
     def dearest(self, count: int = ROWS) -> list[Spent]:
         """The functions that took the most time in themselves."""
@@ -95,6 +97,12 @@ def _objective() -> CodeType:
     """The function inside of `Run._objective`, which computes the loss of a mini-batch."""
     codes = [code for code in Run._objective.__code__.co_consts if isinstance(code, CodeType)]
     return next(code for code in codes if code.co_name == "objective")
+
+
+def _optimizers_step() -> CodeType:
+    """The function that torch puts around the step of every optimizer."""
+    wrapped: Any = torch.optim.Optimizer.profile_hook_step(lambda *_: None)
+    return wrapped.__code__
 
 
 def _name(place: tuple[str, int, str]) -> str:
