@@ -99,12 +99,22 @@ def _says_elsewhere(function: ast.FunctionDef) -> bool:
 
 
 def _others(tree: ast.Module, home: ast.ClassDef | None) -> bool:
-    """Tell if the class carries out other people's interface: Ray's, click's."""
-    froms = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module]
-    packages = {each.asname or each.name: node.module.partition(".")[0] for node in froms for each in node.names}
+    """Tell if the class carries out other people's interface: Ray's, click's, a trainer's."""
+    packages = dict(_imports(tree))
     bases = [ast.unparse(base).partition("[")[0].partition(".")[0] for base in (home.bases if home else [])]
     ours = {"study", "trainables", *sys.stdlib_module_names}
     return any(packages.get(base, "study") not in ours for base in bases)
+
+
+def _imports(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Names that the module imports from elsewhere, each with the package that it comes from."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield from ((each.asname or each.name, node.module.partition(".")[0]) for each in node.names)
+        elif isinstance(node, ast.Import):
+            for each in node.names:
+                package = each.name.partition(".")[0]
+                yield each.asname or package, package
 
 
 def _last_name(base: ast.expr) -> str:
@@ -140,6 +150,7 @@ def unnamed(text: str) -> list[str]:
             [],
         ),
         ("from ray.tune import Callback\nclass Own(Callback):\n    def on_trial_start(self, trial, info): ...", []),
+        ("import lightning\nclass Own(lightning.Callback):\n    def on_fit_start(self, trainer, module): ...", []),
         ("@click.command()\ndef run(study, cluster): ...", []),
     ],
 )

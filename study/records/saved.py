@@ -39,7 +39,7 @@ def with_study(record: pd.DataFrame, text: str, contents: dict[str, dict[str, An
 
 
 def without_study(record: pd.DataFrame) -> Saved:
-    """What `with_study` was given, of a record that anybody may have written; without an arm's first row, nothing.
+    """Take apart what `with_study` put together; the record alone where it says nothing of one of its arms.
 
     Raises:
         Refusal: where the contents of an arm are not what such a column holds.
