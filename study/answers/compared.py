@@ -4,7 +4,7 @@ import numpy as np
 
 from study import cost
 from study.answers.measured import FEWEST_TYPICAL, Measured
-from study.answers.spent import level_of_all, share
+from study.answers.spent import assumed, level_of_all, share
 from study.cost import NotDefined
 
 
@@ -41,7 +41,7 @@ def _to_target(scheme: Measured, base: Measured, compared: int) -> None:
 
 
 def _at_budget(scheme: Measured, base: Measured, compared: int) -> None:
-    ours, theirs = (cost.Sample(one.trials.score, one.trials.full) for one in (base, scheme))
+    ours, theirs = (cost.Sample(one.trials.score, one.trials.full, one.trials.dearest) for one in (base, scheme))
     n, options, quantity = base.trials.score.size, scheme.options, scheme.result.share_at_budget
     budget = options.budget or max(1, min(16, n // cost.TRIALS_A_CHOICE))
     found = cost.share_at_budget(ours, theirs, budget, options.tolerance)
@@ -68,6 +68,18 @@ def _at_budget(scheme: Measured, base: Measured, compared: int) -> None:
     else:
         quantity.low, quantity.high = ends
         quantity.judge(None if isinstance(of_those, NotDefined) else of_those)
+        _assume(scheme, base)
+
+
+def _assume(scheme: Measured, base: Measured) -> None:
+    """Say what the interval takes for granted of the costs of both; where a target was given, that is said already."""
+    if scheme.spent.assumed:
+        return
+    arms = (base.trials, scheme.trials)
+    known = [one.dearest for one in arms if one.dearest is not None]
+    seen, most = max(float(one.full.max()) for one in arms), max(known) if len(known) == len(arms) else None
+    told = assumed("trial", seen, most, scheme.options.unit or "", "share_at_budget")
+    scheme.result.notes += [told] if told else []
 
 
 def _improvement(scheme: Measured, base: Measured) -> None:

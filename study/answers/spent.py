@@ -12,6 +12,8 @@ from study.answers.results import JudgedShare, Quantity
 from study.cost import Cost, Draws, Interval, NotDefined
 from study.records.own import TIMED
 
+FOLLOWING = "expected_cost, and what follows from it,"
+
 
 @dataclass(frozen=True)
 class Spent:
@@ -99,36 +101,49 @@ def _independent(arm: Trials, unit: str, stream: Callable[[str], np.random.Gener
         trials_quantity=quantity(trials, cost.trials_interval(n, hits), "trials"),
         cost_quantity=quantity(expected, cost.ends(*drawn, expected.value), unit),
         hits=hits,
-        assumed=_assumed("trial", arm.full.max(), arm.dearest, unit) if hits else "",
+        assumed=assumed("trial", arm.full.max(), arm.dearest, unit) if hits else "",
     )
 
 
 def _observed(arm: Trials, unit: str, stream: Callable[[str], np.random.Generator], draws: int) -> Spent:
     seen = cost.observe(arm.search, arm.full, arm.charged, arm.hit)
     reached, most = bool(seen.reached.all()), float(np.bincount(arm.search).max())
+    dearest = float(seen.full.max())
+    known = None if arm.dearest is None else max(dearest, most * arm.dearest)  # a whole search of such trials
+    limit = dearest if known is None else known
     quantities = []
-    for values, highest, name in ((seen.trials, most, "trials"), (seen.cost, seen.full.max(), unit)):
+    for values, highest, name in ((seen.trials, most, "trials"), (seen.cost, limit, unit)):
         mean = as_cost(cost.observed_cost(values, seen.reached))
         ends = cost.mean_interval(values, 0.0, highest, stream(f"observed {name}"), draws)
         quantities.append(quantity(mean, ends if reached else Interval(ends.low, math.inf), name))
-    low, high = cost.mean_draws(seen.cost, 0.0, seen.full.max(), stream("cost"), draws)
-    whole = None if arm.dearest is None or most * arm.dearest > seen.full.max() else most * arm.dearest
+    low, high = cost.mean_draws(seen.cost, 0.0, limit, stream("cost"), draws)
     return Spent(
         cost.observed_cost(seen.cost, seen.reached),
         Draws(low, high if reached else np.full(high.size, math.inf)),
         not reached,
         *quantities,
-        assumed=_assumed("search", seen.full.max(), whole, unit) if reached else "",
+        assumed=assumed("search", dearest, known, unit) if reached else "",
     )
 
 
-def _assumed(what: str, seen: float, known: float | None, unit: str) -> str:
-    """The bound on costs that no record can show; empty where it is known. Nobody knows one of seconds."""
+def assumed(what: str, seen: float, known: float | None, unit: str, of: str = FOLLOWING) -> str:
+    """The bound on costs that no record can show, in words.
+
+    Args:
+        what: costs so: a trial or a search.
+        seen: the dearest in hand.
+        known: the most that one can cost; None where nobody knows.
+        unit: of both.
+        of: the interval that takes it for granted.
+
+    Returns:
+        A sentence; empty where the bound is known. Nobody knows one of seconds.
+    """
     if known is not None and unit != TIMED:
         return ""
     amount = f"{seen if known is None else known:.4g}{'' if unit in ('', 'cost') else f' {unit}'}"
     told = ", the dearest seen" if known is None else ""
-    return f"the interval of expected_cost, and what follows from it, holds if no {what} costs more than {amount}{told}"
+    return f"the interval of {of} holds if no {what} costs more than {amount}{told}"
 
 
 def quantity(value: Cost, ends: Interval, unit: str) -> Quantity:

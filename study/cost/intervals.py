@@ -203,6 +203,7 @@ class BestDraws:
         generator: of the draws.
         draws: how many.
         costs: (n,) of the whole trials; None: all 0.
+        dearest: the most that a trial can cost, as the unseen one does for the high draws; None: the dearest in hand.
     """
 
     def __init__(
@@ -212,6 +213,7 @@ class BestDraws:
         generator: np.random.Generator,
         draws: int = DRAWS,
         costs: ArrayLike | None = None,
+        dearest: float | None = None,
     ) -> None:
         scores = np.asarray(scores, float)
         costs = np.zeros(scores.size) if costs is None else np.asarray(costs, float)
@@ -232,7 +234,7 @@ class BestDraws:
             self._log_low = np.log(np.column_stack([unseen, np.minimum(seen[:, :-1] + unseen[:, None], 1.0)]))
         self._buffer = np.empty_like(self._log_high)
         mean = share[:, :-1] @ (np.add.reduceat(costs, starts) / counts)
-        self.cost = Draws(mean, mean + unseen * costs.max())
+        self.cost = Draws(mean, mean + unseen * (costs.max() if dearest is None else dearest))
 
     def low(self, k: int | Floats) -> Floats:
         """(draws,) of E max_k, pessimistic. k: one number, or one a draw."""

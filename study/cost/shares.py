@@ -33,6 +33,7 @@ class Sample(NamedTuple):
 
     scores: ArrayLike
     costs: ArrayLike
+    dearest: float | None = None  # the most that a trial can cost; None: the dearest in hand, as whoever prints says
 
 
 def share_to_target(base: Cost, scheme: Cost) -> Share | NotDefined:
@@ -159,8 +160,8 @@ def share_at_budget_interval(
     why = why_no_best_interval(base.scores, budget) or why_no_best_interval(scheme.scores, 1)
     if why is not None:
         return why
-    ours = BestDraws(base.scores, floor, generator, draws, base.costs)
-    theirs = BestDraws(scheme.scores, floor, generator, draws, scheme.costs)
+    ours = BestDraws(base.scores, floor, generator, draws, base.costs, base.dearest)
+    theirs = BestDraws(scheme.scores, floor, generator, draws, scheme.costs, scheme.dearest)
     levels = ours.low(budget) - tolerance, ours.high(budget) - tolerance
     own = [_smallest(curve, level, budget) for curve, level in zip((ours.low, ours.high), levels, strict=True)]
     size = np.size(scheme.scores)

@@ -242,6 +242,16 @@ def of_observed(n: int, draws: int, bootstrap: int, seed: int) -> Coverage:
     return Coverage("observed cost", f"p={p}", n, 0, held, draws, draws)
 
 
+def of_rare_search(n: int, draws: int, bootstrap: int, seed: int, most: float | None) -> Coverage:
+    """The mean cost of r searches of which one in ten costs 80 and the others 1; most=None: the dearest in hand."""
+    rng, held = np.random.default_rng(seed), 0
+    for _ in range(draws):
+        spent = np.where(rng.random(n) < 0.1, 80.0, 1.0)
+        low, high = cost.mean_interval(spent, 0, spent.max() if most is None else most, rng, bootstrap)
+        held += low <= 0.1 * 80 + 0.9 <= high
+    return Coverage("observed cost" if most else "observed cost, dearest seen", "one in ten", n, 0, held, draws, draws)
+
+
 def everything(draws: int, bootstrap: int) -> Iterator[Coverage]:
     """Every printed kind of interval over the arms above."""
     for n in (4, 8, 16, 36, 100):
@@ -273,6 +283,7 @@ def costs(n: int, draws: int, bootstrap: int) -> Iterator[Coverage]:
         for name in ("equal", "misses diverge", "skewed seconds", "misses die at once"):
             yield of_share_to_target(n, p, name, draws, bootstrap, n)
     yield of_observed(n, draws, bootstrap, n)
+    yield from (of_rare_search(n, draws, bootstrap, n, most) for most in (80.0, None))
 
 
 def main() -> None:

@@ -163,6 +163,32 @@ def test_repetitions_of_a_searcher_that_learns_give_observed_costs_in_order():
     assert result.expected_best_biased == {}
 
 
+def test_searches_that_learn_may_cost_as_much_as_trials_were_planned_to():
+    """The dearest search in hand cost 11; one of two trials at 9 each would cost 18."""
+    table = long([0.1, 0.9, 0.9, 0.9], repetition=[0, 0, 1, 1], searcher="tpe", cost=[3, 4, 5, 6])
+    table = table.assign(trial=[0, 1, 0, 1])
+    seen, known = one(table, target=0.5)[0], one(table, target=0.5, dearest=9)[0]
+    told = "the interval of expected_cost, and what follows from it, holds if no search costs more than "
+    assert [note for note in seen.notes if told in note] == [told + "11, the dearest seen"]
+    assert [note for note in known.notes if told in note] == []
+    assert known.expected_cost.estimate == seen.expected_cost.estimate == 6
+    assert seen.expected_cost.high <= 11 < known.expected_cost.high <= 18
+    seconds = one(table, target=0.5, dearest=9, unit="seconds")[0]
+    assert [note for note in seconds.notes if told in note] == [told + "18 seconds"]
+
+
+def test_a_share_at_a_budget_takes_the_most_that_a_trial_can_cost():
+    scores = np.random.default_rng(0).uniform(0, 1, 64)
+    table = pd.concat([long(scores, cost=[5.0] * 64), long(scores + 0.01, "b", cost=[4.0] * 64)])
+    seen, known = (one(table, baseline="a", budget=4, dearest=dearest)[1] for dearest in (None, 50))
+    told = "the interval of share_at_budget holds if no trial costs more than "
+    assert [note for note in seen.notes if told in note] == [told + "5, the dearest seen"]
+    assert [note for note in known.notes if told in note] == []
+    assert known.share_at_budget.estimate == seen.share_at_budget.estimate
+    assert known.share_at_budget.high > seen.share_at_budget.high
+    assert known.share_at_budget.low < seen.share_at_budget.low
+
+
 def test_repetitions_of_independent_trials_are_pooled():
     table = long([0.1, 0.9, 0.9, 0.1], repetition=[0, 0, 1, 1], searcher="random").assign(trial=[0, 1, 0, 1])
     result = one(table, target=0.5)[0]
