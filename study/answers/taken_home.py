@@ -42,22 +42,37 @@ def python(configuration: Mapping[str, Value]) -> str:
     if kind not in kinds:
         return f"# a rule of the kind {kind!r} is not built for other people's loops"
     try:
-        lines = kinds[kind](rule, f"total_steps=round({configuration.get('epochs', 10.0)!r} * len(loader))")
+        lines = kinds[kind](rule, f"total_steps={_steps(configuration)}")
     except Refusal as refusal:  # a package that is not installed
         return f"# {refusal}"
-    return "\n".join([*_notes(configuration), *lines])
+    return "\n".join([*_notes(_training(configuration)), *lines])
 
 
-def _notes(configuration: Mapping[str, Value]) -> list[str]:
+def _training(configuration: Mapping[str, Value]) -> dict[str, Any]:
+    """The fields of the trial that a loop has to heed, those that are not given at their defaults."""
+    names = ("batch_size", "accumulate", "epochs", "record_every", "precision", "gradient_clip")
+    known = slots(Trial, {})
+    return {name: configuration.get(name, known[name].default) for name in names}
+
+
+def _steps(configuration: Mapping[str, Value]) -> str:
+    """The number of steps in all, as `Run` counts them."""
+    told = _training(configuration)
+    epoch = "len(loader)" if told["accumulate"] == 1 else f"-(-len(loader) // {told['accumulate']})"
+    steps = f"round({told['epochs']!r} * {epoch})"
+    return steps if told["epochs"] >= 1 else f"max(1, {steps})"
+
+
+def _notes(told: Mapping[str, Any]) -> list[str]:
     """What the optimizer alone does not say."""
-    told = {key: configuration.get(key, slots(Trial, {})[key].default) for key in _TRAINING}
     size = "all examples in one batch" if told["batch_size"] == "full" else f"batches of {told['batch_size']}"
-    notes = [f"# model: your torch.nn.Module; loader: {size}; {told['epochs']:g} epochs in {told['precision']}"]
-    clip = f"# before every step: torch.nn.utils.clip_grad_norm_(model.parameters(), {told['gradient_clip']!r})"
-    return notes if told["gradient_clip"] is None else [*notes, clip]
-
-
-_TRAINING = ("batch_size", "epochs", "precision", "gradient_clip")
+    notes = [f"# model: your torch.nn.Module; loader: {size}; epochs: {told['epochs']:g}, in {told['precision']}"]
+    if told["accumulate"] > 1:
+        notes.append(f"# one optimizer.step() for every {told['accumulate']} batches, on the mean of their gradients")
+    if told["gradient_clip"] is not None:
+        clip = f"torch.nn.utils.clip_grad_norm_(model.parameters(), {told['gradient_clip']!r})"
+        notes.append(f"# before every step: {clip}")
+    return notes
 
 
 def _composed(rule: Mapping[str, Value], steps: str) -> list[str]:
@@ -90,7 +105,7 @@ def _call(function: str, arguments: list[str]) -> list[str]:
 def _heard(scheme: Scheme) -> list[str]:
     """How the steps of this scheme differ from those of others."""
     asks = ["# step: optimizer.step(closure), closure() returns the loss of the batch, and calls nothing else"]
-    plateau = ["# after every epoch: optimizer.after_epoch(score), the validation score, higher is better"]
+    plateau = ["# after every evaluation: optimizer.after_epoch(score), the validation score, higher is better"]
     hears = type(scheme).after_epoch is not Scheme.after_epoch
     return (asks if scheme.asks else []) + (plateau if hears else [])
 

@@ -99,13 +99,24 @@ def test_every_schedule_can_be_written(schedule):
 def test_what_the_optimizer_does_not_say_is_a_comment():
     text = python({**DIGITS, "gradient_clip": 2.0, "precision": "bfloat16", "scheme": "plateau"})
     first, clip, *rest = text.splitlines()
-    assert first.endswith("loader: batches of 300; 1.5 epochs in bfloat16")
+    assert first.endswith("loader: batches of 300; epochs: 1.5, in bfloat16")
     assert clip.endswith("torch.nn.utils.clip_grad_norm_(model.parameters(), 2.0)")
-    assert any(line.startswith("# after every epoch: optimizer.after_epoch(score)") for line in rest)
+    assert any(line.startswith("# after every evaluation: optimizer.after_epoch(score)") for line in rest)
     assert "optimizer.after_epoch" not in python(DIGITS)
     assert "step(closure)" in python({"scheme": "line_search"})
     assert "optimizer.eval()" in python({"rule": "packaged", "optimizer": "schedulefree_sgd"})
     assert "optimizer.eval()" not in python({"rule": "packaged", "optimizer": "prodigy"})
+
+
+@pytest.mark.parametrize(("accumulate", "epochs"), [(1, 2.0), (1, 0.01), (3, 1.5), (4, 2.0)])
+def test_the_steps_in_all_are_those_of_the_trial(accumulate, epochs):
+    configuration = {**DIGITS, "batch_size": 100, "accumulate": accumulate, "epochs": epochs}
+    run = Run(Trial.parse(configuration))
+    batches = range(-(-len(run.data.train) // 100))
+    optimizer = built(python(configuration), torch.nn.Linear(2, 2), batches)["optimizer"]
+    assert optimizer._total_steps == run.num_steps
+    told = f"# one optimizer.step() for every {accumulate} batches"
+    assert (told in python(configuration)) == (accumulate > 1)
 
 
 def test_a_package_that_is_not_installed_is_a_comment_too(monkeypatch):
