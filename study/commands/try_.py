@@ -77,16 +77,21 @@ def _told(chosen: "Chosen") -> str:
 def _line(record: "Record", metric: str) -> str:
     """A record in one line."""
     test = record.extras.get("test_score")
-    return "; ".join(
-        [
-            f"epoch {record.epoch:g}: train loss {record.train_loss:.4g}, {metric} {record.train_score:.4g}",
-            f"valid loss {record.valid_loss:.4g}, {metric} {record.valid_score:.4g}",
-            f"lr {record.lr:.3g}",
-            f"{record.passes:g} passes, {record.seconds:.2f} s",
-            *([] if test is None else [f"test {metric} {test:.4g}"]),
-            *(["diverged"] if record.diverged else []),
-        ]
-    )
+    told = [
+        _numbers("train", {"loss": record.train_loss, metric: record.train_score}),
+        _numbers("valid", {"loss": record.valid_loss, metric: record.valid_score}),
+        f"lr {record.lr:.3g}",
+        f"{record.passes:g} passes, {record.seconds:.2f} s",
+        "" if test is None else f"test {metric} {test:.4g}",
+        "diverged" if record.diverged else "",
+    ]
+    return f"epoch {record.epoch:g}: " + "; ".join(words for words in told if words)
+
+
+def _numbers(split: str, numbers: dict[str, float]) -> str:
+    """What is known of a split; loops of the user's need not tell everything."""
+    known = [f"{name} {value:.4g}" for name, value in numbers.items() if value == value]
+    return f"{split} {', '.join(known)}" if known else ""
 
 
 def _json(record: "Record") -> str:

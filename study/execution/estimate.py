@@ -1,5 +1,6 @@
 """Estimates of what a study would take, before it runs: one timed step an arm."""
 
+import math
 import os
 import time
 
@@ -9,6 +10,7 @@ from study.plan.study import Arm, Study
 from study.tracking.standing import clock
 from trainables.run.loop import Run
 from trainables.space import corner, written
+from trainables.training import Training
 
 
 def dry_run(study: Study) -> str:
@@ -17,21 +19,26 @@ def dry_run(study: Study) -> str:
     total = 0.0
     for arm in study.arms:
         settings = arm.settings
-        seconds = _seconds(arm) * settings.trials * settings.repetitions * settings.seeds
-        total += seconds
+        one = _seconds(arm)
+        seconds = one * settings.trials * settings.repetitions * settings.seeds
+        total += seconds if one == one else 0.0
+        takes = f"about {clock(seconds)} of one core" if one == one else "as long as its own loop takes"
         space = ", ".join(f"{key} {written(domain)}" for key, domain in arm.space.items())
         lines.append(
             f"  {arm.name}: {settings.repetitions} × {settings.trials} trials by {settings.searcher}, "
-            f"{'at most' if arm.stopper else 'about'} {clock(seconds)} of one core; searches {space or 'nothing'}"
+            f"{takes.replace('about', 'at most') if arm.stopper else takes}; searches {space or 'nothing'}"
         )
     workers = max(1, os.cpu_count() or 1)
-    lines.append(f"{study.num_trials} trials, about {clock(total / workers)} on the {workers} cores here")
+    known = f", about {clock(total / workers)} on the {workers} cores here" if total else ""
+    lines.append(f"{study.num_trials} trials{known}")
     return "\n".join(lines)
 
 
 def _seconds(arm: Arm) -> float:
-    """The time of one trial: that of a step after the first, times their number."""
+    """The time of one trial: that of a step after the first, times their number; NaN for a loop of the user's."""
     trial = arm.trial({key: corner(domain) for key, domain in arm.space.items()}, seed=0)
+    if isinstance(trial.task, Training):
+        return math.nan
     torch.set_num_threads(trial.threads)
     training = Run(trial)
     training.step()

@@ -67,18 +67,17 @@ class Reporting(TrainerCallback):
         self._evaluating, self._train_loss = ExitStack(), math.nan
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **parts: Any) -> None:
-        """Refuses a schedule that would change the rate beside the trial's rule."""
+        # Refuses a schedule that would change the rate beside the trial's rule.
         schedule = parts.get("lr_scheduler")
         if not isinstance(getattr(schedule, "scheduler", schedule), _Unchanged):
             raise Refusal("Trainer has its own schedule: say Trainer(optimizers=optimizers(session.optimizer(…)))")
 
     def on_prediction_step(self, args: Any, state: Any, control: Any, **parts: Any) -> None:
-        """The trainer evaluates, from here on if not since one batch."""
+        # The trainer evaluates, from here on if not since one batch.
         if not self._evaluating._exit_callbacks:  # type: ignore[attr-defined]
             self._evaluating.enter_context(self._session.evaluating())
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **parts: Any) -> None:
-        """Reports."""
         metrics = parts["metrics"]
         self._evaluating.close()
         if self._score not in metrics:

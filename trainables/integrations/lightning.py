@@ -53,16 +53,14 @@ class Reporting(lightning.Callback):
         self._session, self._score, self._evaluating = session, score, ExitStack()
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Seeds the epoch: Lightning's own resume gives back no generators."""
+        # Seeds the epoch: Lightning's own resume gives back no generators.
         seed_all(self._session.device, seed_of(self._session.seed, "epoch", trainer.current_epoch))
 
     def on_validation_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Begins to evaluate."""
         if not trainer.sanity_checking:
             self._evaluating.enter_context(self._session.evaluating())
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Reports."""
         if trainer.sanity_checking:
             return
         self._evaluating.close()

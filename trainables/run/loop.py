@@ -15,6 +15,7 @@ from trainables.data import Data, Split, Tree, detached, first, picked
 from trainables.minibatch import FORWARD, Minibatch, Objective, Tensors
 from trainables.oracle import Oracle
 from trainables.plugins import untrusted
+from trainables.refusal import Refusal
 from trainables.run import artifacts
 from trainables.run import scale_invariance as spheres
 from trainables.run.flops import Flops
@@ -355,7 +356,7 @@ class Run:
 
 def _ours(trial: Trial) -> Task:
     if not isinstance(trial.task, Task):
-        raise TypeError(f"{name_of(type(trial.task))} has a loop of its own")
+        raise Refusal(f"{name_of(type(trial.task))} has a loop of its own: this needs a task that ours trains")
     return trial.task
 
 
