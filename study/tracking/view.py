@@ -38,7 +38,7 @@ def axes(arm: str, flat: Mapping[str, Value]) -> list[tuple[str, Value]]:
     Returns:
         Names and values: the arm, and the logarithm of the rate where the trial has one rate above 0.
     """
-    rates = [value for name, value in flat.items() if name.rpartition(".")[2] == "lr" and value is not None]
+    rates = [value for name, value in flat.items() if _is_rate(name) and value is not None]
     rate = [(RATE, round(math.log10(float(rates[0])), 4))] if len(rates) == 1 and float(rates[0]) > 0 else []
     return [(ARM, arm), *rate]
 
@@ -88,15 +88,23 @@ def _state(contents: Mapping[str, Mapping[str, Any]], mode: str) -> dict[str, An
         "useGroupedValuesInCharts": False,  # a group has no rate
         "runsHiddenMode": "SHOW_ALL",
         "compareRunSections": [_part(KEY, name="Schemes", display=True, isReordered=False, columns=2, cardHeight=420)],
-        "compareRunCharts": _charts(groups),
+        "compareRunCharts": _charts(groups, rates=[any(map(_is_rate, arm)) for arm in contents.values()]),
     }
 
 
-def _charts(groups: list[str]) -> list[dict[str, Any]]:
-    """Two plots of all trials; charts of numbers that only count along are there, and deleted."""
+def _charts(groups: list[str], rates: list[bool]) -> list[dict[str, Any]]:
+    """Plots of all trials; charts of numbers that only count along are there, and deleted.
+
+    Args:
+        groups: the parameters that trials are grouped by.
+        rates: of every arm, true where its trials have a rate. MLflow leaves a run out of a plot for which it lacks a
+            number: where an arm has no rate, there is one more plot without.
+    """
     across = {"selectedParams": [*groups, RATE], "selectedMetrics": [COST, BEST], "showAllRuns": True}
     points = {"xaxis": {"key": RATE, "type": "PARAM"}, "yaxis": {"key": BEST, "type": "METRIC"}}
+    without = [] if all(rates) else [_chart("PARALLEL", "arms", **{**across, "selectedParams": groups})]
     return [
+        *without,
         _chart("PARALLEL", "across", **across),
         _chart("SCATTER", "points", **points, runsCountToCompare=1000),
         *(_chart("LINE", name, metricKey=name, deleted=True, isGenerated=True) for name in HIDDEN),
@@ -114,6 +122,10 @@ def _part(uuid: str, **rest: Any) -> dict[str, Any]:
 def _searched(contents: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """The parameters that an arm searches, in the order of the arms."""
     return list(dict.fromkeys(name for arm in contents.values() for name in arm if isinstance(arm[name], Mapping)))
+
+
+def _is_rate(name: str) -> bool:
+    return name.rpartition(".")[2] == "lr"
 
 
 def _metric(name: str) -> str:

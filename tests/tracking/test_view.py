@@ -116,6 +116,14 @@ def test_tasks_are_groups_where_there_are_several(uri, tmp_path, monkeypatch):
     assert [group["groupByData"] for group in groups] == ["task", "arm"]
 
 
+def test_an_arm_without_a_rate_is_in_a_plot_without_one(uri, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = "{question: q, common: {trials: 1, task: digits_mlp}, arms: {sgd: {}, free: {scheme: curvature}}}"
+    whole, across, points, *_ = opened(uri, "free", text)["compareRunCharts"]
+    assert (whole["type"], whole["selectedParams"]) == ("PARALLEL", [ARM])
+    assert (across["selectedParams"], points["type"]) == ([ARM, RATE], "SCATTER")
+
+
 def test_a_study_recorded_without_a_view_is_sorted(client):
     experiment = client.get_experiment_by_name("seen")
     assert address("http://here", experiment).endswith("/runs?workflowType=machine_learning&viewStateShareKey=lr-study")
