@@ -160,7 +160,7 @@ def test_a_breakpoint_stops_in_a_loop_of_ones_own(lr_study_process, tmp_path):
     out, err = process.communicate("p epoch + 4000\nc\n", timeout=100)
     assert process.returncode == 0, err
     assert "4001" in out
-    assert out.count("accuracy 0.75") == 3
+    assert out.count(": valid accuracy 0.75; lr 0.1; ") == 3  # nothing else was told
     assert out.index("epoch 1: ") < out.index("4001") < out.index("epoch 2: ")
 
 

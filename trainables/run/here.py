@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -80,6 +81,7 @@ def _by_its_own_loop(
 
     with tempfile.TemporaryDirectory(prefix="lr-study-") as folder, as_it_was(device):
         session = Session(trial, device, Path(folder), hand_over=show_new)
+        import_module("torch._dynamo")  # as the first optimizer does: seconds that are not the loop's
         seed_all(device, seed_of(trial.seed, "init"))
         with watching:
             try:
