@@ -411,3 +411,5 @@ def test_a_loop_that_raises_leaves_its_own_traceback_without_secrets_and_one_tha
     assert "secret" not in text
     assert text.startswith("Traceback (most recent call last):")
     assert 'raise Odd("age", "postgresql://…@db/people")' in text
+    table = study.report("of-loops", "csv", tracking_uri=mine["tracking_uri"])
+    assert {"./loops.py:Trains", "quadratic"} <= set(table.replace("\n", ",").split(",")), "both kinds in one table"

@@ -135,3 +135,68 @@ def test_in_another_thread_it_steps_without_a_clock():
     thread.start()
     thread.join(60)
     assert "no such model" in found[0]
+
+
+LOOPS = """
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from trainables.training import Training
+
+
+@dataclass(frozen=True)
+class Loop(Training):
+    metric, mode, chance = "accuracy", "max", 0.5
+    does: str = "steps"
+
+    def train(self, session):
+        weight = torch.nn.Parameter(torch.ones(()))
+        optimizer = session.optimizer([weight])
+        if self.does == "raises":
+            raise KeyError("no such column")
+        if self.does == "loads":
+            time.sleep(2)
+        for _ in session.epochs():
+            for _ in range(100):
+                weight.square().backward()
+                optimizer.step()
+                with open("counted", "a") as file:
+                    file.write("x")
+            if self.does != "forgets":
+                session.report(0.5)
+"""
+
+
+@pytest.fixture
+def loop(tmp_path, monkeypatch):
+    """A study of one arm whose loop does what it is told to."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loops.py").write_text(LOOPS)
+    return lambda does: study_of(f"own: {{task: './loops.py:Loop', task.does: {does}, epochs: 3, batch_size: 8}}")
+
+
+def test_a_loop_of_the_users_runs_up_to_its_first_step(loop, tmp_path):
+    rehearse(loop("steps"))
+    assert not (tmp_path / "counted").exists(), "its first step is the last that it makes"
+
+
+def test_a_loop_that_fails_is_refused_with_the_line_of_the_users_code(loop):
+    with pytest.raises(
+        Refusal, match=r"one step of \./loops.py:Loop fails: KeyError: 'no such column' \(loops.py, line 20"
+    ):
+        rehearse(loop("raises"))
+
+
+def test_a_loop_that_has_not_stepped_in_time_is_let_go_and_ends_at_its_first_step(loop, tmp_path, capsys):
+    before = time.monotonic()
+    rehearse(loop("loads"), seconds=0.5)
+    assert time.monotonic() - before < 2
+    assert "it is not tried out" in capsys.readouterr().err
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and any(each.name.startswith("training") for each in threading.enumerate()):
+        time.sleep(0.1)
+    assert not any(each.name.startswith("training") for each in threading.enumerate())
+    assert not (tmp_path / "counted").exists()
