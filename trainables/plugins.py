@@ -10,6 +10,7 @@ a command line. The same text out of a table or a store is refused: reading runs
 """
 
 import sys
+import traceback
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from importlib import import_module
@@ -192,8 +193,11 @@ def _text(path: Path, name: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise _broken(name, error) from error
+        raise Refusal(f"{name} cannot be loaded: {type(error).__name__}: {first_line(error)}") from error
 
 
 def _broken(name: str, error: Exception) -> Refusal:
-    return Refusal(f"{name} cannot be loaded: {type(error).__name__}: {first_line(error)}")
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    own = last.filename != __file__ and not last.filename.startswith("<")  # else it was not found, or is no Python
+    place = f" ({Path(last.filename).name}, line {last.lineno})" if own else ""
+    return Refusal(f"{name} cannot be loaded: {type(error).__name__}: {first_line(error)}{place}")
