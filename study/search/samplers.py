@@ -43,7 +43,14 @@ def _cmaes(seed: int, _: bool) -> "BaseSampler":
 def _tpe(seed: int, liar: bool) -> "BaseSampler":
     from optuna.samplers import TPESampler
 
-    return TPESampler(seed=seed, n_startup_trials=STARTUP, constant_liar=liar)
+    return TPESampler(  # all that a release may change is said: Optuna 5 changed two of its defaults
+        seed=seed,
+        n_startup_trials=STARTUP,
+        n_ei_candidates=24,
+        multivariate=True,
+        group=False,
+        constant_liar=liar,
+    )
 
 
 SAMPLERS: dict[str, Sampler] = {
