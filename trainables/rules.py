@@ -77,6 +77,20 @@ class Rule(Component):
     def extras(self, state: State) -> dict[str, Tensor]:
         """Scalars that belong into every `Record`, the rate `lr` among them."""
 
+    def save(self, state: State) -> Any:
+        """The state as a checkpoint holds it: tensors, numbers, texts, lists and dicts of these."""
+        return tree_flatten(state)[0]
+
+    def load(self, params: Tensors, data: Any) -> State:
+        """The state that was saved, on the devices where a new one would lie.
+
+        Args:
+            params: by name, those that belong to the state
+            data: from `save`
+        """
+        fresh, structure = tree_flatten(self.init(params))
+        return tree_unflatten([leaf.to(like.device) for leaf, like in zip(data, fresh, strict=True)], structure)
+
 
 @dataclass(frozen=True)
 class Decay(Component):

@@ -6,12 +6,14 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import ClassVar, NamedTuple
+from inspect import Parameter, signature
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from trainables.components import Component, name_of
+from trainables.optimizer_state import laid_open, put_back
 from trainables.oracle import Oracle, Tensors
 from trainables.refusal import Refusal, not_installed
 from trainables.rules import Rule, Step
@@ -33,22 +35,79 @@ class Optimizer(Component):
         """The rate of the last step, from the numbers of the optimizer's parameter group."""
 
 
-class PackagedState(NamedTuple):
-    """Everything an optimizer keeps, laid open, so that it is continued bit for bit."""
+class Live:
+    """An optimizer over parameters that it owns; `Run` never copies or compares it."""
 
-    started: Tensor  # 0 before the first step, when all else is only a place for what will come
-    group: Tensors  # the numbers of its parameter group, scalars
-    numbers: dict[str, Tensors]  # its numbers for each parameter, scalars
-    tensors: dict[str, Tensors]  # its tensors for each parameter
+    def __init__(self, made: Optimizer, params: Tensors) -> None:
+        """Make the optimizer, in training mode, of copies of `params`."""
+        self.leaves = {name: nn.Parameter(param.detach().clone()) for name, param in params.items()}
+        with contextlib.redirect_stdout(io.StringIO()):  # some greet at every construction
+            self.optimizer = made.make(list(self.leaves.values()))
+        if hasattr(self.optimizer, "train"):
+            self.optimizer.train()  # type: ignore[attr-defined]
+        self.first = [group.get("lr") for group in self.optimizer.param_groups]
+        self.steps = 0
+
+    def step(self, oracle: Oracle, asks: frozenset[str]) -> Tensor:
+        """One step, with what the optimizer asks for.
+
+        Args:
+            oracle: of this step's mini-batch.
+            asks: from `asked`.
+
+        Returns:
+            The loss before the step.
+        """
+        losses: list[Tensor] = []
+
+        def closure() -> Tensor:
+            loss, raw = oracle.gradient({name: leaf.detach() for name, leaf in self.leaves.items()})
+            for name, leaf in self.leaves.items():
+                leaf.grad = raw[name].clone()  # some of them write into it
+            losses.append(loss)
+            return loss.clone()
+
+        step: Any = self.optimizer.step  # torch says what a closure returns, and takes no loss
+        if "closure" in asks:
+            step(closure)
+            return losses[0] if losses else closure()
+        loss = closure()
+        step(**{"loss": loss} if "loss" in asks else {})
+        return losses[0]
+
+    def values(self) -> Tensors:
+        """Copies of the parameters."""
+        return {name: leaf.detach().clone() for name, leaf in self.leaves.items()}
+
+
+def asked(optimizer: torch.optim.Optimizer) -> frozenset[str]:
+    """Read off `step` what it asks for: a `closure` where it does not go without, a `loss` wherever it takes one.
+
+    >>> asked(torch.optim.LBFGS([torch.zeros(1)])), asked(torch.optim.Adam([torch.zeros(1)]))
+    (frozenset({'closure'}), frozenset())
+    """
+    parameters = signature(type(optimizer).step).parameters
+    if "loss" in parameters:
+        return frozenset({"loss"})
+    without = "closure" in parameters and parameters["closure"].default is not Parameter.empty
+    return frozenset() if without or "closure" not in parameters else frozenset({"closure"})
+
+
+class PackagedState(NamedTuple):
+    """The optimizer as it is after so many steps."""
+
+    live: Live
+    steps: int
 
 
 @dataclass(frozen=True)
 class Packaged(Rule):
-    """Steps with somebody else's optimizer, its lr times a schedule.
+    """Steps with somebody else's optimizer, the lr of each of its groups times a schedule.
 
-    The optimizer is made anew for every step around copies and handed what it kept, so nothing lives outside of the
-    state. It is always in training mode when it steps; what is evaluated is a copy in evaluation mode, that is the
-    average, for the packages that keep one. (`Run` refreshes BatchNorm statistics for such parameters.)
+    The optimizer lives in the state: a step changes it, so a state can be stepped from once, and a copy of it is what
+    `save` gives and `load` takes. It is always in training mode when it steps; what is evaluated is a copy in
+    evaluation mode, that is the average, for the packages that keep one. (`Run` refreshes BatchNorm statistics for
+    such parameters.)
     """
 
     optimizer: Optimizer
@@ -59,35 +118,40 @@ class Packaged(Rule):
             raise not_installed(f"optimizer: {name_of(type(self.optimizer))}", self.optimizer.package, "packaged")
 
     def init(self, params: Tensors) -> PackagedState:
-        """Places for what the optimizer will keep, found by a step that is thrown away."""
-        optimizer, leaves = self._made(params)
-        for leaf in leaves.values():
-            leaf.grad = torch.ones_like(leaf)
-        optimizer.step()
-        kept = {name: optimizer.state[leaf] for name, leaf in leaves.items()}
-        return _read(
-            optimizer,
-            leaves,
-            PackagedState(
-                torch.zeros((), dtype=torch.float64),
-                {key: _scalar(value) for key, value in optimizer.param_groups[0].items() if _is_number(value)},
-                {
-                    n: {key: _scalar(value) for key, value in own.items() if _is_number(value)}
-                    for n, own in kept.items()
-                },
-                {n: {k: value for k, value in own.items() if isinstance(value, Tensor)} for n, own in kept.items()},
-            ),
-        )._replace(started=torch.zeros((), dtype=torch.float64))
+        """A new optimizer of copies of the parameters."""
+        return PackagedState(Live(self.optimizer, params), 0)
+
+    def save(self, state: PackagedState) -> dict[str, Any]:
+        """All that the optimizer keeps (trainables/optimizer_state.py), copied."""
+        live = self._of(state)
+        return {"steps": live.steps, **laid_open(live.optimizer, list(live.leaves.values()))}
+
+    def load(self, params: Tensors, data: Mapping[str, Any]) -> PackagedState:
+        """A new optimizer of copies of the parameters that goes on where a saved one was.
+
+        Args:
+            params: by name
+            data: from `save`; copied
+        """
+        live = Live(self.optimizer, params)
+        put_back(live.optimizer, list(live.leaves.values()), data)
+        live.steps = data["steps"]
+        return PackagedState(live, live.steps)
 
     def step(self, oracle: Oracle, params: Tensors, state: PackagedState, progress: Tensor) -> Step:
-        """One gradient, one step of the optimizer."""
-        loss, raw = oracle.gradient(params)
-        optimizer, leaves = self._continued(params, state)
-        optimizer.param_groups[0]["lr"] = self.optimizer.lr * float(self.schedule(progress))
-        for name, leaf in leaves.items():
-            leaf.grad = raw[name].clone()  # some of them write into it
-        optimizer.step()
-        return Step(loss, {name: leaf.detach() for name, leaf in leaves.items()}, _read(optimizer, leaves, state))
+        """One step of the optimizer, with as many gradients as it asks for."""
+        live = self._of(state)
+        with torch.no_grad():
+            for name, leaf in live.leaves.items():
+                leaf.copy_(params[name])
+        if self.schedule != Constant():
+            factor = float(self.schedule(progress))
+            for group, first in zip(live.optimizer.param_groups, live.first, strict=True):
+                if first is not None:
+                    group["lr"] = first * factor
+        loss = live.step(oracle, asked(live.optimizer))
+        live.steps += 1
+        return Step(loss, live.values(), PackagedState(live, live.steps))
 
     def compiled(self) -> Callable[[Oracle, Tensors, PackagedState, Tensor], Step]:
         """Refused: what is in a package is not ours to compile."""
@@ -103,11 +167,11 @@ class Packaged(Rule):
         Returns:
             New tensors; `params` themselves where the optimizer has no such mode.
         """
-        optimizer, leaves = self._continued(params, state)
-        if not hasattr(optimizer, "eval"):
+        if not hasattr(self._of(state).optimizer, "eval"):
             return params
-        optimizer.eval()  # type: ignore[attr-defined]
-        return {name: leaf.detach() for name, leaf in leaves.items()}
+        live = self.load(params, self.save(state)).live  # a copy: there and back again is not bit for bit
+        live.optimizer.eval()  # type: ignore[attr-defined]
+        return live.values()
 
     def after_epoch(self, state: PackagedState, valid_score: float) -> PackagedState:
         """The same state: nobody listens.
@@ -120,44 +184,16 @@ class Packaged(Rule):
 
     def extras(self, state: PackagedState) -> dict[str, Tensor]:
         """The rate of the last step."""
-        return {"lr": self.optimizer.rate(state.group)}
+        return {"lr": self.optimizer.rate(numbers(self._of(state).optimizer))}
 
-    def _made(self, params: Tensors) -> tuple[torch.optim.Optimizer, dict[str, nn.Parameter]]:
-        leaves = {name: nn.Parameter(param.clone()) for name, param in params.items()}
-        with contextlib.redirect_stdout(io.StringIO()):  # some greet at every construction
-            optimizer = self.optimizer.make(list(leaves.values()))
-        if hasattr(optimizer, "train"):
-            optimizer.train()  # type: ignore[attr-defined]
-        return optimizer, leaves
-
-    def _continued(
-        self, params: Tensors, state: PackagedState
-    ) -> tuple[torch.optim.Optimizer, dict[str, nn.Parameter]]:
-        optimizer, leaves = self._made(params)
-        if state.started == 0:
-            return optimizer, leaves
-        group = optimizer.param_groups[0]
-        group.update({key: type(group.get(key, 0.0))(value.item()) for key, value in state.group.items()})
-        for name, leaf in leaves.items():
-            numbers = {key: int(value.item()) for key, value in state.numbers[name].items()}
-            optimizer.state[leaf] = {**numbers, **{key: value.clone() for key, value in state.tensors[name].items()}}
-        return optimizer, leaves
+    def _of(self, state: PackagedState) -> Live:
+        if state.live.steps != state.steps:
+            raise RuntimeError("an optimizer lives in this state, which was stepped from already: use what step gave")
+        return state.live
 
 
-def _read(optimizer: torch.optim.Optimizer, leaves: dict[str, nn.Parameter], like: PackagedState) -> PackagedState:
-    """The tensors that the optimizer keeps now, in the places that `like` has; 0 for a number it has not yet."""
-    group, kept = optimizer.param_groups[0], {name: optimizer.state[leaf] for name, leaf in leaves.items()}
-    return PackagedState(
-        torch.ones((), dtype=torch.float64),
-        {key: _scalar(group.get(key, 0.0)) for key in like.group},
-        {name: {key: _scalar(kept[name].get(key, 0)) for key in own} for name, own in like.numbers.items()},
-        {name: {key: kept[name][key] for key in own} for name, own in like.tensors.items()},
-    )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (bool, int, float))
-
-
-def _scalar(value: float) -> Tensor:
-    return torch.tensor(float(value), dtype=torch.float64)
+def numbers(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The numbers of an optimizer's first parameter group, as scalars."""
+    group = optimizer.param_groups[0]
+    plain = {key: float(value) for key, value in group.items() if isinstance(value, (bool, int, float))}
+    return {key: torch.tensor(value, dtype=torch.float64) for key, value in plain.items()}

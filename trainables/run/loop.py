@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_flatten, tree_map, tree_map_only, tree_unflatten
+from torch.utils._pytree import tree_map, tree_map_only
 
 from trainables.components import name_of
 from trainables.data import Data, Split, Tree, detached, first, picked
@@ -319,7 +319,7 @@ class Run:
             "trial": untrusted(self.trial.flat()),
             "params": self.params,
             "buffers": self.buffers,
-            "rule": tree_flatten(self.rule_state)[0],
+            "rule": self.trial.rule.save(self.rule_state),
             "totals": list(self._totals),
             "turned": None if self._turned is None else list(self._turned),
             "kept": list(self._kept),
@@ -333,9 +333,7 @@ class Run:
         if state["trial"] != self.trial.flat():
             raise ValueError(f"the state is of another trial: {state['trial']} instead of {self.trial.flat()}")
         self.params, self.buffers = self._owned(self._here(state["params"])), self._here(state["buffers"])
-        fresh, structure = tree_flatten(self.trial.rule.init(self.params))
-        leaves = [leaf.to(like.device) for leaf, like in zip(state["rule"], fresh, strict=True)]
-        self.rule_state = self._owned(tree_unflatten(leaves, structure))
+        self.rule_state = self._owned(self.trial.rule.load(self.params, state["rule"]))
         loss, score, examples = state["totals"]
         self._totals = Totals(loss.to(self.device), score.to(self.device), examples)
         if self._turned is not None:

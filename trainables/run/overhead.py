@@ -113,7 +113,7 @@ def _flops(run: Run) -> float:
 
 def _bytes(run: Run) -> float:
     """Parameters and state, and the most that one step holds besides."""
-    held = [leaf.untyped_storage() for leaf in _tensors((run.params, run.buffers, run.rule_state))]
+    held = [leaf.untyped_storage() for leaf in _tensors((run.params, run.buffers, run.trial.rule.save(run.rule_state)))]
     storages = {storage.data_ptr(): storage.nbytes() for storage in held}
     if run.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(run.device)

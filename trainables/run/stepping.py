@@ -14,7 +14,7 @@ from torch.optim.swa_utils import update_bn
 
 from trainables.components import Component, name_of
 from trainables.optimizer import SchemeOptimizer
-from trainables.optimizers import Packaged
+from trainables.optimizers import Packaged, numbers
 from trainables.refusal import Refusal
 from trainables.rules import Composed, Rule
 from trainables.schedules import Constant, Schedule
@@ -86,9 +86,7 @@ class Stepping:
             The rate `lr` of the last step, and what the rule adds to a record.
         """
         if isinstance(self._rule, Packaged):
-            group = self.optimizer.param_groups[0]
-            numbers = {key: torch.tensor(value, dtype=torch.float64) for key, value in group.items() if _plain(value)}
-            return {"lr": float(self._rule.optimizer.rate(numbers))}
+            return {"lr": float(self._rule.optimizer.rate(numbers(self.optimizer)))}
         optimizer = cast(SchemeOptimizer, self.optimizer)
         if score is not None:
             optimizer.after_epoch(score)
@@ -139,7 +137,8 @@ class Stepping:
         self._calls = 0
         own, *given = args
         closure = given[0] if given else kwargs.get("closure")
-        return None if closure is None else ((own, self._counted(closure)), {})
+        others = {key: value for key, value in kwargs.items() if key != "closure"}  # a loss, for one
+        return None if closure is None else ((own, self._counted(closure), *given[1:]), others)
 
     def _counted(self, closure: Callable[[], Any]) -> Callable[[], Any]:
         def call() -> Any:
@@ -168,7 +167,3 @@ def _made(rule: Rule, params: Any, total_steps: int | None) -> torch.optim.Optim
     if hasattr(optimizer, "train"):
         optimizer.train()  # type: ignore[attr-defined]
     return optimizer
-
-
-def _plain(value: object) -> bool:
-    return isinstance(value, (bool, int, float))
