@@ -240,7 +240,7 @@ class Partial:
             "the score of a split must be one number, got {'BinaryF1Score'",
         ),
     ],
-    ids=str,
+    ids=["unbound", "nothing", "dictionary", "several", "collection"],
 )
 def test_what_is_no_scorer_is_refused_in_one_line(scorer, told, monkeypatch):
     monkeypatch.setattr(Called, "scorer", property(lambda self: scorer))

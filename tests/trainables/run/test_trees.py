@@ -236,7 +236,7 @@ WANTED = r"data\(\) returns Data\(train, valid, test\), each a Split\(inputs, ta
         ),
         (Data(Split(POINTS, LABELS, [1, 2]), SPLIT, SPLIT), "rows of the train split must be one line of int64"),
     ],
-    ids=str,
+    ids=["loader", "iterator", "tuple", "none", "dataset", "numpy", "unequal", "range", "rows"],
 )
 def test_other_data_is_refused_in_one_line(given, told):
     @dataclass(frozen=True)

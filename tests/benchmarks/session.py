@@ -1,6 +1,6 @@
 """What a session or a trainer's callback adds to a loop of the user's: the same optimizer on both sides, one thread.
 
-    LR_STUDY_DATA=… uv run python tests/benchmarks/loops.py [rounds]
+    LR_STUDY_DATA=… uv run python tests/benchmarks/session.py [rounds]
 
 An epoch of `mnist_mlp` over tensors, plain and inside of a `Training`, and of our own `Run`; an epoch of Hugging Face's
 `Trainer` with and without the callback; a report. Interleaved; median [min, max] of the ratios of each round.
