@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from study.cost.expected import expected_cost
 from study.cost.intervals import DRAWS, LEVEL, ends, shares
-from study.cost.quantities import Cost, Interval, NotDefined
+from study.cost.quantities import Cost, Draws, Interval, NotDefined
 
 Floats = NDArray[np.float64]
 
@@ -128,18 +128,45 @@ def known_cost_interval(
         return NotDefined(f"a window of {width:g} decades holds fewer than {TRIALS_A_WINDOW} of {n} trials")
     if hits < FEWEST_HITS:
         return NotDefined(f"an interval needs {FEWEST_HITS} hits and there {'is' if hits == 1 else 'are'} {hits}")
-    order = np.lexsort((arm.charged, arm.hit, arm.x))  # so that no draw depends on the order of the table
-    sorted_arm = Searched(arm.x[order], arm.charged[order], arm.hit[order], arm.low, arm.span)
-    share = shares(np.ones(n), generator, draws)
-    near = _near(sorted_arm, width, share[:, :-1]) * share[:, :-1]
-    spent, success, unseen = near @ sorted_arm.charged, near[:, sorted_arm.hit].sum(axis=1), share[:, -1]
-    most = arm.charged.max() if dearest is None else dearest
-    high = np.full(draws, np.inf)
-    np.divide(spent + unseen * most, success, out=high, where=success > 0)
+    drawn = known_cost_draws(arm, [width], generator, draws, dearest)
     estimate = known_cost(arm, width)
     value = estimate.value if isinstance(estimate, Cost) else 0.0
-    found = ends(spent / (success + unseen), high, value, level)
+    found = ends(drawn.low[:, 0], drawn.high[:, 0], value, level)
     return Interval(found.low, np.inf) if isinstance(estimate, Cost) and estimate.censored else found
+
+
+def known_cost_draws(
+    arm: Searched,
+    widths: ArrayLike,
+    generator: np.random.Generator,
+    draws: int = DRAWS,
+    dearest: float | None = None,
+) -> Draws:
+    """(draws, m) low and high draws of C(w) at m widths, all of them from the same shares.
+
+    Args:
+        arm: its trials.
+        widths: (m,) in decades.
+        generator: of the draws.
+        draws: how many.
+        dearest: the most that a trial can cost; None: the dearest charged.
+
+    Returns:
+        The draws; the high ones are infinite where no hit lies within reach of another.
+    """
+    order = np.lexsort((arm.charged, arm.hit, arm.x))  # so that no draw depends on the order of the table
+    sorted_arm = Searched(arm.x[order], arm.charged[order], arm.hit[order], arm.low, arm.span)
+    share = shares(np.ones(arm.x.size), generator, draws)
+    most, unseen = arm.charged.max() if dearest is None else dearest, share[:, -1]
+    lows, highs = [], []
+    for width in np.minimum(np.asarray(widths, float), arm.span):
+        near = _near(sorted_arm, float(width), share[:, :-1]) * share[:, :-1]
+        spent, success = near @ sorted_arm.charged, near[:, sorted_arm.hit].sum(axis=1)
+        high = np.full(draws, np.inf)
+        np.divide(spent + unseen * most, success, out=high, where=success > 0)
+        lows.append(spent / (success + unseen))
+        highs.append(high)
+    return Draws(np.column_stack(lows), np.column_stack(highs))
 
 
 def _near(arm: Searched, width: float, weights: Floats) -> Floats:
