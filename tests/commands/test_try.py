@@ -44,6 +44,7 @@ def seen():
     SEEN[0] += 1
     return SEEN[0]
 """
+PDB = {"PYTHONBREAKPOINT": "pdb.set_trace"}  # once Ray has begun in this process, its own debugger stands there
 MINE = "{question: q, common: {task: './tasks.py:Mine', batch_size: full, epochs: 4, scheme.lr: 0.5}, arms: {sgd: {}}}"
 
 
@@ -122,7 +123,7 @@ def test_an_error_in_ones_own_code_shows_its_whole_traceback(lr_study_process, m
 
 
 def test_a_breakpoint_stops_in_ones_own_code_and_goes_on(lr_study_process, mine):
-    process = lr_study_process("try", "mine.yaml", "task.does=stops", stdin=subprocess.PIPE)
+    process = lr_study_process("try", "mine.yaml", "task.does=stops", stdin=subprocess.PIPE, env=PDB)
     out, err = process.communicate("p self.at + 4000\nc\n", timeout=100)
     assert process.returncode == 0, err
     assert "4003" in out
@@ -156,7 +157,7 @@ class Own(Training):
 def test_a_breakpoint_stops_in_a_loop_of_ones_own(lr_study_process, tmp_path):
     (tmp_path / "loop.py").write_text(LOOP)
     (tmp_path / "own.yaml").write_text("{question: q, common: {task: './loop.py:Own', epochs: 3}, arms: {sgd: {}}}")
-    process = lr_study_process("try", "own.yaml", stdin=subprocess.PIPE)
+    process = lr_study_process("try", "own.yaml", stdin=subprocess.PIPE, env=PDB)
     out, err = process.communicate("p epoch + 4000\nc\n", timeout=100)
     assert process.returncode == 0, err
     assert "4001" in out
@@ -165,7 +166,7 @@ def test_a_breakpoint_stops_in_a_loop_of_ones_own(lr_study_process, tmp_path):
 
 
 def test_who_leaves_the_debugger_ends_the_trial(lr_study_process, mine):
-    process = lr_study_process("try", "mine.yaml", "task.does=stops", stdin=subprocess.PIPE)
+    process = lr_study_process("try", "mine.yaml", "task.does=stops", stdin=subprocess.PIPE, env=PDB)
     _, err = process.communicate("q\n", timeout=100)
     assert process.returncode == 130
     assert err.strip().endswith("interrupted after 1 record")
