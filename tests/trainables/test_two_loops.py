@@ -102,3 +102,34 @@ class TestPlain(TrainingSuite):
     @pytest.fixture
     def training(self):
         return loops.Plain()
+
+
+@dataclass(frozen=True)
+class Careless(Training):
+    """A loop that draws from generators of its own."""
+
+    metric, mode, chance = "accuracy", "max", 0.5
+    owns: str = "loader"
+
+    def train(self, session):
+        if self.owns == "everything":
+            torch.manual_seed(0)
+        generator = torch.Generator().manual_seed(session.seed if self.owns == "loader" else 0)
+        model = network()
+        optimizer = session.optimizer(model)
+        for _ in session.epochs(model=model, optimizer=optimizer):
+            for rows in torch.randperm(150, generator=generator).split(32):
+                optimizer.zero_grad()
+                loss = functional.cross_entropy(model(INPUTS[rows]), LABELS[rows])
+                loss.backward()
+                optimizer.step()
+            session.report(0.5, train_loss=loss)
+
+
+def test_the_suite_finds_a_loop_that_ignores_its_seed_and_one_that_cannot_be_resumed():
+    suite = TrainingSuite()
+    with pytest.raises(AssertionError, match="its seed changes nothing"):
+        suite.test_its_seed_decides_everything(Careless(owns="everything"))
+    suite.test_its_seed_decides_everything(Careless())
+    with pytest.raises(AssertionError, match="make loaders anew an epoch"):
+        suite.test_broken_off_between_two_epochs_it_ends_with_the_same_records(Careless())
