@@ -1,17 +1,5 @@
-"""Hugging Face's `Trainer` as the loop of a `Training`: arguments, optimizers and a callback that reports.
+"""Hugging Face's `Trainer` as the loop of a `Training`: its arguments, optimizers and a callback that reports."""
 
-def train(self, session):
-model, data = ..., ...
-steps = math.ceil(len(data["train"]) / session.batch_size)
-optimizer = session.optimizer(model, steps_per_epoch=steps)
-trainer = Trainer(
-model, arguments(session), train_dataset=data["train"], eval_dataset=data["valid"],
-compute_metrics=..., optimizers=optimizers(optimizer), callbacks=[Reporting(session, "eval_accuracy")],
-)
-trainer.train(resume_from_checkpoint=session.resume_from)
-"""
-
-import math
 from contextlib import ExitStack
 from typing import Any
 
@@ -64,16 +52,14 @@ class Reporting(TrainerCallback):
     def __init__(self, session: Session, score: str) -> None:
         """`score` is the name of the metric, as in `eval_accuracy`."""
         self._session, self._score = session, score
-        self._evaluating, self._train_loss = ExitStack(), math.nan
+        self._evaluating = ExitStack()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **parts: Any) -> None:
-        # Refuses a schedule that would change the rate beside the trial's rule.
         schedule = parts.get("lr_scheduler")
         if not isinstance(getattr(schedule, "scheduler", schedule), _Unchanged):
             raise Refusal("Trainer has its own schedule: say Trainer(optimizers=optimizers(session.optimizer(…)))")
 
     def on_prediction_step(self, args: Any, state: Any, control: Any, **parts: Any) -> None:
-        # The trainer evaluates, from here on if not since one batch.
         if not self._evaluating._exit_callbacks:  # type: ignore[attr-defined]
             self._evaluating.enter_context(self._session.evaluating())
 
@@ -87,12 +73,8 @@ class Reporting(TrainerCallback):
         self._session.report(metrics[self._score], valid_loss=metrics["eval_loss"], **told)
 
 
-class _Unchanged(torch.optim.lr_scheduler.LambdaLR):
+class _Unchanged(torch.optim.lr_scheduler.LRScheduler):
     """The rate as it is."""
 
-    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
-        super().__init__(optimizer, _one)
-
-
-def _one(step: int) -> float:
-    return 1.0
+    def get_lr(self) -> list[float | torch.Tensor]:
+        return [group["lr"] for group in self.optimizer.param_groups]
