@@ -19,7 +19,7 @@ def test_extras_are_the_groups_of_the_same_names():
 
 
 def done(*words, cwd, env=None):
-    """What a command said, where it ended well."""
+    """The output of a command that ended well."""
     ended = subprocess.run(list(map(str, words)), cwd=cwd, env=env, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout

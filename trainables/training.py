@@ -221,10 +221,13 @@ class Session:
             score, numbers["valid_loss"] = self.trial.task.chance, math.nan
             test = dict.fromkeys(test, score)
         extras = stepping.heard(None if self.diverged else self._sign * score)
+        both = [name for name in self._extras if name in extras]
+        if both:
+            raise Refusal(f"session.log: {both[0]} is a number of the trial's rule: choose another name")
         if passes is not UNTOLD:
-            stepping.passes = float(passes) + (self.records[-1].passes if self.records else 0.0)
+            stepping.passes = _cost("passes", passes) + (self.records[-1].passes if self.records else 0.0)
         if flops is not UNTOLD:
-            self.flops = float(flops) + (0.0 if math.isnan(self.flops) else self.flops)
+            self.flops = _cost("flops", flops) + (0.0 if math.isnan(self.flops) else self.flops)
         record = Record(
             **numbers,
             epoch=float(len(self.records) + 1),
@@ -314,3 +317,10 @@ class Session:
 
 def _number(value: Any) -> float:
     return float(value.detach() if isinstance(value, torch.Tensor) else value)
+
+
+def _cost(name: str, value: float) -> float:
+    number = float(value)
+    if not (math.isfinite(number) and number >= 0):
+        raise Refusal(f"session.report({name}=…) counts since the last report: at least 0, got {number:g}")
+    return number

@@ -64,7 +64,7 @@ def _steps(configuration: Mapping[str, Value]) -> str:
 
 
 def _notes(told: Mapping[str, Any]) -> list[str]:
-    """What the optimizer alone does not say."""
+    """Comments that add to the optimizer: model, batches, epochs, clipping."""
     size = "all examples in one batch" if told["batch_size"] == "full" else f"batches of {told['batch_size']}"
     notes = [f"# model: your torch.nn.Module; loader: {size}; epochs: {told['epochs']:g}, in {told['precision']}"]
     if told["accumulate"] > 1:
@@ -103,7 +103,7 @@ def _call(function: str, arguments: list[str]) -> list[str]:
 
 
 def _heard(scheme: Scheme) -> list[str]:
-    """How the steps of this scheme differ from those of others."""
+    """Comments on steps that need a closure, or an evaluation told afterwards."""
     asks = ["# step: optimizer.step(closure), closure() returns the loss of the batch, and calls nothing else"]
     plateau = ["# after every evaluation: optimizer.after_epoch(score), the validation score, higher is better"]
     hears = type(scheme).after_epoch is not Scheme.after_epoch

@@ -89,7 +89,7 @@ def _line(record: "Record", metric: str) -> str:
 
 
 def _numbers(split: str, numbers: dict[str, float]) -> str:
-    """What is known of a split; loops of the user's need not tell everything."""
+    """Write the known numbers of a split; loops of the user's need not tell everything."""
     known = [f"{name} {value:.4g}" for name, value in numbers.items() if value == value]
     return f"{split} {', '.join(known)}" if known else ""
 

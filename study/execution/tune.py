@@ -21,7 +21,7 @@ from trainables.components import files_of
 from trainables.run import artifacts
 from trainables.trial import Record
 
-TRACEBACK = "traceback.txt"  # what a failed trial leaves behind beside its run
+TRACEBACK_FILE = "traceback.txt"  # what a failed trial leaves behind beside its run
 
 Answer = TypeVar("Answer")
 
@@ -156,8 +156,8 @@ class Bridge(Callback):
         folder = self.storage / self._tracker.folder(assignment.key)
         if text := self._tracebacks.pop(trial_id, ""):
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / TRACEBACK).write_text(text, encoding="utf-8")
-        for name in (artifacts.FILE, TRACEBACK):
+            (folder / TRACEBACK_FILE).write_text(text, encoding="utf-8")
+        for name in (artifacts.FILE, TRACEBACK_FILE):
             self._tracker.keep(assignment.key, folder / name)
         self._tracker.finish(assignment.key, outcome.status, outcome.score, **tags)
         self._dispatcher.observe(assignment.key, outcome)

@@ -191,7 +191,7 @@ def _file(text: str) -> StudyFile | None:
 
 
 def _dicts(contents: Mapping[str, Mapping[str, Any]]) -> dict[str, set[str]]:
-    """What every recorded arm searches: its domains are what it has of dictionaries."""
+    """The searched keys of every recorded arm: those whose values are dictionaries, that is domains."""
     return {arm: {key for key, value in told.items() if isinstance(value, dict)} for arm, told in contents.items()}
 
 

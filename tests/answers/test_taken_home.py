@@ -1,4 +1,4 @@
-"""What is taken home is what was trained: the printed Python steps as the trial does, bit for bit."""
+"""The rule taken home is the one that was trained: the printed Python steps as the trial does, bit for bit."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What a session or a trainer's callback adds to a loop of the user's: the same optimizer on both sides, one thread.
+"""Time that a session or a callback adds to a loop of the user's: the same optimizer on both sides, one thread.
 
     LR_STUDY_DATA=… uv run python tests/benchmarks/session.py [rounds]
 

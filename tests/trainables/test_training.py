@@ -301,6 +301,20 @@ def keeps_what_no_checkpoint_holds(session):
         pass
 
 
+def saves_passes(session):
+    model, optimizer = one(session)
+    for _ in session.epochs(model=model, optimizer=optimizer):
+        walk(model, optimizer)
+        session.report(0.5, passes=-5)
+
+
+def counts_no_number(session):
+    model, optimizer = one(session)
+    for _ in session.epochs(model=model, optimizer=optimizer):
+        walk(model, optimizer)
+        session.report(0.5, flops=float("nan"))
+
+
 def logs_a_field(session):
     session.log(train_loss=3)
 
@@ -319,11 +333,26 @@ def logs_a_field(session):
         (keeps_a_number, r"epochs\(best=…\) keeps what has state_dict"),
         (keeps_what_no_checkpoint_holds, r"odd.draws\[0\], a float64"),
         (logs_a_field, "train_loss is a number of every record"),
+        (saves_passes, r"report\(passes=…\) counts since the last report: at least 0, got -5"),
+        (counts_no_number, r"report\(flops=…\) counts since the last report: at least 0, got nan"),
     ],
 )
 def test_wrong_use_is_told(train, line):
     with pytest.raises(Refusal, match=line.replace("(),", r"\(\),")):
         list(OwnLoop(trial(train)))
+
+
+def test_a_logged_name_of_the_rule_s_own_is_refused():
+    def train(session):
+        model, optimizer = one(session)
+        for _ in session.epochs(model=model, optimizer=optimizer):
+            walk(model, optimizer)
+            session.log(mean_scale=1.0)
+            session.report(0.5)
+
+    assert len(list(OwnLoop(trial(train)))) == 4
+    with pytest.raises(Refusal, match="mean_scale is a number of the trial's rule"):
+        list(OwnLoop(trial(train, scheme="cprop")))
 
 
 def test_a_schedule_without_a_number_of_steps_is_refused():

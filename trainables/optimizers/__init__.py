@@ -35,17 +35,46 @@ class Optimizer(Component):
         """The rate of the last step, from the numbers of the optimizer's parameter group."""
 
 
+def made(optimizer: Optimizer, params: list[nn.Parameter]) -> torch.optim.Optimizer:
+    """Make an optimizer in training mode, quietly.
+
+    Args:
+        optimizer: that is described.
+        params: that it moves.
+    """
+    with contextlib.redirect_stdout(io.StringIO()):  # some greet at every construction
+        live = optimizer.make(params)
+    if hasattr(live, "train"):
+        live.train()  # type: ignore[attr-defined]
+    return live
+
+
+def rates(optimizer: torch.optim.Optimizer) -> list[float | None]:
+    """The lr of every parameter group; None for a group that has none."""
+    return [group.get("lr") for group in optimizer.param_groups]
+
+
+def scale_rates(optimizer: torch.optim.Optimizer, first: list[float | None], factor: float) -> None:
+    """Set the lr of every group that has one.
+
+    Args:
+        optimizer: whose groups these are.
+        first: from `rates`, before the first step.
+        factor: that multiplies each.
+    """
+    for group, lr in zip(optimizer.param_groups, first, strict=True):
+        if lr is not None:
+            group["lr"] = lr * factor
+
+
 class Live:
     """An optimizer over parameters that it owns; `Run` never copies or compares it."""
 
-    def __init__(self, made: Optimizer, params: Tensors) -> None:
+    def __init__(self, optimizer: Optimizer, params: Tensors) -> None:
         """Make the optimizer, in training mode, of copies of `params`."""
         self.leaves = {name: nn.Parameter(param.detach().clone()) for name, param in params.items()}
-        with contextlib.redirect_stdout(io.StringIO()):  # some greet at every construction
-            self.optimizer = made.make(list(self.leaves.values()))
-        if hasattr(self.optimizer, "train"):
-            self.optimizer.train()  # type: ignore[attr-defined]
-        self.first = [group.get("lr") for group in self.optimizer.param_groups]
+        self.optimizer = made(optimizer, list(self.leaves.values()))
+        self.first = rates(self.optimizer)
         self.steps = 0
 
     def step(self, oracle: Oracle, asks: frozenset[str]) -> Tensor:
@@ -145,10 +174,7 @@ class Packaged(Rule):
             for name, leaf in live.leaves.items():
                 leaf.copy_(params[name])
         if self.schedule != Constant():
-            factor = float(self.schedule(progress))
-            for group, first in zip(live.optimizer.param_groups, live.first, strict=True):
-                if first is not None:
-                    group["lr"] = first * factor
+            scale_rates(live.optimizer, live.first, float(self.schedule(progress)))
         loss = live.step(oracle, asked(live.optimizer))
         live.steps += 1
         return Step(loss, live.values(), PackagedState(live, live.steps))

@@ -10,9 +10,7 @@ import torch
 
 from trainables.components import name_of
 from trainables.run.loop import Run
-from trainables.run.own_loop import as_it_was, told_its_end
-from trainables.run.stepping import Over
-from trainables.seeds import seed_all, seed_of
+from trainables.run.own_loop import as_it_was, run_to_its_end, told_its_end
 from trainables.training import Session, Training
 from trainables.trial import Record, Trial
 
@@ -82,12 +80,7 @@ def _by_its_own_loop(
     with tempfile.TemporaryDirectory(prefix="lr-study-") as folder, as_it_was(device):
         session = Session(trial, device, Path(folder), hand_over=show_new)
         import_module("torch._dynamo")  # as the first optimizer does: seconds that are not the loop's
-        seed_all(device, seed_of(trial.seed, "init"))
         with watching:
-            try:
-                task.train(session)
-            except Over:
-                if not session.over:
-                    raise RuntimeError("Over is raised by the session alone") from None
+            run_to_its_end(task, session)
             show_new()
         told_its_end(session)

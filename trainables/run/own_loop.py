@@ -29,7 +29,7 @@ GRACE = 30.0  # seconds that a loop has to end when it is told to
 
 
 class _Ended(NamedTuple):
-    """What a thread leaves: the error that ended it, or None."""
+    """The last message of a thread: the error that ended it, or None."""
 
     error: BaseException | None
 
@@ -162,11 +162,7 @@ class OwnLoop:
     def _train(self) -> None:
         error = None
         try:
-            seed_all(self.device, seed_of(self.trial.seed, "init"))
-            _training(self.trial).train(self.session)
-        except Over:
-            if not self.session.over:
-                error = RuntimeError("Over is raised by the session alone")
+            run_to_its_end(_training(self.trial), self.session)
         except BaseException as raised:  # sys.exit() too: in a worker it would end the process
             error = raised
         self._told.put(_Ended(error))
@@ -249,6 +245,21 @@ def begin(
         folder: for the checkpoints of a trainer that owns its epochs.
     """
     return OwnLoop(trial, device, bars, folder) if isinstance(trial.task, Training) else Run(trial, device, bars)
+
+
+def run_to_its_end(training: Training, session: Session) -> None:
+    """Let a loop train from its seed until it returns, or its session ends it.
+
+    Args:
+        training: whose loop it is.
+        session: what the loop is given.
+    """
+    seed_all(session.device, seed_of(session.seed, "init"))
+    try:
+        training.train(session)
+    except Over:
+        if not session.over:
+            raise RuntimeError("Over is raised by the session alone") from None
 
 
 def told_its_end(session: Session) -> None:

@@ -1,7 +1,5 @@
 """The optimizer that a loop of the user's steps: the rule of the trial, what its steps cost, where its schedule is."""
 
-import contextlib
-import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -14,7 +12,7 @@ from torch.optim.swa_utils import update_bn
 
 from trainables.components import Component, name_of
 from trainables.optimizer import SchemeOptimizer
-from trainables.optimizers import Packaged, numbers
+from trainables.optimizers import Packaged, made, numbers, rates, scale_rates
 from trainables.refusal import Refusal
 from trainables.rules import Composed, Rule
 from trainables.schedules import Constant, Schedule
@@ -59,7 +57,7 @@ class Stepping:
         self.optimizer = _made(rule, params, total_steps)
         self.averages = isinstance(rule, Packaged) and hasattr(self.optimizer, "eval")
         self.steps, self.passes, self._calls, self._share = 0, 0.0, 0, 0.0
-        self._first = [float(group["lr"]) for group in self.optimizer.param_groups]
+        self._first = rates(self.optimizer)
         self.optimizer.register_step_pre_hook(self._before)
         self.optimizer.register_step_post_hook(self._after)
 
@@ -131,9 +129,7 @@ class Stepping:
             return None
         if not isinstance(self._rule.schedule, Constant):
             share = self._share if self._total is None else min(self.steps / self._total, 1.0)
-            factor = float(self._rule.schedule(torch.tensor(share, dtype=torch.float64)))
-            for group, first in zip(optimizer.param_groups, self._first, strict=True):
-                group["lr"] = first * factor
+            scale_rates(optimizer, self._first, float(self._rule.schedule(torch.tensor(share, dtype=torch.float64))))
         self._calls = 0
         own, *given = args
         closure = given[0] if given else kwargs.get("closure")
@@ -162,8 +158,4 @@ def _made(rule: Rule, params: Any, total_steps: int | None) -> torch.optim.Optim
     if not isinstance(rule, Packaged):
         raise Refusal(f"rule {name_of(type(rule))!r} is no optimizer for a loop of one's own")
     given = list(params.parameters() if isinstance(params, nn.Module) else params)
-    with contextlib.redirect_stdout(io.StringIO()):  # some greet
-        optimizer = rule.optimizer.make(cast(Any, [each[1] if isinstance(each, tuple) else each for each in given]))
-    if hasattr(optimizer, "train"):
-        optimizer.train()  # type: ignore[attr-defined]
-    return optimizer
+    return made(rule.optimizer, cast(Any, [each[1] if isinstance(each, tuple) else each for each in given]))

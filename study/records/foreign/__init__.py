@@ -101,7 +101,7 @@ def refuse_other_file(uri: str, kind: str, holds: str) -> None:
 
 
 def _of_folder(folder: str, kind: str) -> str:
-    """What to do with a folder that was given for a store; for MLflow's own, its own tool."""
+    """Advise on a folder that was given for a store; for MLflow's own, name its own tool."""
     database = f"{SQLITE}FILE"
     is_mlflows = any(found.name.isdigit() or found.name == "mlruns" for found in Path(folder).iterdir())
     if kind != MLFLOW or not is_mlflows or find_spec(MIGRATION) is None:

@@ -122,7 +122,7 @@ def trained(task, **flat):
 
 
 def bits(run):
-    """What does not depend on the clock."""
+    """The numbers that do not depend on the clock."""
     return [{key: value for key, value in record.flat().items() if key != "seconds"} for record in run.records]
 
 
