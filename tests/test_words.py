@@ -156,3 +156,36 @@ def unnamed(text: str) -> list[str]:
 )
 def test_an_argument_without_a_word_is_seen(text, found):
     assert unnamed(text) == found
+
+
+# --- errors ----------------------------------------------------------------------------------------------
+
+
+def unsaid(text: str) -> list[str]:
+    """Public functions of more than one argument that raise without a word of it: "Raises:", or "Refuse …"."""
+    tree = ast.parse(text)
+    ours = [
+        function for function, home in _public(tree.body) if not _says_elsewhere(function) and not _others(tree, home)
+    ]
+    raising = [function for function in ours if len(arguments(function)) > 1 and _raises(function)]
+    return [each.name for each in raising if not re.search(r"Raises:|^Refuse", ast.get_docstring(each) or "")]
+
+
+def _raises(function: ast.FunctionDef) -> bool:
+    """Tell if the function itself raises something; what is left to others to write raises nothing."""
+    raised = [node.exc for node in ast.walk(function) if isinstance(node, ast.Raise) and node.exc]
+    return any("NotImplementedError" not in ast.unparse(each) for each in raised)
+
+
+def test_a_public_function_that_raises_says_so():
+    found = {path.relative_to(ROOT): unsaid(path.read_text(encoding="utf-8")) for path in FILES}
+    assert {str(path): names for path, names in found.items() if names} == {}
+
+
+@pytest.mark.parametrize(
+    ("docstring", "found"),
+    [("The sum.", ["add"]), ("The sum.\n\n    Raises:\n        ValueError: never.\n    ", []), ("Refuse a sum.", [])],
+    ids=["silent", "said", "refusing"],
+)
+def test_an_error_without_a_word_is_seen(docstring, found):
+    assert unsaid(f'def add(a, b):\n    """{docstring}"""\n    raise ValueError(a)') == found

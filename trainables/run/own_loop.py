@@ -253,6 +253,9 @@ def run_to_its_end(training: Training, session: Session) -> None:
     Args:
         training: whose loop it is.
         session: what the loop is given.
+
+    Raises:
+        RuntimeError: where the loop raises `Over` itself.
     """
     seed_all(session.device, seed_of(session.seed, "init"))
     try:

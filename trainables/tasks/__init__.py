@@ -141,7 +141,11 @@ class Regression(Task):
         return float((judged.targets[judged.rows].double() - mean).square().mean())
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The mean of (output − target)² over everything; a last axis of 1 may be missing in one of both."""
+        """The mean of (output − target)² over everything; a last axis of 1 may be missing in one of both.
+
+        Raises:
+            Refusal: where `outputs` and `targets` differ in any other axis.
+        """
         there, wanted = tuple(outputs.shape), tuple(targets.shape)
         if there != wanted and (*there, 1) != wanted and there != (*wanted, 1):
             raise Refusal(f"outputs of shape {there} for targets of shape {wanted}: a mean square needs equal ones")
