@@ -10,7 +10,7 @@ from study import cost
 from study.cost import Interval, NotDefined
 from study.plan.key import Key
 from trainables.run.here import train
-from trainables.run.stopping import best
+from trainables.run.stopping import best_score
 from trainables.seeds import seed_of
 from trainables.trial import Record, Trial
 
@@ -70,4 +70,4 @@ def _worth(trial: Trial) -> tuple[float, bool]:
     train(trial, every.append)
     if any(record.diverged for record in every):
         return float(trial.task.chance), True
-    return best([record.valid_score for record in every], trial.task.mode), False
+    return best_score([record.valid_score for record in every], trial.task.mode), False

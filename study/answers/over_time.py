@@ -13,7 +13,7 @@ ELSEWHERE = {"scale"}  # it is part of the rate, which has a figure of its own
 COLUMNS = ["task", "scheme", "quantity", "epoch", "low", "median", "high"]
 
 
-def lines(record: pd.DataFrame, best: pd.DataFrame) -> pd.DataFrame:
+def bands(record: pd.DataFrame, best: pd.DataFrame) -> pd.DataFrame:
     """One row a (scheme, quantity, record): epoch, and the seeds' lowest, median and highest value.
 
     What is not finite is left out, and so is a quantity that is told once.

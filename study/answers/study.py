@@ -138,7 +138,7 @@ def _of_task(
         trials=rows,
         best=best,
         rates=of_trials.rates(here, best),
-        lines=over_time.lines(here, best),
+        lines=over_time.bands(here, best),
         grids=grids(here, level.mode, level.chance),
     )
 

@@ -4,6 +4,7 @@ Scores are higher-is-better here; whoever minimizes negates first. What the tria
 back as `NotDefined`, in words, never as a number.
 """
 
+from study.cost.best_of import TRIALS_A_CHOICE, BestDraws, why_no_best_interval
 from study.cost.expected import (
     best_weights,
     expected_best,
@@ -15,15 +16,13 @@ from study.cost.expected import (
 )
 from study.cost.intervals import (
     LEVEL,
-    TRIALS_A_CHOICE,
-    BestDraws,
     cost_draws,
     ends,
     hit_probability_interval,
     mean_draws,
     mean_interval,
+    student_interval,
     trials_interval,
-    why_no_best_interval,
 )
 from study.cost.observed import Searches, best_so_far, observe, observed_cost
 from study.cost.profile import (
@@ -52,7 +51,6 @@ from study.cost.shares import (
     share_to_target_interval,
     times_as_many,
 )
-from study.cost.student import student_interval
 from study.cost.typical import improvement_draws, interquartile_draws
 
 __all__ = [

@@ -7,15 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
+from study.cost.best_of import TRIALS_A_CHOICE, BestDraws, why_no_best_interval
 from study.cost.expected import expected_best, smallest_budget
-from study.cost.intervals import (
-    DRAWS,
-    LEVEL,
-    TRIALS_A_CHOICE,
-    BestDraws,
-    ends,
-    why_no_best_interval,
-)
+from study.cost.intervals import DRAWS, LEVEL, ends
 from study.cost.quantities import Cost, Draws, Interval, NotDefined
 
 Floats = NDArray[np.float64]

@@ -13,7 +13,7 @@ from study.dispatch.outcome import Outcome
 from study.plan.key import Key
 from study.plan.study import Study
 from study.tracking.standing import clock
-from trainables.run.stopping import best
+from trainables.run.stopping import best_score
 
 LINE_SECONDS = 10.0
 
@@ -53,7 +53,7 @@ class Progress:
             key: of the training.
             score: its best so far, in the task's own sense.
         """
-        self._best[key.arm] = best([score, self._best.get(key.arm, score)], self._mode[key.arm])
+        self._best[key.arm] = best_score([score, self._best.get(key.arm, score)], self._mode[key.arm])
         if not self._console.is_terminal and time.monotonic() - self._said > LINE_SECONDS:
             self._said = time.monotonic()
             self._console.print(self.line())

@@ -11,7 +11,7 @@ from study.dispatch.outcome import Outcome
 from study.dispatch.searching import Searching
 from study.plan.study import Arm, Search
 from study.replay.curves import Curves, Floats, place
-from trainables.run.stopping import best, stopped_at
+from trainables.run.stopping import best_score, stopped_at
 from trainables.seeds import seed_of
 from trainables.space import OverLr
 
@@ -75,7 +75,7 @@ def search(curves: Curves, of: Search, target: float | None, among: NDArray[np.i
         scores = curves.scores[i]
         length = stopped_at(suggestion.bars, scores) or len(scores)
         lost = curves.diverged[i] and length == len(scores)
-        worth = scores[-1] if lost else best(scores[:length])
+        worth = scores[-1] if lost else best_score(scores[:length])
         status = "diverged" if lost else "finished" if length == len(scores) else "stopped"
         rungs = arm.rungs([sign * score for score in scores[:length]], diverged=lost)
         searching.observe(suggestion.k, Outcome(status, sign * worth, rungs))
@@ -98,6 +98,6 @@ def _found(curves: Curves, lengths: Sequence[tuple[int, int]], target: float | N
         if hit is not None and first is None:
             first = number, spent + curves.costs[i][hit]
         spent += curves.costs[i][length - 1]
-        tops.append(scores[-1] if curves.diverged[i] and length == len(curves.scores[i]) else best(scores))
+        tops.append(scores[-1] if curves.diverged[i] and length == len(curves.scores[i]) else best_score(scores))
     trials, cost = first or (len(lengths), spent)
     return Found(first is not None, trials, cost, max(tops), spent)

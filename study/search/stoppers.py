@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from trainables.components import Component
 from trainables.refusal import Refusal, unknown
-from trainables.run.stopping import Rung, best, stopped_at
+from trainables.run.stopping import Rung, best_score, stopped_at
 from trainables.space import setting
 
 
@@ -83,7 +83,7 @@ class Asha(Stopper):
     ) -> tuple[Rung, ...]:
         record, rungs = round(self.first(record_every)), list[Rung]()
         while record <= len(scores) - diverged:
-            rungs.append(Rung(record, best(scores[:record])))
+            rungs.append(Rung(record, best_score(scores[:record])))
             record *= self.reduction
         return (*rungs, Rung(record, scores[-1])) if diverged else tuple(rungs)
 

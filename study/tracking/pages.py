@@ -51,10 +51,10 @@ def address(study: str | None, uri: str, port: int = PORT) -> str:
     """
     if study is not None:
         store, number = find_study(study, uri)
-        return view.address(pages_of(uri, port), store.get_experiment(number))
+        return view.view_address(pages_of(uri, port), store.get_experiment(number))
     embedded.refuse_missing(uri)
     latest = _latest(client(uri))
-    return view.address(pages_of(uri, port), latest) if latest else pages_of(uri, port)
+    return view.view_address(pages_of(uri, port), latest) if latest else pages_of(uri, port)
 
 
 @contextmanager

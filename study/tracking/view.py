@@ -55,7 +55,7 @@ def saved(contents: Mapping[str, Mapping[str, Any]], mode: str) -> str:
     return json.dumps({"name": "lr-study: arms by score", "createdAt": now, "updatedAt": now, "state": state})
 
 
-def address(pages: str, experiment: Experiment) -> str:
+def view_address(pages: str, experiment: Experiment) -> str:
     """The address of a study in MLflow's pages; one recorded before there was a view is only sorted.
 
     Args:

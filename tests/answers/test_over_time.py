@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from study.answers.over_time import lines, quantities
+from study.answers.over_time import bands, quantities
 from study.figures import looks, over_time
 
 EPOCHS = (0.5, 1.0, 1.5)
@@ -47,7 +47,7 @@ def told(made, scheme, quantity):
 
 
 def test_seeds_of_the_best_configuration_are_told_by_median_and_range(record):
-    made = lines(record, BEST)
+    made = bands(record, BEST)
     expected = [[epoch, 1 / epoch, 2 / epoch, 9 / epoch] for epoch in EPOCHS]
     assert told(made, "slow", "train_loss") == expected
     assert told(made, "fast", "curvature") == [[epoch, *(10 * x for x in spread)] for epoch, *spread in expected]
@@ -61,13 +61,13 @@ def test_what_is_not_finite_is_left_out(record):
     first = record["record"] == 1
     record.loc[(record["arm"] == "s") | (first & (record["seed_number"] == 0)), "curvature"] = math.nan
     record.loc[first & (record["seed_number"] == 1), "curvature"] = math.inf
-    made = lines(record, BEST)
+    made = bands(record, BEST)
     assert told(made, "slow", "curvature") == []
     assert told(made, "fast", "curvature")[0] == pytest.approx([0.5, 180, 180, 180])
 
 
 def test_a_panel_draws_these_numbers_and_carries_them(record):
-    made = lines(record, BEST)
+    made = bands(record, BEST)
     panel = over_time.panel(made, "curvature", looks(BEST["scheme"]))
     (axes,) = panel.figure.axes
     drawn = [line for line in axes.lines if len(line.get_ydata()) == len(EPOCHS)]
@@ -83,5 +83,5 @@ def test_a_panel_draws_these_numbers_and_carries_them(record):
 @pytest.mark.parametrize(("values", "scale"), [((1, 5, 9), "linear"), ((1, 10, 100), "log"), ((0, 10, 100), "linear")])
 def test_decades_are_drawn_as_decades(record, values, scale):
     record["curvature"] = record["record"].map(dict(zip((1, 2, 3), map(float, values), strict=True)))
-    panel = over_time.panel(lines(record, BEST), "curvature", looks(BEST["scheme"]))
+    panel = over_time.panel(bands(record, BEST), "curvature", looks(BEST["scheme"]))
     assert panel.figure.axes[0].get_yscale() == scale

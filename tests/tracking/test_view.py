@@ -9,7 +9,7 @@ from simulated import bowl, simulate
 from study.plan.parse import parse
 from study.tracking import Tracker, read
 from study.tracking.store import ARM, RATE
-from study.tracking.view import TAG, address
+from study.tracking.view import TAG, view_address
 
 TEXT = """
 question: q
@@ -126,9 +126,11 @@ def test_an_arm_without_a_rate_is_in_a_plot_without_one(uri, tmp_path, monkeypat
 
 def test_a_study_recorded_without_a_view_is_sorted(client):
     experiment = client.get_experiment_by_name("seen")
-    assert address("http://here", experiment).endswith("/runs?workflowType=machine_learning&viewStateShareKey=lr-study")
+    assert view_address("http://here", experiment).endswith(
+        "/runs?workflowType=machine_learning&viewStateShareKey=lr-study"
+    )
     del experiment.tags[TAG]
-    assert "orderByKey=metrics.%60best_valid_score%60" in address("http://here", experiment)
+    assert "orderByKey=metrics.%60best_valid_score%60" in view_address("http://here", experiment)
 
 
 def test_what_the_compare_page_takes_first_is_a_score(client):

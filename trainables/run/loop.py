@@ -21,7 +21,7 @@ from trainables.run import scale_invariance as spheres
 from trainables.run.flops import Flops
 from trainables.run.memory import keep_freed_memory
 from trainables.run.predictor import Predictor, Scores
-from trainables.run.stopping import Rung, best, stopped_at
+from trainables.run.stopping import Rung, best_score, stopped_at
 from trainables.seeds import generator, seed_globally, seed_of, seeded
 from trainables.tasks import Task
 from trainables.trial import Record, Trial
@@ -254,7 +254,7 @@ class Run:
 
     def _keep_best(self, score: float, params: Tensors, buffers: Tensors) -> None:
         before = [] if self._best is None else [self._best[0]]
-        if score == score and best([score, *before], self.task.mode) not in before:  # a NaN is no score
+        if score == score and best_score([score, *before], self.task.mode) not in before:  # a NaN is no score
             self._best = (score, self._owned(params), buffers)
 
     def _owned(self, state: Any) -> Any:

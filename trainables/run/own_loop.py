@@ -20,7 +20,7 @@ from trainables.run.kept import states
 from trainables.run.loop import Run
 from trainables.run.memory import keep_freed_memory
 from trainables.run.stepping import Over
-from trainables.run.stopping import Rung, best
+from trainables.run.stopping import Rung, best_score
 from trainables.seeds import seed_all, seed_of
 from trainables.training import Session, Training
 from trainables.trial import Record, Trial
@@ -96,7 +96,7 @@ class OwnLoop:
         task = self.trial.task
         if not self.records or self.session.diverged:
             return task.chance
-        return best([record.valid_score for record in self.records], task.mode)
+        return best_score([record.valid_score for record in self.records], task.mode)
 
     @property
     def keeps_own(self) -> bool:

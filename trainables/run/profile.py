@@ -19,7 +19,7 @@ from trainables.run.loop import Run
 ROWS = 12  # of the dearest functions
 
 
-class Spent(NamedTuple):
+class CallTime(NamedTuple):
     """The seconds that a function took."""
 
     name: str
@@ -73,7 +73,7 @@ class Profile:
             parts |= {"backward": backward, "optimizer": whole(_optimizers_step())}
         return {**parts, "other": max(0.0, self.seconds - sum(parts.values()))}
 
-    def dearest(self, count: int = ROWS) -> list[Spent]:
+    def dearest(self, count: int = ROWS) -> list[CallTime]:
         """The functions that took the most time in themselves."""
         return sorted(self._stats().values(), key=lambda spent: -spent.own)[:count]
 
@@ -87,10 +87,10 @@ class Profile:
         lines.append(f"  {'calls':>9} {'own s':>8} {'whole s':>8}  dearest functions")
         return lines + [f"  {one.calls:9} {one.own:8.3f} {one.whole:8.3f}  {one.name}" for one in self.dearest()]
 
-    def _stats(self) -> dict[Any, Spent]:
+    def _stats(self) -> dict[Any, CallTime]:
         self._profiler.create_stats()
         stats: dict[Any, Any] = self._profiler.stats  # type: ignore[assignment]  — by (file, line, name)
-        return {place: Spent(_name(place), calls, own, whole) for place, (_, calls, own, whole, _) in stats.items()}
+        return {place: CallTime(_name(place), calls, own, whole) for place, (_, calls, own, whole, _) in stats.items()}
 
 
 def _objective() -> CodeType:

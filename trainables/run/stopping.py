@@ -26,12 +26,12 @@ def stopped_at(bars: Iterable[Rung], scores: Sequence[float]) -> int | None:
     (3, None)
     """
     for bar in bars:
-        if bar.record <= len(scores) and best(scores[: bar.record]) < bar.score:
+        if bar.record <= len(scores) and best_score(scores[: bar.record]) < bar.score:
             return bar.record
     return None
 
 
-def best(scores: Iterable[float], mode: str = "max") -> float:
+def best_score(scores: Iterable[float], mode: str = "max") -> float:
     """The best of the scores that are numbers; the worst that there is where none is.
 
     `study.records.trials` judges recorded trials by the same law, in arrays.
@@ -40,7 +40,7 @@ def best(scores: Iterable[float], mode: str = "max") -> float:
         scores: NaN is no score
         mode: max or min
 
-    >>> best([0.5, float("nan"), 0.7]), best([0.5, float("nan"), 0.7], "min"), best([])
+    >>> best_score([0.5, float("nan"), 0.7]), best_score([0.5, float("nan"), 0.7], "min"), best_score([])
     (0.7, 0.5, -inf)
     """
     numbers = [score for score in scores if score == score]

@@ -13,7 +13,7 @@ from torch import nn
 
 from trainables.data import Data, Split
 from trainables.run.loop import Run
-from trainables.run.stopping import best
+from trainables.run.stopping import best_score
 from trainables.tasks import Classification
 from trainables.trial import Trial
 
@@ -60,4 +60,4 @@ def test_a_score_that_is_no_number_neither_erases_the_best_nor_is_told(scores, w
 def test_the_best_is_numpys_with_what_is_no_number_left_out(scores, mode):
     sign = 1 if mode == "max" else -1
     if not all(np.isnan(scores)):
-        assert best(scores, mode) == sign * np.nanmax(sign * np.array(scores))
+        assert best_score(scores, mode) == sign * np.nanmax(sign * np.array(scores))
