@@ -50,7 +50,7 @@ def cli() -> None:
 
     \b
     Start here:
-      lr-study run quickstart     train real trials under three schemes (two minutes)
+      lr-study run quickstart     train real trials under three schemes (half a minute)
       lr-study report quickstart  the table again, as text, Markdown, JSON or CSV
       lr-study ui                 the same trials in MLflow
     """  # noqa: D301 — click reads a real \b
