@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from trainables.components import Component, floats, members, name_of, with_floats
@@ -34,11 +34,20 @@ class Step(NamedTuple):
 class Rule(Component):
     """From parameters and a mini-batch to the next parameters."""
 
-    elsewhere: ClassVar[tuple[str, ...]] = ("trainables.optimizers",)
+    elsewhere: ClassVar[tuple[str, ...]] = ("trainables.optimizers", "trainables.split")
 
     @abstractmethod
     def init(self, params: Tensors) -> State:
         """The state before the first step."""
+
+    def begin(self, params: Tensors, model: nn.Module) -> State:
+        """The state before the first step of a model; of most rules the same for all that have these parameters.
+
+        Args:
+            params: by name
+            model: whose parameters they are
+        """
+        return self.init(params)
 
     @abstractmethod
     def step(self, oracle: Oracle, params: Tensors, state: State, progress: Tensor) -> Step:

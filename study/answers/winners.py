@@ -195,7 +195,7 @@ def _is_below(key: str, parts: list[str]) -> bool:
     return any(key == part or key.startswith(f"{part}.") for part in parts)
 
 
-_PARTS = ("task", "rule", "direction", "scheme", "decay", "optimizer", "schedule")
+_PARTS = ("task", "rule", "direction", "scheme", "decay", "optimizer", "schedule", "hidden", "rest")
 
 
 def _checked(slot: Slot, value: Any) -> Any:

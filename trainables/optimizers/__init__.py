@@ -24,6 +24,7 @@ class Optimizer(Component):
     """A `torch.optim.Optimizer` from a package, with the hyper-parameters that its authors say to tune."""
 
     package: ClassVar[str]  # as it is imported
+    matrices_only: ClassVar[bool] = False  # True where it takes no parameter but those of two dimensions
     lr: float
 
     @abstractmethod

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map, tree_map_only
+from torch.utils._pytree import tree_map_only
 
 from trainables.components import name_of
 from trainables.data import Data, Split, Tree, detached, first, picked
@@ -65,7 +65,7 @@ class Run:
         self.data = _on_device(self.task.splits(), self.device)
         self._predictor = Predictor(self.task, trial.precision, self.device, seed_of(trial.seed, "init"))
         self.params, self.buffers = self._predictor.start()
-        self.rule_state = self._owned(trial.rule.init(self.params))
+        self.rule_state = self._owned(trial.rule.begin(self.params, self._predictor.model))
         self._step = trial.rule.compiled() if trial.compile else trial.rule.step
         self.steps, self.passes, self.example_passes, self.seconds = 0, 0.0, 0.0, 0.0
         self.diverged = self.stopped = False
@@ -259,7 +259,7 @@ class Run:
 
     def _owned(self, state: Any) -> Any:
         """The same tensors where nobody else writes: a compiled step writes over what it is given."""
-        return tree_map(torch.clone, state) if self.trial.compile else state
+        return tree_map_only(Tensor, torch.clone, state) if self.trial.compile else state
 
     def _tested(self, params: Tensors, buffers: Tensors) -> dict[str, float]:
         """The test scores: of the best parameters at the end, or of the present ones at every record."""

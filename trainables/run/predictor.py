@@ -41,20 +41,20 @@ class Predictor:
         self._task, self._device, self._mixed = task, device, precision == "bfloat16"
         self._dtype = torch.float64 if precision == "float64" else torch.float32
         with seeded(device, seed):
-            self._model = task.model().to(device, self._dtype).train()
-        self._frozen = {name: p.detach() for name, p in self._model.named_parameters() if not p.requires_grad}
-        self.norms = {name: m for name, m in self._model.named_modules() if isinstance(m, _BatchNorm)}
+            self.model = task.model().to(device, self._dtype).train()
+        self._frozen = {name: p.detach() for name, p in self.model.named_parameters() if not p.requires_grad}
+        self.norms = {name: m for name, m in self.model.named_modules() if isinstance(m, _BatchNorm)}
 
     def start(self) -> tuple[Tensors, Tensors]:
         """The parameters that are trained, and the buffers, as the model was made."""
-        params = {name: p.detach().clone() for name, p in self._model.named_parameters() if p.requires_grad}
-        return params, {name: buffer.detach().clone() for name, buffer in self._model.named_buffers()}
+        params = {name: p.detach().clone() for name, p in self.model.named_parameters() if p.requires_grad}
+        return params, {name: buffer.detach().clone() for name, buffer in self.model.named_buffers()}
 
     def __call__(self, params: Tensors, buffers: Tensors, inputs: Tree) -> Tree:
         """The outputs; in training mode, modules write their statistics into `buffers`."""
         places, names = _arguments(floating(self._task.prepare(inputs), self._dtype))
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._mixed):
-            outputs = functional_call(self._model, {**params, **self._frozen, **buffers}, places, names)
+            outputs = functional_call(self.model, {**params, **self._frozen, **buffers}, places, names)
         return floating(outputs, torch.float32) if self._mixed else outputs
 
     @torch.no_grad()
@@ -106,11 +106,11 @@ class Predictor:
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
-        self._model.eval()
+        self.model.eval()
         try:
             yield
         finally:
-            self._model.train()
+            self.model.train()
 
 
 def _arguments(prepared: Tree) -> tuple[tuple[Any, ...], dict[str, Any]]:

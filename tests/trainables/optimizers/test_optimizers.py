@@ -15,8 +15,9 @@ from trainables.optimizers.schedulefree_adamw import ScheduleFreeAdamW
 from trainables.optimizers.schedulefree_sgd import ScheduleFreeSGD
 from trainables.refusal import Refusal
 from trainables.run.loop import REFRESH_BATCHES, Run
+from trainables.schedules import Cosine
 from trainables.seeds import generator
-from trainables.tasks import Classification
+from trainables.tasks import Classification, Regression
 from trainables.testing import check_fields, check_resume, copied, noisy_bowl, same, two_layers
 from trainables.trial import Trial
 
@@ -71,9 +72,28 @@ def test_schedule_free_evaluates_the_average_and_prodigy_what_it_trains():
         assert same(rule.evaluated(params, state), params) != averages
 
 
+@dataclass(frozen=True)
+class Matrices(Regression):
+    """A network of matrices alone, which every optimizer takes."""
+
+    def data(self):
+        return LINES
+
+    def model(self):
+        return nn.Sequential(nn.Linear(3, 4, bias=False), nn.Tanh(), nn.Linear(4, 2, bias=False))
+
+    def prepare(self, inputs):
+        return inputs
+
+
+POINTS = torch.randn(40, 3, generator=generator("lines"))
+LINES = Data(*(Split(POINTS, POINTS[:, :2].sin(), rows) for rows in torch.arange(40).split([32, 4, 4])))
+
+
 @pytest.mark.parametrize("name", PACKAGED)
 def test_resumes_bit_for_bit(name):
-    trial = {"task": "quadratic", "epochs": 3.0, "rule": "packaged", "optimizer": name, "schedule": "cosine"}
+    rule = Packaged(PACKAGED[name](), Cosine())
+    trial = Trial(task=Matrices(), rule=rule, epochs=3.0, batch_size=8).flat()
     check_resume(trial, interrupt=1)
     check_resume(trial, interrupt=6)
 

@@ -1,0 +1,53 @@
+"""Muon, torch's own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from trainables.optimizers import Optimizer
+from trainables.refusal import Refusal
+from trainables.space import LogUniform, searched, setting
+
+
+@dataclass(frozen=True)
+class Muon(Optimizer):
+    """Momentum, made orthogonal by Newton and Schulz's iteration  (Jordan 2024, kellerjordan.github.io/posts/muon).
+
+    It takes matrices alone: `rule: split` gives it those inside of a network. What is tuned is `lr`; `adjust_lr_fn:
+    match_rms_adamw` makes its steps as long as AdamW's, whose rate and decay then serve (Liu et al. 2025, arXiv
+    2502.16982).
+    """
+
+    package: ClassVar[str] = "torch"
+    matrices_only: ClassVar[bool] = True
+    lr: float = searched(LogUniform(1e-4, 1e0), default=0.02, valid=(0.0, float("inf")))
+    momentum: float = setting(0.95, valid=(0.0, 1.0))
+    weight_decay: float = setting(0.1, valid=(0.0, float("inf")))
+    nesterov: bool = setting(True)
+    ns_steps: int = setting(5, valid=(1, 100))
+    eps: float = setting(1e-7, valid=(0.0, 1.0))
+    adjust_lr_fn: Literal["original", "match_rms_adamw"] = setting("original")
+
+    def make(self, params: list[nn.Parameter]) -> torch.optim.Optimizer:
+        """torch's own; refused for parameters that are no matrices."""
+        other = next((param for param in params if param.ndim != 2), None)
+        if other is not None:
+            shape = tuple(other.shape)
+            raise Refusal(f"muon takes matrices alone, got a parameter of shape {shape}: say rule: split")
+        return torch.optim.Muon(
+            params,
+            lr=self.lr,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            nesterov=self.nesterov,
+            ns_steps=self.ns_steps,
+            eps=self.eps,
+            adjust_lr_fn=self.adjust_lr_fn,
+        )
+
+    def rate(self, group: Mapping[str, Tensor]) -> Tensor:
+        """The lr."""
+        return group["lr"]
