@@ -16,9 +16,10 @@ from study.figures.style import COLOURS, STYLES
 from study.records import failures
 from study.records.material import Material, schemes_of
 from study.reports import figures as drawn
-from study.reports import grids, published, terminal
+from study.reports import grids, terminal
 from study.reports import tables as cells
 from study.reports.figures import Group
+from study.reports.sections import published_sheets
 from study.reports.sentences import Words, sentence
 
 MARKS = {
@@ -165,7 +166,7 @@ def _part(answers: Answers, material: Material, look: Any) -> TaskPart:
         task=answers.task,
         baseline=answers.baseline,
         sentence=sentence(answers),
-        sheets=cells.sheets(answers, material) + published.sheets(material, answers.task) + grids.sheets(answers.grids),
+        sheets=cells.sheets(answers, material) + published_sheets(material, answers.task) + grids.sheets(answers.grids),
         figures=drawn.of_task(answers, material, look),
         remarks=[_in_words(text) for text in terminal.remarks(answers.results, suspicions=False)],
         trials=answers.trials.to_csv(index=False),
