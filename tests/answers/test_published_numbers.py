@@ -11,7 +11,7 @@ from study.plan import file as reading
 from study.plan import parse
 from study.records.material import Material
 from study.reports import summary as reporting
-from study.reports.sections import sections
+from study.reports.sections import published_sheets, sections
 from trainables.refusal import Refusal
 
 FILE = """{question: q, published: {source: somebody, within: 0.01, finals: {%s}},
@@ -88,6 +88,9 @@ def test_the_report_shows_it_to_people_and_leaves_the_tables_of_programs_alone()
     assert "+0.0030" in text
     assert "| sgd | train_loss | 0.5000 | 0.5030 | +0.0030 | +0.0030 | 1 |" in reporting.whole(material, "markdown")
     assert reporting.whole(material, "csv") == reporting.render(reporting.summary(ours), "csv")
+    (sheet,) = published_sheets(material, "quadratic")
+    assert [(row.scheme, row.cells[0].text) for row in sheet.rows] == [("sgd", "0.5030")]
+    assert published_sheets(material, "another") == []
     assert sections(ours, None) == []
 
 
