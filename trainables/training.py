@@ -1,6 +1,7 @@
 """The user's own loop: a `Training` trains, a `Session` tells it what the trial is and hears how it goes."""
 
 import math
+import sys
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -103,6 +104,7 @@ class Session:
         self.owns_epochs = True  # False from the first pass of `epochs()` on
         self._hand_over, self._open, self._judged = hand_over, False, False
         self._extras: dict[str, float] = {}
+        self._steps_per_epoch: int | None = None  # as told, for a rule with a schedule, until they turn out otherwise
 
     # --- what a loop calls ------------------------------------------------------------------------------
 
@@ -130,6 +132,7 @@ class Session:
             )
         if total_steps is None and not untold and steps_per_epoch is not None:
             total_steps = steps_per_epoch * self.num_epochs
+            self._steps_per_epoch = steps_per_epoch if has_schedule(self.trial.rule) else None
         self.stepping = Stepping(self.trial.rule, params, total_steps, self._end_if_over)
         self.stepping.goes_on(self.records, self.num_epochs)
         self._since = time.perf_counter()
@@ -241,6 +244,7 @@ class Session:
             extras={**extras, **self._extras, **test},
         )
         self.records.append(record)
+        self._compare_steps(stepping.steps)
         self._go_on_or_end(stepping)
 
     # --- what it means ------------------------------------------------------------------------------------
@@ -279,6 +283,17 @@ class Session:
         if self.owns_epochs:
             self._hand_over()
         self._since = time.perf_counter()
+
+    def _compare_steps(self, made: int) -> None:
+        """Say, once, that epochs have other numbers of steps than the schedule was told."""
+        told, self._steps_per_epoch = self._steps_per_epoch, None
+        if told is not None and made == told * len(self.records):
+            self._steps_per_epoch = told
+        elif told is not None:
+            sys.stderr.write(
+                f"session.optimizer was told steps_per_epoch={told}, and {made} steps were made by the end of epoch "
+                f"{len(self.records)}: the schedule ends {'early' if made > told * len(self.records) else 'late'}\n"
+            )
 
     def _end_if_over(self) -> None:
         """Asked before and after every step of the optimizer."""

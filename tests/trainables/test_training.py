@@ -536,3 +536,34 @@ def test_what_is_no_training_is_told_what_to_inherit():
     with pytest.raises(Refusal, match=r"or trainables\.training\.Training with a loop of its own"):
         find(Workload, trusted("loops:blobs"))
     assert find(Workload, trusted("loops:Plain")) is loops.Plain
+
+
+@pytest.mark.parametrize(
+    ("steps", "schedule", "said"),
+    [
+        ((3, 3, 3, 3), "cosine", ""),
+        (
+            (4, 4, 4, 4),
+            "cosine",
+            "steps_per_epoch=3, and 4 steps were made by the end of epoch 1: the schedule ends early",
+        ),
+        (
+            (3, 2, 2, 3),
+            "cosine",
+            "steps_per_epoch=3, and 5 steps were made by the end of epoch 2: the schedule ends late",
+        ),
+        ((2, 2, 2, 2), "constant", ""),
+    ],
+    ids=["as told", "more", "fewer", "no schedule"],
+)
+def test_epochs_of_other_lengths_than_a_schedule_was_told_are_said_once(steps, schedule, said, capfd):
+    def train(session):
+        model, optimizer = one(session)
+        for epoch in session.epochs(model=model, optimizer=optimizer):
+            walk(model, optimizer, steps[epoch])
+            session.report(valid_score=0.5)
+
+    list(OwnLoop(trial(train, **{"scheme.schedule": schedule})))
+    told = capfd.readouterr().err
+    assert told.count("session.optimizer was told") == bool(said)
+    assert said in told
