@@ -108,7 +108,8 @@ class Searching:
     def _bars(self) -> tuple[Rung, ...]:
         """What the next training must reach, from the outcomes that it sees and no others."""
         stopper = self.search.arm.stopper
-        return stopper.bars(self._outcomes[k].rungs for k in range(self._visible)) if stopper else ()
+        earlier = (self._outcomes[k].rungs for k in range(self._visible))
+        return stopper.bars(len(self._asked), earlier) if stopper else ()
 
     def _tell(self, k: int) -> None:
         outcome = self._outcomes[k]

@@ -102,7 +102,8 @@ class Bridge(Callback):
         diverged = bool(result["records"] and result["records"][-1]["diverged"])
         status: Status = "diverged" if diverged else "stopped" if result["stopped"] else "finished"
         scores = [score for _, score in sorted(self._scores[trial.trial_id].items())]
-        rungs = self._running[trial.trial_id].search.arm.rungs(scores, diverged=diverged)
+        search, key, *_ = self._running[trial.trial_id]
+        rungs = search.arm.rungs(key.k, scores, diverged=diverged)
         tags = {"host": result["host"], "device": result["device"], "rungs": json.dumps(rungs) if rungs else ""}
         self._ended(trial.trial_id, Outcome(status, result["best"], rungs), tags)
 

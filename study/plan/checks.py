@@ -1,13 +1,17 @@
 """Refuse pairs that are each allowed but do not work together, before anything starts."""
 
+import itertools
+
 from study.plan.study import Arm, Study
 from study.search import sequences
 from study.search.samplers import SAMPLERS
+from study.search.stoppers import Stopper
 from trainables.refusal import Refusal, unknown
-from trainables.space import Choice, Integer
+from trainables.space import Choice, Integer, written
 from trainables.tasks import Task
 
 MAX_CELLS = 10_000  # of a grid that starts without being asked about
+MAX_RUNGS = 200  # of a trial: they are a tag in MLflow, which takes 8,000 characters
 MIN_CMAES = 2  # Optuna's CMA-ES falls back to random draws in one dimension
 
 
@@ -56,10 +60,22 @@ def check_stopper(arm: Arm) -> None:
             f"arm {arm.name!r}: {name} judges where there is a record, so stopper.min_epochs must be a multiple of "
             f"record_every={every:g}, got {first * every:g}"
         )
+    _check_rungs(arm, arm.stopper, every)
     if "epochs" not in arm.space and first * every >= epochs:
         raise Refusal(
             f"arm {arm.name!r}: {name} would never stop a trial: stopper.min_epochs must lie below "
             f"epochs={epochs:g}, got {first * every:g}"
+        )
+
+
+def _check_rungs(arm: Arm, stopper: Stopper, every: float) -> None:
+    """Refuse more rungs than a record of a trial can hold."""
+    ((_, longest),) = written(arm.space["epochs"]).items() if "epochs" in arm.space else [("", [arm.setting("epochs")])]
+    records = stopper.records(0, round(stopper.first(every)))
+    if next(itertools.islice(records, MAX_RUNGS, None)) * every <= max(longest):
+        raise Refusal(
+            f"arm {arm.name!r}: {arm.settings.stopper} would judge a trial more than {MAX_RUNGS} times: raise "
+            "stopper.min_epochs"
         )
 
 

@@ -56,10 +56,11 @@ class Arm(NamedTuple):
         """The files from outside this project that its trials need."""
         return sorted(files_of(self.trial({key: corner(domain) for key, domain in self.space.items()}, seed=0)))
 
-    def rungs(self, scores: Sequence[float], *, diverged: bool) -> tuple[Rung, ...]:
+    def rungs(self, k: int, scores: Sequence[float], *, diverged: bool) -> tuple[Rung, ...]:
         """The worth of a trial where the stopper judges.
 
         Args:
+            k: its number in its search.
             scores: its validation scores in the task's own sense, one a record.
             diverged: whether the last of them stands for a divergence.
 
@@ -70,7 +71,7 @@ class Arm(NamedTuple):
             return ()
         sign = 1 if self.task.mode == "max" else -1
         every = float(self.setting("record_every"))
-        return self.stopper.reached([sign * score for score in scores], every, diverged=diverged)
+        return self.stopper.reached(k, [sign * score for score in scores], every, diverged=diverged)
 
     def contents(self) -> dict[str, Any]:
         """All that makes the arm this arm; budgets are left out, because a study may be extended."""

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from study.search.stoppers import NO_STOPPER
 from trainables.refusal import Refusal
 
 Entries = dict[str, Any]
@@ -55,7 +54,7 @@ def expand_tasks(arms: Mapping[str, Entries], tasks: Mapping[str, Entries]) -> d
 
 
 def overlaid(shared: Mapping[str, Any], own: Mapping[str, Any]) -> Entries:
-    """Entries of an arm over those that it shares with others; one without a stopper shares no field of one.
+    """Entries of an arm over those that it shares with others; of another stopper, or of none, it shares no field.
 
     Args:
         shared: the entries of all arms.
@@ -67,6 +66,6 @@ def overlaid(shared: Mapping[str, Any], own: Mapping[str, Any]) -> Entries:
     >>> overlaid({"stopper": "asha", "stopper.reduction": 4, "trials": 2}, {"stopper": "none"})
     {'stopper': 'none', 'trials': 2}
     """
-    without = "stopper" in own and own["stopper"] in (None, NO_STOPPER)
-    kept = {key: value for key, value in shared.items() if not (without and key.startswith("stopper."))}
+    another = "stopper" in own and own["stopper"] != shared.get("stopper")
+    kept = {key: value for key, value in shared.items() if not (another and key.startswith("stopper."))}
     return {**kept, **own}

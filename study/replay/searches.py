@@ -77,7 +77,7 @@ def search(curves: Curves, of: Search, target: float | None, among: NDArray[np.i
         lost = curves.diverged[i] and length == len(scores)
         worth = scores[-1] if lost else best_score(scores[:length])
         status = "diverged" if lost else "finished" if length == len(scores) else "stopped"
-        rungs = arm.rungs([sign * score for score in scores[:length]], diverged=lost)
+        rungs = arm.rungs(suggestion.k, [sign * score for score in scores[:length]], diverged=lost)
         searching.observe(suggestion.k, Outcome(status, sign * worth, rungs))
         lengths.append((i, length))
     return _found(curves, lengths, target)

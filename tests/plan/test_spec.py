@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from study.plan import file as reading
 from study.plan import parse
 from study.plan.key import Key
+from study.search.stoppers import Median
 from trainables import optimizers as packaged
 from trainables.components import members, slots
 from trainables.directions import Direction
@@ -220,6 +221,11 @@ def test_an_arm_may_have_no_stopper_where_the_others_have_one(word):
     study = parse.parse(f"{{question: q, {ASHA}, arms: {{a: {{stopper: {word}}}, b: {{}}}}}}", "x")
     assert [arm.settings.stopper for arm in study.arms] == [None, "asha"]
     assert [arm.stopper and arm.stopper.reduction for arm in study.arms] == [None, 4]
+
+
+def test_an_arm_with_another_stopper_shares_no_field_of_the_others():
+    study = parse.parse(f"{{question: q, {ASHA}, arms: {{a: {{stopper: median, stopper.min_trials: 2}}}}}}", "x")
+    assert study.arms[0].stopper == Median(min_trials=2)
 
 
 def test_a_field_of_a_stopper_that_the_arm_itself_has_not_is_refused():

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 from gridded import gridded
+from stopped import Curve, stopped_lengths
 
 from study import replay
 from study.answers.replayed import Found, replay_answers
@@ -11,7 +12,7 @@ from study.plan.parse import parse
 from study.plan.study import Search
 from study.replay.curves import curves_of
 from study.replay.searches import search, searches
-from study.search.stoppers import Curve, stopped_lengths, stopper_of
+from study.search.stoppers import STOPPERS
 from trainables.refusal import Refusal
 
 OPTIONS = [0.001 * 2**i for i in range(10)]
@@ -63,10 +64,9 @@ def test_a_configuration_that_is_recorded_answers_for_itself():
     assert (found.trials, found.cost, found.best) == (7, 7.0, 11 / 20)
 
 
-def test_a_replayed_search_stops_where_the_stopper_says():
-    arm = CURVES.arms[0]._replace(
-        settings=CURVES.arms[0].settings.model_copy(update={"stopper": "asha"}), stopper=stopper_of("asha", {})
-    )
+@pytest.mark.parametrize("stopper", STOPPERS)
+def test_a_replayed_search_stops_where_the_stopper_says(stopper):
+    arm = replay.changed(CURVES.arms[0], replay.ReplayOptions(stopper=stopper))
     drawn = Searching(Search("curves", CURVES.arms[0], 0))
     lrs = [drawn.suggest().values["scheme.lr"] for _ in range(12)]
     scores = [[((7 * k) % 12 + number) / 30 for number in range(9)] for k in range(12)]

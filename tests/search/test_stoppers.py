@@ -11,6 +11,7 @@ import ray
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import TrialState
+from stopped import Curve, stopped_lengths
 
 import study
 from study.answers.summary import Options, summarize
@@ -21,7 +22,7 @@ from study.execution.runner import run as run_study
 from study.plan.parse import parse
 from study.records.own import of_record
 from study.records.trials import Question
-from study.search.stoppers import Asha, Curve, stopped_lengths
+from study.search.stoppers import STOPPERS, Asha
 from study.tracking import Tracker, read
 from tests.execution.test_reconciler import LONG, end, same_table
 from trainables.refusal import Refusal
@@ -40,30 +41,30 @@ CURVES = {  # five records, rungs at 1, 2 and 4; where each ends was worked out 
 
 def test_curves_end_where_a_calculation_by_hand_says():
     assert stopped_lengths(HALVES, map(Curve, CURVES)) == [length or 5 for length in CURVES.values()]
-    reached = [HALVES.reached(scores[:length]) for scores, length in CURVES.items()]
+    reached = [HALVES.reached(k, scores[:length]) for k, (scores, length) in enumerate(CURVES.items())]
     assert reached[2] == (Rung(1, 0.6), Rung(2, 0.6), Rung(4, 0.65))
-    diverged = HALVES.reached([0.7, 0.1], diverged=True)
+    diverged = HALVES.reached(4, [0.7, 0.1], diverged=True)
     assert diverged == (Rung(1, 0.7), Rung(2, 0.1))
     # At 1: the third best of .7 .6 .5 .5 .4; at 2: the second best of .6 .6 .5 .1; at 4: the best of .7 .65.
-    assert HALVES.bars([*reached, diverged]) == (Rung(1, 0.5), Rung(2, 0.6), Rung(4, 0.7))
+    assert HALVES.bars(5, [*reached, diverged]) == (Rung(1, 0.5), Rung(2, 0.6), Rung(4, 0.7))
 
 
 def test_a_trial_that_diverged_between_rungs_counts_at_the_next_and_at_no_later_one():
     thirds = Asha(min_epochs=1.0, reduction=3)
-    assert thirds.reached([0.7, 0.1], diverged=True) == (Rung(1, 0.7), Rung(3, 0.1))
-    assert thirds.reached([0.1], diverged=True) == (Rung(1, 0.1),)
+    assert thirds.reached(0, [0.7, 0.1], diverged=True) == (Rung(1, 0.7), Rung(3, 0.1))
+    assert thirds.reached(0, [0.1], diverged=True) == (Rung(1, 0.1),)
 
 
 def test_rungs_are_counted_in_epochs():
     scores = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
-    quarters = Asha(min_epochs=0.5, reduction=2).reached(scores, record_every=0.25)
+    quarters = Asha(min_epochs=0.5, reduction=2).reached(0, scores, record_every=0.25)
     assert quarters == (Rung(2, 0.2), Rung(4, 0.4), Rung(8, 0.8))
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=12), st.integers(0, 5), st.integers(2, 5))
 def test_a_bar_is_passed_exactly_by_those_among_the_best(others, score, reduction):
     """Counted: fewer than max(1, ⌊n/η⌋) of the others are strictly better."""
-    (bar,) = Asha(reduction=reduction).bars([[Rung(1, other)] for other in others])
+    (bar,) = Asha(reduction=reduction).bars(len(others), [[Rung(1, other)] for other in others])
     better = sum(other > score for other in others)
     among = better < max(1, (len(others) + 1) // reduction)
     assert (stopped_at([bar], [score]) is None) == among
@@ -71,11 +72,12 @@ def test_a_bar_is_passed_exactly_by_those_among_the_best(others, score, reductio
 
 # --- a search: what a trial is judged against -------------------------------------------------------
 
-SEARCH = "{question: q, arms: {a: {task: quadratic, epochs: 9, trials: 12, stopper: asha, stopper.reduction: 2, %s}}}"
+SEARCH = "{question: q, arms: {a: {task: quadratic, epochs: 9, trials: 12, %s}}}"
+ASHA = "stopper: asha, stopper.reduction: 2"
 
 
-def search_of(words="searcher: random"):
-    return next(parse(SEARCH % words, "stopping").searches())
+def search_of(words="searcher: random", stopper=ASHA):
+    return next(parse(SEARCH % f"{words}, {stopper}", "stopping").searches())
 
 
 def losses(values):
@@ -84,17 +86,18 @@ def losses(values):
     return [3 * math.exp(-speed * record) + 0.1 * math.cos(7 * record + values["scheme.lr"]) for record in range(9)]
 
 
-def trained(search, values, bars):
+def trained(search, k, values, bars):
     """The outcome of the simulated training, which ends where it falls short."""
     scores = losses(values)
     cut = stopped_at(bars, [-score for score in scores])
     kept = scores[:cut]
-    return Outcome("stopped" if cut else "finished", min(kept), search.arm.rungs(kept, diverged=False))
+    status = "stopped" if len(kept) < len(scores) else "finished"
+    return Outcome(status, min(kept), search.arm.rungs(k, kept, diverged=False))
 
 
-def searched(words, delays=None):
+def searched(words, delays=None, stopper=ASHA):
     """All of one search, (values, bars, outcome) by k; with `delays`, outcomes arrive late and out of order."""
-    search = search_of(words)
+    search = search_of(words, stopper)
     searching, order = Searching(search), random.Random(delays)
     seen, running = {}, []
     while not searching.done:
@@ -102,26 +105,30 @@ def searched(words, delays=None):
             running.append(searching.suggest())
         elif running:
             k, values, bars = running.pop(order.randrange(len(running)) if delays else 0)
-            seen[k] = values, bars, trained(search, values, bars)
+            seen[k] = values, bars, trained(search, k, values, bars)
             searching.observe(k, seen[k][2])
     return dict(sorted(seen.items()))
 
 
+@pytest.mark.parametrize("stopper", STOPPERS)
 @pytest.mark.parametrize("parallel", [1, 3])
-def test_a_replay_of_whole_curves_stops_what_the_search_stopped(parallel):
-    seen = searched(f"searcher: random, parallel: {parallel}")
+def test_a_replay_of_whole_curves_stops_what_the_search_stopped(parallel, stopper):
+    seen = searched(f"searcher: random, parallel: {parallel}", stopper=f"stopper: {stopper}")
     curves = [Curve([-score for score in losses(values)]) for values, _, _ in seen.values()]
-    lengths = stopped_lengths(Asha(reduction=2), curves, parallel)
+    lengths = stopped_lengths(STOPPERS[stopper](), curves, parallel)
     assert [length < 9 for length in lengths] == [outcome.status == "stopped" for _, _, outcome in seen.values()]
     whole = [min(losses(values)[:length]) for length, (values, _, _) in zip(lengths, seen.values(), strict=True)]
     assert whole == [outcome.score for _, _, outcome in seen.values()]
 
 
 @pytest.mark.parametrize("parallel", [1, 4])
-@pytest.mark.parametrize("searcher", ["random", "sobol", "tpe"])
-def test_the_order_of_arrival_stops_nobody_else(searcher, parallel):
+@pytest.mark.parametrize(
+    ("searcher", "stopper"),
+    [("random", "asha"), ("sobol", "asha"), ("tpe", "asha"), ("random", "hyperband"), ("random", "median")],
+)
+def test_the_order_of_arrival_stops_nobody_else(searcher, stopper, parallel):
     words = f"searcher: {searcher}, parallel: {parallel}"
-    first, *others = (searched(words, delays) for delays in (None, 1, 2))
+    first, *others = (searched(words, delays, f"stopper: {stopper}") for delays in (None, 1, 2))
     assert others == [first, first]
     assert {outcome.status for _, _, outcome in first.values()} == {"stopped", "finished"}
 
@@ -129,7 +136,7 @@ def test_the_order_of_arrival_stops_nobody_else(searcher, parallel):
 def test_a_trial_is_judged_against_exactly_those_before_it():
     search, seen = search_of("parallel: 3"), searched("parallel: 3")
     for k, (_, bars, _) in seen.items():
-        assert bars == search.arm.stopper.bars(seen[j][2].rungs for j in range(max(0, k - 2)))
+        assert bars == search.arm.stopper.bars(k, (seen[j][2].rungs for j in range(max(0, k - 2))))
 
 
 def test_a_search_with_a_stopper_waits_even_if_its_searcher_does_not_learn():
@@ -143,7 +150,7 @@ def test_a_search_with_a_stopper_waits_even_if_its_searcher_does_not_learn():
 
 
 def test_a_stopper_changes_no_configuration_of_a_searcher_that_does_not_learn():
-    plain = parse((SEARCH % "searcher: sobol").replace("stopper: asha, stopper.reduction: 2,", ""), "stopping")
+    plain = parse(SEARCH % "searcher: sobol", "stopping")
     searching = Searching(next(plain.searches()))
     assert [searching.suggest().values for _ in range(12)] == [v for v, _, _ in searched("searcher: sobol").values()]
 
@@ -160,7 +167,7 @@ def test_tpe_is_told_of_a_stopped_trial_as_pruned_with_its_intermediate_values()
 
 @pytest.mark.parametrize("ended", [1, 7, 11])
 def test_a_restarted_dispatcher_derives_the_same_bars_from_the_record(ended):
-    text = parse(SEARCH % "searcher: tpe", "stopping")
+    text = parse(SEARCH % f"searcher: tpe, {ASHA}", "stopping")
     first, record = Dispatcher(text, {}), {}
     for place in range(12):
         search, key, trial, bars = first.next()
@@ -168,7 +175,7 @@ def test_a_restarted_dispatcher_derives_the_same_bars_from_the_record(ended):
             again = Dispatcher(text, record).next()
             assert (again.key, again.trial, again.bars) == (key, trial, bars)
             assert bars
-        outcome = trained(search, trial.flat(), bars)
+        outcome = trained(search, key.k, trial.flat(), bars)
         rungs = tuple(Rung(*rung) for rung in json.loads(json.dumps(outcome.rungs)))  # as the store keeps them
         record[key] = Recorded("run", trial.flat(), outcome.status, outcome.score, 1, "v", rungs)
         first.observe(key, outcome)
@@ -217,7 +224,7 @@ def test_a_stopped_trial_is_recorded_as_such_with_its_rungs(tmp_path, monkeypatc
     """It is a miss charged for what it used, unless it reached the target before its end."""
     monkeypatch.chdir(tmp_path)
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    whole = parse(SEARCH % "repetitions: 2", "recorded")
+    whole = parse(SEARCH % f"repetitions: 2, {ASHA}", "recorded")
     tracker = Tracker(whole, uri)
     tracker.open_searches(whole.searches())
     rungs = (Rung(1, -0.1 - 0.2), Rung(2, -1 / 3))
@@ -259,6 +266,8 @@ def test_a_stopped_trial_is_recorded_as_such_with_its_rungs(tmp_path, monkeypatc
         ("stopper: asha, seeds: 2", "asha judges single trainings, seeds must be 1, got 2"),
         ("stopper: asha, stopper.min_epochs: 0.5", "must be a multiple of record_every=1, got 0.5"),
         ("stopper: asha, stopper.min_epochs: 1.5, record_every: 0.4", "a multiple of record_every=0.4, got 1.5"),
+        ("stopper: median, epochs: 300", "median would judge a trial more than 200 times: raise stopper.min_epochs"),
+        ("stopper: median, epochs: {choice: [9, 300]}", "median would judge a trial more than 200 times"),
         ("stopper: asha, epochs: 1", "asha would never stop a trial: stopper.min_epochs must lie below epochs=1"),
         ("stopper: asha, record_every: {choice: [0.5, 1]}", "give record_every one value"),
     ],
@@ -278,7 +287,7 @@ def test_without_validation_data_nothing_is_judged(words, tmp_path, shared):
 
 
 def test_a_stopper_is_part_of_what_an_arm_is_and_its_absence_is_not():
-    with_it, without = parse(SEARCH % "seeds: 1", "x"), parse("{question: q, arms: {a: {task: quadratic}}}", "x")
+    with_it, without = parse(SEARCH % ASHA, "x"), parse("{question: q, arms: {a: {task: quadratic}}}", "x")
     assert with_it.arms[0].contents().items() >= {"stopper": "asha", "stopper.reduction": 2}.items()
     assert not [key for key in without.arms[0].contents() if key.startswith("stopper")]
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class Rung(NamedTuple):
-    """A score at a record: the best that one trial had by then, or the bar that another must reach."""
+    """A score at a record: what one trial was worth by then, or the bar that another must reach."""
 
     record: int  # 1 the first
     score: float  # higher is better, whatever the task's own sense
