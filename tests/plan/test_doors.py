@@ -110,18 +110,25 @@ def test_so_do_the_files_of_a_record_whose_arms_others_named(name, tmp_path):
     assert files(tmp_path) <= {"theirs.parquet", "page"}
 
 
-@pytest.mark.parametrize(
-    "path", ["../../../0/3/0", "/etc/x/0/0/0", "a/b/0/0", "a/b/0/0/0/0", "a/b/0/0/-1", "a/../0/0/0", ""]
-)
-def test_a_trial_in_the_store_whose_key_leaves_its_folder_is_refused(path, tmp_path, monkeypatch):
-    """Its checkpoint is removed by its key when a driver starts, and others may write into a store."""
-    monkeypatch.chdir(tmp_path)
-    study, uri = parse(TEXT % "sgd", "keys"), f"sqlite:///{tmp_path}/mlflow.db"
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """A study with a trial in a store, the store's address, and the trial's run in it."""
+    uri = f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+    study = parse(TEXT % "sgd", "keys")
     tracker = Tracker(study, uri)
     (search,) = study.searches()
     tracker.open_searches([search])
     tracker.start(search, search.key(0), search.arm.trial({"scheme.lr": 0.3}, 7))
-    run = tracker.recorded()[search.key(0)].run_id
+    return study, uri, tracker.recorded()[search.key(0)].run_id
+
+
+@pytest.mark.parametrize(
+    "path", ["../../../0/3/0", "/etc/x/0/0/0", "a/b/0/0", "a/b/0/0/0/0", "a/b/0/0/-1", "a/../0/0/0", ""]
+)
+def test_a_trial_in_the_store_whose_key_leaves_its_folder_is_refused(path, recorded, tmp_path, monkeypatch):
+    """Its checkpoint is removed by its key when a driver starts, and others may write into a store."""
+    monkeypatch.chdir(tmp_path)
+    study, uri, run = recorded
     MlflowClient(uri).set_tag(run, "lr_study.key", path)
     with pytest.raises(Refusal, match="is not the key of a trial"):
         Tracker(study, uri)
