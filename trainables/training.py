@@ -44,7 +44,7 @@ class Training(Workload):
 
     whole_epochs: ClassVar[bool] = True
     without: ClassVar[tuple[str, ...]] = (
-        "accumulate", "compile", "record_every", "artifacts", "scale_invariance", "evaluate_test",
+        "accumulate", "compile", "fuse", "record_every", "artifacts", "scale_invariance", "evaluate_test",
     )  # fmt: skip
 
     @abstractmethod

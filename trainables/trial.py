@@ -31,6 +31,7 @@ class Trial(Component):
     seed: int = setting(0, valid=(0, 2**63 - 1))
     precision: Literal["float32", "bfloat16", "float64"] = setting("float32")
     compile: bool = setting(False)
+    fuse: int | None = setting(None, valid=(1, 4096))  # trials trained side by side as one program
     threads: int = setting(1, valid=(1, 1024))
     gradient_clip: float | None = setting(None, valid=(1e-12, float("inf")))
     scale_invariance: bool = setting(False)  # record norm, effective rate and angle of every scale-invariant tensor
@@ -45,12 +46,26 @@ class Trial(Component):
                 raise Refusal(f"{name} means nothing for {task}, which has a loop of its own: leave it out")
         if self.task.whole_epochs and self.epochs != int(self.epochs):
             raise Refusal(f"epochs must be a whole number for {task}, which reports once an epoch, got {self.epochs:g}")
+        if self.fuse is not None:
+            self._check_fuse(self.rule)
         if self.compile:
             self.rule.compiled()  # compiles nothing yet: that takes a first call
         if self.accumulate > 1 and self.batch_size == "full":
             raise Refusal(f"accumulate: {self.accumulate} needs a batch_size in numbers: 'full' is one batch an epoch")
         if self.artifacts and not isinstance(self.task, Classification):
             raise Refusal(f"artifacts: true keeps predicted labels, and task {task!r} has none")
+
+    def _check_fuse(self, rule: Rule) -> None:
+        """Refuses what cannot be trained in lanes beside others."""
+        needs = f"fuse: {self.fuse} needs"
+        if not isinstance(rule, Composed):
+            raise Refusal(f"{needs} a composed rule, whose steps are pure functions, got {name_of(type(rule))!r}")
+        if rule.scheme.asks or not rule.scheme.vmaps:
+            scheme = name_of(type(rule.scheme))
+            raise Refusal(f"{needs} a scheme that asks for nothing but the gradient, got {scheme!r}")
+        if self.compile or self.scale_invariance:
+            name = "compile" if self.compile else "scale_invariance"
+            raise Refusal(f"{needs} {name}: false: what it does is done one trial at a time")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,12 @@ def check_searcher(arm: Arm) -> None:
         raise Refusal(f"arm {arm.name!r}: cmaes needs at least {MIN_CMAES} numbers to search, else it draws at random")
 
 
+def check_fuse(arm: Arm) -> None:
+    """Refuse trials that are to be trained side by side: the runner does not do so yet."""
+    if arm.setting("fuse") is not None:
+        raise Refusal(f"arm {arm.name!r}: fuse is there for trainables.run.fused.FusedRun; studies do not run it yet")
+
+
 def check_size(study: Study) -> None:
     """Refuse a grid of more than `MAX_CELLS` cells, for which somebody must say that it is meant."""
     for arm in study.arms:

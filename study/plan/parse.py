@@ -9,7 +9,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from study.plan import controls
-from study.plan.checks import check_searcher, check_stopper
+from study.plan.checks import check_fuse, check_searcher, check_stopper
 from study.plan.file import Settings, StudyFile, complaint, nested, read_file, text_of
 from study.plan.key import checked_name
 from study.plan.study import STOPPER, Arm, Study
@@ -110,6 +110,7 @@ def _arm(name: str, entries: Mapping[str, Any], trials: int | None, folder: Path
         raise Refusal(f"arm {name!r}: {refusal}") from refusal
     check_searcher(arm)
     check_stopper(arm)
+    check_fuse(arm)
     if len(json.dumps(arm.contents())) > MAX_CONTENTS:
         raise Refusal(f"arm {name!r} is too long to be recorded: at most {MAX_CONTENTS} characters of JSON")
     return arm

@@ -48,7 +48,7 @@ def test_labels_are_those_of_every_record_and_the_mean_is_over_the_second_half()
     for _ in run:
         params.append(run.params)
         rows = run.data.valid.rows
-        labels.append(run._predictor(run.params, run.buffers, run.data.valid.inputs[rows]).argmax(-1))
+        labels.append(run.predictor(run.params, run.buffers, run.data.valid.inputs[rows]).argmax(-1))
     left = run.artifacts()
     assert torch.equal(left["labels"], torch.stack(labels).to(torch.uint8))
     for name in params[0]:

@@ -82,7 +82,7 @@ def trained(rule, **fields):
 def test_it_walks_as_two_optimizers_of_torch_in_a_loop_written_by_hand_bit_for_bit():
     run = trained(Split(MUON, Packaged(AdamW())))
     by_hand = Run(Trial(task=Words(), epochs=5, batch_size=8, precision="float64"))
-    model = by_hand._predictor.model
+    model = by_hand.predictor.model
     model.load_state_dict(by_hand.params)
     matrices = {"2.weight", "5.weight"}
     named = dict(model.named_parameters())

@@ -58,20 +58,30 @@ class Run:
     [1.0, 2.0]
     """
 
-    def __init__(self, trial: Trial, device: str | torch.device = "cpu", bars: Sequence[Rung] = ()) -> None:
+    def __init__(
+        self, trial: Trial, device: str | torch.device = "cpu", bars: Sequence[Rung] = (), data: Data | None = None
+    ) -> None:
+        """Begin at the start of the training.
+
+        Args:
+            trial: by our loop.
+            device: of data and parameters.
+            bars: what it must reach to go on.
+            data: of the trial's task, where it lies on the device already.
+        """
         keep_freed_memory()
         self.trial, self.device, self.bars = trial, torch.device(device), tuple(bars)
-        self.task = _ours(trial)
-        self.data = _on_device(self.task.splits(), self.device)
-        self._predictor = Predictor(self.task, trial.precision, self.device, seed_of(trial.seed, "init"))
-        self.params, self.buffers = self._predictor.start()
-        self.rule_state = self._owned(trial.rule.begin(self.params, self._predictor.model))
+        self.task = our_task(trial)
+        self.data = _on_device(self.task.splits(), self.device) if data is None else data
+        self.predictor = Predictor(self.task, trial.precision, self.device, seed_of(trial.seed, "init"))
+        self.params, self.buffers = self.predictor.start()
+        self.rule_state = self._owned(trial.rule.begin(self.params, self.predictor.model))
         self._step = trial.rule.compiled() if trial.compile else trial.rule.step
         self.steps, self.passes, self.example_passes, self.seconds = 0, 0.0, 0.0, 0.0
         self.diverged = self.stopped = False
         self.records: list[Record] = []
         self._best: tuple[float, Tensors, Tensors] | None = None
-        self._totals = self._nothing()
+        self.totals = self._nothing()
         self._order: tuple[int, Tensor] | None = None
         self._kept = artifacts.Kept([], {}, 0)
         self._turned = spheres.still(self._scale_invariant(), self.device) if trial.scale_invariance else None
@@ -126,8 +136,12 @@ class Run:
             while self.steps < last and not self.diverged:
                 self.step()
         self.seconds += time.perf_counter() - started
+        return self.evaluate()
+
+    def evaluate(self) -> Record:
+        """Make the record of this moment, and begin the sums of the next one."""
         self.records.append(self._record())
-        self._totals = self._nothing()
+        self.totals = self._nothing()
         return self.records[-1]
 
     def rehearse(self) -> None:
@@ -146,15 +160,15 @@ class Run:
         loss, self.params, self.rule_state = self._step(oracle, self.params, self.rule_state, progress)
         if self._turned is not None:
             self._turned = spheres.turned(self._turned, before, self.params)
-        score = self._totals.score
+        score = self.totals.score
         for batch, (predicted,) in zip(batches, outputs, strict=True):
             score = score + batch.size * self._score(predicted, batch.targets)
-        self._totals = Totals(self._totals.loss + size * loss, score, self._totals.examples + size)
+        self.totals = Totals(self.totals.loss + size * loss, score, self.totals.examples + size)
         self.steps += 1
         self.passes += oracle.passes
         self.example_passes += sum(each.passes * batch.size for each, batch in zip(minibatches, batches, strict=True))
         if self.steps % CHECK_EVERY == 0 or self.steps == self.next_record:
-            self.diverged = not bool(torch.isfinite(self._totals.loss))
+            self.diverged = not bool(torch.isfinite(self.totals.loss))
 
     def _score(self, outputs: Tree, targets: Tree) -> Tensor | float:
         """The score of a mini-batch: none where the task asks for that of a whole split, of which it is no part."""
@@ -165,13 +179,20 @@ class Run:
 
         def part(share: float) -> Objective:
             some = math.ceil(share * batch.size)
-            return self._objective(first(batch.inputs, some), first(batch.targets, some), outputs, place)
+            return self.objective(first(batch.inputs, some), first(batch.targets, some), outputs, place)
 
-        return Minibatch(self._objective(batch.inputs, batch.targets, outputs, place), part)
+        return Minibatch(self.objective(batch.inputs, batch.targets, outputs, place), part)
 
-    def _objective(self, inputs: Tree, targets: Tree, outputs: list[Tree], place: int = 0) -> Objective:
-        """The loss of this batch; only its first call moves the buffers and leaves its outputs behind."""
-        noise = seed_of(self.trial.seed, "noise", self.steps, *([place] if place else []))
+    def objective(self, inputs: Tree, targets: Tree, outputs: list[Tree], place: int = 0) -> Objective:
+        """The loss of a batch of the next step; only its first call moves the buffers and leaves its outputs behind.
+
+        Args:
+            inputs: as stored
+            targets: one an example
+            outputs: takes those of the network; where some are there already, nothing is moved or left
+            place: of the mini-batch among those of the step
+        """
+        noise = self.noise(self.steps, place)
         before: list[Tensors] = []  # the buffers that the mini-batch before it leaves, once it has been asked
 
         def objective(params: Tensors) -> Tensor:
@@ -181,7 +202,7 @@ class Run:
             if not before:
                 before.append(self.buffers)
             buffers = {name: buffer.clone() for name, buffer in before[0].items()}
-            predicted = self._predictor(params, buffers, self.task.augment(inputs))
+            predicted = self.predictor(params, buffers, self.task.augment(inputs))
             if not outputs:
                 self.buffers = buffers
                 outputs.append(detached(predicted))
@@ -189,12 +210,25 @@ class Run:
 
         return objective
 
+    def noise(self, steps: int, place: int = 0) -> int:
+        """The seed of all that a step draws at random.
+
+        Args:
+            steps: before it
+            place: of the mini-batch among those of the step
+        """
+        return seed_of(self.trial.seed, "noise", steps, *([place] if place else []))
+
+    def order(self, epoch: int) -> Tensor:
+        """The rows of the training split as an epoch goes through them."""
+        drawn = torch.randperm(len(self.data.train), generator=generator(self.trial.seed, "order", epoch))
+        return self.data.train.rows[drawn.to(self.device)]
+
     def _batches(self) -> list[Batch]:
         """The mini-batches of the next step; the last of an epoch may be fewer, and smaller."""
         epoch, place = divmod(self.steps, self.steps_per_epoch)
         if self._order is None or self._order[0] != epoch:
-            drawn = torch.randperm(len(self.data.train), generator=generator(self.trial.seed, "order", epoch))
-            self._order = (epoch, self.data.train.rows[drawn.to(self.device)])
+            self._order = (epoch, self.order(epoch))
         count = self.batch_size * self.trial.accumulate
         rows = self._order[1][place * count : (place + 1) * count]
         return [Batch(*self.data.train.at(some), len(some)) for some in rows.split(self.batch_size)]
@@ -202,11 +236,11 @@ class Run:
     # --- the record ----------------------------------------------------------------------------------
 
     def _record(self) -> Record:
-        task, totals = self.task, self._totals
+        task, totals = self.task, self.totals
         params = self.trial.rule.evaluated(self.params, self.rule_state)
         buffers = self._buffers_of(params)
         labels: list[Tensor] | None = [] if self.trial.artifacts else None
-        valid = self._predictor.scores(params, buffers, self.data.valid, labels)
+        valid = self.predictor.scores(params, buffers, self.data.valid, labels)
         if labels is not None:
             self._kept = artifacts.kept(self._kept, labels, params, late=2 * self.steps > self.num_steps)
         self.diverged = self.diverged or not (math.isfinite(valid.loss) or not len(self.data.valid))
@@ -250,7 +284,7 @@ class Run:
         inputs, targets, _ = self._batches()[0]
         outputs = [torch.empty(0)]  # an output that is already there: no side effect
         with seeded(self.device, 0):
-            return spheres.invariant(self._objective(inputs, targets, outputs), self.params)
+            return spheres.invariant(self.objective(inputs, targets, outputs), self.params)
 
     def _keep_best(self, score: float, params: Tensors, buffers: Tensors) -> None:
         before = [] if self._best is None else [self._best[0]]
@@ -270,7 +304,7 @@ class Run:
             _, params, buffers = self._best
         elif self.diverged:
             return {"test_loss": math.nan, "test_score": self.task.chance}
-        test = self._predictor.scores(params, buffers, self.data.test)
+        test = self.predictor.scores(params, buffers, self.data.test)
         return {"test_loss": test.loss, "test_score": test.score}
 
     def _buffers_of(self, params: Tensors) -> Tensors:
@@ -278,7 +312,7 @@ class Run:
 
         The batches are drawn for this purpose; each is charged as the forward pass that it is.
         """
-        if params is self.params or not self._predictor.norms or self.diverged:
+        if params is self.params or not self.predictor.norms or self.diverged:
             return self.buffers
         rows = self.data.train.rows
         drawn = torch.randperm(len(rows), generator=generator(self.trial.seed, "refresh", self.steps)).to(self.device)
@@ -287,11 +321,11 @@ class Run:
         self.example_passes += FORWARD * sum(map(len, batches))
         inputs = (picked(self.data.train.inputs, batch) for batch in batches)
         noise = seed_of(self.trial.seed, "refresh noise", self.steps)
-        return self._predictor.refreshed(params, self.buffers, inputs, noise)
+        return self.predictor.refreshed(params, self.buffers, inputs, noise)
 
     def scored(self, params: Tensors) -> Scores:
         """Validation loss and score of any parameters, BatchNorm's statistics averaged anew for them."""
-        return self._predictor.scores(params, self._buffers_of(params), self.data.valid)
+        return self.predictor.scores(params, self._buffers_of(params), self.data.valid)
 
     def artifacts(self) -> Tensors:
         """The arrays that a trial with `artifacts: true` leaves behind (trainables/run/artifacts.py)."""
@@ -304,7 +338,7 @@ class Run:
         inputs, targets = self.data.train.at(rows)
         there = [torch.empty(0)]  # an output that is already there: no side effect
         with Flops() as counted, seeded(self.device, 0):
-            Oracle(self._objective(inputs, targets, there)).gradient(self.params)
+            Oracle(self.objective(inputs, targets, there)).gradient(self.params)
         return counted.total / len(rows)
 
     def _nothing(self) -> Totals:
@@ -320,7 +354,7 @@ class Run:
             "params": self.params,
             "buffers": self.buffers,
             "rule": self.trial.rule.save(self.rule_state),
-            "totals": list(self._totals),
+            "totals": list(self.totals),
             "turned": None if self._turned is None else list(self._turned),
             "kept": list(self._kept),
             "best": None if self._best is None else list(self._best),
@@ -335,7 +369,7 @@ class Run:
         self.params, self.buffers = self._owned(self._here(state["params"])), self._here(state["buffers"])
         self.rule_state = self._owned(self.trial.rule.load(self.params, state["rule"]))
         loss, score, examples = state["totals"]
-        self._totals = Totals(loss.to(self.device), score.to(self.device), examples)
+        self.totals = Totals(loss.to(self.device), score.to(self.device), examples)
         if self._turned is not None:
             squares, steps = state["turned"]
             self._turned = spheres.Turned(self._here(squares), steps)
@@ -352,7 +386,8 @@ class Run:
         return {name: tensor.to(self.device) for name, tensor in tensors.items()}
 
 
-def _ours(trial: Trial) -> Task:
+def our_task(trial: Trial) -> Task:
+    """The task of a trial that our loop trains; a loop of the user's is refused."""
     if not isinstance(trial.task, Task):
         raise Refusal(f"{name_of(type(trial.task))} has a loop of its own: this needs a task that ours trains")
     return trial.task

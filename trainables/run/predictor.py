@@ -42,7 +42,7 @@ class Predictor:
         self._dtype = torch.float64 if precision == "float64" else torch.float32
         with seeded(device, seed):
             self.model = task.model().to(device, self._dtype).train()
-        self._frozen = {name: p.detach() for name, p in self.model.named_parameters() if not p.requires_grad}
+        self.frozen = {name: p.detach() for name, p in self.model.named_parameters() if not p.requires_grad}
         self.norms = {name: m for name, m in self.model.named_modules() if isinstance(m, _BatchNorm)}
 
     def start(self) -> tuple[Tensors, Tensors]:
@@ -51,10 +51,16 @@ class Predictor:
         return params, {name: buffer.detach().clone() for name, buffer in self.model.named_buffers()}
 
     def __call__(self, params: Tensors, buffers: Tensors, inputs: Tree) -> Tree:
-        """The outputs; in training mode, modules write their statistics into `buffers`."""
+        """The outputs; in training mode, modules write their statistics into `buffers`.
+
+        Args:
+            params: by name; frozen ones may be among them, in place of this model's own
+            buffers: by name
+            inputs: of the task, as stored
+        """
         places, names = _arguments(floating(self._task.prepare(inputs), self._dtype))
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._mixed):
-            outputs = functional_call(self.model, {**params, **self._frozen, **buffers}, places, names)
+            outputs = functional_call(self.model, {**self.frozen, **params, **buffers}, places, names)
         return floating(outputs, torch.float32) if self._mixed else outputs
 
     @torch.no_grad()

@@ -94,8 +94,8 @@ class Profile:
 
 
 def _objective() -> CodeType:
-    """The function inside of `Run._objective`, which computes the loss of a mini-batch."""
-    codes = [code for code in Run._objective.__code__.co_consts if isinstance(code, CodeType)]
+    """The function inside of `Run.objective`, which computes the loss of a mini-batch."""
+    codes = [code for code in Run.objective.__code__.co_consts if isinstance(code, CodeType)]
     return next(code for code in codes if code.co_name == "objective")
 
 

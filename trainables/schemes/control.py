@@ -68,7 +68,7 @@ class Control(Scheme):
 
     def rate(self, known: Known) -> tuple[Rate, Memory]:
         """The schedule's rate, and m of this moment for every element."""
-        starts, scales = torch.tensor(pieces(self.scales), dtype=torch.float64).unbind(1)
+        starts, scales = known.progress.new_tensor(pieces(self.scales), dtype=torch.float64).unbind(1)
         scale = scales[(starts <= known.progress).sum() - 1]
         return Rate(self.lr * self.schedule(known.progress), dict.fromkeys(known.params, scale)), Memory(scale)
 

@@ -134,12 +134,12 @@ class MultiLevel(Scheme):
         """The rate after the pull towards the level above, within its bounds."""
         penalties = {"layer": self.penalty_layer, "unit": self.penalty_unit, "parameter": self.penalty_parameter}
         penalty = penalties.get(level, 0.0)
-        if above is not None and not (isinstance(penalty, float) and penalty == 0.0):
+        if above is not None and not _is(penalty, 0.0):
             pull = torch.as_tensor(2 * self._beta(level) * penalty, dtype=torch.float64).clamp(max=1.0)
             rate = (1 - pull) * rate + pull * above
-        if isinstance(self.floor, float) and (self.floor, self.ceiling) == (-math.inf, math.inf):
-            return rate  # saves a pass over memory at the finest level
-        return rate.clamp(min=self.floor).clamp(max=self.ceiling)
+        if not _is(self.floor, -math.inf):  # else it saves a pass over memory at the finest level
+            rate = rate.clamp(min=self.floor)
+        return rate if _is(self.ceiling, math.inf) else rate.clamp(max=self.ceiling)
 
     def _reweighted(self, weights: Tensors, slopes: Tensors) -> Tensors:
         """The weights after one step, clipped at 0 and divided by their sum."""
@@ -159,6 +159,11 @@ class MultiLevel(Scheme):
             return {}
         gammas = {f"gamma_{level}": weight for level, weight in state.weights.items()}
         return gammas | {f"lr_{level}": mean_rate(level, state.rates, state.previous) for level in state.rates}
+
+
+def _is(value: float | Tensor, number: float) -> bool:
+    """True where it is that number in all lanes of a `vmap`."""
+    return isinstance(value, float) and value == number
 
 
 def _each(grouped: Grouped, change: Callable[[str, str, Tensor], Tensor]) -> Grouped:

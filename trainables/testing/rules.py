@@ -11,7 +11,10 @@ from trainables.oracle import Tensors
 from trainables.rules import Composed
 from trainables.schemes import Scheme
 from trainables.seeds import generator
+from trainables.testing.fusing import check_fuses_or_says_why
 from trainables.testing.problems import check_resume, copied, noisy_bowl, same, steps, two_layers
+
+LANE = {"task": "quadratic", "precision": "float64", "batch_size": 64, "evaluate_test": "never", "epochs": 1.0}
 
 
 def check_fields(component: Component) -> None:
@@ -67,6 +70,9 @@ class DirectionSuite:
     def test_vmap_over_its_numbers_equals_the_loop(self, direction: Direction) -> None:
         check_vmap(Composed(direction=direction))
 
+    def test_fuses(self, direction: Direction) -> None:
+        check_fuses_or_says_why(Composed(direction=direction), LANE)
+
 
 class SchemeSuite:
     """The promises of every scheme. Provide the fixture `scheme`, and `direction` where SGD does not fit."""
@@ -121,6 +127,9 @@ class SchemeSuite:
             check_vmap(Composed(direction=direction, scheme=scheme))
         else:
             assert scheme.asks, "only oracle calls are a reason not to vmap"
+
+    def test_fuses_or_says_why_not(self, scheme: Scheme, direction: Direction) -> None:
+        check_fuses_or_says_why(Composed(direction=direction, scheme=scheme), LANE)
 
 
 def check_vmap(rule: Composed) -> None:

@@ -105,7 +105,7 @@ class Noisy:
 
     def losses(self, calls):
         batch = [tensor[self.run.data.train.rows[:16]] for tensor in self.run.data.train[:2]]
-        objective = self.run._objective(*batch, [])
+        objective = self.run.objective(*batch, [])
         return [objective(self.run.params).item() for _ in range(calls)]
 
 
@@ -134,7 +134,7 @@ def test_noise_is_the_same_within_a_step_and_another_in_the_next(flat, quiet):
 def test_evaluation_is_without_noise():
     run = cut(Run(Trial.parse({"task": "mnist_lenet5", "task.dropout": 0.5, "epochs": 1.0})), train=32, others=8)
     run.epoch()
-    first, second = (run._predictor.scores(run.params, run.buffers, run.data.valid) for _ in range(2))
+    first, second = (run.predictor.scores(run.params, run.buffers, run.data.valid) for _ in range(2))
     assert same(first, second)
 
 

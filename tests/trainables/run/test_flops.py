@@ -22,7 +22,7 @@ def run_of(task, **fields):
 def test_a_gradient_costs_what_torch_counts(task, shared):
     run = run_of(task)
     rows = run.data.train.rows[:8]
-    objective = run._objective(run.data.train.inputs[rows], run.data.train.targets[rows], [])
+    objective = run.objective(run.data.train.inputs[rows], run.data.train.targets[rows], [])
     with FlopCounterMode(display=False) as theirs:
         Oracle(objective).gradient(run.params)
     assert run.flops_per_example == theirs.get_total_flops() / len(rows)

@@ -175,7 +175,7 @@ def test_the_score_of_a_split_is_scikit_learns(task):
     for name in ("valid", "test"):
         inputs, targets = run.data._asdict()[name].at(run.data._asdict()[name].rows)
         with torch.no_grad():
-            theirs = THEIRS[task](run._predictor(run.params, run.buffers, inputs), targets)
+            theirs = THEIRS[task](run.predictor(run.params, run.buffers, inputs), targets)
         assert run.records[-1].flat()[f"{name}_score"] == pytest.approx(float(theirs), rel=1e-5)
         assert theirs != task().chance
     assert (run.records[-1].train_score != run.records[-1].train_score) == task.whole_split

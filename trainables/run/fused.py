@@ -1,0 +1,212 @@
+"""Trainings of equal shapes as one program, a lane each; every one of them ends as it would have by itself."""
+
+import time
+from collections.abc import Sequence
+from textwrap import shorten
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from trainables.components import floats, name_of
+from trainables.data import Data
+from trainables.oracle import Oracle, Tensors, inner
+from trainables.refusal import Refusal, first_line
+from trainables.run.drawing import Drawing
+from trainables.run.lanes import Lanes, State, row, stacked
+from trainables.run.loop import CHECK_EVERY, Run, Totals, our_task
+from trainables.run.stopping import Rung
+from trainables.seeds import seeded
+from trainables.trial import Trial
+
+TOLERANCE = {"float64": 1e-9, "float32": 1e-3, "bfloat16": 0.1}  # of a gradient, in shares of its length
+
+
+class FusedRun:
+    """The trainings that several trials describe: their steps are made together, all else by a `Run` of each.
+
+    A lane that has ended goes on with the others and is not looked at: its place is never given away, because another
+    width of the program rounds otherwise. At the beginning every lane's first gradient is held against that of its
+    `Run`: a network or loss that does not fuse is refused.
+
+    >>> given = {"task": "quadratic", "batch_size": "full", "epochs": 2}
+    >>> fused = FusedRun([Trial.parse({**given, "scheme.lr": lr}) for lr in (0.5, 1.0)])
+    >>> while not fused.finished:
+    ...     fused.epoch()
+    >>> [[record.epoch for record in lane.records] for lane in fused.lanes]
+    [[1.0, 2.0], [1.0, 2.0]]
+    """
+
+    def __init__(
+        self, trials: Sequence[Trial], device: str | torch.device = "cpu", bars: Sequence[Sequence[Rung]] = ()
+    ) -> None:
+        """Begin at the start of all trainings.
+
+        Args:
+            trials: one a lane, which differ in real numbers and seeds alone.
+            device: of data and parameters.
+            bars: what each must reach to go on; none where nothing is given.
+
+        Raises:
+            Refusal: in one line, where they cannot be trained together.
+        """
+        _refuse_unlike(trials)
+        self.device = torch.device(device)
+        every = list(bars) or [()] * len(trials)
+        first = Run(trials[0], device, every[0])
+        data = [first.data, *(_shared(first, trial) for trial in trials[1:])]
+        others = zip(trials[1:], every[1:], data[1:], strict=True)
+        self.lanes = (first, *(Run(trial, device, its, same) for trial, its, same in others))
+        for lane in self.lanes[1:]:  # counted once: equal shapes, equally many operations
+            lane.__dict__["flops_per_example"] = first.flops_per_example
+        self.steps = 0
+        self._drawing, self._program = Drawing(self.lanes), Lanes(self.lanes)
+        self._state = self._gathered()
+        self._refuse_other_gradients()
+
+    @property
+    def finished(self) -> bool:
+        """True where no lane has anything left to do."""
+        return not self._living
+
+    @property
+    def _living(self) -> list[Run]:
+        return [lane for lane in self.lanes if not lane.finished]
+
+    # --- training ------------------------------------------------------------------------------------
+
+    def epoch(self) -> None:
+        """Train up to the next record of any lane; every lane that is due makes its own."""
+        living, started = self._living, time.perf_counter()
+        last, passes, examples = min(lane.next_record for lane in living), 0, 0
+        with seeded(self.device, 0):
+            while self.steps < last and not any(lane.diverged for lane in living):
+                batches = self._drawing.batches(self.steps)
+                self._state = self._program.step(self._state, batches, self._progress())
+                self.steps += 1
+                passes += len(batches)
+                examples += sum(batch.size for batch in batches)
+                self._look(living)
+        seconds = time.perf_counter() - started
+        for lane in living:
+            due = lane.diverged or lane.next_record == self.steps
+            lane.steps, lane.seconds = self.steps, lane.seconds + seconds / len(living)
+            lane.passes, lane.example_passes = lane.passes + passes, lane.example_passes + examples
+            lane.totals = lane.totals._replace(examples=lane.totals.examples + examples)
+            if due:
+                self._evaluate(lane)
+
+    def rehearse(self) -> None:
+        """Make one step of every lane, to see that nothing is broken."""
+        with seeded(self.device, 0):
+            self._state = self._program.step(self._state, self._drawing.batches(self.steps), self._progress())
+
+    def _progress(self) -> Tensor:
+        shares = [min(self.steps / lane.num_steps, 1.0) for lane in self.lanes]
+        return torch.tensor(shares, dtype=torch.float64, device=self.device)
+
+    def _look(self, living: Sequence[Run]) -> None:
+        """See which lanes have diverged, at the steps at which each would have looked by itself."""
+        looking = [lane for lane in living if self.steps % CHECK_EVERY == 0 or self.steps == lane.next_record]
+        if looking:
+            finite = dict(zip(self.lanes, torch.isfinite(self._state.loss).tolist(), strict=True))
+            for lane in looking:
+                lane.diverged = not finite[lane]
+
+    # --- between the program and the runs ------------------------------------------------------------
+
+    def _evaluate(self, lane: Run) -> None:
+        """Let a lane's run make its record, and go on with the state of the rule that it leaves."""
+        place = self.lanes.index(lane)
+        self._hand_out(lane)
+        before = tree_flatten(lane.rule_state)[0]
+        lane.evaluate()
+        whole, form = tree_flatten(self._state.rule)
+        after = tree_flatten(lane.rule_state)[0]
+        changed = zip(whole, before, after, strict=True)
+        rule = [every if new is old else _with_row(every, place, new) for every, old, new in changed]
+        sums = (_with_row(every, place, every.new_zeros(())) for every in (self._state.loss, self._state.score))
+        self._state = State(self._state.params, self._state.buffers, tree_unflatten(rule, form), *sums)
+
+    def _hand_out(self, lane: Run) -> None:
+        """Give a lane's run its state."""
+        own: State = row(self._state, self.lanes.index(lane))
+        lane.params, lane.buffers, lane.rule_state = own.params, own.buffers, own.rule
+        lane.totals = Totals(own.loss, own.score, lane.totals.examples)
+
+    def _gathered(self) -> State:
+        """The state of all runs, side by side."""
+        lanes = self.lanes
+        every = [State(run.params, run.buffers, run.rule_state, run.totals.loss, run.totals.score) for run in lanes]
+        return stacked(every, self.device)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors, numbers and texts only, as of a `Run`."""
+        for lane in self._living:
+            self._hand_out(lane)
+        return {"steps": self.steps, "lanes": [lane.state_dict() for lane in self.lanes]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state`, which must be of the same trials in the same lanes."""
+        if len(state["lanes"]) != len(self.lanes):
+            raise ValueError(f"the state is of {len(state['lanes'])} lanes instead of {len(self.lanes)}")
+        for lane, own in zip(self.lanes, state["lanes"], strict=True):
+            lane.load_state_dict(own)
+        self.steps = state["steps"]
+        self._state = self._gathered()
+
+    # --- what does not fuse --------------------------------------------------------------------------
+
+    def _refuse_other_gradients(self) -> None:
+        """Refuse a network or loss whose gradient in a lane is another than by itself."""
+        task, precision = name_of(type(self.lanes[0].task)), self.lanes[0].trial.precision
+        drawn = self._drawing.first()
+        try:
+            fused = self._program.gradient(self._state.params, self._state.buffers, drawn)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
+            raise Refusal(f"task {task!r} does not fuse: {shorten(first_line(error), 160, placeholder='…')}") from error
+        for place, lane in enumerate(self.lanes):
+            alone, together = _first_gradient(lane), row(fused.raw, place)
+            apart = inner(*[{name: together[name] - grad for name, grad in alone.items()}] * 2).sqrt()
+            if apart > TOLERANCE[precision] * inner(alone, alone).sqrt():
+                raise Refusal(
+                    f"task {task!r} does not fuse: lane {place} has another gradient than by itself; a number that "
+                    "its network or loss depends on must not differ between trials"
+                )
+
+
+def _refuse_unlike(trials: Sequence[Trial]) -> None:
+    """Refuse trials that differ in anything but real numbers and seeds."""
+    shapes = [{key: v for key, v in trial.flat().items() if key not in floats(trial)} for trial in trials]
+    for shape in shapes[1:]:
+        for key, value in shapes[0].items():
+            if key != "seed" and shape.get(key, value) != value:
+                raise Refusal(f"trials of one group must have the same {key}, got {value!r} and {shape[key]!r}")
+
+
+def _shared(first: Run, trial: Trial) -> Data:
+    """The data of the first lane, where they are those of another trial."""
+    if trial.task != first.task:
+        ours, theirs = (tree_flatten(our_task(each).splits())[0] for each in (first.trial, trial))
+        if not all(one is other for one, other in zip(ours, theirs, strict=True)):
+            raise Refusal(f"task {name_of(type(first.task))!r} does not fuse: its trials have other data")
+    return first.data
+
+
+def _first_gradient(lane: Run) -> Tensors:
+    """The gradient at the start by the lane's own run, on the first mini-batch of the training data."""
+    rows = lane.data.train.rows[: lane.batch_size]
+    inputs, targets = lane.data.train.at(rows)
+    there = [torch.empty(0)]  # an output that is already there: no side effect
+    with seeded(lane.device, 0):
+        return Oracle(lane.objective(inputs, targets, there)).gradient(lane.params)[1]
+
+
+def _with_row(every: Tensor, place: int, value: Tensor) -> Tensor:
+    """A copy with another row."""
+    copy = every.clone()
+    copy[place] = value
+    return copy
