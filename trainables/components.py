@@ -9,7 +9,7 @@ the name (trainables/plugins.py).
 import math
 import pkgutil
 from abc import ABC
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, fields, replace
 from functools import cache
 from importlib import import_module
@@ -28,6 +28,15 @@ class Component(ABC):
     elsewhere: ClassVar[tuple[str, ...]] = ()  # of a family: modules outside of its folder that hold members too
     word: ClassVar[str] = ""  # of a family: what one of its members is called, where that is not the family's name
     inherit: ClassVar[str] = ""  # of a family: what other people's members inherit, where that is not the family
+
+    @classmethod
+    def implied(cls, given: Collection[str]) -> str | None:
+        """Of a family: the name of the member that is meant where none is named; None where that is the default.
+
+        Args:
+            given: the keys of the fields that are given of it, without what is in front of all of them.
+        """
+        return None
 
     def flat(self) -> dict[str, Value]:
         """Every field under a dotted key; a field that is a component by its name, its own fields below it."""
@@ -151,14 +160,20 @@ def slots(cls: type[Component], chosen: Mapping[str, Any], prefix: str = "") -> 
             meta = entry.metadata
             found[key] = Slot(key, family, default, meta.get("domain"), meta.get("valid"))
             continue
-        name = chosen.get(key, MISSING if default is MISSING else name_of(type(default)))
+        below = "" if entry.metadata.get("inline") else f"{key}."
+        name = _named(family, key, below, chosen, default)
         found[key] = Slot(key, family, name, None, None)
         if name is not MISSING:
-            below = "" if entry.metadata.get("inline") else f"{key}."
             given = _given(default, name, below, chosen)
             inner = slots(find(family, name), {**given, **chosen}, below)
             found |= {key: slot._replace(default=given.get(key, slot.default)) for key, slot in inner.items()}
     return found
+
+
+def _named(family: type[Component], key: str, below: str, chosen: Mapping[str, Any], default: Any) -> Any:
+    """The name of the member that stands in a field: as it is chosen, as the keys below it imply, or by default."""
+    implied = family.implied([given.removeprefix(below) for given in chosen if given.startswith(below)])
+    return chosen.get(key, implied or (MISSING if default is MISSING else name_of(type(default))))
 
 
 def _given(default: Any, name: object, prefix: str, chosen: Mapping[str, Any]) -> dict[str, Value]:
@@ -196,10 +211,10 @@ def _build(cls: type[F], flat: Mapping[str, Any], prefix: str) -> F:
     for entry in fields(cls):  # type: ignore[arg-type]
         key, family, default = prefix + entry.name, hints[entry.name], _default(entry)
         if _is_family(family):
-            if key not in flat and default is MISSING:
-                raise Refusal(f"{key} is missing: one of {', '.join(members(family))}")
-            name = flat.get(key, default if default is MISSING else name_of(type(default)))
             below = "" if entry.metadata.get("inline") else f"{key}."
+            name = _named(family, key, below, flat, default)
+            if name is MISSING:
+                raise Refusal(f"{key} is missing: one of {', '.join(members(family))}")
             arguments[entry.name] = _build(find(family, name), {**_given(default, name, below, flat), **flat}, below)
         elif key in flat:
             arguments[entry.name] = flat[key]
@@ -222,13 +237,21 @@ def _converted(key: str, annotation: Any, value: Any) -> Any:
             return float(value)
         if option is str and isinstance(value, str):
             return str(value)
+        if option is tuple and isinstance(value, (list, tuple)) and all(map(_is_entry, value)):
+            return tuple(value)
         if isinstance(option, type) and type(value) is option:
             return value
     raise Refusal(f"{key} must be {_described(options)}, got {value!r}")
 
 
+def _is_entry(value: object) -> bool:
+    """True for what a list may hold: a number, or nothing in the place of one."""
+    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
+
+
 def _described(options: tuple[Any, ...]) -> str:
     words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", NoneType: "null"}
+    words |= {tuple: "a list of numbers"}
     parts: list[str] = []
     for option in options:
         literal = get_origin(option) is Literal

@@ -119,9 +119,22 @@ def imported(family: type[T], name: str) -> type[T]:
     module = _file(place, name, name.folder) if place.endswith(".py") else _module(place, name)
     found = getattr(module, wanted, None)
     if found is None:
-        own = [key for key, value in vars(module).items() if isclass(value) and value.__module__ == module.__name__]
+        own = [key for key, value in vars(module).items() if isclass(value) and _is_of(value, module)]
         raise unknown(f"{word_of(family)} in {place}:", wanted, own)
-    return _checked(family, name, found)
+    return _checked(family, name, _adopted(family, found, module))
+
+
+def _is_of(value: type, module: ModuleType) -> bool:
+    """True for a class that was written in a module, or below it."""
+    return f"{value.__module__}.".startswith(f"{module.__name__}.")
+
+
+def _adopted(family: type, found: Any, module: ModuleType) -> Any:
+    """What a family makes of a class that is no member of it, where it takes such."""
+    adopts = getattr(family, "adopted", None)
+    if adopts is None or not isclass(found) or issubclass(found, family):
+        return found
+    return adopts(found, module.__name__) or found
 
 
 def _checked(family: type[T], name: str, found: Any) -> type[T]:

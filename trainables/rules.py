@@ -1,7 +1,7 @@
 """Rules: all that turns a gradient into a step. The one place where parameters move and decay."""
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeAlias
@@ -35,6 +35,16 @@ class Rule(Component):
     """From parameters and a mini-batch to the next parameters."""
 
     elsewhere: ClassVar[tuple[str, ...]] = ("trainables.optimizers", "trainables.split")
+
+    @classmethod
+    def implied(cls, given: Collection[str]) -> str | None:
+        """An optimizer of other people's is a rule of its own; refuses what is composed beside it."""
+        if "optimizer" not in given:
+            return None
+        beside = [key for key in given if key.partition(".")[0] in ("direction", "scheme")]
+        if beside:
+            raise Refusal(f"optimizer is a rule of its own, and takes no {beside[0]} beside it: leave one of them out")
+        return "packaged"
 
     @abstractmethod
     def init(self, params: Tensors) -> State:

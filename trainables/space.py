@@ -7,7 +7,8 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeGuard, cast
 
 from trainables.refusal import Refusal, unknown
 
-Value: TypeAlias = float | int | str | bool
+Scalar: TypeAlias = float | int | str | bool
+Value: TypeAlias = Scalar | tuple[float | None, ...]  # a list may be given, not searched
 
 
 class Limits(NamedTuple):
@@ -91,7 +92,7 @@ class Choice:
     """One of the listed values, equally likely; for a grid searcher, its points."""
 
     name: ClassVar[str] = "choice"
-    options: tuple[Value, ...]
+    options: tuple[Scalar, ...]
 
     def __post_init__(self) -> None:
         if not self.options or len(set(self.options)) < len(self.options):
@@ -164,7 +165,7 @@ def resolved(space: Mapping[str, Domain], values: Mapping[str, Value], lr: float
     >>> resolved({"decay.weight_decay": OverLr(Uniform(0, 1))}, {"decay.weight_decay": 0.5}, lr=0.25)
     {'decay.weight_decay': 2.0}
     """
-    derived = {key: float(values[key]) / lr for key, domain in space.items() if isinstance(domain, OverLr)}
+    derived = {key: float(cast("float", values[key])) / lr for key, domain in space.items() if isinstance(domain, OverLr)}
     return {**values, **derived}
 
 

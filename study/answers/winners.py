@@ -187,7 +187,12 @@ def configuration(row: Any) -> dict[str, Value]:
         for key, slot in known.items()
         if key != "seed" and not _is_below(key, outside)
     }
-    return {key: told[key] for key in theirs} | mine
+    return {key: _list(told[key]) for key in theirs} | mine
+
+
+def _list(value: Any) -> Any:
+    """A list where a table holds the text of one."""
+    return tuple(read_plain(value)) if isinstance(value, str) and value.startswith("[") else value
 
 
 def _is_below(key: str, parts: list[str]) -> bool:

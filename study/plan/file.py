@@ -14,7 +14,7 @@ from study.search.stoppers import NO_STOPPER, STOPPERS
 from trainables.refusal import Refusal, unknown
 
 Scalar: TypeAlias = bool | int | float | str | None
-Written: TypeAlias = Scalar | dict[str, list[Scalar]]
+Written: TypeAlias = Scalar | list[Scalar] | dict[str, list[Scalar]]
 MAX_BYTES = 1_000_000
 
 

@@ -57,6 +57,8 @@ def _as_builtin(value: Any) -> Any:
     """The value without classes of our own: a name that is trusted is a text."""
     if isinstance(value, dict):
         return {str(key): _as_builtin(inner) for key, inner in value.items()}
+    if isinstance(value, tuple):
+        return list(value)
     return str(value) if isinstance(value, str) else value
 
 

@@ -13,7 +13,7 @@ from trainables.components import files_of, slots
 from trainables.plugins import File
 from trainables.run.stopping import Rung
 from trainables.space import Domain, OverLr, Value, corner, resolved, written
-from trainables.trial import Trial
+from trainables.trial import Trial, lr_of
 
 STOPPER = "stopper."  # before the fields of a stopper
 
@@ -40,7 +40,7 @@ class Arm(NamedTuple):
         """
         own = {key: value for key, value in values.items() if not isinstance(self.space.get(key), OverLr)}
         products = len(own) < len(values)  # over the learning rate, which some rules do not have
-        lr = Trial.parse({**self.fixed, **own}).flat().get("scheme.lr") if products else None
+        lr = lr_of(Trial.parse({**self.fixed, **own}).flat()) if products else None
         return Trial.parse({**self.fixed, **resolved(self.space, values, float(lr or math.nan)), "seed": seed})
 
     @property
@@ -74,7 +74,7 @@ class Arm(NamedTuple):
         return self.stopper.reached(k, [sign * score for score in scores], every, diverged=diverged)
 
     def contents(self) -> dict[str, Any]:
-        """All that makes the arm this arm; budgets are left out, because a study may be extended."""
+        """All that makes the arm this arm, as JSON holds it; budgets are left out: a study may be extended."""
         settings = self.settings
         search = {"searcher": settings.searcher, "parallel": settings.parallel, "seeds": settings.seeds}
         if settings.control_of is not None:
@@ -83,7 +83,8 @@ class Arm(NamedTuple):
             search |= {"stopper": settings.stopper}
             search |= {STOPPER + key: value for key, value in self.stopper.flat().items()}
         search |= {file.place: _hash(file.text) for file in self.files()}
-        return {**search, **self.fixed, **{key: written(domain) for key, domain in self.space.items()}}
+        fixed = {key: list(value) if isinstance(value, tuple) else value for key, value in self.fixed.items()}
+        return {**search, **fixed, **{key: written(domain) for key, domain in self.space.items()}}
 
 
 class Search(NamedTuple):

@@ -7,11 +7,11 @@ import pandas as pd
 from study.plan.tasks import label
 from study.records.table import validated
 from trainables.refusal import unknown
+from trainables.trial import RATES
 
 UNITS = {"passes": "passes", "flops": "flops", "steps": "steps", "epochs": "epoch", "seconds": "seconds"}
 TIMED = "seconds"  # the unit that no plan tells
 BESIDE = "test_score", "arm", "run_id", "planned", "passes", "flops", "steps", "seconds"
-RATES = "scheme.lr", "optimizer.lr"  # a composed rule's learning rate, and a packaged optimizer's
 
 
 def of_record(record: pd.DataFrame, unit: str) -> pd.DataFrame:

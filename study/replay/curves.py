@@ -13,7 +13,7 @@ from study.records.own import UNITS
 from study.records.trials import ended, is_lost
 from trainables.refusal import Refusal, unknown
 from trainables.space import Choice, Domain, Integer, LogUniform, OverLr, Uniform
-from trainables.trial import Trial
+from trainables.trial import Trial, lr_of
 
 Floats = NDArray[np.float64]
 TRIAL = ["repetition", "k", "seed_number"]
@@ -92,7 +92,7 @@ def place(space: Mapping[str, Domain], flat: Mapping[str, Any]) -> Floats:
 
     Args:
         space: the domain of every searched key.
-        flat: the values of the configuration by dotted key, and `scheme.lr` where a domain is over it.
+        flat: the values of the configuration by dotted key, and the learning rate where a domain is over it.
 
     >>> place({"lr": LogUniform(1e-4, 1.0), "act": Choice(("relu", "tanh"))}, {"lr": 1e-2, "act": "tanh"}).round(3)
     array([0.5  , 0.   , 0.707])
@@ -101,7 +101,7 @@ def place(space: Mapping[str, Domain], flat: Mapping[str, Any]) -> Floats:
     for key, domain in space.items():
         value = flat[key]
         if isinstance(domain, OverLr):
-            coordinates.append(_share(domain.product, float(value) * float(flat["scheme.lr"])))
+            coordinates.append(_share(domain.product, float(value) * float(lr_of(flat))))
         elif isinstance(domain, Choice):
             coordinates += [math.sqrt(0.5) * (value == option) for option in domain.options]
         else:

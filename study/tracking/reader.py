@@ -13,7 +13,7 @@ from mlflow.utils.rest_utils import http_request, verify_rest_response
 
 from study.plan.key import Key
 from study.tracking.embedded import sqlite_file
-from study.tracking.store import client, find_study, own_tags, recorded_of, trial_runs
+from study.tracking.store import client, find_study, own_tags, parameter_text, recorded_of, trial_runs
 from trainables.refusal import Refusal
 from trainables.trial import Record, Trial
 
@@ -80,7 +80,10 @@ def _about(run: Run) -> dict[str, Any]:
         about["planned"] = int(tags["seeds"])
     if recorded.status == "failed":  # the column is there where a trial failed
         about["error"] = tags.get("error", "").partition("\n")[0]
-    return {**about, **_levels(tags, recorded.params), **recorded.params}
+    params = {
+        key: parameter_text(value) if isinstance(value, list) else value for key, value in recorded.params.items()
+    }
+    return {**about, **_levels(tags, recorded.params), **params}  # no list: a table groups by its cells
 
 
 def _levels(tags: Mapping[str, str], params: Mapping[str, Any]) -> dict[str, Any]:

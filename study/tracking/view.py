@@ -38,8 +38,8 @@ def axes(arm: str, flat: Mapping[str, Value]) -> list[tuple[str, Value]]:
     Returns:
         Names and values: the arm, and the logarithm of the rate where the trial has one rate above 0.
     """
-    rates = [value for name, value in flat.items() if _is_rate(name) and value is not None]
-    rate = [(RATE, round(math.log10(float(rates[0])), 4))] if len(rates) == 1 and float(rates[0]) > 0 else []
+    rates = [value for name, value in flat.items() if _is_rate(name) and isinstance(value, (int, float))]
+    rate = [(RATE, round(math.log10(rates[0]), 4))] if len(rates) == 1 and rates[0] > 0 else []
     return [(ARM, arm), *rate]
 
 

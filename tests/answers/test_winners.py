@@ -197,6 +197,27 @@ def test_other_peoples_code_is_named_and_not_run(uri, tmp_path):
     assert (tmp_path / "ran").read_text() == runs
 
 
+@pytest.mark.parametrize("form", ["mlflow", "csv", "parquet"])
+def test_an_optimizer_by_its_class_with_a_list_among_its_fields_is_the_same_from_wherever_it_is_read(
+    form, uri, tmp_path
+):
+    text = (
+        "question: q\ncommon: {task: quadratic, trials: 1, epochs: 1}\n"
+        "arms: {lists: {optimizer: 'torch.optim:Adam', optimizer.betas: [0.5, 0.75]}, none: {optimizer: prodigy}}"
+    )
+    here = parse(text, f"lists-{form}", folder=tmp_path)
+    simulate(here, uri, lambda *_: [0.5, 0.25])
+    source, table = f"lists-{form}", study.read(f"lists-{form}", tracking_uri=uri)
+    if form != "mlflow":
+        source = f"record.{form}"
+        table.to_csv(source, index=False) if form == "csv" else table.to_parquet(source)
+    (winner,) = study.best(source, "lists", tracking_uri=uri)
+    (arm,) = parse(f"question: again\n{winner.yaml}", "again", folder=tmp_path).arms
+    values = {"optimizer.lr": winner.configuration["optimizer.lr"]}
+    assert arm.trial({}, 0) == here.arms[0].trial(values, 0)
+    assert arm.trial({}, 0).rule.optimizer.betas == (0.5, 0.75)
+
+
 def test_only_the_file_that_was_recorded_is_trained_again(uri, tmp_path):
     (tmp_path / "own.py").write_text(OWN)
     (tmp_path / "own.yaml").write_text(THEIRS)

@@ -86,6 +86,16 @@ ARM = "{question: q, arms: {a: {task: quadratic, %s}}}"
             "arm 'a': compile: true needs a composed rule, got rule: packaged",
         ),
         (
+            ARM % "optimizer: prodigy, direction: adam",
+            "arm 'a': optimizer is a rule of its own, and takes no direction beside it: leave one of them out",
+        ),
+        (
+            ARM % "rule: packaged, optimizer: prodigy, scheme.lr: 1",
+            "arm 'a': optimizer is a rule of its own, and takes no scheme.lr beside it: leave one of them out",
+        ),
+        (ARM % "optimizer: 'torch.optim:Adam'", "'torch.optim:Adam' names other people's code"),
+        (ARM % "scheme.lr: [1, 2]", "arm 'a': scheme.lr must be a number, got [1, 2]"),
+        (
             ARM % "scheme: curvature, direction: adam",
             "arm 'a': scheme 'curvature' needs a direction that descends: one of ada",
         ),

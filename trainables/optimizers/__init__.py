@@ -1,10 +1,11 @@
-"""Other people's tuning-free optimizers as a rule; one file a package."""
+"""Other people's optimizers as a rule: any class of theirs, and one file a package that needs more than its class."""
 
 import contextlib
 import io
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, make_dataclass
+from functools import cache
 from importlib.util import find_spec
 from inspect import Parameter, signature
 from typing import Any, ClassVar, NamedTuple
@@ -13,19 +14,32 @@ import torch
 from torch import Tensor, nn
 
 from trainables.components import Component, name_of
+from trainables.constructor import arguments, entry
 from trainables.optimizer_state import laid_open, put_back
 from trainables.oracle import Oracle, Tensors
-from trainables.refusal import Refusal, not_installed
+from trainables.refusal import Refusal, first_line, not_installed
 from trainables.rules import Rule, Step
 from trainables.schedules import Constant, Schedule
+from trainables.space import Limits, LogUniform
 
 
 class Optimizer(Component):
     """A `torch.optim.Optimizer` from a package, with the hyper-parameters that its authors say to tune."""
 
+    inherit: ClassVar[str] = "torch.optim.Optimizer"
     package: ClassVar[str]  # as it is imported
     matrices_only: ClassVar[bool] = False  # True where it takes no parameter but those of two dimensions
     lr: float
+
+    @classmethod
+    def adopted(cls, found: type, module: str) -> type["Optimizer"] | None:
+        """The member that makes optimizers of a class of other people's; None where that is no optimizer's class.
+
+        Args:
+            found: the class.
+            module: under whose name it was asked for.
+        """
+        return _of_class(found, module) if issubclass(found, torch.optim.Optimizer) else None
 
     @abstractmethod
     def make(self, params: list[nn.Parameter]) -> torch.optim.Optimizer:
@@ -42,12 +56,46 @@ def made(optimizer: Optimizer, params: list[nn.Parameter]) -> torch.optim.Optimi
     Args:
         optimizer: that is described.
         params: that it moves.
+
+    Raises:
+        Refusal: it takes no such parameters, or no such hyper-parameters.
     """
-    with contextlib.redirect_stdout(io.StringIO()):  # some greet at every construction
-        live = optimizer.make(params)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # some greet at every construction
+            live = optimizer.make(params)
+    except Refusal:
+        raise
+    except Exception as error:  # whatever other people's code raises
+        raise Refusal(f"optimizer {name_of(type(optimizer))}: {first_line(error)}") from error
     if hasattr(live, "train"):
         live.train()  # type: ignore[attr-defined]
     return live
+
+
+@cache
+def _of_class(found: type[torch.optim.Optimizer], module: str) -> type[Optimizer]:
+    """The component whose fields are the arguments of an optimizer's constructor, its lr searched."""
+    taken = arguments(found)
+    for name, _, _ in taken:
+        if hasattr(Optimizer, name):
+            raise Refusal(f"{module}:{found.__name__} has an argument {name!r}, which is a name of ours: wrap it")
+    positive = {"domain": LogUniform(1e-5, 10.0), "valid": Limits(0.0, float("inf"))}
+    entries = [entry(each, positive if each.name == "lr" else {}) for each in taken]
+
+    def make(self: Any, params: list[nn.Parameter]) -> torch.optim.Optimizer:
+        return found(params, **{each.name: getattr(self, each.name) for each in fields(self)})
+
+    def rate(self: Any, group: Mapping[str, Tensor]) -> Tensor:
+        return group.get("lr", torch.tensor(float("nan")))
+
+    def check(self: Any) -> None:
+        made(self, [nn.Parameter(torch.zeros(2, 2))])
+
+    told = (found.__doc__ or "").strip() or f"{found.__name__}."
+    body = {"__doc__": told, "package": "torch", "make": make, "rate": rate, "check": check}
+    member = make_dataclass(found.__name__, entries, bases=(Optimizer,), namespace=body, frozen=True, kw_only=True)
+    member.__module__ = module
+    return member
 
 
 def rates(optimizer: torch.optim.Optimizer) -> list[float | None]:
