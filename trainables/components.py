@@ -166,7 +166,11 @@ def slots(cls: type[Component], chosen: Mapping[str, Any], prefix: str = "") -> 
         if name is not MISSING:
             given = _given(default, name, below, chosen)
             inner = slots(find(family, name), {**given, **chosen}, below)
-            found |= {key: slot._replace(default=given.get(key, slot.default)) for key, slot in inner.items()}
+            given_slots = {key: slot._replace(default=given.get(key, slot.default)) for key, slot in inner.items()}
+            kept = [
+                below + name for name in entry.metadata.get("kept", ())
+            ]  # searched elsewhere, but not in this field
+            found |= {key: slot._replace(domain=None) if key in kept else slot for key, slot in given_slots.items()}
     return found
 
 

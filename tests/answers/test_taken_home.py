@@ -153,8 +153,8 @@ class Mine(Optimizer):
     def make(self, params):
         return torch.optim.SGD(params, lr=self.lr)
 
-    def rate(self, group):
-        return group["lr"]
+    def rate(self, live):
+        return live.param_groups[0]["lr"]
 """
 
 

@@ -64,8 +64,8 @@ class AdamW(Optimizer):
     def make(self, params):
         return torch.optim.AdamW(params, lr=self.lr, weight_decay=0.1)
 
-    def rate(self, group):
-        return group["lr"]
+    def rate(self, live):
+        return live.param_groups[0]["lr"]
 
 
 MUON = Packaged(Muon(lr=0.05), COSINE)

@@ -2,10 +2,12 @@
 
 import contextlib
 import io
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, make_dataclass
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from inspect import Parameter, signature
 from typing import Any, ClassVar, NamedTuple
@@ -29,6 +31,7 @@ class Optimizer(Component):
     inherit: ClassVar[str] = "torch.optim.Optimizer"
     package: ClassVar[str]  # as it is imported
     matrices_only: ClassVar[bool] = False  # True where it takes no parameter but those of two dimensions
+    starts_at_zero: ClassVar[bool] = True  # False where a first step at rate 0, as in a warm-up, is an error
     lr: float
 
     @classmethod
@@ -46,8 +49,25 @@ class Optimizer(Component):
         """A new optimizer of these parameters."""
 
     @abstractmethod
-    def rate(self, group: Mapping[str, Tensor]) -> Tensor:
-        """The rate of the last step, from the numbers of the optimizer's parameter group."""
+    def rate(self, live: torch.optim.Optimizer) -> float:
+        """The rate of the last step of an optimizer that `make` has made; that of its first parameter group."""
+
+
+class FromPackage(Optimizer):
+    """An optimizer whose constructor takes the fields by their names, `beta1` and `beta2` as `betas`."""
+
+    kind: ClassVar[str]  # the name of its class in the package
+
+    def make(self, params: list[nn.Parameter]) -> torch.optim.Optimizer:
+        """The package's own."""
+        kind = getattr(import_module(self.package), self.kind)  # here, because the package is optional
+        return kind(params, **self.keywords())
+
+    def keywords(self) -> dict[str, Any]:
+        """The fields as the constructor takes them."""
+        given = {entry.name: getattr(self, entry.name) for entry in fields(self)}  # type: ignore[arg-type]
+        betas = [given.pop(name) for name in ("beta1", "beta2") if name in given]
+        return {**given, "betas": tuple(betas)} if betas else given
 
 
 def made(optimizer: Optimizer, params: list[nn.Parameter]) -> torch.optim.Optimizer:
@@ -85,8 +105,8 @@ def _of_class(found: type[torch.optim.Optimizer], module: str) -> type[Optimizer
     def make(self: Any, params: list[nn.Parameter]) -> torch.optim.Optimizer:
         return found(params, **{each.name: getattr(self, each.name) for each in fields(self)})
 
-    def rate(self: Any, group: Mapping[str, Tensor]) -> Tensor:
-        return group.get("lr", torch.tensor(float("nan")))
+    def rate(self: Any, live: torch.optim.Optimizer) -> float:
+        return float(live.param_groups[0].get("lr", math.nan))
 
     def check(self: Any) -> None:
         made(self, [nn.Parameter(torch.zeros(2, 2))])
@@ -195,9 +215,19 @@ class Packaged(Rule):
         if find_spec(self.optimizer.package) is None:
             raise not_installed(f"optimizer: {name_of(type(self.optimizer))}", self.optimizer.package, "packaged")
 
+    def check(self) -> None:
+        """Refuses a warm-up of what cannot begin with one."""
+        if self.schedule.warmup > 0 and not self.optimizer.starts_at_zero:
+            name = name_of(type(self.optimizer))
+            raise Refusal(f"optimizer {name!r} divides by its first rate: schedule.warmup must be 0")
+
     def init(self, params: Tensors) -> PackagedState:
-        """A new optimizer of copies of the parameters."""
-        return PackagedState(Live(self.optimizer, params), 0)
+        """A new optimizer of copies of the parameters; refused where it has no rate, but a schedule."""
+        live = Live(self.optimizer, params)
+        if self.schedule != Constant() and all(lr is None for lr in live.first):
+            name = name_of(type(self.optimizer))
+            raise Refusal(f"optimizer {name!r} has no lr that a schedule could multiply: leave schedule out")
+        return PackagedState(live, 0)
 
     def save(self, state: PackagedState) -> dict[str, Any]:
         """All that the optimizer keeps (trainables/optimizer_state.py), copied."""
@@ -259,16 +289,10 @@ class Packaged(Rule):
 
     def extras(self, state: PackagedState) -> dict[str, Tensor]:
         """The rate of the last step."""
-        return {"lr": self.optimizer.rate(numbers(self._of(state).optimizer))}
+        rate = self.optimizer.rate(self._of(state).optimizer)
+        return {"lr": torch.tensor(rate, dtype=torch.float64)}
 
     def _of(self, state: PackagedState) -> Live:
         if state.live.steps != state.steps:
             raise RuntimeError("an optimizer lives in this state, which was stepped from already: use what step gave")
         return state.live
-
-
-def numbers(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The numbers of an optimizer's first parameter group, as scalars."""
-    group = optimizer.param_groups[0]
-    plain = {key: float(value) for key, value in group.items() if isinstance(value, (bool, int, float))}
-    return {key: torch.tensor(value, dtype=torch.float64) for key, value in plain.items()}

@@ -1,11 +1,10 @@
 """Muon, torch's own."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from trainables.optimizers import Optimizer
 from trainables.refusal import Refusal
@@ -37,17 +36,8 @@ class Muon(Optimizer):
         if other is not None:
             shape = tuple(other.shape)
             raise Refusal(f"muon takes matrices alone, got a parameter of shape {shape}: say rule: split")
-        return torch.optim.Muon(
-            params,
-            lr=self.lr,
-            momentum=self.momentum,
-            weight_decay=self.weight_decay,
-            nesterov=self.nesterov,
-            ns_steps=self.ns_steps,
-            eps=self.eps,
-            adjust_lr_fn=self.adjust_lr_fn,
-        )
+        return torch.optim.Muon(params, **{entry.name: getattr(self, entry.name) for entry in fields(self)})
 
-    def rate(self, group: Mapping[str, Tensor]) -> Tensor:
+    def rate(self, live: torch.optim.Optimizer) -> float:
         """The lr."""
-        return group["lr"]
+        return float(live.param_groups[0]["lr"])

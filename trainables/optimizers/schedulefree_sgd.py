@@ -1,41 +1,29 @@
 """Schedule-free SGD."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
 
-from trainables.optimizers import Optimizer
+from trainables.optimizers import FromPackage
 from trainables.space import LogUniform, searched, setting
 
 
 @dataclass(frozen=True)
-class ScheduleFreeSGD(Optimizer):
+class ScheduleFreeSGD(FromPackage):
     """SGD whose average of iterates replaces a schedule  (Defazio et al. 2024, arXiv 2405.15682).
 
-    Its `lr` is still tuned. Evaluated is the average x, not the y at which gradients are taken.
+    The authors' package, Apache-2.0. Its `lr` is still tuned. Evaluated is the average x, not the y at which gradients
+    are taken.
     """
 
     package: ClassVar[str] = "schedulefree"
+    kind: ClassVar[str] = "SGDScheduleFree"
     lr: float = searched(LogUniform(1e-3, 1e2), default=1.0, valid=(0.0, float("inf")))
     momentum: float = setting(0.9, valid=(1e-6, 1 - 1e-9))
     weight_decay: float = setting(0.0, valid=(0.0, float("inf")))
     warmup_steps: int = setting(0, valid=(0, 1_000_000_000))
 
-    def make(self, params: list[nn.Parameter]) -> torch.optim.Optimizer:
-        """The package's own."""
-        from schedulefree import SGDScheduleFree  # here, because the package is optional
-
-        return SGDScheduleFree(
-            params,
-            lr=self.lr,
-            momentum=self.momentum,
-            weight_decay=self.weight_decay,
-            warmup_steps=self.warmup_steps,
-        )
-
-    def rate(self, group: Mapping[str, Tensor]) -> Tensor:
+    def rate(self, live: torch.optim.Optimizer) -> float:
         """The lr after warm-up."""
-        return group["scheduled_lr"]
+        return float(live.param_groups[0]["scheduled_lr"])

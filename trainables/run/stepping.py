@@ -12,7 +12,7 @@ from torch.optim.swa_utils import update_bn
 
 from trainables.components import Component, name_of
 from trainables.optimizer import SchemeOptimizer
-from trainables.optimizers import Packaged, made, numbers, rates, scale_rates
+from trainables.optimizers import Packaged, made, rates, scale_rates
 from trainables.refusal import Refusal
 from trainables.rules import Composed, Rule
 from trainables.schedules import Constant, Schedule
@@ -84,7 +84,7 @@ class Stepping:
             The rate `lr` of the last step, and what the rule adds to a record.
         """
         if isinstance(self._rule, Packaged):
-            return {"lr": float(self._rule.optimizer.rate(numbers(self.optimizer)))}
+            return {"lr": self._rule.optimizer.rate(self.optimizer)}
         optimizer = cast(SchemeOptimizer, self.optimizer)
         if score is not None:
             optimizer.after_epoch(score)

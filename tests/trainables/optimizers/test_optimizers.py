@@ -15,10 +15,9 @@ from trainables.optimizers.schedulefree_adamw import ScheduleFreeAdamW
 from trainables.optimizers.schedulefree_sgd import ScheduleFreeSGD
 from trainables.refusal import Refusal
 from trainables.run.loop import REFRESH_BATCHES, Run
-from trainables.schedules import Cosine
 from trainables.seeds import generator
-from trainables.tasks import Classification, Regression
-from trainables.testing import check_fields, check_resume, copied, noisy_bowl, same, two_layers
+from trainables.tasks import Classification
+from trainables.testing import check_fields, copied, noisy_bowl, same, two_layers
 from trainables.trial import Trial
 
 PACKAGED = members(Optimizer)
@@ -70,32 +69,6 @@ def test_schedule_free_evaluates_the_average_and_prodigy_what_it_trains():
         _, params, state = rule.step(noisy_bowl(0), params, rule.init(params), PROGRESS)
         _, params, state = rule.step(noisy_bowl(1), params, state, PROGRESS)
         assert same(rule.evaluated(params, state), params) != averages
-
-
-@dataclass(frozen=True)
-class Matrices(Regression):
-    """A network of matrices alone, which every optimizer takes."""
-
-    def data(self):
-        return LINES
-
-    def model(self):
-        return nn.Sequential(nn.Linear(3, 4, bias=False), nn.Tanh(), nn.Linear(4, 2, bias=False))
-
-    def prepare(self, inputs):
-        return inputs
-
-
-POINTS = torch.randn(40, 3, generator=generator("lines"))
-LINES = Data(*(Split(POINTS, POINTS[:, :2].sin(), rows) for rows in torch.arange(40).split([32, 4, 4])))
-
-
-@pytest.mark.parametrize("name", PACKAGED)
-def test_resumes_bit_for_bit(name):
-    rule = Packaged(PACKAGED[name](), Cosine())
-    trial = Trial(task=Matrices(), rule=rule, epochs=3.0, batch_size=8).flat()
-    check_resume(trial, interrupt=1)
-    check_resume(trial, interrupt=6)
 
 
 @pytest.mark.parametrize("name", PACKAGED)

@@ -66,8 +66,8 @@ class Groups(Optimizer):
     def made(self, groups):
         return Hoarder(groups, lr=self.lr)
 
-    def rate(self, group):
-        return group["lr"]
+    def rate(self, live):
+        return live.param_groups[0]["lr"]
 
 
 @dataclass(frozen=True)
