@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from study.cost import NotDefined
 from study.records.trials import Question, ended, trials
 from trainables.refusal import Refusal
 
@@ -14,6 +15,8 @@ Floats = NDArray[np.float64]
 
 INDEPENDENT = {"random", "grid", "qmc", "sobol", "halton", "brute_force"}
 """Searchers whose next trial does not depend on the results so far."""
+SPACED = {"qmc", "sobol", "halton"}
+"""Those of them whose points keep their distance from each other."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Trials:
     search: NDArray[np.intp]  # (n,) which repetition
     searches: int
     depends: str  # why the formulas of independent trials do not hold; empty where they do
+    spaced: NotDefined | None = None  # why no interval of a best of k holds, though they do
     lr: Floats | None = None  # (n,)
     dearest: float | None = None  # the most that a trial can cost; None where nobody knows
     test: Floats | None = None  # (n,) higher is better
@@ -74,6 +78,7 @@ def _arm(part: Any, question: Question) -> Trials:
         search=np.unique(search, return_inverse=True)[1],
         searches=np.unique(search).size,
         depends=_dependence(part, question),
+        spaced=_spacing(part),
         lr=optional.get("lr"),
         dearest=_dearest(part, question),
         test=None if test is None else question.sign() * test,
@@ -91,6 +96,14 @@ def _dearest(part: Any, question: Question) -> float | None:
     if most is not None and most < seen:
         raise Refusal(f"--dearest {most:g}, and a trial of {part['scheme'].iloc[0]} cost {seen:g}: give at least that")
     return most
+
+
+def _spacing(part: pd.DataFrame) -> NotDefined | None:
+    """Say of points that keep their distance that their best of k varies less than that of independent draws."""
+    names = sorted(set(part["searcher"].astype(str).str.lower()) & SPACED) if "searcher" in part else []
+    if not names:
+        return None
+    return NotDefined(f"the points of {names[0]} do not depend on results, but on each other: they keep their distance")
 
 
 def _dependence(part: pd.DataFrame, question: Question) -> str:

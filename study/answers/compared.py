@@ -3,9 +3,10 @@
 import numpy as np
 
 from study import cost
+from study.answers.arms import Trials
 from study.answers.measured import FEWEST_TYPICAL, Measured
 from study.answers.spent import assumed, level_of_all, share
-from study.cost import NotDefined
+from study.cost import Interval, NotDefined
 
 
 def compare(scheme: Measured, base: Measured | None, compared: int = 1) -> None:
@@ -41,10 +42,9 @@ def _to_target(scheme: Measured, base: Measured, compared: int) -> None:
 
 
 def _at_budget(scheme: Measured, base: Measured, compared: int) -> None:
-    ours, theirs = (cost.Sample(one.trials.score, one.trials.full, one.trials.dearest) for one in (base, scheme))
     n, options, quantity = base.trials.score.size, scheme.options, scheme.result.share_at_budget
     budget = options.budget or max(1, min(16, n // cost.TRIALS_A_CHOICE))
-    found = cost.share_at_budget(ours, theirs, budget, options.tolerance)
+    found = cost.share_at_budget(_sample(base.trials), _sample(scheme.trials), budget, options.tolerance)
     if isinstance(found, NotDefined):
         scheme.note("share_at_budget is", found)
         return
@@ -57,18 +57,28 @@ def _at_budget(scheme: Measured, base: Measured, compared: int) -> None:
     if scheme is base:
         quantity.low = quantity.high = 1.0
         return
-    ends, of_those = (
-        cost.share_at_budget_interval(
-            ours, theirs, budget, scheme.stream("budget"), options.tolerance, scheme.floor, options.draws, level
-        )
-        for level in (cost.LEVEL, level_of_all(compared))
-    )
+    ends, of_those = (_ends_at_budget(scheme, base, budget, level) for level in (cost.LEVEL, level_of_all(compared)))
     if isinstance(ends, NotDefined):
         scheme.note("the interval of share_at_budget is", ends)
     else:
         quantity.low, quantity.high = ends
         quantity.judge(None if isinstance(of_those, NotDefined) else of_those)
         _assume(scheme, base)
+
+
+def _ends_at_budget(scheme: Measured, base: Measured, budget: int, level: float) -> Interval | NotDefined:
+    why = next((one.trials.spaced for one in (base, scheme) if one.trials.spaced is not None), None)
+    if why is not None:
+        return why
+    ours, theirs = (_sample(one.trials) for one in (base, scheme))
+    options, generator = scheme.options, scheme.stream("budget")
+    return cost.share_at_budget_interval(
+        ours, theirs, budget, generator, options.tolerance, scheme.floor, options.draws, level
+    )
+
+
+def _sample(trials: Trials) -> cost.Sample:
+    return cost.Sample(trials.score, trials.full, trials.dearest)
 
 
 def _assume(scheme: Measured, base: Measured) -> None:

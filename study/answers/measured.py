@@ -101,7 +101,7 @@ class Measured:
             result.expected_best_biased[k] = self.sign * number(cost.expected_best_biased(arm.score, k))
             if arm.test is not None:
                 result.expected_test[k] = self.sign * number(cost.expected_best(arm.score, k, arm.test))
-            why = cost.why_no_best_interval(arm.score, k)
+            why = cost.why_no_best_interval(arm.score, k) if arm.spaced is None else arm.spaced
             if why is None:
                 result.expected_best_interval[k] = self._own(cost.ends(draws.low(k), draws.high(k), best))
             else:

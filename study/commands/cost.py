@@ -98,7 +98,8 @@ def cost(table: str, json_file: Path | None, markdown: bool, figures: Path | Non
 
     The formulas hold for independent trials. Where the searcher learns (--learns, column searcher), or a
     trial was stopped early (status stopped or pruned), they are not defined, and the results say so; with
-    several repetitions the costs observed, search by search, stand in their place.
+    several repetitions the costs observed, search by search, stand in their place. The points of sobol, halton
+    and qmc keep their distance from each other: the best of k of them is given no interval.
 
     \b
     Examples:

@@ -148,6 +148,19 @@ def test_trials_of_a_searcher_that_learns_have_no_formulas():
     assert any("not defined, because the searcher learns" in note for note in result.notes)
 
 
+def test_points_that_keep_their_distance_have_no_interval_of_the_best_of_k_and_the_notes_say_why():
+    scores = [k / 64 for k in range(64)]
+    drawn, spaced = (one(long(scores, searcher=name), target=0.5)[0] for name in ("random", "sobol"))
+    assert set(drawn.expected_best_interval) == {1, 2, 3, 4, 6, 8}
+    assert not spaced.expected_best_interval
+    assert spaced.expected_best == drawn.expected_best
+    why = "the points of sobol do not depend on results, but on each other: they keep their distance"
+    assert f"the interval of expected_best from k=1 is not defined, because {why}" in spaced.notes
+    both = pd.concat([long(scores, searcher="random", scheme="a"), long(scores, searcher="halton", scheme="b")])
+    share = summarize(both, Options(Question(target=0.5), baseline="a"))[1].share_at_budget
+    assert (share.estimate, share.low, share.verdict) == (1.0, None, "unknown")
+
+
 def test_stopped_trials_have_no_formulas_even_if_the_searcher_is_random():
     result = one(long([0.1, 0.9], status=["pruned", "finished"], searcher="random"), target=0.5)[0]
     assert result.expected_cost.estimate is None
