@@ -6,11 +6,13 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 from trainables.closure import Closure
 from trainables.components import check_values, name_of
 from trainables.directions import Direction
 from trainables.directions.sgd import SGD
+from trainables.flat import owned
 from trainables.oracle import Oracle
 from trainables.param_group import OWN, Group, check_group, check_rated, check_rule, named, real, rule_of
 from trainables.parameter_state import Layout, adopted, in_order, layout_of, read, separate, write
@@ -223,7 +225,8 @@ class SchemeOptimizer(torch.optim.Optimizer):
         """The state by parameter, and the groups; tensors, numbers and texts only."""
         for group in self.param_groups:
             separate(self._entries(group))
-        return super().state_dict()
+        whole = super().state_dict()
+        return {**whole, "state": {at: tree_map_only(Tensor, owned, own) for at, own in whole["state"].items()}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from a state of the same rule, with the rates and decays that it brings along."""

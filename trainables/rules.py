@@ -8,11 +8,12 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from trainables.components import Component, floats, members, name_of, with_floats
 from trainables.directions import Direction
 from trainables.directions.sgd import SGD
+from trainables.flat import Packs, packs_of
 from trainables.oracle import Oracle, Tensors
 from trainables.refusal import Refusal
 from trainables.schedules import Constant, Schedule
@@ -167,7 +168,9 @@ class Coupled(Decay):
         pulled = self.penalised(params)
         if not pulled:
             return raw
-        return {n: torch.add(g, params[n] * self.weight_decay) if n in pulled else g for n, g in raw.items()}
+        # The cast is for tensors of no dimension, which a scalar of double precision would promote.
+        pulls = {n: (params[n] * self.weight_decay).to(raw[n].dtype) for n in pulled}
+        return {n: torch.add(g, pulls[n]) if n in pulls else g for n, g in raw.items()}
 
     def penalised(self, params: Tensors) -> dict[str, Any]:
         """λ of every parameter that it pulls, and nothing where λ = 0."""
@@ -264,14 +267,31 @@ class Composed(Rule):
         Returns:
             The parameters after the step, and the state.
         """
-        decay, raw = self.decay.at(progress), self._dense(raw, state)
-        decayed = decay.couple(raw, params)
-        applied = {n: self.direction.apply(g, state.directions[n], params[n]) for n, g in decayed.items()}
-        direction = {name: d for name, (d, _) in applied.items()}
-        grads = Gradients(raw, decayed, decay.penalised(params))
-        rate, scheme = self.scheme.rate(Known(oracle, grads, direction, state.scheme, params, progress))
-        moved = {name: self._moved(decay, param, direction[name], rate, name) for name, param in params.items()}
-        return moved, ComposedState({n: s for n, (_, s) in applied.items()}, scheme, rate.base)
+        raw = self._dense(raw, state)
+        packs = self._packs(raw, params, state)
+        decay, flat, grads = self.decay.at(progress), packs.joined(params), packs.joined(raw, copy=True)
+        decayed, states = decay.couple(grads, flat), packs.states(state.directions)
+        applied = {name: self._applied(grad, states[name], flat[name]) for name, grad in decayed.items()}
+        direction, views = {name: d for name, (d, _) in applied.items()}, packs.views()
+        seen = Gradients(views(grads), views(decayed), decay.penalised(params))
+        rate, scheme = self.scheme.rate(Known(oracle, seen, views(direction), state.scheme, params, progress))
+        rate = rate if rate.scale is None else rate._replace(scale=packs.spread(rate.scale))
+        moved = {name: self._moved(decay, param, direction[name], rate, name) for name, param in flat.items()}
+        after = packs.named_states({name: own for name, (_, own) in applied.items()})
+        return views(moved), ComposedState(after, scheme, rate.base)
+
+    def _packs(self, raw: Tensors, params: Tensors, state: ComposedState) -> Packs:
+        """The tensors that the arithmetic is called on; the parameters themselves where a direction looks at each."""
+        if not self.direction.elementwise:
+            return Packs(list(params), [])
+        return packs_of(params, raw, state.directions, apart=self.decay.on == "matrices")
+
+    def _applied(self, grad: Tensor, state: Any, param: Tensor) -> tuple[Tensor, Any]:
+        """The direction and its state; without a dimension they would take the type of the direction's scalars."""
+        direction, after = self.direction.apply(grad, state, param)
+        if grad.dim() > 0:
+            return direction, after
+        return direction.to(grad.dtype), tree_map(lambda new, old: new.to(old.dtype), after, state)
 
     def _dense(self, raw: Tensors, state: ComposedState) -> Tensors:
         """The gradients; sparse ones with their zeros, where no direction remembers them."""
@@ -285,8 +305,10 @@ class Composed(Rule):
 
     def _moved(self, decay: Decay, param: Tensor, direction: Tensor, rate: Rate, name: str) -> Tensor:
         scaled = direction if rate.scale is None else rate.scale[name] * direction
-        # One pass over memory instead of two; the cast keeps vmap, for whom `base` is no scalar, from promoting.
-        return torch.addcmul(decay.shrink(param, rate.base), scaled, -rate.base.to(param.dtype))
+        # One pass over memory instead of two. The casts keep vmap, for whom `base` is no scalar, from promoting, and a
+        # tensor of no dimension, which is one itself.
+        shrunk, base = decay.shrink(param, rate.base).to(param.dtype), rate.base.to(param.dtype)
+        return torch.addcmul(shrunk, scaled.to(param.dtype), -base)
 
     def compiled(self) -> Callable[[Oracle, Tensors, ComposedState, Tensor], Step]:
         """The step with `update` compiled once for all rules that differ in real numbers only.

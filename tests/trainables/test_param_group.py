@@ -242,3 +242,17 @@ def test_nothing_but_frozen_parameters_is_refused_where_a_way_must_be_found():
     w = weights(2).requires_grad_(False)
     with pytest.raises(Refusal, match="no parameter takes a gradient"):
         SchemeOptimizer([w], LineSearch()).step(lambda: w.sum())
+
+
+@pytest.mark.parametrize(
+    "scheme", [Fixed(lr=0.1), CProp(lr=0.1), MultiLevel(lr=0.1, beta=0.0)], ids=["fixed", "cprop", "levels"]
+)
+def test_a_parameter_of_no_dimension_keeps_its_type_and_moves_as_a_vector_of_one(scheme):
+    for direction in members(Direction).values():
+        found = []
+        for shape in ((), (1,)):
+            w = nn.Parameter(torch.full(shape, 2.0))
+            steps(SchemeOptimizer([("w", w)], scheme, direction(), Coupled(0.1)), lambda w=w: w.square().sum())
+            found.append(w.detach().reshape(()))
+        assert found[0].dtype == torch.float32
+        torch.testing.assert_close(*found)

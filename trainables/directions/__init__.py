@@ -14,10 +14,13 @@ State: TypeAlias = Any
 class Direction(Component):
     """From a gradient to the direction d in  θ ← θ − rate · d,  one tensor at a time and purely.
 
-    `descends` is True where ⟨gradient, d⟩ > 0 always holds, which curvature rescaling needs.
+    `descends` is True where ⟨gradient, d⟩ > 0 always holds, which curvature rescaling needs. `elementwise` is True
+    where every element goes its own way, its state shaped like the tensor or a scalar that no gradient decides: many
+    tensors may then be taken for one (trainables/flat.py). One with a norm or a mean of its tensor in it leaves it.
     """
 
     descends: ClassVar[bool]
+    elementwise: ClassVar[bool] = False
 
     @abstractmethod
     def init(self, param: Tensor) -> State:

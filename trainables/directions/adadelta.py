@@ -30,6 +30,7 @@ class Adadelta(Direction):
     """
 
     descends: ClassVar[bool] = True
+    elementwise: ClassVar[bool] = True
     rho: float = setting(0.9, valid=(0.0, 1.0))
     eps: float = setting(1e-6, valid=(1e-30, float("inf")))  # with ε = 0 nothing would ever move
 

@@ -30,6 +30,7 @@ class Adagrad(Direction):
     """
 
     descends: ClassVar[bool] = True
+    elementwise: ClassVar[bool] = True
     eps: float = setting(1e-10, valid=(0.0, 1.0))
 
     def init(self, param: Tensor) -> Sum:

@@ -33,6 +33,7 @@ class Adamax(Direction):
     """
 
     descends: ClassVar[bool] = False
+    elementwise: ClassVar[bool] = True
     beta1: float = setting(0.9, valid=(0.0, 1.0))
     beta2: float = setting(0.999, valid=(0.0, 1.0))
     eps: float = setting(1e-8, valid=(0.0, 1.0))

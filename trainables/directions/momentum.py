@@ -38,6 +38,7 @@ class Momentum(Direction):
     """
 
     descends: ClassVar[bool] = False
+    elementwise: ClassVar[bool] = True
     momentum: float = setting(0.9, valid=(0.0, 1.0))
     dampening: float = setting(0.0, valid=(0.0, 1.0))
 
@@ -68,6 +69,7 @@ class Nesterov(Direction):
     """
 
     descends: ClassVar[bool] = False
+    elementwise: ClassVar[bool] = True
     momentum: float = setting(0.9, valid=(0.0, 1.0))
 
     def init(self, param: Tensor) -> Velocity:

@@ -33,6 +33,7 @@ class RMSProp(Direction):
     """
 
     descends: ClassVar[bool] = True
+    elementwise: ClassVar[bool] = True
     alpha: float = setting(0.99, valid=(0.0, 1.0))
     eps: float = setting(1e-8, valid=(0.0, 1.0))
     centered: bool = setting(False)

@@ -19,6 +19,7 @@ class SGD(Direction):
     """
 
     descends: ClassVar[bool] = True
+    elementwise: ClassVar[bool] = True
 
     def init(self, param: Tensor) -> tuple[()]:
         """No state."""

@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_map_only
 
 from trainables.components import name_of
 from trainables.data import Data, Split, Tree, detached, first, picked
+from trainables.flat import owned
 from trainables.minibatch import FORWARD, Minibatch, Objective, Tensors
 from trainables.oracle import Oracle
 from trainables.plugins import untrusted
@@ -349,7 +350,7 @@ class Run:
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors, numbers and texts only: `torch.save` it, and read it with `weights_only=True`."""
-        return {
+        state = {
             "trial": untrusted(self.trial.flat()),
             "params": self.params,
             "buffers": self.buffers,
@@ -361,6 +362,7 @@ class Run:
             "counts": [self.steps, self.passes, self.example_passes, self.seconds, self.diverged],
             "records": [record.flat() for record in self.records],
         }
+        return tree_map_only(Tensor, owned, state)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state`, which must be of the same trial."""

@@ -7,8 +7,9 @@ from torch.utils._pytree import tree_flatten
 from trainables.components import Component, floats, slots, with_floats
 from trainables.directions import Direction
 from trainables.directions.sgd import SGD
+from trainables.flat import by_name
 from trainables.oracle import Tensors
-from trainables.rules import Composed
+from trainables.rules import Composed, Coupled, Decoupled
 from trainables.schemes import Scheme
 from trainables.seeds import generator
 from trainables.testing.fusing import check_fuses_or_says_why
@@ -67,6 +68,11 @@ class DirectionSuite:
             moved, state = direction.apply(grad, state, param)
             assert not direction.descends or (grad * moved).sum() > 0
 
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_taken_for_one_its_tensors_get_the_same_bits(self, direction: Direction, dtype: torch.dtype) -> None:
+        check_flat(Composed(direction=direction, decay=Coupled(0.1)), dtype)
+        check_flat(Composed(direction=direction, decay=Decoupled(0.1, on="matrices")), dtype)
+
     def test_vmap_over_its_numbers_equals_the_loop(self, direction: Direction) -> None:
         check_vmap(Composed(direction=direction))
 
@@ -113,6 +119,10 @@ class SchemeSuite:
             assert [(t.shape, t.dtype) for t in fresh] == [(t.shape, t.dtype) for t in leaves]
             assert all(param.dtype == dtype for param in params.values())
 
+    def test_taken_for_one_its_tensors_get_the_same_bits(self, scheme: Scheme, direction: Direction) -> None:
+        for dtype in (torch.float32, torch.float64):
+            check_flat(Composed(direction=direction, scheme=scheme, decay=Coupled(0.1)), dtype)
+
     def test_resumes_bit_for_bit(self, scheme: Scheme, direction: Direction) -> None:
         rule = Composed(direction=direction, scheme=scheme)
         check_resume({"task": "quadratic", "epochs": 3.0, **rule.flat()}, interrupt=6)
@@ -130,6 +140,18 @@ class SchemeSuite:
 
     def test_fuses_or_says_why_not(self, scheme: Scheme, direction: Direction) -> None:
         check_fuses_or_says_why(Composed(direction=direction, scheme=scheme), LANE)
+
+
+def check_flat(rule: Composed, dtype: torch.dtype) -> None:
+    """Parameters that lie in one flat tensor move, bit for bit, as those that are called on by name.
+
+    Args:
+        rule: makes a few steps
+        dtype: of the parameters
+    """
+    with by_name():
+        expected = steps(rule, 3, dtype)
+    assert same(steps(rule, 3, dtype), expected)
 
 
 def check_vmap(rule: Composed) -> None:

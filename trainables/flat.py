@@ -1,0 +1,255 @@
+"""Many small tensors as one: those of one dtype and device lie behind one another in one flat tensor, each a view.
+
+A rule whose arithmetic treats every element alone may be called once on that tensor instead of once a parameter: the
+same bits, one kernel an operation. The dictionary of named tensors stays the public form, and whatever the views of a
+flat tensor stand in, the next step finds them lying as it needs them.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
+from itertools import chain
+from typing import Any, NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+Tensors: TypeAlias = dict[str, Tensor]
+
+BYTES = 64
+"""Every tensor begins at a multiple of these, as one of its own would: products and sums then have the same bits."""
+
+SMALL = 32_768
+"""The elements of the largest tensor that is laid beside others; on more, a kernel takes longer than its start."""
+
+
+_BY_NAME = ContextVar("by name", default=False)
+
+
+@contextmanager
+def by_name() -> Iterator[None]:
+    """Call all arithmetic once a parameter, the form that is the reference.
+
+    >>> with by_name():
+    ...     packs_of({"a": torch.ones(2), "b": torch.ones(3)}, {}, {}, apart=False).joined({"a": 1, "b": 2})
+    {'a': 1, 'b': 2}
+    """
+    before = _BY_NAME.set(True)
+    try:
+        yield
+    finally:
+        _BY_NAME.reset(before)
+
+
+def owned(tensor: Tensor) -> Tensor:
+    """The tensor, or a copy of it where it is a small part of what would be saved with it.
+
+    >>> owned(torch.zeros(100)[:2]).untyped_storage().nbytes()
+    8
+    """
+    whole = tensor.untyped_storage().nbytes() <= tensor.numel() * tensor.element_size()
+    return tensor if whole else tensor.clone()
+
+
+class Form(NamedTuple):
+    """All of a parameter that says where it may lie."""
+
+    name: str
+    shape: torch.Size
+    dtype: torch.dtype
+    device: torch.device
+    dense: bool  # contiguous
+
+
+class Pack:
+    """The places of some tensors in one flat tensor, with zeros in between.
+
+    >>> pack = Pack([Form("w", torch.Size([2, 2]), torch.float64, torch.device("cpu"), True)], False)
+    >>> flat = pack.joined([torch.eye(2, dtype=torch.float64)])
+    >>> flat.tolist(), pack.split(flat)[0].tolist()
+    ([1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0], [[1.0, 0.0], [0.0, 1.0]])
+    """
+
+    def __init__(self, forms: Sequence[Form], matrix: bool) -> None:
+        """`matrix` gives the flat tensor two dimensions, for whom tells matrices from vectors."""
+        size = forms[0].dtype.itemsize
+        self.names = [form.name for form in forms]
+        self._shapes = [form.shape for form in forms]
+        counts = [form.shape.numel() for form in forms]
+        gaps = [-count % (BYTES // size) for count in counts]
+        self._pieces = list(chain.from_iterable(zip(counts, gaps, strict=True)))
+        self._starts = [size * sum(self._pieces[: 2 * place]) for place in range(len(forms))]
+        self._length = sum(self._pieces)
+        self._shape = (1, self._length) if matrix else (self._length,)
+        zeros = torch.zeros(BYTES // size, dtype=forms[0].dtype, device=forms[0].device)
+        self._zeros = [zeros[:gap] for gap in gaps]
+
+    def joined(self, tensors: Sequence[Tensor], copy: bool = False) -> Tensor:
+        """The flat tensor of some tensors, without a copy where they are views of one already.
+
+        Args:
+            tensors: in the order of `names`
+            copy: whether memory of its own is asked for
+
+        Returns:
+            One tensor.
+        """
+        first = tensors[0]
+        if not copy and self._holds(tensors):
+            stride = (self._length, 1)[-len(self._shape) :]
+            return first.as_strided(self._shape, stride, first.storage_offset())
+        parts = chain.from_iterable(zip([t.reshape(-1) for t in tensors], self._zeros, strict=True))
+        return torch.cat(list(parts)).view(self._shape)
+
+    def _holds(self, tensors: Sequence[Tensor]) -> bool:
+        first = tensors[0].data_ptr()
+        if [tensor.data_ptr() - first for tensor in tensors] != self._starts:
+            return False
+        storage, size = tensors[0].untyped_storage(), tensors[0].element_size()
+        room = storage.data_ptr() + storage.nbytes() - first
+        return room >= self._length * size and first % BYTES == 0 and all(t.is_contiguous() for t in tensors)
+
+    def split(self, flat: Tensor) -> list[Tensor]:
+        """The views into a flat tensor, in the order of `names`."""
+        pieces = flat.view(-1).split(self._pieces)[::2]
+        return [piece.view(shape) for piece, shape in zip(pieces, self._shapes, strict=True)]
+
+    def columns(self, states: dict[str, Any]) -> list[tuple[Any, ...]]:
+        """The fields of the states of its tensors, by name, each over all of them."""
+        return list(zip(*(states[name] for name in self.names), strict=True))
+
+    def spread(self, scales: Sequence[Tensor]) -> Tensor:
+        """The flat tensor of what is broadcast against the tensors, in the order of `names`."""
+        dtype = self._zeros[0].dtype
+        return self.joined([s.to(dtype).expand(shape) for s, shape in zip(scales, self._shapes, strict=True)])
+
+
+class Packs:
+    """A set of parameters as the tensors that arithmetic is called on: packs, each under its first name, and others."""
+
+    def __init__(self, names: Sequence[str], packs: Sequence[Pack]) -> None:
+        """`names` of all parameters, of which those in no pack stay tensors of their own."""
+        self._names, self._packs = list(names), {pack.names[0]: pack for pack in packs}
+        packed = {name for pack in packs for name in pack.names}
+        self._alone = [name for name in names if name not in packed]
+
+    def joined(self, tensors: Tensors, copy: bool = False) -> Tensors:
+        """The tensors that arithmetic is called on.
+
+        Args:
+            tensors: one a parameter, shaped like it
+            copy: whether packs need memory of their own
+        """
+        flat = {k: pack.joined([tensors[name] for name in pack.names], copy) for k, pack in self._packs.items()}
+        return flat | {name: tensors[name] for name in self._alone}
+
+    def spread(self, scales: Tensors) -> Tensors:
+        """The same of tensors that are broadcast against the parameters."""
+        flat = {k: pack.spread([scales[name] for name in pack.names]) for k, pack in self._packs.items()}
+        return flat | {name: scales[name] for name in self._alone}
+
+    def states(self, states: dict[str, Any]) -> dict[str, Any]:
+        """The states of directions, one a tensor that arithmetic is called on."""
+        flat = {key: _joined_state(pack, states) for key, pack in self._packs.items()}
+        return flat | {name: states[name] for name in self._alone}
+
+    def agree(self, states: dict[str, Any]) -> bool:
+        """True where the scalars of the states are the same all over each pack, so that one may stand for all."""
+        columns = (column for pack in self._packs.values() for column in pack.columns(states))
+        return all(_is_one(column) for column in columns)
+
+    def views(self) -> Callable[[Tensors], Tensors]:
+        """A function from such tensors to those of the parameters by name; of one tensor always the same views."""
+        seen: dict[int, tuple[Tensor, list[Tensor]]] = {}
+
+        def split(key: str, flat: Tensor) -> list[Tensor]:
+            if id(flat) not in seen:
+                seen[id(flat)] = (flat, self._packs[key].split(flat))
+            return seen[id(flat)][1]
+
+        def named(flats: Tensors) -> Tensors:
+            found = {name: flats[name] for name in self._alone}
+            for key, pack in self._packs.items():
+                found.update(zip(pack.names, split(key, flats[key]), strict=True))
+            return {name: found[name] for name in self._names}
+
+        return named
+
+    def named_states(self, states: dict[str, Any]) -> dict[str, Any]:
+        """The states by parameter, views into those of the packs."""
+        found = {name: states[name] for name in self._alone}
+        for key, pack in self._packs.items():
+            state, count = states[key], len(pack.names)
+            columns = [pack.split(leaf) if _is_flat(leaf) else [leaf] * count for leaf in state]
+            rows = zip(*columns, strict=True) if columns else [()] * count
+            found.update(zip(pack.names, map(_maker(state), rows), strict=True))
+        return {name: found[name] for name in self._names}
+
+
+def _is_flat(leaf: Any) -> bool:
+    return isinstance(leaf, Tensor) and leaf.dim() > 0
+
+
+def _is_one(column: Sequence[Any]) -> bool:
+    first = column[0]
+    if not isinstance(first, Tensor) or first.dim() > 0 or all(leaf is first for leaf in column):
+        return True
+    return bool((torch.stack(list(column)) == first).all())
+
+
+def _joined_state(pack: Pack, states: dict[str, Any]) -> Any:
+    fields = [pack.joined(column) if _is_flat(column[0]) else column[0] for column in pack.columns(states)]
+    return _maker(states[pack.names[0]])(fields)
+
+
+def _maker(state: Any) -> Callable[[Any], Any]:
+    return getattr(type(state), "_make", type(state))
+
+
+def packs_of(
+    params: Tensors, grads: Tensors, states: dict[str, Any], apart: bool, largest: int | None = SMALL
+) -> Packs:
+    """Find out which parameters may be one tensor at this step.
+
+    None are while something watches that knows tensors by name: autograd, `vmap`, the compiler.
+
+    Args:
+        params: by name
+        grads: their gradients, in the same order
+        states: of an elementwise direction, by name
+        apart: whether matrices are to be told from vectors
+        largest: the elements of the largest parameter that is laid beside others; None: any number
+
+    Returns:
+        The packs; none where a gradient is of another kind than its parameter, or the states are of several ages.
+    """
+    named = Packs(list(params), [])
+    if _BY_NAME.get() or _is_watched():
+        return named
+    forms = tuple(Form(name, p.shape, p.dtype, p.device, _is_plain(p)) for name, p in params.items())
+    if any((g.dtype, g.device) != (form.dtype, form.device) for g, form in zip(grads.values(), forms, strict=True)):
+        return named
+    packs = _laid(forms, apart, largest)
+    return packs if packs.agree(states) else named
+
+
+def _is_watched() -> bool:
+    transformed = torch._C._functorch.peek_interpreter_stack()  # type: ignore[attr-defined]  — torch has no public name
+    return torch.is_grad_enabled() or torch.compiler.is_compiling() or transformed is not None
+
+
+def _is_plain(param: Tensor) -> bool:
+    return type(param) in (Tensor, nn.Parameter) and param.is_contiguous() and not param.is_neg()
+
+
+@lru_cache(maxsize=64)
+def _laid(forms: tuple[Form, ...], apart: bool, largest: int | None) -> Packs:
+    kinds: dict[Any, list[Form]] = defaultdict(list)
+    for form in forms:
+        count = form.shape.numel()
+        if form.dense and form.shape and count > 0 and (largest is None or count <= largest):
+            kinds[form.dtype, form.device, apart and len(form.shape) > 1].append(form)
+    packs = [Pack(own, matrix) for (_, _, matrix), own in kinds.items() if len(own) > 1 or largest is None]
+    return Packs([form.name for form in forms], packs)
