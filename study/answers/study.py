@@ -8,10 +8,11 @@ import pandas as pd
 from study.answers import defaults, over_time
 from study.answers import trials as of_trials
 from study.answers.arms import arms
+from study.answers.choice import Choice, Tuned, choices
 from study.answers.grids import Grid, grids
 from study.answers.measured import Options, stream
 from study.answers.results import Flag, JudgedShare, Quantity, Result
-from study.answers.spent import Spent, share, spent
+from study.answers.spent import share, spent
 from study.answers.summary import over_tasks, summarize
 from study.cost import NotDefined
 from study.records import own
@@ -62,6 +63,7 @@ class Answers:
     rates: pd.DataFrame  # the rates that those used
     lines: pd.DataFrame  # what their configurations recorded over time
     grids: list[Grid] = field(default_factory=list)  # of the arms whose trials are a grid over rate and decay
+    choices: list[Choice] = field(default_factory=list)  # the schemes to use; none where no target was reached
 
 
 def answers_of(material: Material, asked: ReportOptions) -> list[Answers]:
@@ -124,6 +126,7 @@ def _of_task(
     results.sort(key=lambda result: order.index(result.scheme))
     for result in results:
         _flag(result, rows[rows["scheme"] == result.scheme], material)
+    tuned = _tuned(here, options) if target is not None and results else {}
     return Answers(
         task=task,
         metric=level.metric,
@@ -132,7 +135,7 @@ def _of_task(
         baseline=baseline,
         unit=asked.unit,
         results=results,
-        paid=_paid(here, options, baseline) if target is not None and results else {},
+        paid=_paid(tuned, baseline),
         regret=_regrets(material, here, rows, results, baseline, question.sign()),
         price=of_trials.step_price(rows, baseline),
         trials=rows,
@@ -140,22 +143,31 @@ def _of_task(
         rates=of_trials.rates(here, best),
         lines=over_time.bands(here, best),
         grids=grids(here, level.mode, level.chance),
+        choices=choices(tuned.get(asked.unit, {}), asked.unit),
     )
 
 
-def _paid(here: pd.DataFrame, options: Options, baseline: str) -> dict[str, dict[str, Paid]]:
-    """Cost and share in every unit; all units from the same draws of the same trials."""
-    made: dict[str, dict[str, Paid]] = {}
+def _tuned(here: pd.DataFrame, options: Options) -> dict[str, dict[str, Tuned]]:
+    """Unit → scheme → its trials and their cost; all units from the same draws of the same trials."""
+    made: dict[str, dict[str, Tuned]] = {}
     for unit in dict.fromkeys([options.unit or UNITS[0], *UNITS]):
-        found: dict[str, Spent] = {}
+        made[unit] = {}
         for arm in arms(own.of_record(here, unit), options.question):
             named: Any = lambda name, arm=arm: stream(options.seed, arm, name)  # noqa: E731
-            found[arm.scheme] = spent(arm, unit, named, options.draws)
+            made[unit][arm.scheme] = Tuned(arm, spent(arm, unit, named, options.draws))
+    return made
+
+
+def _paid(tuned: dict[str, dict[str, Tuned]], baseline: str) -> dict[str, dict[str, Paid]]:
+    """Scheme → unit → its cost, and that as a share of the baseline's."""
+    made: dict[str, dict[str, Paid]] = {}
+    for unit, found in tuned.items():
+        base = found.get(baseline)
         for scheme, one in found.items():
-            base = found.get(baseline)
-            paid = NotDefined("the baseline did not run") if base is None else share(base, one, unit, len(found) - 1)
+            missing = NotDefined("the baseline did not run")
+            paid = share(base.spent, one.spent, unit, len(found) - 1) if base else missing
             told = JudgedShare(unit=unit) if isinstance(paid, NotDefined) else paid
-            made.setdefault(scheme, {})[unit] = Paid(one.cost_quantity, told)
+            made.setdefault(scheme, {})[unit] = Paid(one.spent.cost_quantity, told)
     return made
 
 

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from importlib import resources
 from typing import Any
 
@@ -15,8 +15,8 @@ from study.figures import looks
 from study.figures.style import COLOURS, STYLES
 from study.records import failures
 from study.records.material import Material, schemes_of
+from study.reports import advice, grids, terminal
 from study.reports import figures as drawn
-from study.reports import grids, terminal
 from study.reports import tables as cells
 from study.reports.figures import Group
 from study.reports.sections import published_sheets
@@ -40,6 +40,7 @@ class TaskPart:
     task: str
     baseline: str
     sentence: Words
+    advice: Words  # what to do; empty where nothing follows
     sheets: list[cells.Sheet]
     figures: list[Group]
     remarks: list[str]
@@ -111,6 +112,7 @@ def markdown(made: Page) -> str:
     lines = [f"# {_plain(made.name)}", ""]
     sentences = [sentence_text(part.sentence) for part in made.parts] or ["No trial has ended yet."]
     lines += [f"**{_plain(text)}**\n" for text in sentences]
+    lines += [f"* {_plain(sentence_text(part.advice))}" for part in made.parts if part.advice] + [""]
     lines += [f"Asked: {_plain(made.question)}\n"] if made.question else []
     lines += [f"{made.counts}\n"]
     lines += [f"{made.failed[0]}\n", *(f"* {_plain(line)}" for line in made.failed[1:]), ""] if made.failed else []
@@ -147,6 +149,8 @@ def as_json(made: Page) -> str:
             {
                 "task": part.task,
                 "sentence": sentence_text(part.sentence),
+                "advice": sentence_text(part.advice),
+                "choices": [asdict(choice) for choice in answers.choices],
                 "baseline": part.baseline,
                 **level,
                 "arms": arms,
@@ -166,7 +170,11 @@ def _part(answers: Answers, material: Material, look: Any) -> TaskPart:
         task=answers.task,
         baseline=answers.baseline,
         sentence=sentence(answers),
-        sheets=cells.sheets(answers, material) + published_sheets(material, answers.task) + grids.sheets(answers.grids),
+        advice=advice.advice(answers),
+        sheets=advice.sheets(answers, material)
+        + cells.sheets(answers, material)
+        + published_sheets(material, answers.task)
+        + grids.sheets(answers.grids),
         figures=drawn.of_task(answers, material, look),
         remarks=[_in_words(text) for text in terminal.remarks(answers.results, suspicions=False)],
         trials=answers.trials.to_csv(index=False),

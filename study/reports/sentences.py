@@ -9,7 +9,7 @@ from typing import NamedTuple
 from study.answers.results import JudgedShare, Quantity, Result
 from study.answers.study import Answers
 from study.cost.quantities import unbounded
-from study.reports.terminal import to_settle
+from study.reports.terminal import times_text
 
 
 class Word(NamedTuple):
@@ -20,7 +20,7 @@ class Word(NamedTuple):
 
 
 Words = list[Word]
-NAMED = 3  # savers whose share stands in the sentence; the table has all
+NAMED = 3  # schemes that a sentence names; the table has all
 
 
 def sentence(answers: Answers) -> Words:
@@ -86,18 +86,18 @@ def _to_target(answers: Answers, base: Result, others: list[Result]) -> Words:
     reach = f"reaches the target of {_level(answers)} for "
     never = [result.scheme for result in others if not result.hits and result.share_to_target.verdict != "costs"]
     compared = {scheme: share for scheme, share in shares.items() if scheme not in never}
-    words = _verdicts(compared, base.scheme, reach, f" of the {answers.unit} of ")
+    words = _verdicts(compared, base.scheme, reach, f" of the {answers.unit} of ", never)
     if base.censored:
         missed = " missed it in some of its searches" if base.hits else f" itself never reached it in {_trials(base.n)}"
         words += [Word("; the baseline "), Word(base.scheme, "scheme"), Word(missed)]
     unclear = [r.scheme for r in others if r.share_to_target.verdict == "unknown" and r.hits]
     if unclear and base.hits:
-        words += [Word("; "), *_listed(unclear), Word(" cannot be compared (see the notes)")]
-    if never:
-        words += [Word("; "), *_listed(never), Word(" never reached it")]
-    more = to_settle(compared)
-    words += [Word(f"; {more}")] if more else []
-    return [*words, Word(".")]
+        named, more = unclear[:NAMED], len(unclear[NAMED:])
+        words += [Word("; "), *listed(named, f"{counted(more)} more" if more else "")]
+        words += [Word(" cannot be compared (see the notes)")]
+    settled = any(share.verdict in ("saves", "costs") for share in compared.values())
+    more = "" if settled else settling(compared, "the baseline")
+    return [*words, Word(f"; {more}" if more else ""), Word(".")]
 
 
 def _at_budget(answers: Answers, base: Result, others: list[Result]) -> Words:
@@ -117,41 +117,95 @@ def _at_budget(answers: Answers, base: Result, others: list[Result]) -> Words:
             [Word(base.scheme, "scheme"), Word(".")] if known else []
         )
     pays = f"pays for the baseline's best of {k} "
-    return [start, *_verdicts(shares, base.scheme, pays, f" of the {answers.unit} of "), Word(".")]
+    return [start, *_verdicts(shares, base.scheme, pays, f" of the {answers.unit} of ", []), Word(".")]
 
 
-def _verdicts(shares: dict[str, JudgedShare], baseline: str, verb: str, of: str) -> Words:
-    """Those that save, the most first; those that cost more; those that cannot be told from the baseline."""
-    of_kind: dict[str, list[str]] = {}
-    for scheme, share in sorted(shares.items(), key=lambda pair: _order(pair[1])):
-        of_kind.setdefault(share.verdict, []).append(scheme)
-    clauses: list[Words] = []
-    savers = of_kind.get("saves", [])
-    for place, scheme in enumerate(savers[:NAMED]):
-        number = Word(told(shares[scheme]), "number")
-        said = [Word(scheme, "scheme"), Word(f" {verb}" if place == 0 else " for "), number]
-        clauses.append([*said, Word(of), Word(baseline, "scheme")] if place == 0 else said)
-    if len(savers) > NAMED:
-        clauses.append([*_listed(savers[NAMED:]), Word(" save too" if len(savers) > NAMED + 1 else " saves too")])
-    if not clauses:
-        clauses.append([Word("no scheme is shown to save tuning over "), Word(baseline, "scheme")])
-    for scheme in of_kind.get("costs", []):
-        number = Word(told(shares[scheme]), "number")
-        clauses.append([Word(scheme, "scheme"), Word(" costs more, "), number])
-    if of_kind.get("unclear"):
-        clauses.append([*_listed(of_kind["unclear"]), Word(" cannot be told from the baseline")])
+def _verdicts(shares: dict[str, JudgedShare], baseline: str, verb: str, of: str, never: list[str]) -> Words:
+    """Those that save, the most first; those that cost more; those not told from the baseline; those that never hit.
+
+    At most three are named, from the first on; the others are counted.
+    """
+    ranked = sorted(shares, key=lambda scheme: _order(shares[scheme]))
+    saves, costs, unclear = (
+        [scheme for scheme in ranked if shares[scheme].verdict == verdict] for verdict in ("saves", "costs", "unclear")
+    )
+    clauses: list[Words] = (
+        [] if saves else [[Word("no scheme is shown to save tuning over "), Word(baseline, "scheme")]]
+    )
+    for place, scheme in enumerate(saves[:NAMED]):
+        said = [Word(scheme, "scheme"), Word(" for " if place else f" {verb}"), _number(shares[scheme])]
+        clauses.append(said if place else [*said, Word(of), Word(baseline, "scheme")])
+    clauses += _counted(saves[NAMED:], "saves too", "save too")
+    left = NAMED - len(saves[:NAMED])
+    clauses += [[Word(scheme, "scheme"), Word(" costs more, "), _number(shares[scheme])] for scheme in costs[:left]]
+    clauses += _counted(costs[left:], "costs more", "cost more")
+    left -= len(costs[:left])
+    for group, said in ((unclear, "cannot be told from the baseline"), (never, "never reached it")):
+        named = group if len(group) <= left else []
+        clauses += [[*listed(named), Word(f" {said}")]] if named else _counted(group, said, said)
+        left -= len(named)
+    return _joined(clauses)
+
+
+def _number(share: JudgedShare) -> Word:
+    return Word(told(share), "number")
+
+
+def _counted(schemes: list[str], one: str, several: str) -> list[Words]:
+    """A clause that counts the schemes of which a verb is true; none where there are none."""
+    many = len(schemes) != 1
+    return [[Word(f"{counted(len(schemes))} {f'others {several}' if many else f'other {one}'}")]] if schemes else []
+
+
+def _joined(clauses: list[Words]) -> Words:
     words: Words = []
     for place, clause in enumerate(clauses):
         words += [Word("; "), *clause] if place else clause
     return words
 
 
-def _listed(schemes: list[str]) -> Words:
+def listed(schemes: list[str], more: str = "") -> Words:
+    """Names in a row, the last behind an "and".
+
+    Args:
+        schemes: the names.
+        more: what stands behind them, in words; empty: nothing does.
+    """
+    pieces = [Word(scheme, "scheme") for scheme in schemes] + ([Word(more)] if more else [])
     words: Words = []
-    for place, scheme in enumerate(schemes):
-        between = "" if place == 0 else " and " if place == len(schemes) - 1 else ", "
-        words += [Word(between), Word(scheme, "scheme")] if between else [Word(scheme, "scheme")]
+    for place, piece in enumerate(pieces):
+        between = "" if place == 0 else " and " if place == len(pieces) - 1 else ", "
+        words += [Word(between), piece] if between else [piece]
     return words
+
+
+def counted(number: int) -> str:
+    """A small number as a word.
+
+    >>> counted(8), counted(13)
+    ('eight', '13')
+    """
+    words = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+    return words[number] if number < len(words) else str(number)
+
+
+def settling(shares: dict[str, JudgedShare], whom: str = "it") -> str:
+    """A clause on the trials that would tell schemes from another; empty where nobody can say.
+
+    Args:
+        shares: of the schemes that are not told from it, by name.
+        whom: the other, in words.
+
+    >>> unclear = [JudgedShare(0.6, verdict="unclear", times=times) for times in (2.44, 30.0)]
+    >>> settling({"adam": unclear[0], "nag": unclear[1]})
+    'about 2.4 times as many trials would tell adam from it, more than ten times as many would tell all'
+    """
+    ranked = sorted((share.times, scheme) for scheme, share in shares.items() if share.times is not None)
+    if not ranked:
+        return ""
+    (least, first), (most, _) = ranked[0], ranked[-1]
+    clause = f"{times_text(least)} trials would tell {first} from {whom}"
+    return clause if len(shares) == 1 or len(ranked) < len(shares) else f"{clause}, {times_text(most)} would tell all"
 
 
 def _trials(n: int) -> str:

@@ -60,7 +60,7 @@ def sheets(answers: Answers, material: Material) -> list[Sheet]:
     """
     if not answers.results:
         return []
-    links = {arm_scheme: material.runs.get(arm) for arm, arm_scheme in _arms(answers).items()}
+    links = links_of(answers, material)
     made = [_budgets(answers, links), _rates(answers, links, material)]
     return [_target(answers, links), *made] if answers.target is not None else made
 
@@ -185,8 +185,15 @@ MEANING = {
 }
 
 
-def _arms(answers: Answers) -> dict[str, str]:
-    return dict(answers.trials[["arm", "scheme"]].drop_duplicates().itertuples(index=False))
+def links_of(answers: Answers, material: Material) -> dict[str, str | None]:
+    """The address of every scheme's trials in MLflow; None where nobody knows it.
+
+    Args:
+        answers: of one task.
+        material: the record, which has the addresses of arms.
+    """
+    arms: Any = answers.trials[["arm", "scheme"]].drop_duplicates()
+    return {scheme: material.runs.get(arm) for arm, scheme in arms.itertuples(index=False)}
 
 
 def _diverged(answers: Answers, scheme: str) -> int:

@@ -77,17 +77,17 @@ def to_settle(shares: Mapping[str, JudgedShare]) -> str:
     ranked = sorted((share.times, scheme) for scheme, share in shares.items() if share.times is not None)
     amounts: dict[str, list[str]] = {}
     for times, scheme in ranked:
-        amounts.setdefault(_times(times), []).append(scheme)
+        amounts.setdefault(times_text(times), []).append(scheme)
     clauses = [f"{', '.join(who)}, {amount}" for amount, who in amounts.items()]
     for amount, who in list(amounts.items())[:1]:
         clauses[0] = f"{amount} trials would tell {', '.join(who)} from the baseline"
     return "; ".join(clauses)
 
 
-def _times(factor: float) -> str:
+def times_text(factor: float) -> str:
     """Say roughly, as a normal approximation must, how many times as many trials.
 
-    >>> [_times(factor) for factor in (0.8, 2.44, 9.96, 10.1)]
+    >>> [times_text(factor) for factor in (0.8, 2.44, 9.96, 10.1)]
     ['a few more', 'about 2.4 times as many', 'about 10 times as many', 'more than ten times as many']
     """
     if factor > MOST:

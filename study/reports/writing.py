@@ -24,6 +24,7 @@ class Written(NamedTuple):
     path: Path
     files: list[Path]  # all of them, the page among them
     sentences: list[str]
+    advice: list[str]  # what to do, a sentence a task where something follows
     metrics: dict[str, dict[str, float]]
 
 
@@ -70,7 +71,8 @@ def write(material: Material, folder: Path, asked: ReportOptions = ReportOptions
             f"the page cannot be written into {str(folder)!r} ({error.strerror}): give another folder"
         ) from error
     sentences = [sentence_text(part.sentence) for part in made.parts]
-    return Written(folder / "report.html", [folder / name for name in texts], sentences, metrics(every))
+    advice = [sentence_text(part.advice) for part in made.parts if part.advice]
+    return Written(folder / "report.html", [folder / name for name in texts], sentences, advice, metrics(every))
 
 
 def metrics(every: list[Answers]) -> dict[str, dict[str, float]]:

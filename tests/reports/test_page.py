@@ -173,7 +173,7 @@ def test_every_figure_carries_its_data(whole):
 def test_every_number_leads_to_its_runs(store, whole):
     text = text_of(whole)
     rows = re.findall(r'<th scope="row">.*?</tr>', text, flags=re.DOTALL)
-    assert len(rows) == 3 * 3
+    assert len(rows) == 2 + 3 * 3  # two to use, and three tables of three schemes
     for row in rows:
         numbers = re.findall(r"<td[^>]*>(.*?)</td>", row, flags=re.DOTALL)
         bare = [number for number in numbers if re.match(r"[≥≤ ]*[\d.]", number)]
@@ -228,6 +228,10 @@ def test_the_json_holds_every_number_of_an_arm(whole):
     (task,) = json.loads((whole.path.parent / "report.json").read_text())["tasks"]
     assert task["baseline"] == "sgd"
     assert [arm["scheme"] for arm in task["arms"]] == ["sgd", "adam", "wide"]
+    paid = {arm["scheme"]: arm["paid"]["passes"]["cost"] for arm in task["arms"]}
+    assert task["choices"][0]["scheme"] == min(paid, key=lambda scheme: paid[scheme]["estimate"])
+    assert all(choice["cost"]["estimate"] == paid[choice["scheme"]]["estimate"] for choice in task["choices"])
+    assert [task["advice"]] == whole.advice
     for arm in task["arms"]:
         assert set(arm["paid"]) == {"passes", "steps", "seconds", "flops"}
         passes, steps = (arm["paid"][unit]["cost"]["estimate"] for unit in ("passes", "steps"))
@@ -338,7 +342,8 @@ def test_the_command_prints_the_table_the_sentence_and_where_the_page_is(lr_stud
     done = lr_study("report", "whole", "--tracking-uri", store, "--target", "0.93", "--output", tmp_path / "here")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0].split()[0] == "arm"
-    assert done.stdout.splitlines()[-1].startswith("On digits_mlp, ")
+    assert done.stdout.splitlines()[-3].startswith("On digits_mlp, ")
+    assert re.match(r"To reach 0.93 accuracy on digits_mlp, use \w+ at a rate of ", done.stdout.splitlines()[-1])
     assert done.stderr.strip() == f"page: {tmp_path}/here/report.html"
     only = lr_study("report", "whole", "--tracking-uri", store, "--format", "json")
     assert len(json.loads(only.stdout)) == 3
