@@ -94,7 +94,7 @@ def _public(body, home=None) -> Iterator[tuple[ast.FunctionDef, ast.ClassDef | N
 
 def _says_elsewhere(function: ast.FunctionDef) -> bool:
     marks = {ast.unparse(mark).partition("(")[0] for mark in function.decorator_list}
-    lifts = function.returns is not None and ast.unparse(function.returns).split(" | ")[0] == "Lifted"
+    lifts = function.returns is not None and ast.unparse(function.returns).split(" | ")[0] in ("Lifted", "Parts")
     return bool(marks & {"click.command", "overload"}) or function.name.startswith("test_") or lifts
 
 

@@ -2,45 +2,62 @@
 """Second-order jets of elementwise functions: Y = σ(X), Ẏ = σ'(X) Ẋ, Ÿ = σ'(X) Ẍ + σ''(X) Ẋ²."""
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainables.second_order.jets import Jet, Lifted, plus, times
-
-Slopes = Callable[[], tuple[Tensor, Tensor | None]]  # σ'(X) and σ''(X)
-
-
-def elementwise(value: Tensor, input: Tensor, slopes: Slopes) -> Lifted:
-    """The call of an elementwise function, with the jets that σ' and σ'' give.
-
-    Args:
-        value: σ(X)
-        input: X
-        slopes: computes σ'(X) and σ''(X) when a jet is wanted, None for a σ'' that is 0
-    """
-
-    def jet(dx: Jet) -> Jet:
-        slope, bend = slopes()
-        first = times(slope, dx.first)
-        bent = None if bend is None or dx.first is None else bend * dx.first.square()
-        return Jet(first, plus(bent, times(slope, dx.second)))
-
-    return Lifted(value, (input,), jet)
+from trainables.second_order.arithmetic import mapped
+from trainables.second_order.elementary import elementwise
+from trainables.second_order.jets import Jet, Lifted, times
 
 
-def relu(input: Tensor, inplace: bool = False) -> Lifted | None:
+def relu(input: Tensor, inplace: bool = False) -> Lifted:
     """σ = max(x, 0): σ' is 0 or 1, and σ'' = 0 almost everywhere (0 at 0, as in torch)."""
-    if inplace:
-        return None
-    value = torch.relu(input)
+    value = torch.relu_(input) if inplace else torch.relu(input)
 
     def masked(tangent: Tensor | None) -> Tensor | None:
         return None if tangent is None else torch.ops.aten.threshold_backward(tangent, value, 0)
 
     return Lifted(value, (input,), lambda dx: Jet(masked(dx.first), masked(dx.second)), curved=False)
+
+
+def relu_(input: Tensor) -> Lifted:
+    """The same, written into X."""
+    return relu(input, inplace=True)
+
+
+def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Lifted:
+    """σ = x between two numbers: σ' is 1 there and 0 outside, the ends too (as in torch)."""
+    value = functional.hardtanh(input, min_val, max_val, inplace)
+
+    def slopes() -> tuple[Tensor, None]:
+        return ((value > min_val) & (value < max_val)).to(value.dtype), None
+
+    return elementwise(value, input, slopes, curved=False)
+
+
+def relu6(input: Tensor, inplace: bool = False) -> Lifted:
+    """σ = x between 0 and 6."""
+    return hardtanh(input, 0.0, 6.0, inplace)
+
+
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Lifted:
+    """σ = x/6 + ½ between 0 and 1."""
+    value = functional.hardsigmoid(input, inplace)
+    return elementwise(value, input, lambda: (((value > 0) & (value < 1)).to(value.dtype) / 6, None), curved=False)
+
+
+def hardswish(input: Tensor, inplace: bool = False) -> Lifted:
+    """y = x · hardsigmoid(x): y' = x/3 + ½ and y'' = ⅓ where |x| < 3, else 0 or 1 and 0."""
+    source = input.detach().clone() if inplace else input
+
+    def slopes() -> tuple[Tensor, Tensor]:
+        between = source.abs() < 3
+        slope = torch.where(between, source / 3 + 0.5, (source > 0).to(source.dtype))
+        return slope, between.to(source.dtype) / 3
+
+    return elementwise(functional.hardswish(input, inplace), input, slopes)
 
 
 def tanh(input: Tensor) -> Lifted:
@@ -65,46 +82,55 @@ def sigmoid(input: Tensor) -> Lifted:
     return elementwise(value, input, slopes)
 
 
-def silu(input: Tensor, inplace: bool = False) -> Lifted | None:
+def silu(input: Tensor, inplace: bool = False) -> Lifted:
     """y = xσ(x): y' = σ + xσ',  y'' = 2σ' + xσ''."""
-    if inplace:
-        return None
+    source = input.detach().clone() if inplace else input
 
     def slopes() -> tuple[Tensor, Tensor]:
-        gate = torch.sigmoid(input)
+        gate = torch.sigmoid(source)
         slope = gate * (1 - gate)
-        return gate + input * slope, slope * (2 + input * (1 - 2 * gate))
+        return gate + source * slope, slope * (2 + source * (1 - 2 * gate))
 
-    return elementwise(functional.silu(input), input, slopes)
+    return elementwise(functional.silu(input, inplace), input, slopes)
 
 
-def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Lifted | None:
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Lifted:
     """σ = x where x > 0, else ax: σ'' = 0 almost everywhere."""
-    if inplace:
-        return None
-
-    def bent(tangent: Tensor | None) -> Tensor | None:
-        return None if tangent is None else torch.where(input > 0, tangent, negative_slope * tangent)
-
-    value = functional.leaky_relu(input, negative_slope)
-    return Lifted(value, (input,), lambda dx: Jet(bent(dx.first), bent(dx.second)), curved=False)
+    falling = input.detach() <= 0
+    value = functional.leaky_relu(input, negative_slope, inplace)
+    return mapped(value, input, lambda tangent: torch.where(falling, negative_slope * tangent, tangent))
 
 
-def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Lifted | None:
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Lifted:
     """σ = x where x > 0, else α(eˣ − 1): σ' = 1 or αeˣ,  σ'' = 0 or αeˣ."""
-    if inplace:
-        return None
+    source = input.detach().clone() if inplace else input
 
     def slopes() -> tuple[Tensor, Tensor]:
-        falling = alpha * torch.exp(input.clamp(max=0))
-        return torch.where(input > 0, 1.0, falling), torch.where(input > 0, 0.0, falling)
+        falling = alpha * torch.exp(source.clamp(max=0))
+        return torch.where(source > 0, 1.0, falling), torch.where(source > 0, 0.0, falling)
 
-    return elementwise(functional.elu(input, alpha), input, slopes)
+    return elementwise(functional.elu(input, alpha, inplace), input, slopes)
 
 
-def log(input: Tensor) -> Lifted:
-    """σ' = 1/x,  σ'' = −1/x²."""
-    return elementwise(torch.log(input), input, lambda: (input.reciprocal(), -input.reciprocal().square()))
+def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Lifted:
+    """y = log(1 + exp βx)/β: y' = σ(βx),  y'' = βσ(βx)(1 − σ(βx)); y = x where βx is above the threshold."""
+
+    def slopes() -> tuple[Tensor, Tensor]:
+        gate = torch.sigmoid(beta * input)
+        straight = beta * input > threshold
+        return torch.where(straight, 1.0, gate), torch.where(straight, 0.0, beta * gate * (1 - gate))
+
+    return elementwise(functional.softplus(input, beta, threshold), input, slopes)
+
+
+def logsigmoid(input: Tensor) -> Lifted:
+    """y = log σ(x): y' = σ(−x),  y'' = −σ(x)σ(−x)."""
+
+    def slopes() -> tuple[Tensor, Tensor]:
+        gate = torch.sigmoid(-input)
+        return gate, -gate * (1 - gate)
+
+    return elementwise(functional.logsigmoid(input), input, slopes)
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Lifted:
@@ -124,42 +150,6 @@ def gelu(input: Tensor, approximate: str = "none") -> Lifted:
 
     value = functional.gelu(input, approximate=approximate)
     return elementwise(value, input, exact if approximate == "none" else approximated)
-
-
-def power(input: Tensor, exponent: object) -> Lifted | None:
-    """σ = xⁿ for a number n: σ' = n xⁿ⁻¹,  σ'' = n(n−1) xⁿ⁻²."""
-    if not isinstance(input, Tensor) or not isinstance(exponent, (int, float)):
-        return None
-    number = float(exponent)
-
-    def slopes() -> tuple[Tensor, Tensor | None]:
-        # x⁰ · 0 would be 0 · ∞ at 0 for exponents 0 and 1
-        slope = number * input ** (number - 1) if number else torch.zeros_like(input)
-        return slope, number * (number - 1) * input ** (number - 2) if number * (number - 1) else None
-
-    return elementwise(input**exponent, input, slopes)
-
-
-def square(input: Tensor) -> Lifted | None:
-    """σ = x²."""
-    return power(input, 2)
-
-
-def sqrt(input: Tensor) -> Lifted:
-    """σ = √x: σ' = 1/2σ,  σ'' = −1/4σ³."""
-    value = torch.sqrt(input)
-
-    def slopes() -> tuple[Tensor, Tensor]:
-        slope = 0.5 / value
-        return slope, -2 * slope**3
-
-    return elementwise(value, input, slopes)
-
-
-def exp(input: Tensor) -> Lifted:
-    """σ = σ' = σ'' = eˣ."""
-    value = torch.exp(input)
-    return elementwise(value, input, lambda: (value, value))
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Lifted | None:

@@ -1,7 +1,7 @@
 # ruff: noqa: A002 — the arguments have torch's names
 """Second-order jets of sums, products, and functions that are linear in one tensor."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,28 +14,24 @@ def linear_in_first(function: Callable[..., Tensor]) -> Callable[..., Lifted]:
     """The jets of a function that is linear in its first argument, the others constant: Ẏ = F(Ẋ), Ÿ = F(Ẍ)."""
 
     def lift(input: Tensor, *args: Any, **kwargs: Any) -> Lifted:
-        def mapped(tangent: Tensor | None) -> Tensor | None:
-            return None if tangent is None else function(tangent, *args, **kwargs)
-
-        value = function(input, *args, **kwargs)
-        return Lifted(value, (input,), lambda dx: Jet(mapped(dx.first), mapped(dx.second)), curved=False)
+        return mapped(function(input, *args, **kwargs), input, lambda tangent: function(tangent, *args, **kwargs))
 
     return lift
 
 
-def stack(tensors: Sequence[Tensor], dim: int = 0) -> Lifted:
-    """Tensors side by side."""
+def mapped(value: Tensor, input: Tensor, function: Callable[[Tensor], Tensor]) -> Lifted:
+    """One call whose jets are those of a linear function.
 
-    def stacked(tangents: list[Tensor | None]) -> Tensor | None:
-        if all(tangent is None for tangent in tangents):
-            return None
-        filled = [torch.zeros_like(x) if t is None else t for x, t in zip(tensors, tangents, strict=True)]
-        return torch.stack(filled, dim)
+    Args:
+        value: Y
+        input: X
+        function: takes Ẋ to Ẏ and Ẍ to Ÿ
+    """
 
-    def jet(*jets: Jet) -> Jet:
-        return Jet(stacked([jet.first for jet in jets]), stacked([jet.second for jet in jets]))
+    def through(tangent: Tensor | None) -> Tensor | None:
+        return None if tangent is None else function(tangent)
 
-    return Lifted(torch.stack(tuple(tensors), dim), tuple(tensors), jet, curved=False)
+    return Lifted(value, (input,), lambda dx: Jet(through(dx.first), through(dx.second)), curved=False)
 
 
 def add(input: Any, other: Any, alpha: float = 1) -> Lifted:
@@ -48,7 +44,7 @@ def add(input: Any, other: Any, alpha: float = 1) -> Lifted:
     def jet(da: Jet, db: Jet) -> Jet:
         return Jet(summed(da.first, db.first), summed(da.second, db.second))
 
-    return Lifted(value, (_tensor(input), _tensor(other)), jet, curved=False)
+    return Lifted(value, (_tensor(input), _tensor(other)), jet, curved=False, keeps=False)
 
 
 def sub(input: Any, other: Any, alpha: float = 1) -> Lifted:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainables.second_order.jets import Jet, Lifted, plus
+from trainables.second_order.jets import Jet, Lifted, plus, times
 from trainables.second_order.products import product_jet
 
 
@@ -65,10 +65,12 @@ def attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Lifted | None:
-    """Y = PV with P = softmax(sQKᵀ + M): the jets of two products and a softmax between them."""
-    if dropout_p or enable_gqa or (attn_mask is not None and attn_mask.requires_grad):
+    """Y = PV with P = softmax(sQKᵀ + M), some of it dropped: the jets of two products and a softmax between them."""
+    if enable_gqa or (attn_mask is not None and attn_mask.requires_grad):
         return None
-    out = functional.scaled_dot_product_attention(query, key, value, attn_mask, 0.0, is_causal, scale=scale)
+    state = _noise(query.device) if dropout_p else None
+    out = functional.scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, is_causal, scale=scale)
+    kept = None if state is None else _mask_drawn_at(state, (*out.shape[:-1], key.shape[-2]), out, dropout_p)
     factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     pairs = out[..., 0].numel() * key.shape[-2]
 
@@ -80,10 +82,25 @@ def attention(
         if mask is not None:  # who may look at nothing sees nothing, as in torch
             probabilities = probabilities.masked_fill((mask == -math.inf).all(-1, keepdim=True), 0.0)
         inner = product_jet(query, turned, dq, tilted)
-        outer = product_jet(probabilities, value, softmax_jet(probabilities, inner, -1), dv)
+        moved = softmax_jet(probabilities, inner, -1)
+        if kept is not None:
+            probabilities, moved = probabilities * kept, Jet(times(kept, moved.first), times(kept, moved.second))
+        outer = product_jet(probabilities, value, moved, dv)
         return outer._replace(macs=outer.macs + inner.macs + pairs * query.shape[-1])
 
     return Lifted(out, (query, key, value), jet, macs=float(pairs * (query.shape[-1] + value.shape[-1])))
+
+
+def _noise(device: torch.device) -> Tensor:
+    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+
+
+def _mask_drawn_at(state: Tensor, shape: tuple[int, ...], like: Tensor, p: float) -> Tensor:
+    """The mask that torch has drawn for probabilities of that shape; its generator is left as it stands."""
+    ones = torch.ones(shape, dtype=like.dtype, device=like.device, requires_grad=True)
+    with torch.random.fork_rng(devices=[like.device] if like.device.type == "cuda" else []):
+        torch.cuda.set_rng_state(state, like.device) if like.device.type == "cuda" else torch.set_rng_state(state)
+        return functional.dropout(ones, p, True).detach()
 
 
 def _turned(tangent: Tensor | None, factor: float) -> Tensor | None:

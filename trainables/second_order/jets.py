@@ -59,6 +59,14 @@ class Lifted(NamedTuple):
     macs: float = 0.0  # multiply-adds of the value, of functions that are matrix products
     own: Callable[..., Jet] | None = None  # a cheaper `jet` along the gradient; takes an `Own` first
     lean: Callable[..., Jet] | None = None  # a `jet` that needs less memory and more time
+    keeps: bool = True  # False where no jet reads the value, which may then be written into
+
+
+class Parts(NamedTuple):
+    """One call of a torch function that returns several tensors, or is several calls in a row."""
+
+    result: Any  # as torch returns it
+    calls: tuple[Lifted, ...]  # in order; what a call takes comes from outside or from a call before it
 
 
 def inner(left: dict[str, Tensor], right: dict[str, Tensor]) -> Tensor:

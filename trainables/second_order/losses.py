@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from trainables.second_order.elementary import Slopes, chained
 from trainables.second_order.jets import Jet, Lifted, plus, times
 
 
@@ -70,3 +71,63 @@ def mse_loss(
         return Jet(share * (residual * moved).sum(), times(share, curved))
 
     return Lifted(value, (input, target), jet)
+
+
+def binary_cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Lifted | None:
+    """ℓ = −t log p − (1 − t) log(1 − p): ℓ' = (1 − t)/(1 − p) − t/p,  ℓ'' = (1 − t)/(1 − p)² + t/p²."""
+    if size_average is not None or reduce is not None:
+        return None
+    value = functional.binary_cross_entropy(input, target, weight, reduction=reduction)
+
+    def slopes() -> tuple[Tensor, Tensor]:
+        hit, miss = target / input, (1 - target) / (1 - input)
+        return miss - hit, (1 - target) / (1 - input).square() + target / input.square()
+
+    return _pointwise(value, input, slopes, weight, reduction)
+
+
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Lifted | None:
+    """ℓ = (1 − t)z + (1 − t + wt) log(1 + e⁻ᶻ): ℓ' = (1 − t) − (1 − t + wt)σ(−z),  ℓ'' = (1 − t + wt)σ(z)σ(−z)."""
+    if size_average is not None or reduce is not None:
+        return None
+    value = functional.binary_cross_entropy_with_logits(
+        input, target, weight, reduction=reduction, pos_weight=pos_weight
+    )
+
+    def slopes() -> tuple[Tensor, Tensor]:
+        share = 1 - target + (target if pos_weight is None else pos_weight * target)
+        gate = torch.sigmoid(-input)
+        return (1 - target) - share * gate, share * gate * (1 - gate)
+
+    return _pointwise(value, input, slopes, weight, reduction)
+
+
+def _pointwise(value: Tensor, input: Tensor, slopes: Slopes, weight: Tensor | None, reduction: str) -> Lifted:
+    """A loss of each number, weighed, then their mean, their sum, or all of them."""
+
+    def reduced(tangent: Tensor | None) -> Tensor | None:
+        weighed = tangent if tangent is None or weight is None else tangent * weight
+        if weighed is None or reduction == "none":
+            return weighed
+        return weighed.sum() / input.numel() if reduction == "mean" else weighed.sum()
+
+    def jet(dx: Jet) -> Jet:
+        each = chained(dx, *slopes())
+        return Jet(reduced(each.first), reduced(each.second))
+
+    return Lifted(value, (input,), jet)

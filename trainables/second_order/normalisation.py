@@ -1,13 +1,14 @@
 # ruff: noqa: A002 — the arguments have torch's names
-"""Second-order jets of batch, layer and group normalisation."""
+"""Second-order jets of batch, layer, group, instance and root-mean-square normalisation."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainables.second_order.jets import Jet, Lifted, plus, times
+from trainables.second_order.jets import ZERO, Jet, Lifted, plus, times
 
 
 class Standard(NamedTuple):
@@ -18,8 +19,8 @@ class Standard(NamedTuple):
     second: Tensor | None
 
 
-def standardised(x: Tensor, dx: Jet, dims: Sequence[int], eps: float) -> Standard:
-    """X̂ = C s with C = X − mean X and s = (mean C² + ε)^−½, means over `dims`; a real second derivative.
+def standardised(x: Tensor, dx: Jet, dims: Sequence[int], eps: float, centred: bool = True) -> Standard:
+    """X̂ = C s with C = X − mean X, or C = X, and s = (mean C² + ε)^−½, means over `dims`; a real second derivative.
 
     With v = mean C²:  v̇ = 2 mean CĊ,  v̈ = 2 mean(Ċ² + CC̈),  ṡ = −½ s³ v̇,  s̈ = ¾ s⁵ v̇² − ½ s³ v̈,
     and X̂˙ = Ċs + Cṡ,  X̂¨ = C̈s + 2Ċṡ + Cs̈.
@@ -29,24 +30,28 @@ def standardised(x: Tensor, dx: Jet, dims: Sequence[int], eps: float) -> Standar
         dx: of X
         dims: over which means are taken
         eps: ε
+        centred: False for C = X
     """
 
     def mean(tensor: Tensor) -> Tensor:
         return tensor.mean(tuple(dims), keepdim=True)
 
-    centred = x - mean(x)
-    scale = (mean(centred.square()) + eps).rsqrt()
-    value = centred * scale
+    def around(tensor: Tensor) -> Tensor:
+        return tensor - mean(tensor) if centred else tensor
+
+    base = around(x)
+    scale = (mean(base.square()) + eps).rsqrt()
+    value = base * scale
     if dx.first is None:
         return Standard(value, None, None)
-    moved = dx.first - mean(dx.first)
-    bent = None if dx.second is None else dx.second - mean(dx.second)
-    spread = 2 * mean(centred * moved)
-    spread2 = 2 * mean(moved.square() if bent is None else moved.square() + centred * bent)
+    moved = around(dx.first)
+    bent = None if dx.second is None else around(dx.second)
+    spread = 2 * mean(base * moved)
+    spread2 = 2 * mean(moved.square() if bent is None else moved.square() + base * bent)
     scale1 = -0.5 * scale**3 * spread
     scale2 = 0.75 * scale**5 * spread.square() - 0.5 * scale**3 * spread2
-    second = plus(times(bent, scale), 2 * moved * scale1 + centred * scale2)
-    return Standard(value, moved * scale + centred * scale1, second)
+    second = plus(times(bent, scale), 2 * moved * scale1 + base * scale2)
+    return Standard(value, moved * scale + base * scale1, second)
 
 
 def _affine(hat: Standard, weight: Tensor | None, dw: Jet, db: Jet) -> Jet:
@@ -86,7 +91,7 @@ def batch_norm(
         wide_w, wide_b = (Jet(wide(d.first), wide(d.second)) for d in (dw, db))
         return _affine(hat, wide(weight), wide_w, wide_b)
 
-    return Lifted(value, (input, weight, bias), jet)
+    return Lifted(value, (input, weight, bias), jet, keeps=False)
 
 
 def layer_norm(
@@ -103,7 +108,7 @@ def layer_norm(
         return _affine(standardised(input, dx, dims, eps), weight, dw, db)
 
     value = functional.layer_norm(input, normalized_shape, weight, bias, eps)
-    return Lifted(value, (input, weight, bias), jet)
+    return Lifted(value, (input, weight, bias), jet, keeps=False)
 
 
 def group_norm(
@@ -114,20 +119,53 @@ def group_norm(
     eps: float = 1e-5,
 ) -> Lifted:
     """Every example over the channels and places of a group."""
-    wide_shape = (1, -1, *(1 for _ in input.shape[2:]))
+    value = functional.group_norm(input, num_groups, weight, bias, eps)
+    return _grouped(value, (input, weight, bias), num_groups, eps)
+
+
+def instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Lifted | None:
+    """Every example and channel over its places; running statistics move once."""
+    if not use_input_stats:
+        return None
+    value = functional.instance_norm(input, running_mean, running_var, weight, bias, True, momentum, eps)
+    return _grouped(value, (input, weight, bias), input.shape[1], eps)
+
+
+def _grouped(value: Tensor, inputs: tuple[Tensor, Tensor | None, Tensor | None], num_groups: int, eps: float) -> Lifted:
+    x, weight, _ = inputs
+    wide_shape = (1, -1, *(1 for _ in x.shape[2:]))
 
     def grouped(tensor: Tensor | None) -> Tensor | None:
-        return None if tensor is None else tensor.reshape(len(input), num_groups, -1)
+        return None if tensor is None else tensor.reshape(len(x), num_groups, -1)
 
     def wide(tensor: Tensor | None) -> Tensor | None:
         return None if tensor is None else tensor.reshape(wide_shape)
 
     def jet(dx: Jet, dw: Jet, db: Jet) -> Jet:
-        hat = standardised(
-            input.reshape(len(input), num_groups, -1), Jet(grouped(dx.first), grouped(dx.second)), [-1], eps
-        )
-        full = Standard(hat.value.view(input.shape), *(t if t is None else t.view(input.shape) for t in hat[1:]))
+        hat = standardised(x.reshape(len(x), num_groups, -1), Jet(grouped(dx.first), grouped(dx.second)), [-1], eps)
+        full = Standard(hat.value.view(x.shape), *(t if t is None else t.view(x.shape) for t in hat[1:]))
         return _affine(full, wide(weight), *(Jet(wide(d.first), wide(d.second)) for d in (dw, db)))
 
-    value = functional.group_norm(input, num_groups, weight, bias, eps)
-    return Lifted(value, (input, weight, bias), jet)
+    return Lifted(value, inputs, jet, keeps=False)
+
+
+def rms_norm(
+    input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
+) -> Lifted:
+    """Every example over its last dimensions, its mean left where it is (Zhang & Sennrich 2019, arXiv 1910.07467)."""
+    dims, small = range(-len(normalized_shape), 0), torch.finfo(input.dtype).eps if eps is None else eps
+
+    def jet(dx: Jet, dw: Jet) -> Jet:
+        return _affine(standardised(input, dx, dims, small, centred=False), weight, dw, ZERO)
+
+    value = functional.rms_norm(input, normalized_shape, weight, eps)
+    return Lifted(value, (input, weight), jet, keeps=False)

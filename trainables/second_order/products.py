@@ -1,12 +1,15 @@
 # ruff: noqa: A002 — the arguments have torch's names
-"""Second-order jets of matrix products: linear layers, embeddings, convolutions, products of two."""
+"""Second-order jets of matrix products: linear layers, embeddings, products of two tensors."""
 
-from functools import partial
+import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from trainables.second_order.arithmetic import mapped
 from trainables.second_order.jets import Jet, Lifted, Own, plus, times
 
 
@@ -55,29 +58,83 @@ def _product(left: Tensor | None, right: Tensor | None, weight: Tensor | None) -
     return [None if side is None else done.pop(0) for side in (left, right)], len(there)
 
 
-def matmul(input: Tensor, other: Tensor) -> Lifted | None:
-    """Y = A B, batches broadcast, both with two dimensions at least."""
-    if input.dim() < 2 or other.dim() < 2:
-        return None
+def matmul(input: Tensor, other: Tensor) -> Lifted:
+    """Y = A B, batches broadcast."""
     value = torch.matmul(input, other)
     macs = float(value.numel() * input.shape[-1])
-    return Lifted(value, (input, other), lambda da, db: product_jet(input, other, da, db), macs=macs)
+    return Lifted(value, (input, other), lambda da, db: product_jet(input, other, da, db), macs=macs, keeps=False)
 
 
 def product_jet(left: Tensor, right: Tensor, da: Jet, db: Jet) -> Jet:
     """Ẏ = ȦB + AḂ,  Ÿ = ÄB + 2ȦḂ + AB̈.
 
     Args:
-        left: A, of two dimensions at least
-        right: B, likewise
+        left: A
+        right: B
         da: of A
         db: of B
     """
+    return bilinear_jet(torch.matmul, left, right, da, db, factor=left.shape[-1])
+
+
+def bilinear_jet(
+    function: Callable[[Tensor, Tensor], Tensor], left: Tensor, right: Tensor, da: Jet, db: Jet, factor: float
+) -> Jet:
+    """The jet of Y = F(A, B), linear in both: Ẏ = F(Ȧ, B) + F(A, Ḃ),  Ÿ = F(Ä, B) + 2F(Ȧ, Ḃ) + F(A, B̈).
+
+    Args:
+        function: F
+        left: A
+        right: B
+        da: of A
+        db: of B
+        factor: multiply-adds that one number of Y takes
+    """
     pairs = (da.first, right), (left, db.first), (da.second, right), (da.first, db.first), (left, db.second)
-    pulled, moved, bent, mixed, curved = (None if a is None or b is None else a @ b for a, b in pairs)
-    there = [term for term in (pulled, moved, bent, mixed, curved) if term is not None]
-    macs = float(sum(term.numel() for term in there) * left.shape[-1])
+    terms = [None if a is None or b is None else function(a, b) for a, b in pairs]
+    pulled, moved, bent, mixed, curved = terms
+    macs = float(sum(term.numel() for term in terms if term is not None) * factor)
     return Jet(plus(pulled, moved), plus(bent, times(2, mixed), curved), macs)
+
+
+def addmm(input: Tensor, mat1: Tensor, mat2: Tensor) -> Lifted:
+    """Y = B + A₁ A₂."""
+    value = torch.addmm(input, mat1, mat2)
+
+    def jet(db: Jet, da1: Jet, da2: Jet) -> Jet:
+        product = product_jet(mat1, mat2, da1, da2)
+        return Jet(plus(product.first, db.first), plus(product.second, db.second), product.macs)
+
+    return Lifted(value, (input, mat1, mat2), jet, macs=float(value.numel() * mat1.shape[-1]), keeps=False)
+
+
+def einsum(equation: Any, *operands: Any) -> Lifted | None:
+    """Y = a sum of products of one tensor or two, named by letters: linear in each."""
+    tensors: list[Tensor] = list(operands[0] if isinstance(operands[0], (list, tuple)) else operands)
+    if not isinstance(equation, str) or len(tensors) > 2:
+        return None
+    value = torch.einsum(equation, *tensors)
+    if len(tensors) == 1:
+        return mapped(value, tensors[0], lambda tangent: torch.einsum(equation, tangent))
+    left, right = tensors[0], tensors[1]
+    factor = float(_summed(equation, left, right))
+
+    def jet(da: Jet, db: Jet) -> Jet:
+        return bilinear_jet(lambda a, b: torch.einsum(equation, a, b), left, right, da, db, factor)
+
+    return Lifted(value, (left, right), jet, macs=value.numel() * factor, keeps=False)
+
+
+def _summed(equation: str, *tensors: Tensor) -> int:
+    """The product of the sizes of all letters that the result does not have."""
+    terms, arrow, out = equation.replace(" ", "").partition("->")
+    sizes: dict[str, int] = {}
+    for term, tensor in zip(terms.split(","), tensors, strict=True):
+        front, _, back = term.partition("...")
+        sizes |= dict(zip(front, tensor.shape, strict=False))
+        sizes |= dict(zip(reversed(back), reversed(tensor.shape), strict=False))
+    kept = out if arrow else {letter for letter in sizes if terms.count(letter) == 1}
+    return math.prod(size for letter, size in sizes.items() if letter not in kept)
 
 
 def embedding(
@@ -98,40 +155,3 @@ def embedding(
 
     value = functional.embedding(input, weight)
     return Lifted(value, (weight,), lambda dw: Jet(rows(dw.first), rows(dw.second)), curved=False)
-
-
-def conv2d(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: int | tuple[int, ...] = 1,
-    padding: int | str | tuple[int, ...] = 0,
-    dilation: int | tuple[int, ...] = 1,
-    groups: int = 1,
-) -> Lifted:
-    """Y = X ∗ W + b:  Ẏ = Ẋ ∗ W + X ∗ Ẇ + ḃ,  Ÿ = Ẍ ∗ W + 2 Ẋ ∗ Ẇ + X ∗ Ẅ + b̈.
-
-    Leanly, two halves of the batch after each other: of few channels the scratch of a convolution is larger than its
-    output (on the CPU 16 channels for 6).
-    """
-
-    def convolved(left: Tensor | None, kernel: Tensor | None, parts: int) -> Tensor | None:
-        if left is None or kernel is None:
-            return None
-        batches = left.chunk(parts) if left.dim() == 4 else [left]
-        done = [torch.conv2d(part, kernel, None, stride, padding, dilation, groups) for part in batches]
-        return done[0] if len(done) == 1 else torch.cat(done)
-
-    def wide(shift: Tensor | None) -> Tensor | None:
-        return None if shift is None else shift[:, None, None]
-
-    def jet(dx: Jet, dw: Jet, db: Jet, parts: int = 1) -> Jet:
-        pairs = (dx.first, weight), (input, dw.first), (dx.second, weight), (dx.first, dw.first), (input, dw.second)
-        pulled, moved, bent, mixed, curved = (convolved(*pair, parts) for pair in pairs)
-        products = sum(term is not None for term in (pulled, moved, bent, mixed, curved))
-        second = plus(bent, times(2, mixed), curved, wide(db.second))
-        return Jet(plus(pulled, moved, wide(db.first)), second, macs * products)
-
-    value = torch.conv2d(input, weight, bias, stride, padding, dilation, groups)
-    macs = float(value.numel() * weight[0].numel())
-    return Lifted(value, (input, weight, bias), jet, macs=macs, lean=partial(jet, parts=2))

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from trainables.second_order.bodies import body
 from trainables.second_order.graph import twice_differentiable
-from trainables.second_order.jets import Lifted
+from trainables.second_order.jets import Lifted, Parts
 from trainables.second_order.table import TABLE
 
 Tensors: TypeAlias = dict[str, Tensor]
@@ -25,6 +26,7 @@ class _Seen(NamedTuple):
     tensor: weakref.ref[Tensor]
     noted: Noted
     version: int  # torch counts what is written into a tensor, through whichever view
+    free: bool = False  # no jet reads its value: it may be written into by the next call
 
 
 class Recorder(TorchFunctionMode):
@@ -46,6 +48,7 @@ class Recorder(TorchFunctionMode):
         self._note, self._meet = note, meet
         # Weak, both: what the model has dropped is not kept here; what a jet keeps is watched.
         self._known: dict[int, _Seen] = {}
+        self._open: set[Any] = set()
         self._watched: list[tuple[weakref.ref[Tensor], int]] = []
         for leaf, noted in leaves:
             self._remember(leaf, noted)
@@ -55,18 +58,29 @@ class Recorder(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if self.refused is None and torch.is_grad_enabled():
-            lift = TABLE.get(func)
-            if lift is None:
-                result = func(*args, **kwargs)
-                if any(tensor.requires_grad for tensor in _tensors((result,))):
-                    self.refused = f"{_name(func)} has no second-order rule"
-                return result
-            given = list(_tensors((*args, *kwargs.values())))
-            active = [tensor for tensor in given if tensor.requires_grad]
-            if active:
-                return self._lifted(func, lift, given, active, args, kwargs)
-        return func(*args, **kwargs)
+        if self.refused is not None or not torch.is_grad_enabled():
+            return func(*args, **kwargs)
+        lift = TABLE.get(func)
+        if lift is None:
+            return self._without_rule(func, args, kwargs)
+        given = list(_tensors((*args, *kwargs.values())))
+        active = [tensor for tensor in given if tensor.requires_grad]
+        return self._lifted(func, lift, given, active, args, kwargs) if active else func(*args, **kwargs)
+
+    def _without_rule(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        """The result of a function that is not in the table: by its parts where they can be seen."""
+        parts = body(func)
+        if parts is not None and func not in self._open:
+            self._open.add(func)  # some check again further down
+            try:
+                with self:
+                    return parts(*args, **kwargs)
+            finally:
+                self._open.discard(func)
+        result = func(*args, **kwargs)
+        if any(tensor.requires_grad for tensor in _tensors((result,))):
+            self.refused = f"{_name(func)} has no second-order rule"
+        return result
 
     def _lifted(
         self, func: Any, lift: Any, given: list[Tensor], active: list[Tensor], args: Any, kwargs: dict[str, Any]
@@ -79,20 +93,50 @@ class Recorder(TorchFunctionMode):
             self._meet(one.noted)  # type: ignore[union-attr]
         before = [tensor._version for tensor in given]
         lifted = lift(*args, **kwargs) if _takes(lift, len(args), tuple(kwargs)) else None
-        if lifted is None or not all(any(t is one for one in lifted.inputs) for t in active):
+        if lifted is None:
             self.refused = f"{_name(func)} has no second-order rule for these arguments"
             return func(*args, **kwargs)
+        parts = lifted if isinstance(lifted, Parts) else Parts(lifted.value, (lifted,))
+        taken = [tensor for call in parts.calls for tensor in call.inputs]
+        if not all(any(t is one for one in taken) for t in active):
+            self.refused = f"{_name(func)} has no second-order rule for these arguments"
+            return parts.result
         for tensor, version in zip(given, before, strict=True):
-            if tensor._version == version:  # what the call itself has changed are statistics: no jet reads them
-                self._watched.append((weakref.ref(tensor), version))
-        inputs = [None if t is None else seen.get(id(t)) for t in lifted.inputs]
-        self._remember(lifted.value, self._note(lifted, [None if one is None else one.noted for one in inputs]))
-        self._watched.append((weakref.ref(lifted.value), lifted.value._version))
-        return lifted.value
+            self._keep(tensor, version, parts.calls)
+        for call in parts.calls:
+            if self.refused is None and call.value.requires_grad:
+                self._call(call)
+        return parts.result
 
-    def _remember(self, tensor: Tensor, noted: Noted) -> None:
+    def _keep(self, tensor: Tensor, version: int, calls: tuple[Lifted, ...]) -> None:
+        """Watches what a call has taken, unless the call has written into it."""
+        seen = self._known.get(id(tensor))
+        if tensor._version == version:
+            self._watched.append((weakref.ref(tensor), version))
+            if seen is not None:
+                self._known[id(tensor)] = seen._replace(free=False)
+        elif any(call.value is tensor for call in calls):  # in place
+            if seen is None or not seen.free:
+                self.refused = "a tensor was written into after it was used"
+            else:
+                last = max(n for n, (watched, _) in enumerate(self._watched) if watched() is tensor)
+                del self._watched[last]
+        # what else the call has changed are statistics: no jet reads them
+
+    def _call(self, call: Lifted) -> None:
+        seen = [self._known.get(id(t)) if t is not None and t.requires_grad else None for t in call.inputs]
+        noted = self._note(call, [None if one is None else one.noted for one in seen])
+        self._remember(call.value, noted, not call.keeps)
+        self._watched.append((weakref.ref(call.value), call.value._version))
+
+    def _remember(self, tensor: Tensor, noted: Noted, free: bool = False) -> None:
         known, key = self._known, id(tensor)
-        known[key] = _Seen(weakref.ref(tensor, lambda _: known.pop(key, None)), noted, tensor._version)
+
+        def forget(gone: weakref.ref[Tensor]) -> None:
+            if key in known and known[key].tensor is gone:
+                del known[key]
+
+        known[key] = _Seen(weakref.ref(tensor, forget), noted, tensor._version, free)
 
     def run(self, objective: Objective, leaves: Tensors) -> tuple[Tensor, Noted]:
         """The loss, and what was noted about it.
@@ -139,7 +183,7 @@ def _objection(func: Any, active: list[Tensor], seen: Iterable[_Seen | None]) ->
 
 
 @cache
-def _takes(lift: Callable[..., Lifted | None], count: int, names: tuple[str, ...]) -> bool:
+def _takes(lift: Callable[..., Lifted | Parts | None], count: int, names: tuple[str, ...]) -> bool:
     """True where the rule knows all arguments of a call, `count` by place and the others by name."""
     if "out" in names:  # a result that is written into somebody's tensor
         return False

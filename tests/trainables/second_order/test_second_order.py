@@ -15,6 +15,7 @@ from trainables.oracle import Oracle
 from trainables.run.flops import Flops
 from trainables.run.loop import Run
 from trainables.second_order import activations
+from trainables.second_order.convolutions import convolution
 from trainables.second_order.graph import Graph, graph_of
 from trainables.second_order.jets import Along, inner
 from trainables.second_order.recorder import _say
@@ -243,9 +244,9 @@ def test_frozen_layers_are_constants():
 
 UNKNOWN = {
     "an unknown function": lambda x: torch.sinh(x),
-    "in place": lambda x: functional.relu(x + 0, inplace=True),
+    "in place": lambda x: functional.dropout(x + 0, 0.5, inplace=True),
     "in place, by operator": lambda x: x.clone().add_(x),
-    "an unknown argument": lambda x: x ** torch.full_like(x[0], 2.0),
+    "an unknown argument": lambda x: x * torch.norm(x, 3),
 }
 
 
@@ -394,6 +395,7 @@ def test_a_sweep_convolves_tangents_in_two_halves(monkeypatch):
     """Their scratch would be the largest thing in memory where channels are few."""
     sizes, whole = [], torch.conv2d
     objective, params = problem(IMAGES["convolution"], width=72)
-    monkeypatch.setattr(torch, "conv2d", lambda x, *args: (sizes.append(len(x)), whole(x, *args))[1])
+    counted = convolution(lambda x, *args: (sizes.append(len(x)), whole(x, *args))[1])
+    monkeypatch.setitem(TABLE, torch.conv2d, counted)
     sweep(objective, leaves_of(params), Along(anywhere(params)))
     assert sorted(sizes) == [2, 3, SIZE]  # Ẋ = 0: one product for the value, one for the tangent
