@@ -63,7 +63,7 @@ def records(trial: Trial, curve: Curve) -> list[Record]:
                 steps=10 * epoch,
                 seconds=0.1 * epoch * (1 + 0.2 * (trial.seed % 7) / 7),
                 diverged=diverged,
-                extras=tested,
+                extras=tested | ({"hidden_share": 0.85} if "hidden" in flat else {}),
             )
         )
     return made

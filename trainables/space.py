@@ -110,17 +110,72 @@ class OverLr:
     """
 
     name: ClassVar[str] = "over_lr"
-    product: Uniform | LogUniform
+    inner: Uniform | LogUniform  # of the product
 
     def __contains__(self, value: object) -> bool:
         return _is_number(value) and value >= 0
 
+    def resolved(self, value: Value, lr: float) -> float:
+        """The field's value.
 
-Domain: TypeAlias = Uniform | LogUniform | Integer | Choice | OverLr
+        Args:
+            value: sampled, the product
+            lr: the learning rate
+        """
+        return float(value) / lr  # type: ignore[arg-type]
+
+    def sampled(self, value: Value, lr: float) -> float:
+        """The number that was sampled for a value of the field; the inverse of `resolved`.
+
+        Args:
+            value: of the field
+            lr: the learning rate
+        """
+        return float(value) * lr  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class TimesLr:
+    """A search of the ratio of the field and the learning rate of the trial; the field is the ratio times the rate.
+
+    On the second rate of a split this searches the ratio of both.
+    """
+
+    name: ClassVar[str] = "times_lr"
+    inner: Uniform | LogUniform | Choice  # of the ratio
+
+    def __contains__(self, value: object) -> bool:
+        return _is_number(value)
+
+    def resolved(self, value: Value, lr: float) -> float:
+        """The field's value.
+
+        Args:
+            value: sampled, the ratio
+            lr: the learning rate
+        """
+        return float(value) * lr  # type: ignore[arg-type]
+
+    def sampled(self, value: Value, lr: float) -> float:
+        """The number that was sampled for a value of the field; the inverse of `resolved`.
+
+        Args:
+            value: of the field
+            lr: the learning rate
+        """
+        return float(value) / lr  # type: ignore[arg-type]
+
+
+Derived: TypeAlias = OverLr | TimesLr
+"""A domain of what a field and the learning rate make together."""
+Domain: TypeAlias = Uniform | LogUniform | Integer | Choice | Derived
 _DOMAINS: dict[str, type[Uniform] | type[LogUniform] | type[Integer]] = {
     domain.name: domain for domain in (Uniform, LogUniform, Integer)
 }
-DOMAIN_NAMES = (*_DOMAINS, Choice.name, OverLr.name)
+_DERIVED: dict[str, type[OverLr] | type[TimesLr]] = {OverLr.name: OverLr, TimesLr.name: TimesLr}
+DOMAIN_NAMES = (*_DOMAINS, Choice.name, *_DERIVED)
+RATES = "scheme.lr", "optimizer.lr"  # a composed rule's learning rate, and that of an optimizer of other people's
+SIDES = "hidden.", "rest."  # of a split: in front of the keys of each
 
 
 def domain_of(written: Mapping[str, Any]) -> Domain:
@@ -134,11 +189,12 @@ def domain_of(written: Mapping[str, Any]) -> Domain:
     if len(written) != 1:
         raise Refusal(f"a domain has one name, as in {{log_uniform: [1e-4, 1.0]}}, got {dict(written)}")
     ((name, given),) = written.items()
-    if name == OverLr.name:
-        product = domain_of(cast("Mapping[str, Any]", given)) if isinstance(given, Mapping) else None
-        if not isinstance(product, (Uniform, LogUniform)):
-            raise Refusal(f"over_lr needs a domain of the product, as in {{log_uniform: [1e-5, 1e-1]}}, got {given!r}")
-        return OverLr(product)
+    if name in _DERIVED:
+        inner = domain_of(cast("Mapping[str, Any]", given)) if isinstance(given, Mapping) else None
+        if not isinstance(inner, (Uniform, LogUniform) if name == OverLr.name else (Uniform, LogUniform, Choice)):
+            what = "product" if name == OverLr.name else "ratio"
+            raise Refusal(f"{name} needs a domain of the {what}, as in {{log_uniform: [1e-5, 1e-1]}}, got {given!r}")
+        return _DERIVED[name](inner)  # type: ignore[arg-type]
     if not isinstance(given, (list, tuple)):
         raise Refusal(f"{name} needs a list, as in {name}: [low, high], got {given!r}")
     numbers = cast("Sequence[Any]", given)
@@ -151,22 +207,69 @@ def domain_of(written: Mapping[str, Any]) -> Domain:
     return _DOMAINS[name](*numbers)
 
 
-def resolved(space: Mapping[str, Domain], values: Mapping[str, Value], lr: float) -> dict[str, Value]:
-    """Sampled values as their fields take them: products over the learning rate are divided by it.
+def lr_of(flat: Mapping[str, Any], key: str = "") -> Any:
+    """The learning rate among the values of a trial, by dotted key; None for a rule that has none.
+
+    Args:
+        flat: the values
+        key: of a field: the rate beside it is meant, where the two sides of a split have one each
+
+    Returns:
+        The rate; of a split that of the hidden matrices, unless `key` says otherwise.
+
+    >>> lr_of({"optimizer": "prodigy", "optimizer.lr": 1.0}), lr_of({"scheme": "control"})
+    (1.0, None)
+    >>> lr_of({"hidden.optimizer.lr": 0.1, "rest.scheme.lr": 0.2}, "rest.decay.weight_decay")
+    0.2
+    """
+    side = next((side for side in SIDES if key.startswith(side)), None)
+    given = (flat.get(before + rate) for before in ([side] if side else ["", *SIDES]) for rate in RATES)
+    return next((rate for rate in given if rate is not None), None)
+
+
+def resolved(space: Mapping[str, Domain], values: Mapping[str, Value], flat: Mapping[str, Any]) -> dict[str, Value]:
+    """Sampled values as their fields take them: products over the learning rate, and ratios of two rates.
 
     Args:
         space: the domain of every searched key
         values: sampled, by key
-        lr: the learning rate of the trial
+        flat: all values of the trial, with the learning rate among them
 
     Returns:
         All values, by key.
 
-    >>> resolved({"decay.weight_decay": OverLr(Uniform(0, 1))}, {"decay.weight_decay": 0.5}, lr=0.25)
+    Raises:
+        Refusal: for a rate that would be a multiple of itself
+
+    >>> resolved({"decay.weight_decay": OverLr(Uniform(0, 1))}, {"decay.weight_decay": 0.5}, {"scheme.lr": 0.25})
     {'decay.weight_decay': 2.0}
     """
-    derived = {key: float(cast("float", values[key])) / lr for key, domain in space.items() if isinstance(domain, OverLr)}
-    return {**values, **derived}
+    found = dict(values)
+    multiples = {key for key, domain in space.items() if isinstance(domain, TimesLr)}
+    for kind in (TimesLr, OverLr):  # a product may be over a rate that is a multiple
+        known = {key: value for key, value in {**flat, **found}.items() if kind is OverLr or key not in multiples}
+        for key, domain in space.items():
+            if isinstance(domain, kind):
+                found[key] = domain.resolved(values[key], lr_beside(key, domain, known))
+    return found
+
+
+def lr_beside(key: str, domain: Derived, flat: Mapping[str, Any]) -> float:
+    """The learning rate that a derived domain is over, or a multiple of.
+
+    Args:
+        key: of the field
+        domain: of the field
+        flat: the values of the trial
+
+    Raises:
+        Refusal: there is none
+    """
+    others = {name: value for name, value in flat.items() if name != key}
+    lr = lr_of(others, key if isinstance(domain, OverLr) else "")
+    if lr is None:
+        raise Refusal(f"{key}: {domain.name} needs the learning rate of something else, and there is none")
+    return float(lr)
 
 
 def corner(domain: Domain) -> Value:
@@ -175,8 +278,8 @@ def corner(domain: Domain) -> Value:
     >>> corner(LogUniform(1e-3, 1.0)), corner(Choice(("a", "b")))
     (0.001, 'a')
     """
-    if isinstance(domain, OverLr):
-        return domain.product.low
+    if isinstance(domain, Derived):
+        return corner(domain.inner)
     return domain.options[0] if isinstance(domain, Choice) else domain.low
 
 
@@ -186,8 +289,8 @@ def middle(domain: Domain) -> Value:
     >>> middle(LogUniform(1e-3, 1e-1)), middle(Integer(1, 4)), middle(Choice(("a", "b", "c")))
     (0.01, 2, 'b')
     """
-    if isinstance(domain, OverLr):
-        return middle(domain.product)
+    if isinstance(domain, Derived):
+        return middle(domain.inner)
     if isinstance(domain, Choice):
         return domain.options[(len(domain.options) - 1) // 2]
     if isinstance(domain, Integer):
@@ -199,8 +302,8 @@ def middle(domain: Domain) -> Value:
 
 def written(domain: Domain) -> dict[str, Any]:
     """The domain as a study file writes it; the inverse of `domain_of`."""
-    if isinstance(domain, OverLr):
-        return {domain.name: written(domain.product)}
+    if isinstance(domain, Derived):
+        return {domain.name: written(domain.inner)}
     return {domain.name: list(domain.options if isinstance(domain, Choice) else (domain.low, domain.high))}
 
 
@@ -215,7 +318,7 @@ def searched(domain: Domain, *, default: Any, valid: tuple[float, float] | None 
     Returns:
         A dataclass field.
     """
-    within = valid or (None if isinstance(domain, (Choice, OverLr)) else (domain.low, domain.high))
+    within = valid or (None if isinstance(domain, (Choice, OverLr, TimesLr)) else (domain.low, domain.high))
     metadata = {"domain": domain, "valid": Limits(*within) if within else None}
     return field(default=default, metadata=metadata)
 

@@ -10,18 +10,6 @@ from trainables.rules import Composed, Rule
 from trainables.space import setting
 from trainables.tasks import Classification, Workload
 
-RATES = "scheme.lr", "optimizer.lr"  # a composed rule's learning rate, and that of an optimizer of other people's
-
-
-def lr_of(flat: Mapping[str, Any]) -> Any:
-    """The learning rate among the values of a trial, by dotted key; None for a rule that has none, or a row without.
-
-    >>> lr_of({"optimizer": "prodigy", "optimizer.lr": 1.0}), lr_of({"scheme": "control"})
-    (1.0, None)
-    """
-    given = (flat.get(key) for key in RATES)
-    return next((rate for rate in given if rate is not None and rate == rate), None)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Trial(Component):

@@ -81,11 +81,18 @@ def _line(record: "Record", metric: str) -> str:
         _numbers("train", {"loss": record.train_loss, metric: record.train_score}),
         _numbers("valid", {"loss": record.valid_loss, metric: record.valid_score}),
         f"lr {record.lr:.3g}",
+        _split(record),
         f"{record.passes:g} passes, {record.seconds:.2f} s",
         "" if test is None else f"test {metric} {test:.4g}",
         "diverged" if record.diverged else "",
     ]
     return f"epoch {record.epoch:g}: " + "; ".join(words for words in told if words)
+
+
+def _split(record: "Record") -> str:
+    """Say how much of the network a split moves by its first rule."""
+    share = record.extras.get("hidden_share")
+    return "" if share is None else f"rest lr {record.extras['rest_lr']:.3g}, hidden matrices {share:.0%}"
 
 
 def _numbers(split: str, numbers: dict[str, float]) -> str:

@@ -18,7 +18,7 @@ from study.search.stoppers import stopper_of
 from trainables.components import Slot, slots
 from trainables.plugins import trusted, word_of
 from trainables.refusal import Refusal, unknown
-from trainables.space import DOMAIN_NAMES, Domain, Integer, OverLr, Uniform, Value, corner, domain_of, written
+from trainables.space import DOMAIN_NAMES, Derived, Domain, Integer, Uniform, Value, corner, domain_of, written
 from trainables.trial import Trial
 
 MAX_CONTENTS = 5_000  # it is a tag in MLflow, which takes 8,000
@@ -206,7 +206,7 @@ def _domain(slot: Slot, given: dict[str, Any]) -> Domain:
         raise Refusal(f"{slot.key}: {refusal}") from refusal
     if isinstance(domain, Uniform) and slot.annotation is int:
         raise Refusal(f"{slot.key} is a whole number: search it with integer: [low, high]")
-    if isinstance(domain, OverLr):
+    if isinstance(domain, Derived):
         return domain
     for bound in next(iter(written(domain).values())):
         slot.checked(float(bound) if slot.annotation is float and isinstance(domain, Integer) else bound)

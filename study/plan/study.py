@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,8 +11,8 @@ from study.search.stoppers import Stopper
 from trainables.components import files_of, slots
 from trainables.plugins import File
 from trainables.run.stopping import Rung
-from trainables.space import Domain, OverLr, Value, corner, resolved, written
-from trainables.trial import Trial, lr_of
+from trainables.space import Derived, Domain, Value, corner, resolved, written
+from trainables.trial import Trial
 
 STOPPER = "stopper."  # before the fields of a stopper
 
@@ -38,10 +37,9 @@ class Arm(NamedTuple):
         Raises:
             Refusal: where the values are no trial.
         """
-        own = {key: value for key, value in values.items() if not isinstance(self.space.get(key), OverLr)}
-        products = len(own) < len(values)  # over the learning rate, which some rules do not have
-        lr = lr_of(Trial.parse({**self.fixed, **own}).flat()) if products else None
-        return Trial.parse({**self.fixed, **resolved(self.space, values, float(lr or math.nan)), "seed": seed})
+        own = {key: value for key, value in values.items() if not isinstance(self.space.get(key), Derived)}
+        flat = Trial.parse({**self.fixed, **own}).flat() if len(own) < len(values) else {}
+        return Trial.parse({**self.fixed, **resolved(self.space, values, flat), "seed": seed})
 
     @property
     def task(self) -> Any:

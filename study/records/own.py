@@ -7,7 +7,7 @@ import pandas as pd
 from study.plan.tasks import label
 from study.records.table import validated
 from trainables.refusal import unknown
-from trainables.trial import RATES
+from trainables.space import RATES, SIDES
 
 UNITS = {"passes": "passes", "flops": "flops", "steps": "steps", "epochs": "epoch", "seconds": "seconds"}
 TIMED = "seconds"  # the unit that no plan tells
@@ -96,7 +96,7 @@ def scheme_of(arm: str, task: str) -> str:
 def learning_rates(record: pd.DataFrame) -> pd.Series:
     """The learning rate that each trial was given; NaN where it has none."""
     rates = pd.Series(float("nan"), index=record.index, dtype=float)
-    for name in RATES:
+    for name in [side + rate for side in ("", *SIDES) for rate in RATES]:
         if name in record:
             given: Any = pd.to_numeric(record[name], errors="coerce")
             rates = rates.fillna(given.astype(float))

@@ -12,8 +12,8 @@ from study.plan.study import Arm
 from study.records.own import UNITS
 from study.records.trials import ended, is_lost
 from trainables.refusal import Refusal, unknown
-from trainables.space import Choice, Domain, Integer, LogUniform, OverLr, Uniform
-from trainables.trial import Trial, lr_of
+from trainables.space import Choice, Derived, Domain, Integer, LogUniform, Uniform, lr_beside
+from trainables.trial import Trial
 
 Floats = NDArray[np.float64]
 TRIAL = ["repetition", "k", "seed_number"]
@@ -98,11 +98,11 @@ def place(space: Mapping[str, Domain], flat: Mapping[str, Any]) -> Floats:
     array([0.5  , 0.   , 0.707])
     """
     coordinates: list[float] = []
-    for key, domain in space.items():
-        value = flat[key]
-        if isinstance(domain, OverLr):
-            coordinates.append(_share(domain.product, float(value) * float(lr_of(flat))))
-        elif isinstance(domain, Choice):
+    for key, given in space.items():
+        derived = isinstance(given, Derived)
+        value = given.sampled(flat[key], lr_beside(key, given, flat)) if derived else flat[key]
+        domain = given.inner if derived else given
+        if isinstance(domain, Choice):
             coordinates += [math.sqrt(0.5) * (value == option) for option in domain.options]
         else:
             coordinates.append(_share(domain, float(value)))

@@ -13,7 +13,7 @@ from study.plan.study import Arm, Search
 from study.replay.curves import Curves, Floats, place
 from trainables.run.stopping import best_score, stopped_at
 from trainables.seeds import seed_of
-from trainables.space import OverLr
+from trainables.space import Derived
 
 
 def searches(
@@ -85,7 +85,7 @@ def search(curves: Curves, of: Search, target: float | None, among: NDArray[np.i
 
 def _asked(arm: Arm, values: Mapping[str, Any]) -> Floats:
     """Where a suggestion lies; of what is searched as a product it names the product."""
-    space = {key: domain.product if isinstance(domain, OverLr) else domain for key, domain in arm.space.items()}
+    space = {key: domain.inner if isinstance(domain, Derived) else domain for key, domain in arm.space.items()}
     return place(space, values)
 
 

@@ -7,6 +7,7 @@ from importlib import resources
 from typing import Any
 
 import jinja2
+import pandas as pd
 
 from study.answers.results import Result, finite
 from study.answers.study import Answers
@@ -225,6 +226,7 @@ def _reading(material: Material, every: list[Answers]) -> list[str]:
             "Where a task has no target, schemes are compared at a budget: what it costs each of them to reach the "
             "baseline's expected best of K trials. A target is a score fixed before tuning, from other seeds."
         )
+    texts += _splits(material.record)
     if material.run:
         texts.append(
             "Numbers lead to the runs behind them, in MLflow's pages: a store without a server has them at "
@@ -232,6 +234,18 @@ def _reading(material: Material, every: list[Answers]) -> list[str]:
         )
     texts.append("The data of every figure is inside this file, so that it stays with the page wherever that goes.")
     return texts
+
+
+def _splits(record: pd.DataFrame) -> list[str]:
+    """Shares of the parameters that arms move by the first rule of a split."""
+    if "hidden_share" not in record:
+        return []
+    told: Any = record.dropna(subset=["hidden_share"]).drop_duplicates(["task", "arm"])
+    return [
+        f"Arm {row.arm} moves hidden matrices by a rule of their own: {row.hidden_share:.0%} of all numbers in the "
+        f"parameters of {row.task}."
+        for row in told.itertuples()
+    ]
 
 
 def _as_data(text: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from study.search import sequences
-from trainables.space import Choice, Domain, Integer, LogUniform, OverLr, Value
+from trainables.space import Choice, Derived, Domain, Integer, LogUniform, Value
 
 if TYPE_CHECKING:  # Optuna takes a second, which nobody who only names a sampler need wait
     from optuna.distributions import BaseDistribution
@@ -68,8 +68,8 @@ def optuna_distribution(domain: Domain) -> "BaseDistribution":
     """The domain in Optuna's words."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    if isinstance(domain, OverLr):
-        return optuna_distribution(domain.product)
+    if isinstance(domain, Derived):
+        return optuna_distribution(domain.inner)
     if isinstance(domain, Choice):
         return CategoricalDistribution(domain.options)
     if isinstance(domain, Integer):

@@ -4,7 +4,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 
-from trainables.space import Choice, Domain, Integer, LogUniform, OverLr, Value
+from trainables.space import Choice, Derived, Domain, Integer, LogUniform, Value
 
 
 def sobol(space: Mapping[str, Domain], seed: int, k: int) -> dict[str, Value]:
@@ -85,8 +85,8 @@ def _placed(space: Mapping[str, Domain], unit: Sequence[float]) -> dict[str, Val
 
 def _at(domain: Domain, share: float) -> Value:
     """The value below which that share of the domain lies."""
-    if isinstance(domain, OverLr):
-        return _at(domain.product, share)
+    if isinstance(domain, Derived):
+        return _at(domain.inner, share)
     if isinstance(domain, Choice):
         return domain.options[min(int(share * len(domain.options)), len(domain.options) - 1)]
     if isinstance(domain, Integer):

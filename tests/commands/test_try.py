@@ -80,6 +80,12 @@ def test_people_get_a_line_a_record_and_what_was_chosen(lr_study):
     assert "scheme.lr = 0.1, its default" in done.stderr
 
 
+def test_of_a_split_people_are_told_both_rates_and_the_share_of_the_hidden_matrices(lr_study, tmp_path):
+    (tmp_path / "s.yaml").write_text("{question: q, arms: {muon: {task: digits_mlp, rule: split, epochs: 1}}}")
+    done = lr_study("try", "s.yaml")
+    assert "; lr 0.02; rest lr 0.001, hidden matrices 85%; " in done.stdout, done.stderr
+
+
 def test_a_diverged_trial_says_so_and_json_has_no_nan(lr_study, tmp_path):
     (tmp_path / "q.yaml").write_text(QUADRATIC)
     assert "; diverged" in lr_study("try", "q.yaml", "scheme.lr=10", "epochs=400").stdout.splitlines()[-1]

@@ -184,6 +184,28 @@ def test_a_field_may_be_searched_as_a_product_with_the_rate():
         assert trial.rule.scheme.lr * trial.rule.decay.weight_decay <= 1e-1 * (1 + 1e-12)
 
 
+SPLIT = """
+question: q
+common: {task: quadratic, trials: 4, rule: split}
+arms:
+  ratio: {rest.scheme.lr: {times_lr: {log_uniform: [0.01, 0.1]}}, rest.decay.weight_decay: {over_lr: {uniform: [1, 2]}}}
+  tenth: {hidden.optimizer.lr: {times_lr: {choice: [0.1]}}}
+"""
+
+
+def test_of_a_split_the_ratio_of_both_rates_may_be_searched_and_a_decay_is_over_the_rate_beside_it():
+    dispatcher = Dispatcher(parse(SPLIT, "ratios"), {})
+    for _ in range(8):
+        suggestion = dispatcher.next()
+        rule = suggestion.trial.rule
+        hidden, rest = rule.hidden.optimizer.lr, rule.rest.scheme.lr
+        if suggestion.key.arm == "tenth":
+            assert hidden == pytest.approx(0.1 * rest)
+        else:
+            assert 0.01 <= rest / hidden <= 0.1
+            assert 1 <= rule.rest.decay.weight_decay * rest <= 2
+
+
 @pytest.mark.parametrize(
     ("arm", "message"),
     [
@@ -191,6 +213,8 @@ def test_a_field_may_be_searched_as_a_product_with_the_rate():
         ("searcher: grid, scheme.lr: {choice: [1, 2]}, trials: 3", "the grid has 2 points, trials asks for 3"),
         ("searcher: cmaes", "cmaes needs at least 2 numbers to search"),
         ("scheme.lr: {over_lr: 3}", "over_lr needs a domain of the product"),
+        ("scheme.lr: {times_lr: 3}", "times_lr needs a domain of the ratio"),
+        ("scheme.lr: {times_lr: {uniform: [0, 1]}}", "scheme.lr: times_lr needs the learning rate of something else"),
     ],
 )
 def test_what_a_searcher_cannot_do_is_refused(arm, message):

@@ -87,6 +87,14 @@ def test_the_page_of_a_study_that_diverged_says_so(store):
         assert text_of(written).count("every trial diverged") == 3  # one a scheme
 
 
+def test_the_page_says_what_share_of_the_parameters_was_the_first_rules_of_a_split(store):
+    simulate(parse(TEXT % (4, "sgd: {}, muon: {rule: split}"), "split"), store, lambda *_: [0.2, 0.5])
+    text = text_of(page("split", tracking_uri=store, target=TARGET))
+    share = "85% of all numbers in the parameters of digits_mlp"
+    assert f"Arm muon moves hidden matrices by a rule of their own: {share}." in text
+    assert "Arm sgd moves" not in text
+
+
 @pytest.mark.usefixtures("aimless")
 def test_the_page_of_one_arm_says_that_there_is_nothing_to_compare(store):
     simulate(parse(TEXT % (4, "sgd: {}"), "alone"), store, law)
