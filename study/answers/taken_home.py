@@ -5,8 +5,11 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+import torch
+from torch import nn
+
 from trainables.components import Component, floats, slots
-from trainables.optimizers import Packaged
+from trainables.optimizers import Packaged, asked, made
 from trainables.plugins import is_outside
 from trainables.refusal import Refusal
 from trainables.rules import Composed
@@ -114,28 +117,42 @@ def _packaged(rule: Mapping[str, Value], steps: str) -> list[str]:
     if any(is_outside(value) for value in rule.values()):
         return [
             _TORCH,
-            "from trainables.optimizers import Packaged",
+            "from trainables.optimizers import Packaged, made",
             "from trainables.plugins import trusted",
             "",
             *_call("rule = Packaged.parse", [_as_dict(rule)]),
             _PARAMS,
-            "optimizer = rule.optimizer.make(params)",
+            "optimizer = made(rule.optimizer, params, rule.decay)",
             *_scheduled("rule.schedule", steps),
         ]
     built = Packaged.parse(rule)
-    plain = built.schedule == Constant()
+    plain, groups = built.schedule == Constant(), [_PARAMS] if built.decay.on == "all" else _APART
     return [
         *(_imports([built.optimizer]) if plain else _imports([built.optimizer, built.schedule], _TORCH)),
         "",
-        *(_MODES if built.optimizer.package == "schedulefree" else []),
-        _PARAMS,
+        *_asked(built),
+        *groups,
         f"optimizer = {built.optimizer!r}.make(params)",
         *([] if plain else _scheduled(repr(built.schedule), steps)),
     ]
 
 
+def _asked(rule: Packaged) -> list[str]:
+    """Comments on an optimizer that has modes, or whose step asks for something."""
+    live = made(rule.optimizer, [nn.Parameter(torch.zeros(2, 2))])
+    steps = {"loss": "optimizer.step(loss=loss)", "closure": "optimizer.step(closure), which computes the gradients"}
+    return [*(_MODES if hasattr(live, "eval") else []), *(f"# step: {steps[asks]}" for asks in sorted(asked(live)))]
+
+
 _TORCH = "import torch"
 _PARAMS = "params = [param for param in model.parameters() if param.requires_grad]"
+_APART = [
+    _PARAMS,
+    "params = [",
+    '    {"params": [param for param in params if param.ndim >= 2]},',
+    '    {"params": [param for param in params if param.ndim < 2], "weight_decay": 0.0},',
+    "]",
+]
 _MODES = ["# optimizer.train() before training, optimizer.eval() before the model is evaluated or saved"]
 
 

@@ -49,8 +49,9 @@ def stepped(trial):
         if asks:
             optimizer.step(loss)
         else:
-            loss().backward()
-            optimizer.step()
+            before = loss()
+            before.backward()
+            optimizer.step(**({"loss": before} if "loss=loss" in python(configuration) else {}))
         if scheduler is not None:
             scheduler.step()
         run.step()
@@ -78,6 +79,8 @@ def test_every_direction_does_with_a_schedule_and_a_decay(direction):
 @pytest.mark.parametrize("optimizer", [name for name, member in members(Optimizer).items() if not member.matrices_only])
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
 def test_every_packaged_optimizer_does_with_its_schedule(optimizer, schedule):
+    if schedule != "constant" and not hasattr(members(Optimizer)[optimizer](), "lr"):
+        pytest.skip("it has no rate")
     assert same(Trial.parse({**DIGITS, "rule": "packaged", "optimizer": optimizer, "schedule": schedule}))
 
 
@@ -106,6 +109,12 @@ def test_what_the_optimizer_does_not_say_is_a_comment():
     assert "step(closure)" in python({"scheme": "line_search"})
     assert "optimizer.eval()" in python({"rule": "packaged", "optimizer": "schedulefree_sgd"})
     assert "optimizer.eval()" not in python({"rule": "packaged", "optimizer": "prodigy"})
+
+
+def test_matrices_alone_are_decayed_at_home_too():
+    rule = {"optimizer": "adamw", "optimizer.weight_decay": 0.5, "decay.on": "matrices"}
+    assert same(Trial.parse({**DIGITS, **rule}))
+    assert "step(loss=loss)" in python({"rule": "packaged", "optimizer": "momo_adam"})
 
 
 @pytest.mark.parametrize(("accumulate", "epochs"), [(1, 2.0), (1, 0.01), (3, 1.5), (4, 2.0)])

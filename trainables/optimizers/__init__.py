@@ -3,6 +3,7 @@
 import contextlib
 import io
 import math
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, make_dataclass
@@ -10,7 +11,7 @@ from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from inspect import Parameter, signature
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -70,18 +71,35 @@ class FromPackage(Optimizer):
         return {**given, "betas": tuple(betas)} if betas else given
 
 
-def made(optimizer: Optimizer, params: list[nn.Parameter]) -> torch.optim.Optimizer:
+@dataclass(frozen=True)
+class Own(Component):
+    """The weight decay that an optimizer of other people's does itself, of all that it moves or of matrices alone."""
+
+    word: ClassVar[str] = "decay of an optimizer"
+    on: Literal["all", "matrices"] = field(default="all", kw_only=True)
+
+
+def made(optimizer: Optimizer, params: list[Any], decay: Own | None = None) -> torch.optim.Optimizer:
     """Make an optimizer in training mode, quietly.
 
     Args:
         optimizer: that is described.
-        params: that it moves.
+        params: that it moves, or groups of them.
+        decay: on what its weight decay acts; on all if none is given.
 
     Raises:
         Refusal: it takes no such parameters, or no such hyper-parameters.
     """
+    if decay is not None and decay.on == "matrices":
+        params = undecayed_apart(params)
+    moved = [param for each in params for param in (each["params"] if isinstance(each, dict) else [each])]
+    other = next((tuple(param.shape) for param in moved if param.ndim != 2), None) if optimizer.matrices_only else None
+    if other is not None:
+        name = name_of(type(optimizer))
+        raise Refusal(f"{name} takes matrices alone, got a parameter of shape {other}: say rule: split")
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # some greet at every construction
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():  # some greet at every construction
+            warnings.simplefilter("ignore")  # escapes in docstrings, for one, where a package is compiled first
             live = optimizer.make(params)
     except Refusal:
         raise
@@ -90,6 +108,25 @@ def made(optimizer: Optimizer, params: list[nn.Parameter]) -> torch.optim.Optimi
     if hasattr(live, "train"):
         live.train()  # type: ignore[attr-defined]
     return live
+
+
+def undecayed_apart(params: list[Any]) -> list[dict[str, Any]]:
+    """Parameter groups in which what has fewer than two dimensions stands apart, without weight decay.
+
+    Args:
+        params: parameters, or groups of them; not written into.
+
+    >>> matrix, vector = torch.zeros(2, 2), torch.zeros(2)
+    >>> [(len(group["params"]), group.get("weight_decay")) for group in undecayed_apart([matrix, vector, matrix])]
+    [(2, None), (1, 0.0)]
+    """
+    groups = params if params and isinstance(params[0], dict) else [{"params": params}]
+    apart: list[dict[str, Any]] = []
+    for group in groups:
+        for matrices, own in ((True, {}), (False, {"weight_decay": 0.0})):
+            some = [param for param in group["params"] if (param.ndim >= 2) is matrices]
+            apart += [{**group, **own, "params": some}] if some else []
+    return apart
 
 
 @cache
@@ -139,10 +176,10 @@ def scale_rates(optimizer: torch.optim.Optimizer, first: list[float | None], fac
 class Live:
     """An optimizer over parameters that it owns; `Run` never copies or compares it."""
 
-    def __init__(self, optimizer: Optimizer, params: Tensors) -> None:
-        """Make the optimizer, in training mode, of copies of `params`."""
+    def __init__(self, rule: "Packaged", params: Tensors) -> None:
+        """Make the optimizer of a rule, in training mode, of copies of `params`."""
         self.leaves = {name: nn.Parameter(param.detach().clone()) for name, param in params.items()}
-        self.optimizer = made(optimizer, list(self.leaves.values()))
+        self.optimizer = made(rule.optimizer, list(self.leaves.values()), rule.decay)
         self.first = rates(self.optimizer)
         self.steps = 0
 
@@ -210,10 +247,13 @@ class Packaged(Rule):
 
     optimizer: Optimizer
     schedule: Schedule = field(default_factory=Constant)
+    decay: Own = field(default_factory=Own)
 
     def __post_init__(self) -> None:
         if find_spec(self.optimizer.package) is None:
             raise not_installed(f"optimizer: {name_of(type(self.optimizer))}", self.optimizer.package, "packaged")
+        if self.decay.on == "matrices" and not hasattr(self.optimizer, "weight_decay"):
+            raise Refusal(f"decay.on: matrices needs a weight_decay, and {name_of(type(self.optimizer))} has none")
 
     def check(self) -> None:
         """Refuses a warm-up of what cannot begin with one."""
@@ -223,7 +263,7 @@ class Packaged(Rule):
 
     def init(self, params: Tensors) -> PackagedState:
         """A new optimizer of copies of the parameters; refused where it has no rate, but a schedule."""
-        live = Live(self.optimizer, params)
+        live = Live(self, params)
         if self.schedule != Constant() and all(lr is None for lr in live.first):
             name = name_of(type(self.optimizer))
             raise Refusal(f"optimizer {name!r} has no lr that a schedule could multiply: leave schedule out")
@@ -241,7 +281,7 @@ class Packaged(Rule):
             params: by name
             data: from `save`; copied
         """
-        live = Live(self.optimizer, params)
+        live = Live(self, params)
         put_back(live.optimizer, list(live.leaves.values()), data)
         live.steps = data["steps"]
         return PackagedState(live, live.steps)

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from trainables.optimizers import Optimizer
-from trainables.refusal import Refusal
 from trainables.space import LogUniform, searched, setting
 
 
@@ -31,11 +30,7 @@ class Muon(Optimizer):
     adjust_lr_fn: Literal["original", "match_rms_adamw"] = setting("original")
 
     def make(self, params: list[nn.Parameter]) -> torch.optim.Optimizer:
-        """torch's own; refused for parameters that are no matrices."""
-        other = next((param for param in params if param.ndim != 2), None)
-        if other is not None:
-            shape = tuple(other.shape)
-            raise Refusal(f"muon takes matrices alone, got a parameter of shape {shape}: say rule: split")
+        """torch's own."""
         return torch.optim.Muon(params, **{entry.name: getattr(self, entry.name) for entry in fields(self)})
 
     def rate(self, live: torch.optim.Optimizer) -> float:

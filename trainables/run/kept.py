@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainables import optimizer_state
+from trainables.optimizer import SchemeOptimizer
 from trainables.refusal import Refusal
 
 PLAIN = (int, float, str, bool, bytes, type(None), torch.dtype, torch.device)
@@ -34,7 +36,7 @@ def check_kept(kept: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> Non
 
 def states(kept: Mapping[str, Any]) -> dict[str, Any]:
     """The states of what is kept, by name; refused where a checkpoint could not give them back."""
-    read = {name: value.state_dict() for name, value in kept.items()}
+    read = {name: _state(value) for name, value in kept.items()}
     _check_plain("session.epochs keeps ", read)
     return read
 
@@ -52,7 +54,25 @@ def put_back(kept: Mapping[str, Any], before: Mapping[str, Any]) -> None:
     for name, state in before.items():
         if name not in kept:
             raise Refusal(f"session.epochs(…) kept {name!r} before this training was broken off, and does no longer")
-        kept[name].load_state_dict(state)
+        if _is_theirs(kept[name]):
+            optimizer_state.put_back(kept[name], _trained(kept[name]), state)
+        else:
+            kept[name].load_state_dict(state)
+
+
+def _is_theirs(value: Any) -> bool:
+    """True for an optimizer of other people's, whose `state_dict` may not hold all that it keeps."""
+    return isinstance(value, torch.optim.Optimizer) and not isinstance(
+        getattr(value, "optimizer", value), SchemeOptimizer
+    )
+
+
+def _trained(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [param for group in optimizer.param_groups for param in group["params"]]
+
+
+def _state(value: Any) -> Any:
+    return optimizer_state.laid_open(value, _trained(value)) if _is_theirs(value) else value.state_dict()
 
 
 def _check_plain(place: str, state: Any) -> None:

@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import update_bn
 
@@ -57,6 +57,7 @@ class Stepping:
         self.optimizer = _made(rule, params, total_steps)
         self.averages = isinstance(rule, Packaged) and hasattr(self.optimizer, "eval")
         self.steps, self.passes, self._calls, self._share = 0, 0.0, 0, 0.0
+        self._depth = 0  # of steps inside of steps: torch calls its hooks for a `super().step()`, too
         self._first = rates(self.optimizer)
         self.optimizer.register_step_pre_hook(self._before)
         self.optimizer.register_step_post_hook(self._after)
@@ -122,6 +123,9 @@ class Stepping:
             self.optimizer.train()  # type: ignore[attr-defined]
 
     def _before(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: dict[str, Any]) -> Any:
+        self._depth += 1
+        if self._depth > 1:
+            return None
         self._check()
         if isinstance(optimizer, SchemeOptimizer):
             optimizer.passes = 0.0
@@ -144,6 +148,9 @@ class Stepping:
         return call
 
     def _after(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: dict[str, Any]) -> None:
+        self._depth -= 1
+        if self._depth:
+            return
         self.steps += 1
         if isinstance(optimizer, SchemeOptimizer):
             self.passes += optimizer.passes
@@ -157,5 +164,13 @@ def _made(rule: Rule, params: Any, total_steps: int | None) -> torch.optim.Optim
         return SchemeOptimizer(params, rule.scheme, rule.direction, rule.decay, total_steps=total_steps)
     if not isinstance(rule, Packaged):
         raise Refusal(f"rule {name_of(type(rule))!r} is no optimizer for a loop of one's own")
-    given = list(params.parameters() if isinstance(params, nn.Module) else params)
-    return made(rule.optimizer, cast(Any, [each[1] if isinstance(each, tuple) else each for each in given]))
+    return made(rule.optimizer, _without_names(params), rule.decay)
+
+
+def _without_names(params: Any) -> list[Any]:
+    """Parameters, or groups of them, as every optimizer takes them: torch's own alone know of names."""
+    each_one = params.parameters() if isinstance(params, nn.Module) else params
+    given: list[Any] = [params] if isinstance(params, Tensor) else list(each_one)
+    if given and isinstance(given[0], dict):
+        return [{**group, "params": _without_names(group["params"])} for group in given]
+    return [each[1] if isinstance(each, tuple) else each for each in given]
