@@ -26,6 +26,7 @@ from trainables.oracle import Oracle
 from trainables.rules import Composed
 from trainables.schemes.curvature import Curvature
 from trainables.schemes.fixed import Fixed
+from trainables.tasks import shakespeare_transformer as blocks
 
 EVERY = 10
 PROGRESS = torch.tensor(0.5, dtype=torch.float64)
@@ -64,10 +65,48 @@ def net_3c3d():
     )  # fmt: skip
 
 
+class Block(nn.Module):
+    """Linear layers around a pre-norm transformer block on 32 tokens of width 64."""
+
+    def __init__(self):
+        super().__init__()
+        self.block, self.head = blocks.Block(64, 4, 0.0), nn.Linear(64, 10)
+        self.embed = nn.Linear(64, 64)
+
+    def forward(self, x):
+        return self.head(self.block(self.embed(x)).mean(1))
+
+
+def depthwise():
+    """Two separable convolutions with GroupNorm and SiLU."""
+    return nn.Sequential(
+        nn.Conv2d(3, 32, 3, padding=1),
+        *(layer for _ in range(2) for layer in (
+            nn.GroupNorm(4, 32), nn.SiLU(), nn.Conv2d(32, 32, 3, padding=1, groups=32),
+            nn.GroupNorm(4, 32), nn.SiLU(), nn.Conv2d(32, 32, 1),
+        )),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10),
+    )  # fmt: skip
+
+
+class Recurrent(nn.Module):
+    """A gated recurrent unit of 128 over 32 steps."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.gru, self.head = nn.Linear(16, 64), nn.GRU(64, 128, batch_first=True), nn.Linear(128, 10)
+
+    def forward(self, x):
+        return self.head(self.gru(self.embed(x))[0][:, -1])
+
+
 NETWORKS = {
     "mnist_mlp": (lambda: mlp(784, 1000, 1000, 10), (784,), 20),
     "mnist_lenet5": (lenet5, (1, 28, 28), 20),
     "cifar10_3c3d": (net_3c3d, (3, 32, 32), 2),
+    "transformer block": (Block, (32, 64), 3),  # at most 2.4 gradients, curvature and all
+    "depthwise": (depthwise, (3, 16, 16), 3),  # 2.6
+    "gru": (Recurrent, (32, 16), 3),  # 2.6
 }
 
 
@@ -154,7 +193,7 @@ def peak_of_cpu(step):
 
 def main(rounds, device, networks):
     torch.set_num_threads(1)
-    print(f"{'':34} count  median [  min,   max]  memory  ms of the base")
+    print(f"{'':38} count  median [  min,   max]  memory  ms of the base")
     for network in networks:
         build, shape, repeats = NETWORKS[network]
         steps = {name: stepper(build, shape, rule, device) for name, rule in rules().items()}
@@ -167,7 +206,7 @@ def main(rounds, device, networks):
                 continue
             ratios = sorted(ours / plain for ours, plain in zip(seconds[name], seconds[base], strict=True))
             print(
-                f"{network:13} {name:20} {counts[name]:5.2f}  {statistics.median(ratios):6.2f} "
+                f"{network:17} {name:20} {counts[name]:5.2f}  {statistics.median(ratios):6.2f} "
                 f"[{ratios[0]:5.2f}, {ratios[-1]:5.2f}]  {memory[name] / memory[base]:6.2f}  "
                 f"{1e3 * statistics.median(seconds[base]):.2f}",
                 flush=True,

@@ -154,7 +154,9 @@ def gelu(input: Tensor, approximate: str = "none") -> Lifted:
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Lifted | None:
     """Y = X ⊙ M, the mask M drawn as torch draws it for this X."""
-    if inplace or not training or p in (0.0, 1.0):
+    if not training or p == 0.0:
+        return mapped(functional.dropout(input, p, training), input, lambda tangent: tangent)
+    if inplace or p == 1.0:
         return None
     # torch draws by another kernel where nothing requires a gradient
     mask = functional.dropout(torch.ones_like(input, requires_grad=True), p, True).detach()

@@ -17,6 +17,7 @@ from trainables.second_order import (
     normalisation,
     pooling,
     products,
+    recurrent,
     reductions,
     shapes,
 )
@@ -40,6 +41,10 @@ _LAYERS: list[tuple[Lift, tuple[Any, ...]]] = [
     (normalisation.layer_norm, (functional.layer_norm,)),
     (normalisation.rms_norm, (functional.rms_norm,)),
     (pooling.max_pool2d, (functional.max_pool2d,)),
+    (recurrent.gru, (torch.gru,)),
+    (recurrent.lstm, (torch.lstm,)),
+    (recurrent.gru_cell, (torch.gru_cell,)),
+    (recurrent.lstm_cell, (torch.lstm_cell,)),
     (activations.dropout, (functional.dropout,)),
     (losses.cross_entropy, (functional.cross_entropy,)),
     (losses.binary_cross_entropy, (functional.binary_cross_entropy,)),

@@ -55,6 +55,7 @@ FUNCTIONS = {
     "silu, in place": lambda x: functional.silu(x + x, inplace=True) * x,
 }
 MODULES = {
+    "no dropout": dense(nn.Dropout(0.0), nn.Tanh(), nn.Dropout(0.5).eval()),
     "softplus of a layer": dense(nn.Softplus()),
     "rms norm": nn.Sequential(nn.Linear(6, 5), nn.RMSNorm(5), nn.Tanh(), nn.RMSNorm(5, eps=0.1), nn.Linear(5, 3)),
     "an encoder's layer": nn.Sequential(
