@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeGuard, cast
 
+from trainables.log_normal import LogNormal
 from trainables.refusal import Refusal, unknown
 
 Scalar: TypeAlias = float | int | str | bool
@@ -110,7 +111,7 @@ class OverLr:
     """
 
     name: ClassVar[str] = "over_lr"
-    inner: Uniform | LogUniform  # of the product
+    inner: Uniform | LogUniform | LogNormal  # of the product
 
     def __contains__(self, value: object) -> bool:
         return _is_number(value) and value >= 0
@@ -142,7 +143,7 @@ class TimesLr:
     """
 
     name: ClassVar[str] = "times_lr"
-    inner: Uniform | LogUniform | Choice  # of the ratio
+    inner: Uniform | LogUniform | LogNormal | Choice  # of the ratio
 
     def __contains__(self, value: object) -> bool:
         return _is_number(value)
@@ -168,12 +169,12 @@ class TimesLr:
 
 Derived: TypeAlias = OverLr | TimesLr
 """A domain of what a field and the learning rate make together."""
-Domain: TypeAlias = Uniform | LogUniform | Integer | Choice | Derived
+Domain: TypeAlias = Uniform | LogUniform | LogNormal | Integer | Choice | Derived
 _DOMAINS: dict[str, type[Uniform] | type[LogUniform] | type[Integer]] = {
     domain.name: domain for domain in (Uniform, LogUniform, Integer)
 }
 _DERIVED: dict[str, type[OverLr] | type[TimesLr]] = {OverLr.name: OverLr, TimesLr.name: TimesLr}
-DOMAIN_NAMES = (*_DOMAINS, Choice.name, *_DERIVED)
+DOMAIN_NAMES = (*_DOMAINS, LogNormal.name, Choice.name, *_DERIVED)
 RATES = "scheme.lr", "optimizer.lr"  # a composed rule's learning rate, and that of an optimizer of other people's
 SIDES = "hidden.", "rest."  # of a split: in front of the keys of each
 
@@ -185,13 +186,16 @@ def domain_of(written: Mapping[str, Any]) -> Domain:
     LogUniform(low=0.0001, high=1.0)
     >>> domain_of({"choice": ["cosine", "linear"]})
     Choice(options=('cosine', 'linear'))
+    >>> domain_of({"log_normal": [0.1, 0.5]})  # median and standard deviation in decades; low and high, where cut off
+    LogNormal(median=0.1, decades=0.5, low=0.0, high=inf)
     """
     if len(written) != 1:
         raise Refusal(f"a domain has one name, as in {{log_uniform: [1e-4, 1.0]}}, got {dict(written)}")
     ((name, given),) = written.items()
     if name in _DERIVED:
         inner = domain_of(cast("Mapping[str, Any]", given)) if isinstance(given, Mapping) else None
-        if not isinstance(inner, (Uniform, LogUniform) if name == OverLr.name else (Uniform, LogUniform, Choice)):
+        numbers = Uniform, LogUniform, LogNormal
+        if not isinstance(inner, numbers if name == OverLr.name else (*numbers, Choice)):
             what = "product" if name == OverLr.name else "ratio"
             raise Refusal(f"{name} needs a domain of the {what}, as in {{log_uniform: [1e-5, 1e-1]}}, got {given!r}")
         return _DERIVED[name](inner)  # type: ignore[arg-type]
@@ -200,6 +204,10 @@ def domain_of(written: Mapping[str, Any]) -> Domain:
     numbers = cast("Sequence[Any]", given)
     if name == Choice.name:
         return Choice(tuple(numbers))
+    if name == LogNormal.name and len(numbers) in (2, 4):
+        return LogNormal(*numbers)
+    if name == LogNormal.name:
+        raise Refusal(f"{name} needs [median, standard deviation in decades], got {list(numbers)}")
     if name not in _DOMAINS:
         raise unknown("domain", name, DOMAIN_NAMES)
     if len(numbers) != 2:
@@ -280,6 +288,8 @@ def corner(domain: Domain) -> Value:
     """
     if isinstance(domain, Derived):
         return corner(domain.inner)
+    if isinstance(domain, LogNormal):
+        return domain.median
     return domain.options[0] if isinstance(domain, Choice) else domain.low
 
 
@@ -297,6 +307,8 @@ def middle(domain: Domain) -> Value:
         return (domain.low + domain.high) // 2
     if isinstance(domain, LogUniform):
         return math.sqrt(domain.low * domain.high)
+    if isinstance(domain, LogNormal):
+        return domain.at(0.5)
     return (domain.low + domain.high) / 2
 
 
@@ -304,6 +316,9 @@ def written(domain: Domain) -> dict[str, Any]:
     """The domain as a study file writes it; the inverse of `domain_of`."""
     if isinstance(domain, Derived):
         return {domain.name: written(domain.inner)}
+    if isinstance(domain, LogNormal):
+        cut = (domain.low, domain.high) if (domain.low, domain.high) != (0, math.inf) else ()
+        return {domain.name: [domain.median, domain.decades, *cut]}
     return {domain.name: list(domain.options if isinstance(domain, Choice) else (domain.low, domain.high))}
 
 
@@ -318,7 +333,7 @@ def searched(domain: Domain, *, default: Any, valid: tuple[float, float] | None 
     Returns:
         A dataclass field.
     """
-    within = valid or (None if isinstance(domain, (Choice, OverLr, TimesLr)) else (domain.low, domain.high))
+    within = valid or (None if isinstance(domain, (Choice, LogNormal, OverLr, TimesLr)) else (domain.low, domain.high))
     metadata = {"domain": domain, "valid": Limits(*within) if within else None}
     return field(default=default, metadata=metadata)
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from study.cost import NotDefined
 from study.records.trials import Question, ended, trials
+from study.search.samplers import GIVEN_FIRST
 from trainables.refusal import Refusal
 
 Floats = NDArray[np.float64]
@@ -114,6 +115,8 @@ def _dependence(part: pd.DataFrame, question: Question) -> str:
         return "the searcher learns from earlier trials" if question.learns else ""
     if "searcher" in part:
         names = sorted(set(part["searcher"].astype(str).str.lower()) - INDEPENDENT)
+        if any(name.endswith(GIVEN_FIRST) for name in names):
+            return "the first configurations of a search were given, not drawn"
         if names:
             return f"the searcher {names[0]} learns from earlier trials"
     return ""

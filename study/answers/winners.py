@@ -1,6 +1,6 @@
 """The trials that a study found best: what they were, taken from the record, and how to have them again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ class Winner:
     score: float  # validation; the best of the training
     test_score: float | None  # of the parameters with that score, where they were tested
     configuration: dict[str, Value]  # of a `Trial`, all of it but the seed
+    searched: tuple[str, ...] = ()  # its keys that the arm searched; none where the record does not say
     luck: Luck | None = None  # where it was trained again on fresh seeds
 
     @property
@@ -97,12 +98,25 @@ def winners(material: Material, arm: str | None = None, top: int = 1) -> list[Wi
         here: Any = record[record["task"] == task]
         level = level_of(here, task)
         best = ranked(trials_of(here, level), level.mode).head(top)
-        found += [
-            _winner(material.name, here, row, level, rank) for rank, (_, row) in enumerate(best.iterrows(), start=1)
-        ]
+        found += [_winner(material, here, row, level, rank) for rank, (_, row) in enumerate(best.iterrows(), start=1)]
     if not found:
         raise Refusal(f"{material.name!r} has no trial that ended with a validation score: nothing can be chosen")
     return found
+
+
+def start(found: Sequence[Winner]) -> str:
+    """The searched values of some trials as `start` of an arm that searches the same fields, the best first.
+
+    Args:
+        found: from `winners`.
+
+    Raises:
+        Refusal: where the record does not say what was searched, or nothing was.
+    """
+    values = [{key: winner.configuration[key] for key in winner.searched} for winner in found]
+    if not all(values):
+        raise Refusal("the record does not say that its arms search anything: there is nothing to start from")
+    return write_plain({"start": [value for at, value in enumerate(values) if value not in values[:at]]})
 
 
 def with_luck(
@@ -150,13 +164,14 @@ def _of_arm(record: pd.DataFrame, arm: str) -> pd.DataFrame:
     return mine
 
 
-def _winner(study: str, record: pd.DataFrame, row: Any, level: Level, rank: int) -> Winner:
+def _winner(material: Material, record: pd.DataFrame, row: Any, level: Level, rank: int) -> Winner:
     mine = (record["arm"] == row["arm"]) & (record["repetition"] == row["repetition"]) & (record["k"] == row["trial"])
     first: Any = record[mine].iloc[0]
-    key = Key(study, str(row["arm"]), int(row["repetition"]), int(row["trial"]), int(first["seed_number"]))
+    key = Key(material.name, str(row["arm"]), int(row["repetition"]), int(row["trial"]), int(first["seed_number"]))
     tested = None if row["test_score"] != row["test_score"] else float(row["test_score"])
     told = configuration(first)
-    return Winner(key, rank, int(row["seeds"]), level.metric, level, float(row["score"]), tested, told)
+    searched = tuple(key for key in told if key in material.searched.get(str(row["arm"]), ()))
+    return Winner(key, rank, int(row["seeds"]), level.metric, level, float(row["score"]), tested, told, searched)
 
 
 def configuration(row: Any) -> dict[str, Value]:

@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 @click.argument("arm", required=False)
 @click.option("--top", type=click.IntRange(min=1), default=1, show_default=True, help="So many trials a task.")
 @click.option("--seeds", type=click.IntRange(min=2), help="Train each again on so many fresh seeds, and say its luck.")
+@click.option("--as", "form", type=click.Choice(["start"]), help="Print what other searches are to try first.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @options.tracking_uri
-def best(study: str, arm: str | None, top: int, seeds: int | None, as_json: bool, tracking_uri: str) -> None:
+def best(
+    study: str, arm: str | None, top: int, seeds: int | None, form: str | None, as_json: bool, tracking_uri: str
+) -> None:
     """Print the best trial of STUDY, or of its ARM, by validation score: as YAML and as Python.
 
     STUDY is a recorded study's name or its file, or a .csv or .parquet that `lr-study report STUDY --epochs` wrote. The
@@ -28,18 +31,25 @@ def best(study: str, arm: str | None, top: int, seeds: int | None, as_json: bool
     A trial that was chosen for its score owes some of it to chance: --seeds 5 trains it again, in this process and one
     after the other, and says its score minus the mean of the others. Code of yours is run where STUDY is its file.
 
+    --as start prints the searched values alone, as the `start` of an arm that searches the same fields elsewhere.
+
     \b
     Examples:
       lr-study best quickstart
       lr-study best mine.yaml adam --seeds 5
       lr-study best schemes.parquet --top 3 --json
+      lr-study best schemes.parquet momentum-cosine --top 3 --as start
     """  # noqa: D301 - \b is for click: leave this paragraph as it is
     import json
 
     import study as lr_study
+    from study.answers import winners
 
     told = {"seeds": seeds or 0, "tracking_uri": tracking_uri, "show": lambda line: click.echo(line, err=True)}
     found = lr_study.best(study, arm, top=top, **told)
+    if form == "start":
+        click.echo(winners.start(found), nl=False)
+        return
     if as_json:
         click.echo(json.dumps([winner.told for winner in found], indent=2))
         return

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from study.dispatch.outcome import Outcome, Suggestion
 from study.plan.study import Search
-from study.search.samplers import SAMPLERS, optuna_distribution
+from study.search.samplers import SAMPLERS, from_quantiles, optuna_distribution, quantiles, to_quantiles
 from trainables.run.stopping import Rung
 from trainables.seeds import seed_of
 from trainables.space import Value
@@ -42,7 +42,8 @@ class Searching:
         self.search = search
         self._settings = search.arm.settings
         self._sampler = SAMPLERS[self._settings.searcher]
-        self._distributions = {key: optuna_distribution(domain) for key, domain in search.arm.space.items()}
+        self._space = quantiles(search.arm.space)
+        self._distributions = {key: optuna_distribution(domain) for key, domain in self._space.items()}
         self._study = optuna.create_study(direction="maximize" if search.arm.task.mode == "max" else "minimize")
         self._asked: list[optuna.Trial] = []
         self._outcomes: dict[int, Outcome] = {}
@@ -75,12 +76,11 @@ class Searching:
         k = len(self._asked)
         seed = seed_of("search", *self.search.key(k)) % 2**32
         self._study.sampler = self._sampler.make(seed, self._settings.parallel > 1)
-        if self._sampler.points:
-            whole = seed_of("sequence", *self.search.key(0)) % 2**32  # one scramble a search
-            self._study.enqueue_trial(self._sampler.points(self.search.arm.space, whole, k))
+        if chosen := self._chosen(k):
+            self._study.enqueue_trial(chosen)
         bars = self._bars()
         self._asked.append(self._study.ask(self._distributions))
-        return Suggestion(k, dict(self._asked[k].params), bars)
+        return Suggestion(k, self.values(k), bars)
 
     def observe(self, k: int, outcome: Outcome) -> None:
         """Keep the outcome of a configuration; they may come in any order.
@@ -97,7 +97,21 @@ class Searching:
 
     def values(self, k: int) -> dict[str, Value]:
         """Configuration k, which was suggested before."""
-        return dict(self._asked[k].params)
+        values = from_quantiles(self.search.arm.space, self._asked[k].params)
+        return {**values, **self._given(k)}  # what was given to the last digit
+
+    def _given(self, k: int) -> dict[str, Value]:
+        """The values of configuration k that the study file gives."""
+        start = self.search.arm.start
+        return start[k] if k < len(start) else {}
+
+    def _chosen(self, k: int) -> dict[str, Value]:
+        """The values of configuration k that no sampler draws, as it sees them."""
+        first = len(self.search.arm.start)
+        if k < first or not self._sampler.points:
+            return to_quantiles(self.search.arm.space, self._given(k))
+        whole = seed_of("sequence", *self.search.key(0)) % 2**32  # one scramble a search
+        return self._sampler.points(self._space, whole, k - first)
 
     @property
     def _visible(self) -> int:

@@ -7,7 +7,7 @@ from study.search import sequences
 from study.search.samplers import SAMPLERS
 from study.search.stoppers import Stopper
 from trainables.refusal import Refusal, unknown
-from trainables.space import Choice, Integer, written
+from trainables.space import Choice, Derived, Integer
 from trainables.tasks import Task
 
 MAX_CELLS = 10_000  # of a grid that starts without being asked about
@@ -25,6 +25,8 @@ def check_searcher(arm: Arm) -> None:
         raise Refusal(f"arm {arm.name!r}: a grid needs finite domains; give {endless[0]} a choice: [...]")
     if settings.searcher == "grid" and settings.trials > (cells := sequences.num_cells(arm.space)):
         raise Refusal(f"arm {arm.name!r}: the grid has {cells} points, trials asks for {settings.trials}")
+    if settings.searcher == "grid" and arm.start:
+        raise Refusal(f"arm {arm.name!r}: a grid tries every cell: leave start out")
     if settings.searcher == "cmaes" and sum(not isinstance(domain, Choice) for domain in domains) < MIN_CMAES:
         raise Refusal(f"arm {arm.name!r}: cmaes needs at least {MIN_CMAES} numbers to search, else it draws at random")
 
@@ -76,13 +78,21 @@ def check_stopper(arm: Arm) -> None:
 
 def _check_rungs(arm: Arm, stopper: Stopper, every: float) -> None:
     """Refuse more rungs than a record of a trial can hold."""
-    ((_, longest),) = written(arm.space["epochs"]).items() if "epochs" in arm.space else [("", [arm.setting("epochs")])]
     records = stopper.records(0, round(stopper.first(every)))
-    if next(itertools.islice(records, MAX_RUNGS, None)) * every <= max(longest):
+    if next(itertools.islice(records, MAX_RUNGS, None)) * every <= _longest(arm):
         raise Refusal(
             f"arm {arm.name!r}: {arm.settings.stopper} would judge a trial more than {MAX_RUNGS} times: raise "
             "stopper.min_epochs"
         )
+
+
+def _longest(arm: Arm) -> float:
+    """The most epochs that a trial of the arm may have."""
+    domain = arm.space.get("epochs")
+    if domain is None:
+        return float(arm.setting("epochs"))
+    within = domain.inner if isinstance(domain, Derived) else domain
+    return float(max(map(float, within.options)) if isinstance(within, Choice) else within.high)
 
 
 def check_validation(arm: Arm) -> None:

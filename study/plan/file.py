@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from study.plan.plain_yaml import read_plain
 from study.plan.tasks import expand_tasks
-from study.search.samplers import SAMPLERS
+from study.search.samplers import GIVEN_FIRST, SAMPLERS
 from study.search.stoppers import NO_STOPPER, STOPPERS
 from trainables.refusal import Refusal, unknown
 
@@ -66,7 +66,15 @@ class Settings(BaseModel):
     searcher: Annotated[str, Field(description=f"one of {', '.join(SAMPLERS)}")] = "random"
     stopper: Annotated[str | None, Field(description=f"{NO_STOPPER}, or one of {', '.join(STOPPERS)}")] = None
     parallel: Annotated[int, Field(ge=1, description="what learns or stops sees results 0…k−parallel")] = 1
+    start: Annotated[
+        tuple[dict[str, Scalar], ...], Field(description="configurations that are tried first: {scheme.lr: 0.1}, …")
+    ] = ()
     control_of: Annotated[str | None, Field(description="the arm whose measured mean scale this one replays")] = None
+
+    @property
+    def searched_by(self) -> str:
+        """The searcher, as a record names it: configurations that were given are draws of none."""
+        return f"{self.searcher}{GIVEN_FIRST}" if self.start else self.searcher
 
     @field_validator("stopper", mode="before")
     @classmethod

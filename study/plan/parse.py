@@ -12,13 +12,25 @@ from study.plan import controls
 from study.plan.checks import check_fuse, check_searcher, check_stopper
 from study.plan.file import Settings, StudyFile, complaint, nested, read_file, text_of
 from study.plan.key import checked_name
+from study.plan.start import start_of
 from study.plan.study import STOPPER, Arm, Study
 from study.plan.tasks import overlaid
 from study.search.stoppers import stopper_of
 from trainables.components import Slot, slots
 from trainables.plugins import trusted, word_of
 from trainables.refusal import Refusal, unknown
-from trainables.space import DOMAIN_NAMES, Derived, Domain, Integer, Uniform, Value, corner, domain_of, written
+from trainables.space import (
+    DOMAIN_NAMES,
+    Derived,
+    Domain,
+    Integer,
+    LogNormal,
+    Uniform,
+    Value,
+    corner,
+    domain_of,
+    written,
+)
 from trainables.trial import Trial
 
 MAX_CONTENTS = 5_000  # it is a tag in MLflow, which takes 8,000
@@ -104,8 +116,10 @@ def _arm(name: str, entries: Mapping[str, Any], trials: int | None, folder: Path
         given = {key: trusted(value, folder) for key, value in given.items()}
     try:
         fixed, space = _split(given)
-        arm = Arm(name, settings, fixed, space, stopper_of(settings.stopper, of_stopper))
-        arm.trial({key: corner(domain) for key, domain in space.items()}, seed=0)
+        start = start_of(settings.start, fixed, space)
+        arm = Arm(name, settings, fixed, space, stopper_of(settings.stopper, of_stopper), start)
+        for values in ({}, *start):
+            arm.trial({**{key: corner(domain) for key, domain in space.items()}, **values}, seed=0)
     except Refusal as refusal:
         raise Refusal(f"arm {name!r}: {refusal}") from refusal
     check_searcher(arm)
@@ -154,7 +168,7 @@ def recorded(text: str, name: str, contents: Mapping[str, Mapping[str, Any]], le
         space = {key: domain_of(value) for key, value in own.items() if isinstance(value, dict)}
         fixed = {key: value for key, value in own.items() if key not in space}
         stopper, level = stopper_of(settings.stopper, _of_stopper(told)), levels.get(str(fixed.get("task")))
-        made.append(Arm(arm, settings, fixed, space, stopper, level))
+        made.append(Arm(arm, settings, fixed, space, stopper, start_of(settings.start, fixed, space), level))
     return Study(name, file, tuple(made), text)
 
 
@@ -204,10 +218,13 @@ def _domain(slot: Slot, given: dict[str, Any]) -> Domain:
         domain = domain_of(given)
     except Refusal as refusal:
         raise Refusal(f"{slot.key}: {refusal}") from refusal
-    if isinstance(domain, Uniform) and slot.annotation is int:
+    if isinstance(domain, (Uniform, LogNormal)) and slot.annotation is int:
         raise Refusal(f"{slot.key} is a whole number: search it with integer: [low, high]")
     if isinstance(domain, Derived):
         return domain
+    if isinstance(domain, LogNormal):
+        slot.checked(domain.median)
+        return domain.within(*slot.valid) if slot.valid else domain
     for bound in next(iter(written(domain).values())):
         slot.checked(float(bound) if slot.annotation is float and isinstance(domain, Integer) else bound)
     return domain

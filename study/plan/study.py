@@ -25,6 +25,7 @@ class Arm(NamedTuple):
     fixed: dict[str, Value]
     space: dict[str, Domain]
     stopper: Stopper | None = None
+    start: tuple[dict[str, Value], ...] = ()  # tried first, as `study.plan.start` gives them
     level: Any = None  # of a recorded arm: mode, metric, chance and target of its task, which need not be here
 
     def trial(self, values: Mapping[str, Value], seed: int) -> Trial:
@@ -77,6 +78,8 @@ class Arm(NamedTuple):
         search = {"searcher": settings.searcher, "parallel": settings.parallel, "seeds": settings.seeds}
         if settings.control_of is not None:
             search |= {"control_of": settings.control_of}
+        if settings.start:
+            search |= {"start": [dict(values) for values in settings.start]}
         if self.stopper:
             search |= {"stopper": settings.stopper}
             search |= {STOPPER + key: value for key, value in self.stopper.flat().items()}

@@ -6,7 +6,7 @@ anew, with replacement: a record is a sample too, and intervals that take it for
 a grid only the seeds of each cell are drawn anew, for its cells were chosen.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,14 @@ from study.answers.replayed import Replayed, replay_answers
 from study.plan.checks import check_searcher, check_stopper
 from study.plan.parse import load, shipped
 from study.plan.parse import recorded as recorded_study
+from study.plan.start import start_of
 from study.plan.study import Arm, Study
 from study.records.own import scheme_of
 from study.replay.curves import curves_of
 from study.replay.searches import searches
 from study.search.stoppers import stopper_of
 from trainables.refusal import Refusal, unknown
+from trainables.space import LogNormal, LogUniform, Uniform, Value, written
 
 NEEDED = "arm", "k", "task", "record", "valid_score", "passes"  # columns of a saved record
 GROUP = 10  # searches over one draw of the record's trials; the groups' answers make the intervals
@@ -36,6 +38,8 @@ class ReplayOptions:
     stopper: str | None = None
     stopper_fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
     trials: int | None = None
+    start: Sequence[Mapping[str, Value]] = ()  # tried first by arms that search all their fields
+    priors: Mapping[str, Sequence[float]] = field(default_factory=dict[str, Sequence[float]])  # as {log_normal: …} has
     repetitions: int = 1000
     target: float | None = None  # in the task's own sense; None: the task's own target
     baseline: str | None = None  # an arm, or a scheme on every task; None: the study's, or a task's first arm
@@ -105,6 +109,7 @@ def replay(
     arms = [changed(arm, asked) for arm in study.arms if asked.of is not None or arm.name in present]
     if not arms:
         raise Refusal(f"the record holds no trial of study {study.name!r} that has ended")
+    _check_keys(arms, asked)
     names = [arm.name for arm in arms]
     by_task: dict[str, list[Arm]] = {}
     for arm in arms:
@@ -115,22 +120,52 @@ def replay(
 
 
 def changed(arm: Arm, asked: ReplayOptions) -> Arm:
-    """The arm with the searcher, stopper and budget that were asked for.
+    """The arm with the searcher, stopper, budget and beginning that were asked for.
 
     Args:
         arm: as the study has it.
         asked: what replaces its settings.
 
     Raises:
-        Refusal: where searcher and stopper do not go together.
+        Refusal: where searcher and stopper do not go together, and for a beginning outside of what it searches.
     """
     stopper = stopper_of(asked.stopper, asked.stopper_fields) if asked.stopper else arm.stopper
     wanted = {"searcher": asked.searcher, "stopper": asked.stopper, "trials": asked.trials}
     update = {name: value for name, value in wanted.items() if value is not None}
-    made = arm._replace(settings=arm.settings.model_copy(update={**update, "seeds": 1}), stopper=stopper)
+    tried = [values for values in asked.start if arm.space.keys() >= values.keys()]
+    start = start_of(tried, arm.fixed, arm.space) if tried else arm.start
+    made = arm._replace(settings=arm.settings.model_copy(update={**update, "seeds": 1}), stopper=stopper, start=start)
     check_searcher(made)
     check_stopper(made)
     return made
+
+
+def with_priors(arm: Arm, priors: Mapping[str, Sequence[float]]) -> Arm:
+    """The arm with log-normal laws in place of the domains of its fields, cut off where those end.
+
+    Args:
+        arm: whose trials are recorded: beyond its domains nobody knows what a trial would have been.
+        priors: median and standard deviation in decades, by dotted key; those of other fields change nothing.
+
+    Raises:
+        Refusal: where a field is not searched between two numbers, or the median is not between them.
+    """
+    space = dict(arm.space)
+    for key in priors.keys() & space.keys():
+        domain = space[key]
+        if not isinstance(domain, (Uniform, LogUniform)):
+            raise Refusal(f"arm {arm.name!r}: a prior of {key} needs a domain of numbers, it is {written(domain)}")
+        space[key] = LogNormal(*priors[key]).within(domain.low, domain.high)
+    return arm._replace(space=space)
+
+
+def _check_keys(arms: Sequence[Arm], asked: ReplayOptions) -> None:
+    """Refuse configurations and priors that change no arm."""
+    for values in (*asked.start, *({key: 0.0} for key in asked.priors)):
+        if not any(arm.space.keys() >= values.keys() for arm in arms):
+            known = dict.fromkeys(key for arm in arms for key in arm.space)
+            missing = next((key for key in values if key not in known), None)
+            raise unknown("searched key", missing, known) if missing else Refusal(f"no arm searches all of {[*values]}")
 
 
 def _of_task(
@@ -142,7 +177,7 @@ def _of_task(
     found = {}
     for arm in arms:
         told(arm.name)
-        curves = curves_of(record, arm, asked.unit, asked.of)
+        curves = curves_of(record, arm, asked.unit, asked.of)._replace(arm=with_priors(arm, asked.priors))
         race = None if target is None else sign * target
         found[arm.name] = list(searches(curves, study.name, race, asked.repetitions // GROUP, GROUP, asked.seed))
     wanted = asked.baseline or study.file.baseline

@@ -12,7 +12,7 @@ from study.plan.study import Arm
 from study.records.own import UNITS
 from study.records.trials import ended, is_lost
 from trainables.refusal import Refusal, unknown
-from trainables.space import Choice, Derived, Domain, Integer, LogUniform, Uniform, lr_beside
+from trainables.space import Choice, Derived, Domain, Integer, LogNormal, LogUniform, Uniform, lr_beside
 from trainables.trial import Trial
 
 Floats = NDArray[np.float64]
@@ -23,6 +23,7 @@ class Curves(NamedTuple):
     """The recorded trials of one arm; scores are higher-is-better."""
 
     arm: Arm
+    space: dict[str, Domain]  # that the trials are placed in
     places: Floats  # (num_trials, dimensions) in the unit cube of the arm's space
     scores: list[list[float]]  # (num_records,) each; the chance level last where it diverged
     costs: list[list[float]]  # (num_records,) each, cumulative
@@ -73,7 +74,9 @@ def curves_of(record: pd.DataFrame, arm: Arm, unit: str, of: str | None = None) 
     places = np.array([place(arm.space, arm.fixed | trial.iloc[0].to_dict()) for trial in trials])
     by_design = "searcher" in rows and (rows["searcher"] == "grid").all()  # its cells were chosen, only seeds drawn
     strata = np.unique(places, axis=0, return_inverse=True)[1] if by_design else np.zeros(len(trials), np.intp)
-    return Curves(arm, places, scores, [trial[UNITS[unit]].tolist() for trial in trials], lost, strata.reshape(-1))
+    return Curves(
+        arm, arm.space, places, scores, [trial[UNITS[unit]].tolist() for trial in trials], lost, strata.reshape(-1)
+    )
 
 
 def _alike(rows: Any, arm: Arm, of: str) -> Any:
@@ -109,7 +112,9 @@ def place(space: Mapping[str, Domain], flat: Mapping[str, Any]) -> Floats:
     return np.array(coordinates)
 
 
-def _share(domain: Uniform | LogUniform | Integer, value: float) -> float:
+def _share(domain: Uniform | LogUniform | LogNormal | Integer, value: float) -> float:
+    if isinstance(domain, LogNormal):  # four standard deviations wide: a distance is one of logarithms, not of shares
+        return math.log10(value / domain.median) / (4 * domain.decades) + 0.5
     if isinstance(domain, LogUniform):
         return math.log(value / domain.low) / math.log(domain.high / domain.low)
     return (value - domain.low) / (domain.high - domain.low)

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from study.answers.replayed import Found
 from study.dispatch.outcome import Outcome
 from study.dispatch.searching import Searching
-from study.plan.study import Arm, Search
+from study.plan.study import Search
 from study.replay.curves import Curves, Floats, place
 from trainables.run.stopping import best_score, stopped_at
 from trainables.seeds import seed_of
-from trainables.space import Derived
+from trainables.space import Derived, Domain
 
 
 def searches(
@@ -71,7 +71,7 @@ def search(curves: Curves, of: Search, target: float | None, among: NDArray[np.i
     lengths: list[tuple[int, int]] = []
     while not searching.exhausted:
         suggestion = searching.suggest()
-        i = curves.nearest(_asked(arm, suggestion.values), visible)
+        i = curves.nearest(_asked(curves.space, suggestion.values), visible)
         scores = curves.scores[i]
         length = stopped_at(suggestion.bars, scores) or len(scores)
         lost = curves.diverged[i] and length == len(scores)
@@ -83,10 +83,10 @@ def search(curves: Curves, of: Search, target: float | None, among: NDArray[np.i
     return _found(curves, lengths, target)
 
 
-def _asked(arm: Arm, values: Mapping[str, Any]) -> Floats:
+def _asked(space: Mapping[str, Domain], values: Mapping[str, Any]) -> Floats:
     """Where a suggestion lies; of what is searched as a product it names the product."""
-    space = {key: domain.inner if isinstance(domain, Derived) else domain for key, domain in arm.space.items()}
-    return place(space, values)
+    named = {key: domain.inner if isinstance(domain, Derived) else domain for key, domain in space.items()}
+    return place(named, values)
 
 
 def _found(curves: Curves, lengths: Sequence[tuple[int, int]], target: float | None) -> Found:

@@ -4,7 +4,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 
-from trainables.space import Choice, Derived, Domain, Integer, LogUniform, Value
+from trainables.space import Choice, Derived, Domain, Integer, LogNormal, LogUniform, Value
 
 
 def sobol(space: Mapping[str, Domain], seed: int, k: int) -> dict[str, Value]:
@@ -91,6 +91,8 @@ def _at(domain: Domain, share: float) -> Value:
         return domain.options[min(int(share * len(domain.options)), len(domain.options) - 1)]
     if isinstance(domain, Integer):
         return min(domain.low + int(share * (domain.high - domain.low + 1)), domain.high)
+    if isinstance(domain, LogNormal):
+        return domain.at(share)
     if isinstance(domain, LogUniform):
         return math.exp(math.log(domain.low) + share * (math.log(domain.high) - math.log(domain.low)))
     return domain.low + share * (domain.high - domain.low)

@@ -165,7 +165,7 @@ class Tracker:
         attempts = known.attempts + 1 if known else 1
         own = {
             "key": key.path,
-            "searcher": search.arm.settings.searcher,
+            "searcher": search.arm.settings.searched_by,
             **_levels(trial.task),
             **self._tags("trial", search),
             "k": str(key.k),

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +15,7 @@ from simulated import simulate
 
 import study
 from study import cost
-from study.answers.winners import configuration, winners
+from study.answers.winners import configuration, start, winners
 from study.cost import Interval, NotDefined
 from study.plan.parse import parse
 from study.plan.plain_yaml import read_plain, write_plain
@@ -45,6 +46,21 @@ def test_the_best_validation_score_wins_whenever_it_was_told_and_the_first_of_eq
     assert (winner.key.arm, winner.key.k, winner.score, winner.test_score) == ("a", 1, 0.9, 0.1)
     assert scores(winners(material, top=3)) == [("a", 1, 0.9), ("b", 2, 0.9), ("a", 0, 0.7)]
     assert scores(winners(material, "b", top=3)) == [("b", 2, 0.9)]
+
+
+def test_searched_values_are_what_another_search_tries_first():
+    rates = [
+        training([score], k=k, **DIGITS, **{"scheme.lr": rate, "epochs": 3.0})
+        for k, (score, rate) in enumerate([(0.2, 0.5), (0.9, 0.1), (0.8, 0.1), (0.7, 0.03)])
+    ]
+    material = replace(of(*rates), searched={"a": {"scheme.lr"}})
+    text = start(winners(material, top=3))
+    assert read_plain(text) == {"start": [{"scheme.lr": 0.1}, {"scheme.lr": 0.03}]}
+    arm = {"task": "quadratic", "scheme.lr": {"log_normal": [0.1, 1.0]}, **read_plain(text)}
+    study = parse(write_plain({"question": "q", "arms": {"other": arm}}), "elsewhere")
+    assert study.arms[0].start == ({"scheme.lr": 0.1}, {"scheme.lr": 0.03})
+    with pytest.raises(Refusal, match="there is nothing to start from"):
+        start(winners(of(*rates)))
 
 
 def test_where_lower_is_better_the_lowest_wins():

@@ -21,8 +21,8 @@ question: Does it survive?
 common: {batch_size: 4, epochs: 25, trials: 5}
 arms:
   random: {BOWL, searcher: random, seeds: 2}
-  tpe: {BOWL, searcher: tpe, direction: momentum, scheme.schedule: cosine}
-  adam: {BOWL, searcher: tpe, parallel: 2, direction: adam, scheme: plateau}
+  tpe: {BOWL, searcher: tpe, direction: momentum, scheme.schedule: cosine, start: [{scheme.lr: 0.05}]}
+  adam: {BOWL, searcher: tpe, parallel: 2, direction: adam, scheme: plateau, scheme.lr: {log_normal: [0.01, 1]}}
   control: {control_of: cprop}
   cprop: {BOWL, scheme: cprop, seeds: 2, trials: 2}
   loop: {task: "./loops.py:Plain", searcher: tpe, scheme.schedule: cosine}

@@ -1,0 +1,44 @@
+"""Configurations that a search is to try first, as a study file gives them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trainables.refusal import Refusal, unknown
+from trainables.space import Derived, Domain, Value, lr_beside, written
+
+
+def start_of(
+    given: Sequence[Mapping[str, Any]], fixed: Mapping[str, Value], space: Mapping[str, Domain]
+) -> tuple[dict[str, Value], ...]:
+    """The configurations as their searcher knows them: of a product with the rate that product.
+
+    Args:
+        given: values of searched fields by dotted key, one mapping a configuration; what it leaves out is drawn.
+        fixed: what the arm fixes.
+        space: the domain of every field that it searches.
+
+    Returns:
+        One entry a configuration.
+
+    Raises:
+        Refusal: for a field that is not searched, a value outside its domain, and a product without its rate.
+
+    >>> from trainables.space import LogUniform, OverLr
+    >>> rate, product = LogUniform(1e-3, 1.0), OverLr(LogUniform(1e-4, 1e-2))
+    >>> space = {"scheme.lr": rate, "decay.weight_decay": product}
+    >>> start_of([{"scheme.lr": 0.5, "decay.weight_decay": 0.002}], {}, space)
+    ({'scheme.lr': 0.5, 'decay.weight_decay': 0.001},)
+    """
+    return tuple({key: _value(key, values, fixed, space) for key in values} for values in given)
+
+
+def _value(key: str, values: Mapping[str, Any], fixed: Mapping[str, Value], space: Mapping[str, Domain]) -> Value:
+    if key not in space:
+        raise unknown("searched key in start:", key, space)
+    domain, value = space[key], values[key]
+    if isinstance(domain, Derived) and value in domain:
+        rate = lr_beside(key, domain, {**fixed, **values})
+        domain, value = domain.inner, domain.sampled(value, rate)
+    if value not in domain:
+        raise Refusal(f"start: {key} must lie in {written(domain)}, got {value!r}")
+    return value
