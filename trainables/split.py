@@ -1,6 +1,6 @@
 """One rule for the hidden matrices of a network, another for the rest: Muon beside AdamW, as people run it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -61,15 +61,11 @@ class Split(Rule):
             Refusal: the model has no hidden matrix, or a rule can do nothing with its parameters
         """
         self.check()
-        matrices = tuple(name for name in hidden_matrices(model) if name in params)
-        if not matrices:
-            raise Refusal("rule: split finds no hidden matrix in this model: all of it would be the rest's")
-        ours, theirs = _divided(params, matrices)
-        share = sum(param.numel() for param in ours.values()) / sum(param.numel() for param in params.values())
-        state = SplitState(self.hidden.init(ours), self.rest.init(theirs), matrices, share)
+        ours, theirs = divided(params, model)
+        state = SplitState(self.hidden.init(ours), self.rest.init(theirs), tuple(ours), share_of(ours, theirs))
         for name, side in {"hidden": state.hidden, "rest": state.rest}.items():
-            if isinstance(side, PackagedState) and "closure" in asked(side.live.optimizer):
-                raise Refusal(f"{name}: a side of a split is given its gradient: {name}.optimizer asks for a closure")
+            if isinstance(side, PackagedState):
+                check_gradient_serves(name, side.live.optimizer)
         return state
 
     def step(self, oracle: Oracle, params: Tensors, state: SplitState, progress: Tensor) -> Step:
@@ -95,7 +91,7 @@ class Split(Rule):
         progress: Tensor,
     ) -> Step:
         told = Told(*oracle.gradient(params))
-        ours, theirs = _divided(params, state.matrices)
+        ours, theirs = _parts(params, state.matrices)
         left = hidden(told, ours, state.hidden, progress)
         right = rest(told, theirs, state.rest, progress)
         moved = _joined(params, left.params, right.params)
@@ -103,7 +99,7 @@ class Split(Rule):
 
     def evaluated(self, params: Tensors, state: SplitState) -> Tensors:
         """The parameters to evaluate, of each rule its own; `params` themselves where neither keeps an average."""
-        ours, theirs = _divided(params, state.matrices)
+        ours, theirs = _parts(params, state.matrices)
         left, right = self.hidden.evaluated(ours, state.hidden), self.rest.evaluated(theirs, state.rest)
         return params if left is ours and right is theirs else _joined(params, left, right)
 
@@ -133,7 +129,7 @@ class Split(Rule):
             params: by name, those that belong to the state
             data: from `save`
         """
-        ours, theirs = _divided(params, data["matrices"])
+        ours, theirs = _parts(params, data["matrices"])
         hidden, rest = self.hidden.load(ours, data["hidden"]), self.rest.load(theirs, data["rest"])
         return SplitState(hidden, rest, tuple(data["matrices"]), data["share"])
 
@@ -176,8 +172,46 @@ def hidden_matrices(model: nn.Module) -> list[str]:
     return [name for name, param in model.named_parameters() if param.ndim == 2 and id(param) not in excluded]
 
 
-def _divided(params: Tensors, matrices: tuple[str, ...]) -> tuple[Tensors, Tensors]:
-    """The hidden matrices, and the rest."""
+def divided(params: Tensors, model: nn.Module) -> tuple[Tensors, Tensors]:
+    """The hidden matrices among parameters, and the rest.
+
+    Args:
+        params: by name
+        model: whose parameters they are
+
+    Raises:
+        Refusal: there is no hidden matrix
+    """
+    matrices = [name for name in hidden_matrices(model) if name in params]
+    if not matrices:
+        raise Refusal("rule: split finds no hidden matrix in this model: all of it would be the rest's")
+    return _parts(params, matrices)
+
+
+def share_of(ours: Tensors, theirs: Tensors) -> float:
+    """The share of all numbers that is in the first.
+
+    Args:
+        ours: tensors by name
+        theirs: the others
+    """
+    mine, others = (sum(param.numel() for param in part.values()) for part in (ours, theirs))
+    return mine / (mine + others)
+
+
+def check_gradient_serves(name: str, live: torch.optim.Optimizer) -> None:
+    """Refuse an optimizer that asks for more than a gradient.
+
+    Args:
+        name: of its side
+        live: the optimizer
+    """
+    if "closure" in asked(live):
+        raise Refusal(f"{name}: a side of a split is given its gradient: {name}.optimizer asks for a closure")
+
+
+def _parts(params: Tensors, matrices: Sequence[str]) -> tuple[Tensors, Tensors]:
+    """The tensors of these names, and the others."""
     mine = set(matrices)
     return {name: params[name] for name in matrices}, {n: param for n, param in params.items() if n not in mine}
 

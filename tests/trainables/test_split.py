@@ -18,6 +18,7 @@ from trainables.optimizers.schedulefree_sgd import ScheduleFreeSGD
 from trainables.refusal import Refusal
 from trainables.rules import Composed, Decoupled
 from trainables.run.loop import Run
+from trainables.run.own_loop import OwnLoop
 from trainables.schedules import Schedule
 from trainables.schemes.curvature import Curvature
 from trainables.schemes.fixed import Fixed
@@ -25,6 +26,7 @@ from trainables.seeds import generator
 from trainables.split import Split, hidden_matrices
 from trainables.tasks import Classification
 from trainables.testing import check_fields, check_resume, copied, same
+from trainables.training import Training
 from trainables.trial import Trial
 
 DOUBLE = {"dtype": torch.float64}
@@ -203,3 +205,55 @@ class Searching(AdamW):
 def test_it_is_refused_in_one_line(begun, line):
     with pytest.raises(Refusal, match=line):
         begun()
+
+
+def start():
+    """The parameters that a run of ours starts with."""
+    return Run(Trial(task=Words(), precision="float64")).params
+
+
+@dataclass(frozen=True)
+class OwnWords(Training):
+    """The same by a loop of one's own."""
+
+    metric, mode, chance = "accuracy", "max", 0.5
+
+    def train(self, session):
+        data, model = sentences(), Words().model().double()
+        model.load_state_dict(start())
+        optimizer = session.optimizer(model, steps_per_epoch=10)
+        for epoch in session.epochs(model=model, optimizer=optimizer):
+            for rows in data.train.rows[torch.randperm(80, generator=generator(0, "order", epoch))].split(8):
+                optimizer.zero_grad()
+                nn.functional.cross_entropy(model(data.train.inputs[rows]), data.train.targets[rows]).backward()
+                optimizer.step()
+            with session.evaluating():
+                trained = torch.cat([param.detach().flatten() for param in model.parameters()])
+            session.log(**{f"at{place}": value for place, value in enumerate(trained)})
+            session.report(0.5)
+
+
+@pytest.mark.parametrize(
+    ("rest", "within"),
+    [
+        (Packaged(ScheduleFreeSGD(lr=0.1)), 1e-14),  # whose own way to the average and back is none of bits
+        (Composed(Adam(), Fixed(lr=0.01, schedule=COSINE), Decoupled(0.1)), 0.0),
+    ],
+    ids=["averaging", "composed"],
+)
+def test_in_a_loop_of_one_s_own_it_walks_as_in_ours_over_a_resume(rest, within):
+    rule = Split(MUON, rest)
+    own = Trial(task=OwnWords(), rule=rule, epochs=5, batch_size=8)
+    first, second = OwnLoop(own), OwnLoop(own)
+    first.epoch()
+    first.epoch()
+    second.load_state_dict(copied(first.state_dict()))
+    first.close()
+    *_, last = second
+    ours = trained(rule)
+    judged = torch.cat([param.flatten() for param in rule.evaluated(ours.params, ours.rule_state).values()])
+    told = [last.extras[f"at{place}"] for place in range(len(judged))]
+    assert last.steps == last.passes == 50
+    torch.testing.assert_close(torch.tensor(told, dtype=torch.float64), judged, rtol=0, atol=within)
+    names = ("hidden_share", "rest_lr")
+    assert [last.extras[name] for name in names] == pytest.approx([ours.records[-1].extras[name] for name in names])

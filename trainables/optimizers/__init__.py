@@ -32,6 +32,7 @@ class Optimizer(Component):
     inherit: ClassVar[str] = "torch.optim.Optimizer"
     package: ClassVar[str]  # as it is imported
     matrices_only: ClassVar[bool] = False  # True where it takes no parameter but those of two dimensions
+    decays_by_group: ClassVar[bool] = True  # False where the decay of all groups is the first one's
     starts_at_zero: ClassVar[bool] = True  # False where a first step at rate 0, as in a warm-up, is an error
     lr: float
 
@@ -254,6 +255,9 @@ class Packaged(Rule):
             raise not_installed(f"optimizer: {name_of(type(self.optimizer))}", self.optimizer.package, "packaged")
         if self.decay.on == "matrices" and not hasattr(self.optimizer, "weight_decay"):
             raise Refusal(f"decay.on: matrices needs a weight_decay, and {name_of(type(self.optimizer))} has none")
+        if self.decay.on == "matrices" and not self.optimizer.decays_by_group:
+            name = name_of(type(self.optimizer))
+            raise Refusal(f"decay.on: matrices needs a weight_decay a group, and {name} has one for all")
 
     def check(self) -> None:
         """Refuses a warm-up of what cannot begin with one."""
@@ -264,10 +268,14 @@ class Packaged(Rule):
     def init(self, params: Tensors) -> PackagedState:
         """A new optimizer of copies of the parameters; refused where it has no rate, but a schedule."""
         live = Live(self, params)
-        if self.schedule != Constant() and all(lr is None for lr in live.first):
+        self.check_rates(live.optimizer)
+        return PackagedState(live, 0)
+
+    def check_rates(self, live: torch.optim.Optimizer) -> None:
+        """Refuses a schedule where the optimizer has no rate that it could multiply."""
+        if self.schedule != Constant() and all(lr is None for lr in rates(live)):
             name = name_of(type(self.optimizer))
             raise Refusal(f"optimizer {name!r} has no lr that a schedule could multiply: leave schedule out")
-        return PackagedState(live, 0)
 
     def save(self, state: PackagedState) -> dict[str, Any]:
         """All that the optimizer keeps (trainables/optimizer_state.py), copied."""

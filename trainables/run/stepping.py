@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,12 @@ from torch.optim.swa_utils import update_bn
 from trainables.components import Component, name_of
 from trainables.optimizer import SchemeOptimizer
 from trainables.optimizers import Packaged, made, rates, scale_rates
+from trainables.oracle import Tensors
 from trainables.refusal import Refusal
 from trainables.rules import Composed, Rule
 from trainables.schedules import Constant, Schedule
+from trainables.split import Split, check_gradient_serves, divided
+from trainables.split_optimizer import SplitOptimizer
 from trainables.trial import Record
 
 
@@ -31,6 +34,34 @@ def has_schedule(component: Component) -> bool:
         for value in inner
         if isinstance(value, Component)
     )
+
+
+class Side(NamedTuple):
+    """A rule, and the optimizer that steps by it: the trial's, or one side of a split."""
+
+    rule: Rule
+    optimizer: torch.optim.Optimizer
+    first: list[float | None]  # the rates of its groups before the first step
+
+    @property
+    def averages(self) -> bool:
+        """True where it is judged by an average of its parameters."""
+        return isinstance(self.rule, Packaged) and hasattr(self.optimizer, "eval")
+
+    def scheduled(self, share: float) -> None:
+        """Bring a packaged optimizer's rates to where its schedule is, after this share of the training."""
+        if isinstance(self.rule, Packaged) and not isinstance(self.rule.schedule, Constant):
+            factor = self.rule.schedule(torch.tensor(share, dtype=torch.float64))
+            scale_rates(self.optimizer, self.first, float(factor))
+
+    def heard(self, score: float | None) -> dict[str, float]:
+        """Tell the rule of an evaluation; what it adds to a record comes back."""
+        if isinstance(self.rule, Packaged):
+            return {"lr": self.rule.optimizer.rate(self.optimizer)}
+        optimizer = cast(SchemeOptimizer, self.optimizer)
+        if score is not None:
+            optimizer.after_epoch(score)
+        return {name: float(value) for name, value in optimizer.extras()[0].items()}
 
 
 class Stepping:
@@ -52,13 +83,13 @@ class Stepping:
             total_steps: in all, for schedules; None where they move at reports.
             check: called before and after every step; may raise `Over`.
         """
-        self._rule, self._total, self._check = rule, total_steps, check
+        self._total, self._check = total_steps, check
         self._modules = [params] if isinstance(params, nn.Module) else []
         self.optimizer = _made(rule, params, total_steps)
-        self.averages = isinstance(rule, Packaged) and hasattr(self.optimizer, "eval")
+        self._sides = _sides(rule, self.optimizer)
+        self.averages = any(side.averages for side in self._sides)
         self.steps, self.passes, self._calls, self._share = 0, 0.0, 0, 0.0
         self._depth = 0  # of steps inside of steps: torch calls its hooks for a `super().step()`, too
-        self._first = rates(self.optimizer)
         self.optimizer.register_step_pre_hook(self._before)
         self.optimizer.register_step_post_hook(self._after)
 
@@ -72,8 +103,9 @@ class Stepping:
         if records:
             self.steps, self.passes = records[-1].steps, records[-1].passes
         self._share = len(records) / num_epochs
-        if isinstance(self.optimizer, SchemeOptimizer) and self._total is None:
-            self.optimizer.progress = self._share
+        for side in self._sides:
+            if isinstance(side.optimizer, SchemeOptimizer) and self._total is None:
+                side.optimizer.progress = self._share
 
     def heard(self, score: float | None) -> dict[str, float]:
         """Tell the rule of an evaluation.
@@ -84,12 +116,10 @@ class Stepping:
         Returns:
             The rate `lr` of the last step, and what the rule adds to a record.
         """
-        if isinstance(self._rule, Packaged):
-            return {"lr": self._rule.optimizer.rate(self.optimizer)}
-        optimizer = cast(SchemeOptimizer, self.optimizer)
-        if score is not None:
-            optimizer.after_epoch(score)
-        return {name: float(value) for name, value in optimizer.extras()[0].items()}
+        first, *others = [side.heard(score) for side in self._sides]
+        if isinstance(self.optimizer, SplitOptimizer):
+            first["hidden_share"] = self.optimizer.hidden_share
+        return {**first, **{f"rest_{name}": value for other in others for name, value in other.items()}}
 
     @contextmanager
     def judged(self, refresh: Iterable[Any] | None, device: torch.device) -> Iterator[None]:
@@ -129,11 +159,9 @@ class Stepping:
         self._check()
         if isinstance(optimizer, SchemeOptimizer):
             optimizer.passes = 0.0
-        if not isinstance(self._rule, Packaged):
             return None
-        if not isinstance(self._rule.schedule, Constant):
-            share = self._share if self._total is None else min(self.steps / self._total, 1.0)
-            scale_rates(optimizer, self._first, float(self._rule.schedule(torch.tensor(share, dtype=torch.float64))))
+        for side in self._sides:
+            side.scheduled(self._share if self._total is None else min(self.steps / self._total, 1.0))
         self._calls = 0
         own, *given = args
         closure = given[0] if given else kwargs.get("closure")
@@ -162,9 +190,34 @@ class Stepping:
 def _made(rule: Rule, params: Any, total_steps: int | None) -> torch.optim.Optimizer:
     if isinstance(rule, Composed):
         return SchemeOptimizer(params, rule.scheme, rule.direction, rule.decay, total_steps=total_steps)
+    if isinstance(rule, Split):
+        return _split(rule, params, total_steps)
     if not isinstance(rule, Packaged):
         raise Refusal(f"rule {name_of(type(rule))!r} is no optimizer for a loop of one's own")
-    return made(rule.optimizer, _without_names(params), rule.decay)
+    live = made(rule.optimizer, _without_names(params), rule.decay)
+    rule.check_rates(live)
+    return live
+
+
+def _split(rule: Split, params: Any, total_steps: int | None) -> SplitOptimizer:
+    """The optimizers of both sides, of a module's parameters."""
+    if not isinstance(params, nn.Module):
+        raise Refusal("rule: split tells parameters by the modules that they are in: say session.optimizer(model, …)")
+    rule.check()
+    trained: Tensors = {name: param for name, param in params.named_parameters() if param.requires_grad}
+    parts = zip((rule.hidden, rule.rest), divided(trained, params), strict=True)
+    both = SplitOptimizer(*(_made(side, list(part.items()), total_steps) for side, part in parts))
+    for name, side in zip(("hidden", "rest"), both.sides, strict=True):
+        check_gradient_serves(name, side)
+    return both
+
+
+def _sides(rule: Rule, optimizer: torch.optim.Optimizer) -> list[Side]:
+    """The rule and its optimizer, or both of a split."""
+    if isinstance(rule, Split) and isinstance(optimizer, SplitOptimizer):
+        pairs = zip((rule.hidden, rule.rest), optimizer.sides, strict=True)
+        return [Side(each, live, rates(live)) for each, live in pairs]
+    return [Side(rule, optimizer, rates(optimizer))]
 
 
 def _without_names(params: Any) -> list[Any]:

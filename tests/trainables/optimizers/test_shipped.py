@@ -8,7 +8,7 @@ from torch import nn
 
 from trainables.components import find, members, slots
 from trainables.data import Data, Split
-from trainables.optimizers import Optimizer, Packaged
+from trainables.optimizers import Optimizer, Own, Packaged
 from trainables.optimizers.adamw import AdamW
 from trainables.optimizers.dadapt_adam import DAdaptAdam
 from trainables.optimizers.dadapt_sgd import DAdaptSGD
@@ -108,7 +108,23 @@ def test_every_shipped_optimizer_has_a_case():
 
 def trial_of(optimizer, schedule):
     task = Curves(bias=not optimizer.matrices_only)
-    return Trial(task=task, rule=Packaged(optimizer, schedule), batch_size=7, epochs=10, precision="float64")
+    decay = Own(on="matrices" if two_groups(optimizer) else "all")
+    rule = Packaged(optimizer, schedule, decay)
+    return Trial(task=task, rule=rule, batch_size=7, epochs=10, precision="float64")
+
+
+def two_groups(optimizer):
+    """True for an optimizer that can leave vectors without decay, and has some."""
+    return hasattr(optimizer, "weight_decay") and optimizer.decays_by_group and not optimizer.matrices_only
+
+
+def groups_of(trial, model):
+    """The groups that the trial should have: matrices, and vectors without decay."""
+    params = list(model.parameters())
+    if not two_groups(trial.rule.optimizer):
+        return params
+    vectors = {"params": [param for param in params if param.ndim < 2], "weight_decay": 0.0}
+    return [{"params": [param for param in params if param.ndim >= 2]}, vectors]
 
 
 def resumed(trial):
@@ -126,9 +142,9 @@ def resumed(trial):
 def by_hand(trial, make, schedule):
     """The trained parameters, and those to evaluate, of the package's own optimizer in a loop as its readme has it."""
     run = Run(trial)
-    model = run._predictor.model
+    model = run.predictor.model
     model.load_state_dict(run.params)
-    optimizer = make(list(model.parameters()))
+    optimizer = make(groups_of(trial, model))
     averager = dog.PolynomialDecayAverager(model)
     first = [group.get("lr") for group in optimizer.param_groups]
     switch(optimizer, "train")
@@ -157,6 +173,7 @@ def switch(optimizer, mode):
         getattr(optimizer, mode)()
 
 
+@pytest.mark.filterwarnings("ignore:More than one param group")  # MoMo's, of its list of step sizes
 @pytest.mark.parametrize("name", CASES)
 def test_a_resumed_trial_walks_and_is_judged_as_the_package_in_a_loop_written_by_hand_bit_for_bit(name):
     optimizer, make = CASES[name]
@@ -209,6 +226,12 @@ def test_mechanics_rate_in_records_is_the_way_from_the_start_over_the_sum_of_the
 def test_a_schedule_without_a_rate_is_refused_in_one_line():
     with pytest.raises(Refusal, match="optimizer 'sps_safe' has no lr that a schedule could multiply"):
         Run(trial_of(SPSSafe(), Cosine()))
+
+
+@pytest.mark.parametrize("optimizer", [DAdaptSGD(), SPSSafe()], ids=["dadapt_sgd", "sps_safe"])
+def test_a_decay_of_matrices_alone_is_refused_where_all_groups_have_the_first_ones(optimizer):
+    with pytest.raises(Refusal, match=r"needs a weight_decay a group, and \w+ has one for all"):
+        Packaged(optimizer, decay=Own(on="matrices"))
 
 
 def test_a_warm_up_of_what_divides_by_its_first_rate_is_refused_in_one_line():
