@@ -14,6 +14,7 @@ from study.answers.measured import Options, stream
 from study.answers.results import Flag, JudgedShare, Quantity, Result
 from study.answers.spent import share, spent
 from study.answers.summary import over_tasks, summarize
+from study.answers.transfer import Transfer, transfers
 from study.cost import NotDefined
 from study.records import own
 from study.records.material import Material, level_of, schemes_of
@@ -63,6 +64,7 @@ class Answers:
     rates: pd.DataFrame  # the rates that those used
     lines: pd.DataFrame  # what their configurations recorded over time
     grids: list[Grid] = field(default_factory=list)  # of the arms whose trials are a grid over rate and decay
+    transfers: list[Transfer] = field(default_factory=list)  # of schemes with the same configurations on several tasks
     choices: list[Choice] = field(default_factory=list)  # the schemes to use; none where no target was reached
 
 
@@ -95,8 +97,17 @@ def answers_of(material: Material, asked: ReportOptions) -> list[Answers]:
         first = baseline or next(scheme for scheme in order if scheme in ran)
         made.append(_of_task(material, here, task, first, [scheme for scheme in order if scheme in ran], asked))
     if len(made) > 1:
+        made = _with_transfers(made, material)
         over_tasks([result for answers in made for result in answers.results])
     return made
+
+
+def _with_transfers(made: list[Answers], material: Material) -> list[Answers]:
+    """The answers, each with what its schemes lose where they are tuned on the other tasks."""
+    trials, modes = [one.trials for one in made], [one.mode for one in made]
+    alike = len({(one.metric, one.mode) for one in made}) == 1
+    found = transfers(trials, modes, material, alike=alike)
+    return [replace(one, transfers=there) for one, there in zip(made, found, strict=True)]
 
 
 def _baseline(material: Material, asked: ReportOptions, order: list[str]) -> str:

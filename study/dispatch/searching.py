@@ -74,7 +74,7 @@ class Searching:
         for k in range(self._num_told, self._visible):
             self._tell(k)
         k = len(self._asked)
-        seed = seed_of("search", *self.search.key(k)) % 2**32
+        seed = seed_of("search", *self.search.draw(k)) % 2**32
         self._study.sampler = self._sampler.make(seed, self._settings.parallel > 1)
         if chosen := self._chosen(k):
             self._study.enqueue_trial(chosen)
@@ -110,7 +110,7 @@ class Searching:
         first = len(self.search.arm.start)
         if k < first or not self._sampler.points:
             return to_quantiles(self.search.arm.space, self._given(k))
-        whole = seed_of("sequence", *self.search.key(0)) % 2**32  # one scramble a search
+        whole = seed_of("sequence", *self.search.draw(0)) % 2**32  # one scramble a search
         return self._sampler.points(self._space, whole, k - first)
 
     @property

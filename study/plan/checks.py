@@ -1,6 +1,7 @@
 """Refuse pairs that are each allowed but do not work together, before anything starts."""
 
 import itertools
+from collections.abc import Sequence
 
 from study.plan.study import Arm, Study
 from study.search import sequences
@@ -35,6 +36,21 @@ def check_fuse(arm: Arm) -> None:
     """Refuse trials that are to be trained side by side: the runner does not do so yet."""
     if arm.setting("fuse") is not None:
         raise Refusal(f"arm {arm.name!r}: fuse is there for trainables.run.fused.FusedRun; studies do not run it yet")
+
+
+def check_points(arms: Sequence[Arm]) -> None:
+    """Refuse arms of one entry that are to draw the same configurations and cannot."""
+    first: dict[str, Arm] = {}
+    for arm in (arm for arm in arms if arm.settings.same_points):
+        if SAMPLERS[arm.settings.searcher].learns:
+            raise Refusal(f"arm {arm.name!r}: {arm.settings.searcher} learns from results: same_points cannot hold")
+        other = first.setdefault(arm.points, arm)
+        ours, theirs = ((one.settings.searcher, one.space, one.start) for one in (arm, other))
+        if ours != theirs:
+            raise Refusal(
+                f"arms {other.name!r} and {arm.name!r} search other domains, or by another searcher: same_points "
+                "cannot hold"
+            )
 
 
 def check_size(study: Study) -> None:

@@ -66,6 +66,9 @@ class Settings(BaseModel):
     searcher: Annotated[str, Field(description=f"one of {', '.join(SAMPLERS)}")] = "random"
     stopper: Annotated[str | None, Field(description=f"{NO_STOPPER}, or one of {', '.join(STOPPERS)}")] = None
     parallel: Annotated[int, Field(ge=1, description="what learns or stops sees results 0…k−parallel")] = 1
+    same_points: Annotated[bool, Field(description="the k-th configuration is the same on every one of the tasks")] = (
+        False
+    )
     start: Annotated[
         tuple[dict[str, Scalar], ...], Field(description="configurations that are tried first: {scheme.lr: 0.1}, …")
     ] = ()

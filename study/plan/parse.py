@@ -9,7 +9,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from study.plan import controls
-from study.plan.checks import check_fuse, check_searcher, check_stopper
+from study.plan.checks import check_fuse, check_points, check_searcher, check_stopper
 from study.plan.file import Settings, StudyFile, complaint, nested, read_file, text_of
 from study.plan.key import checked_name
 from study.plan.start import start_of
@@ -93,7 +93,9 @@ def parse(text: str, name: str, trials: int | None = None, folder: Path | None =
     {'scheme.lr': LogUniform(low=1e-05, high=10.0)}
     """
     file = read_file(text, name)
-    return Study(name, file, _arms(file, trials, folder), text)
+    arms = _arms(file, trials, folder)
+    check_points(arms)
+    return Study(name, file, arms, text)
 
 
 def _arms(file: StudyFile, trials: int | None, folder: Path | None) -> tuple[Arm, ...]:

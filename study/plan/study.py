@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from study.plan.file import Settings, StudyFile
 from study.plan.key import Key
+from study.plan.tasks import entry_of
 from study.search.stoppers import Stopper
 from trainables.components import files_of, slots
 from trainables.plugins import File
@@ -27,6 +28,12 @@ class Arm(NamedTuple):
     stopper: Stopper | None = None
     start: tuple[dict[str, Value], ...] = ()  # tried first, as `study.plan.start` gives them
     level: Any = None  # of a recorded arm: mode, metric, chance and target of its task, which need not be here
+
+    @property
+    def points(self) -> str:
+        """The name that its configurations are drawn by: on every task the same, where that is asked for."""
+        task = str(self.fixed.get("task", ""))
+        return entry_of(self.name, task) if self.settings.same_points else self.name
 
     def trial(self, values: Mapping[str, Value], seed: int) -> Trial:
         """The trial at one point of the space.
@@ -78,6 +85,8 @@ class Arm(NamedTuple):
         search = {"searcher": settings.searcher, "parallel": settings.parallel, "seeds": settings.seeds}
         if settings.control_of is not None:
             search |= {"control_of": settings.control_of}
+        if settings.same_points:
+            search |= {"same_points": True}
         if settings.start:
             search |= {"start": [dict(values) for values in settings.start]}
         if self.stopper:
@@ -103,6 +112,14 @@ class Search(NamedTuple):
             seed_number: which of the configuration's seeds.
         """
         return Key(self.study, self.arm.name, self.repetition, k, seed_number)
+
+    def draw(self, k: int) -> Key:
+        """The key that configuration k is drawn by.
+
+        Args:
+            k: the number of the configuration.
+        """
+        return self.key(k)._replace(arm=self.arm.points)
 
 
 class Study(NamedTuple):

@@ -17,6 +17,24 @@ def label(task: str) -> str:
     return task.rpartition(":")[2]
 
 
+def entry_of(arm: str, task: str) -> str:
+    """The entry of `arms` that an arm was made of.
+
+    Args:
+        arm: the arm's name.
+        task: the name of its task, which the arm's name ends in where a study has several.
+
+    Returns:
+        The name of the arm without that of the task.
+
+    >>> entry_of("adam-digits_mlp", "digits_mlp"), entry_of("adam", "digits_mlp")
+    ('adam', 'adam')
+    >>> entry_of("adam-Ring", "./my_task.py:Ring")
+    'adam'
+    """
+    return arm.removesuffix(f"-{label(task)}") or arm
+
+
 def expand_tasks(arms: Mapping[str, Entries], tasks: Mapping[str, Entries]) -> dict[str, Entries]:
     """Every arm on every task, task by task, as arms that are called ARM-TASK; what an arm says goes before its task.
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from study.plan import parse
 from study.plan.file import StudyFile, read_file
-from study.records import own
+from study.plan.tasks import entry_of
 from study.records.saved import without_study
 from trainables.refusal import Refusal, first_line
 from trainables.tasks import Workload
@@ -212,5 +212,5 @@ def schemes_of(material: Material) -> list[str]:
     """Every scheme, in the order of the study file: those without a trial too."""
     record = material.record
     pairs = [] if record.empty else record[["arm", "task"]].drop_duplicates().itertuples(index=False)
-    named: dict[str, str] = {str(arm): own.scheme_of(arm, task) for arm, task in pairs}
+    named: dict[str, str] = {str(arm): entry_of(arm, task) for arm, task in pairs}
     return list(dict.fromkeys(named.get(arm, arm) for arm in [*material.planned, *named]))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from study.plan.tasks import label
+from study.plan.tasks import entry_of
 from study.records.table import validated
 from trainables.refusal import unknown
 from trainables.space import RATES, SIDES
@@ -71,26 +71,8 @@ def planned_cost(record: pd.DataFrame, unit: str) -> pd.Series:
 def schemes(record: pd.DataFrame) -> pd.Series:
     """(rows,) the scheme of every row: its arm, without the name of the task where it ends in that."""
     pairs = record[["arm", "task"]].drop_duplicates()
-    named = {(arm, task): scheme_of(arm, task) for arm, task in pairs.itertuples(index=False)}
+    named = {(arm, task): entry_of(arm, task) for arm, task in pairs.itertuples(index=False)}
     return pd.Series([named[pair] for pair in zip(record["arm"], record["task"], strict=True)], index=record.index)
-
-
-def scheme_of(arm: str, task: str) -> str:
-    """The scheme that an arm tries.
-
-    Args:
-        arm: the arm's name.
-        task: the name of its task, which the arm's name ends in where a study has several.
-
-    Returns:
-        The name of the arm without that of the task.
-
-    >>> scheme_of("adam-digits_mlp", "digits_mlp"), scheme_of("adam", "digits_mlp")
-    ('adam', 'adam')
-    >>> scheme_of("adam-Ring", "./my_task.py:Ring")
-    'adam'
-    """
-    return arm.removesuffix(f"-{label(task)}") or arm
 
 
 def learning_rates(record: pd.DataFrame) -> pd.Series:

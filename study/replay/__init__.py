@@ -19,7 +19,7 @@ from study.plan.parse import load, shipped
 from study.plan.parse import recorded as recorded_study
 from study.plan.start import start_of
 from study.plan.study import Arm, Study
-from study.records.own import scheme_of
+from study.plan.tasks import entry_of
 from study.replay.curves import curves_of
 from study.replay.searches import searches
 from study.search.stoppers import stopper_of
@@ -187,4 +187,4 @@ def _of_task(
 
 def _is(baseline: str, arm: Arm, task: str) -> bool:
     """Whether an arm is the baseline by its own name, or by that of its scheme, which stands on several tasks."""
-    return baseline in (arm.name, scheme_of(arm.name, task))
+    return baseline in (arm.name, entry_of(arm.name, task))

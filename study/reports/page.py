@@ -16,7 +16,7 @@ from study.figures import looks
 from study.figures.style import COLOURS, STYLES
 from study.records import failures
 from study.records.material import Material, schemes_of
-from study.reports import advice, grids, terminal
+from study.reports import advice, grids, terminal, transfer
 from study.reports import figures as drawn
 from study.reports import tables as cells
 from study.reports.figures import Group
@@ -152,6 +152,7 @@ def as_json(made: Page) -> str:
                 "sentence": sentence_text(part.sentence),
                 "advice": sentence_text(part.advice),
                 "choices": [asdict(choice) for choice in answers.choices],
+                "transfers": [asdict(transfer) for transfer in answers.transfers],
                 "baseline": part.baseline,
                 **level,
                 "arms": arms,
@@ -175,6 +176,7 @@ def _part(answers: Answers, material: Material, look: Any) -> TaskPart:
         sheets=advice.sheets(answers, material)
         + cells.sheets(answers, material)
         + published_sheets(material, answers.task)
+        + transfer.sheets(answers)
         + grids.sheets(answers.grids),
         figures=drawn.of_task(answers, material, look),
         remarks=[_in_words(text) for text in terminal.remarks(answers.results, suspicions=False)],

@@ -1,0 +1,38 @@
+"""Tables about transfer: what a scheme loses on a task whose configuration was chosen on the others."""
+
+from collections.abc import Sequence
+
+from study.answers.study import Answers
+from study.reports.tables import Cell, Column, Row, Sheet
+
+
+def sheets(answers: Answers) -> list[Sheet]:
+    """One table, one row a scheme and one column a budget; none where nothing drew the same configurations."""
+    told = answers.transfers
+    if not told:
+        return []
+    ks = sorted({k for transfer in told for k in transfer.regret})
+    columns = [Column(f"best of {k}", f"{answers.metric} lost against the best of {k} on this task") for k in ks]
+    columns += [Column(f"all tasks, of {ks[-1]}", "mean over the tasks, each chosen on the others")]
+    rows = [
+        Row(
+            transfer.scheme,
+            [*(_cell(transfer.regret.get(k)) for k in ks), _cell(transfer.mean.get(ks[-1]))],
+        )
+        for transfer in told
+    ]
+    lead = (
+        "Of K configurations, the one with the best mean rank on the other tasks is trained here, at the cost of one "
+        f"trial: {answers.metric} (test) that it loses against the best validation score here. Over random "
+        f"draws of K of the {_counts([transfer.trials for transfer in told])} configurations that all tasks have; no "
+        "interval is printed, for none has been shown to hold what it promises."
+    )
+    return [Sheet("Tuned elsewhere", lead, columns, rows)]
+
+
+def _cell(loss: float | None) -> Cell:
+    return Cell("—") if loss is None else Cell(f"{loss:+.4f}")
+
+
+def _counts(numbers: Sequence[int]) -> str:
+    return f"{min(numbers)}" if len(set(numbers)) == 1 else f"{min(numbers)} to {max(numbers)}"
