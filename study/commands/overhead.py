@@ -6,7 +6,8 @@ import click
 @click.command()
 @click.option("--task", required=True, help="A task's name; see `lr-study list tasks`.")
 @click.option("--direction", default="sgd", show_default=True, help="The direction under every scheme.")
-@click.option("--scheme", "schemes", multiple=True, help="Only this scheme (repeatable). Default: all of them.")
+@click.option("--scheme", "schemes", multiple=True, help="Only this scheme (repeatable).")
+@click.option("--optimizer", "optimizers", multiple=True, help="Only this optimizer of other people's (repeatable).")
 @click.option(
     "--row",
     "rows",
@@ -24,6 +25,7 @@ def overhead(
     task: str,
     direction: str,
     schemes: tuple[str, ...],
+    optimizers: tuple[str, ...],
     rows: tuple[str, ...],
     batch_size: int,
     precision: str,
@@ -32,25 +34,34 @@ def overhead(
     steps: int,
     device: str | None,
 ) -> None:
-    """Measure step time, FLOPs and peak memory of every scheme as multiples of plain SGD's.
+    """Measure step time, FLOPs and peak memory of schemes and optimizers as multiples of plain SGD's.
 
-    Steps of all schemes are interleaved and medians are taken; keep the machine quiet all the same. FLOPs are those of
-    products, as torch counts them; memory is parameters, state and the most that a step holds besides.
+    With neither --scheme nor --optimizer, all that there are; --optimizer torch.optim:Adam takes any. Steps of all are
+    interleaved and medians are taken; keep the machine quiet all the same. FLOPs are those of products, as torch counts
+    them; memory is parameters, state and the most that a step holds besides.
     """
     import torch
 
     from trainables.components import find, members
+    from trainables.optimizers import Optimizer
     from trainables.plugins import trusted
     from trainables.run.overhead import overhead as measure
     from trainables.schemes import Scheme
 
-    chosen = [name for name in schemes if find(Scheme, trusted(name))] or list(members(Scheme))
+    if not (schemes or optimizers):
+        schemes, optimizers = tuple(members(Scheme)), tuple(members(Optimizer))
+    chosen = [name for name in schemes if find(Scheme, trusted(name))]
     trials: dict[str, dict[str, object]] = {
         name: {"direction": trusted(direction), "scheme": trusted(name), "compile": compiled} for name in chosen
     }
+    trials |= {name: {"optimizer": trusted(name)} for name in optimizers if find(Optimizer, trusted(name))}
     for row in rows:
         keys = _keys(row)
-        trials[row] = {"compile": compiled, **({} if "rule" in keys else {"direction": trusted(direction)}), **keys}
+        trials[row] = {
+            "compile": compiled,
+            **({} if {"rule", "optimizer"} & {*keys} else {"direction": trusted(direction)}),
+            **keys,
+        }
     where = device or ("cuda" if torch.cuda.is_available() else "cpu")
     common = {"task": trusted(task), "batch_size": batch_size, "precision": precision, "threads": threads}
     found = measure(common, trials, steps, where)

@@ -180,16 +180,29 @@ class Live:
     def __init__(self, rule: "Packaged", params: Tensors) -> None:
         """Make the optimizer of a rule, in training mode, of copies of `params`."""
         self.leaves = {name: nn.Parameter(param.detach().clone()) for name, param in params.items()}
+        self.params = {name: leaf.detach() for name, leaf in self.leaves.items()}  # the same memory, outside of graphs
+        self.given: Tensors = {}  # copies of them, as the last step gave them
+        self._memory = frozenset(leaf.untyped_storage().data_ptr() for leaf in self.leaves.values())
         self.optimizer = made(rule.optimizer, list(self.leaves.values()), rule.decay)
         self.first = rates(self.optimizer)
+        self.asks = asked(self.optimizer)
         self.steps = 0
 
-    def step(self, oracle: Oracle, asks: frozenset[str]) -> Tensor:
+    def take(self, params: Tensors) -> None:
+        """Go on from these parameters, copied unless they are those that the last step gave."""
+        for name, own in self.params.items():
+            if params[name] is not self.given.get(name):
+                own.copy_(params[name])
+
+    def values(self) -> Tensors:
+        """Copies of the parameters."""
+        return {name: param.clone() for name, param in self.params.items()}
+
+    def step(self, oracle: Oracle) -> Tensor:
         """One step, with what the optimizer asks for.
 
         Args:
             oracle: of this step's mini-batch.
-            asks: from `asked`.
 
         Returns:
             The loss before the step.
@@ -197,23 +210,30 @@ class Live:
         losses: list[Tensor] = []
 
         def closure() -> Tensor:
-            loss, raw = oracle.gradient({name: leaf.detach() for name, leaf in self.leaves.items()})
-            for name, leaf in self.leaves.items():
-                leaf.grad = raw[name].clone()  # some of them write into it
+            loss, raw = oracle.gradient(self.params)
+            self._give(raw)
             losses.append(loss)
             return loss.clone()
 
         step: Any = self.optimizer.step  # torch says what a closure returns, and takes no loss
-        if "closure" in asks:
+        if "closure" in self.asks:
             step(closure)
             return losses[0] if losses else closure()
         loss = closure()
-        step(**{"loss": loss} if "loss" in asks else {})
+        step(**{"loss": loss} if "loss" in self.asks else {})
         return losses[0]
 
-    def values(self) -> Tensors:
-        """Copies of the parameters."""
-        return {name: leaf.detach().clone() for name, leaf in self.leaves.items()}
+    def _give(self, raw: Tensors) -> None:
+        """Give every leaf its gradient, a copy where it is anything else's too: some optimizers write into it."""
+        taken = set(self._memory)
+        for name, leaf in self.leaves.items():
+            grad = raw[name]
+            if grad.layout is not torch.strided or grad.stride() != leaf.stride():
+                leaf.grad = grad.clone()
+                continue
+            place = grad.untyped_storage().data_ptr()
+            leaf.grad = grad.clone() if place in taken else grad
+            taken.add(place)
 
 
 def asked(optimizer: torch.optim.Optimizer) -> frozenset[str]:
@@ -297,14 +317,13 @@ class Packaged(Rule):
     def step(self, oracle: Oracle, params: Tensors, state: PackagedState, progress: Tensor) -> Step:
         """One step of the optimizer, with as many gradients as it asks for."""
         live = self._of(state)
-        with torch.no_grad():
-            for name, leaf in live.leaves.items():
-                leaf.copy_(params[name])
+        live.take(params)
         if self.schedule != Constant():
             scale_rates(live.optimizer, live.first, float(self.schedule(progress)))
-        loss = live.step(oracle, asked(live.optimizer))
+        loss = live.step(oracle)
         live.steps += 1
-        return Step(loss, live.values(), PackagedState(live, live.steps))
+        live.given = live.values()
+        return Step(loss, live.given, PackagedState(live, live.steps))
 
     def compiled(self) -> Callable[[Oracle, Tensors, PackagedState, Tensor], Step]:
         """Refused: what is in a package is not ours to compile."""

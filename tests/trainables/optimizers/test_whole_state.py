@@ -10,6 +10,7 @@ from torch import nn
 
 from trainables.components import find
 from trainables.optimizers import Optimizer, Packaged
+from trainables.oracle import Oracle
 from trainables.refusal import Refusal
 from trainables.schedules import Schedule
 from trainables.testing import copied, noisy_bowl, same, two_layers
@@ -147,3 +148,51 @@ def test_a_state_that_is_no_data_is_refused():
     told = "optimizer Hoarder keeps values of type object in its state: a checkpoint holds plain data only"
     with pytest.raises(Refusal, match=told):
         rule.save(state)
+
+
+class Writing(torch.optim.SGD):
+    """SGD that doubles every gradient where it stands."""
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for param in group["params"]:
+                param.grad.mul_(2)
+                param -= group["lr"] * param.grad
+
+
+class Handed(torch.autograd.Function):
+    """Half a sum of squares, whose backward pass hands out the very parameter."""
+
+    @staticmethod
+    def forward(ctx, param):
+        ctx.save_for_backward(param)
+        return param.square().sum() / 2
+
+    @staticmethod
+    def backward(ctx, _):
+        return ctx.saved_tensors[0].detach()
+
+
+def test_a_gradient_that_is_also_something_else_s_is_written_into_by_nobody():
+    slope = torch.arange(6.0).reshape(2, 3)
+    params = {name: torch.full((2, 3), 4.0) for name in ("left", "right", "flat", "handed")}
+
+    def objective(at):
+        both = ((at["left"] + at["right"]) * slope).sum()
+        return both + at["flat"].sum() + Handed.apply(at["handed"])
+
+    rule = Packaged(Optimizer.adopted(Writing, __name__)(lr=0.25))
+    _, moved, _ = rule.step(Oracle(objective), params, rule.init(params), torch.tensor(0.0))
+    expected = {"left": 4 - slope / 2, "right": 4 - slope / 2, "flat": torch.full((2, 3), 3.5)}
+    assert same(moved, {**expected, "handed": torch.full((2, 3), 2.0)})
+
+
+def test_it_goes_on_from_the_parameters_that_it_is_given_whoever_made_them():
+    rule, params = Packaged(Groups()), two_layers()
+    _, first, state = rule.step(noisy_bowl(0), params, rule.init(params), torch.tensor(0.0))
+    data = rule.save(state)
+    doubled = {**first, "0.bias": 2 * first["0.bias"]}
+    _, there, _ = rule.step(noisy_bowl(1), doubled, state, torch.tensor(0.0))
+    _, here, _ = rule.step(noisy_bowl(1), doubled, rule.load(doubled, data), torch.tensor(0.0))
+    assert same(there, here)

@@ -38,12 +38,14 @@ def test_a_row_that_cannot_be_is_refused_beside_the_others():
     assert refused.refused.startswith("unknown scheme 'cprob'")
 
 
-def test_the_command_prints_a_row_a_scheme():
+def test_the_command_prints_a_row_a_scheme_and_an_optimizer():
     arguments = ["--task", "quadratic", "--steps", "2", "--scheme", "cprop", "--device", "cpu"]
+    arguments += ["--optimizer", "torch.optim:NAdam", "--row", "optimizer=torch.optim:Adam,optimizer.lr=0.1"]
     done = CliRunner().invoke(command, [*arguments, "--row", "scheme=multilevel,scheme.levels=unit"])
     assert done.exit_code == 0, done.output
     names = [line.split()[0] for line in done.output.splitlines()[2:]]
-    assert names[:3] == ["sgd", "cprop", "scheme=multilevel,scheme.levels=unit"]
+    rows = ["optimizer=torch.optim:Adam,optimizer.lr=0.1", "scheme=multilevel,scheme.levels=unit"]
+    assert names[:5] == ["sgd", "cprop", "torch.optim:NAdam", *rows]
 
 
 def test_a_row_that_is_no_row_is_refused():
