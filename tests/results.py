@@ -43,7 +43,7 @@ def schemes(made: Page) -> list[str]:
     rows = {task: {row.scheme: row.cells for row in sheet.rows} for task, sheet in sheets.items()}
     names = list(dict.fromkeys(row.scheme for sheet in sheets.values() for row in sheet.rows))
     return [
-        *(f"> {sentence_text(part.sentence)}\n>" for part in made.parts),
+        *(f"> {sentence_text(words)}\n>" for part in made.parts for words in (part.sentence, *part.known)),
         f"> {made.counts}",
         "",
         f"| scheme | {' | '.join(sheets)} |",
@@ -119,7 +119,7 @@ def _grid_figures(task: str) -> tuple[str, ...]:
 
 
 SECTIONS = {
-    "schemes": Section(schemes, ("cost_to_target-fashion_mlp", "profile-all")),
+    "schemes": Section(schemes, ("cost_to_target-fashion_mlp", "known_cost-fashion_mlp", "profile-all")),
     "wd-lr-grid": Section(grid, _grid_figures("fashion_mlp_norm")),
     "wd-lr-grid-mnist": Section(grid, _grid_figures("mnist_cnn4_bn")),
     "intrinsic-search": Section(search, ("expected_best-fashion_mlp_norm",), pages.ReportOptions(target={"": 0.8728})),

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from study.cost import NotDefined
+from study.records.drawn import FIELD, HIGH, LOW, VALUE, Drawn
 from study.records.trials import Question, ended, trials
 from study.search.samplers import GIVEN_FIRST
 from trainables.refusal import Refusal
@@ -18,6 +19,8 @@ INDEPENDENT = {"random", "grid", "qmc", "sobol", "halton", "brute_force"}
 """Searchers whose next trial does not depend on the results so far."""
 SPACED = {"qmc", "sobol", "halton"}
 """Those of them whose points keep their distance from each other."""
+ROUNDING = 1e-9  # by which a rate may lie outside of its ends
+UNTOLD = NotDefined("nobody says from where to where its rates were drawn (--rates)")
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Trials:
     lr: Floats | None = None  # (n,)
     dearest: float | None = None  # the most that a trial can cost; None where nobody knows
     test: Floats | None = None  # (n,) higher is better
+    drawn: Drawn | NotDefined = UNTOLD  # the field that whoever knows more would search less of
+    value: Floats | None = None  # (n,) of that field
     notes: list[str] = field(default_factory=list)
 
 
@@ -59,7 +64,8 @@ def arms(table: pd.DataFrame, question: Question) -> list[Trials]:
 
 def _arm(part: Any, question: Question) -> Trials:
     search = part["repetition"].to_numpy() if "repetition" in part else np.zeros(len(part), int)
-    optional = {name: part[name].to_numpy() for name in ("lr", "test_score") if name in part}
+    optional = {name: part[name].to_numpy() for name in ("lr", "test_score", VALUE) if name in part}
+    depends = _dependence(part, question)
     test = optional.get("test_score")
     notes = []
     if test is not None and np.isnan(test).any():
@@ -78,9 +84,11 @@ def _arm(part: Any, question: Question) -> Trials:
         hit=part["hit"].to_numpy(),
         search=np.unique(search, return_inverse=True)[1],
         searches=np.unique(search).size,
-        depends=_dependence(part, question),
+        depends=depends,
         spaced=_spacing(part),
         lr=optional.get("lr"),
+        drawn=_drawn(part, depends),
+        value=optional.get(VALUE),
         dearest=_dearest(part, question),
         test=None if test is None else question.sign() * test,
         notes=notes,
@@ -105,6 +113,27 @@ def _spacing(part: pd.DataFrame) -> NotDefined | None:
     if not names:
         return None
     return NotDefined(f"the points of {names[0]} do not depend on results, but on each other: they keep their distance")
+
+
+def _drawn(part: Any, depends: str) -> Drawn | NotDefined:
+    """The field that was drawn log-uniformly by chance alone, or why there is none such."""
+    if FIELD not in part or part[FIELD].isna().any():
+        return UNTOLD
+    found = Drawn(*(part[name].iloc[0] for name in (FIELD, LOW, HIGH)))
+    if not found.field:
+        return found
+    searchers = {*part["searcher"].astype(str).str.lower()} - {"random"} if "searcher" in part else set()
+    value = part[VALUE]
+    whys = {
+        depends: bool(depends),
+        f"the searcher {min(searchers, default='')} does not draw at random": bool(searchers),
+        f"{found.field} was not drawn log-uniformly": found.low != found.low,
+        f"a trial has no {found.field}": value.isna().any(),
+        f"a trial's {found.field} is not within {found.low:g} … {found.high:g}, where it is said to have been drawn": (
+            (value < found.low * (1 - ROUNDING)) | (value > found.high * (1 + ROUNDING))
+        ).any(),
+    }
+    return next((NotDefined(why) for why, true in whys.items() if true), found)
 
 
 def _dependence(part: pd.DataFrame, question: Question) -> str:

@@ -1,5 +1,6 @@
 """The worth of a scheme's default configuration, untuned: found among the trials by its hyper-parameters."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ NOT_RUN = NotDefined("the default configuration was not run: give it an arm, wit
 
 
 def regret(
-    record: Any, rows: Any, arm: str, searched: set[str] | None, tuned: float | None, sign: float
+    record: Any, rows: Any, arm: str, searched: Collection[str] | None, tuned: float | None, sign: float
 ) -> float | NotDefined:
     """The score that an arm's default loses against the tuned baseline.
 

@@ -37,6 +37,47 @@ class JudgedShare(Quantity):
             self.verdict = "saves" if ends.high < 1 else "costs" if ends.low > 1 else "unclear"
 
 
+@dataclass
+class KnownCost(Quantity):
+    """The cost of tuning within a window of so many decades around a value that once worked: `study.cost.knowledge`.
+
+    Whoever knows the value within a factor of φ searches 2 log10 φ decades.
+    """
+
+    decades: float = math.nan
+
+    @property
+    def factor(self) -> float:
+        """φ."""
+        return factor_of(self.decades)
+
+
+@dataclass
+class EvenFactor:
+    """The factor within which the rate must be known for a scheme's tuning to cost as much as the baseline's.
+
+    factor is None where the two curves do not cross; low and high are both None where they are told apart however well
+    the rate is known. Where low is 1, or high infinite, they are not told apart at that end. `narrowest` is the least
+    factor that these trials can speak of, ratio the scheme's cost over that of `against`, where nothing is known.
+    """
+
+    against: str = ""
+    ratio: float | None = None
+    factor: float | None = None
+    low: float | None = None
+    high: float | None = None
+    narrowest: float | None = None
+
+
+def factor_of(decades: float) -> float:
+    """φ = 10^(w/2), within which a rate is known whose window is w decades wide.
+
+    >>> factor_of(2.0), factor_of(math.inf)
+    (10.0, inf)
+    """
+    return 10 ** (decades / 2)
+
+
 @dataclass(frozen=True)
 class Flag:
     """A suspicion, and which quantity it weakens: a field of `Result`, or `learning_rate`."""
@@ -63,6 +104,10 @@ class Result:
     expected_test: dict[int, float] = field(default_factory=dict)
     sensitivity: dict[str, float | None] = field(default_factory=lambda: {"full": None, "window": None})
     width_decades: float | None = None
+    known_field: str | None = None  # what whoever knows more searches less of; empty: nothing; None: not defined
+    known_cost: list[KnownCost] = field(default_factory=list)  # from the narrowest window to all that was searched
+    known_within: dict[int, KnownCost] = field(default_factory=dict)  # by the factor
+    break_even: EvenFactor = field(default_factory=EvenFactor)
     interquartile_mean: Quantity = field(default_factory=Quantity)  # of the trials' scores
     improvement: Quantity = field(default_factory=Quantity)  # P(a trial beats one of the baseline's)
     share_to_target: JudgedShare = field(default_factory=JudgedShare)
@@ -76,7 +121,8 @@ class Result:
     def as_json(self) -> dict[str, Any]:
         """Plain numbers, lists and dicts; infinite ends and what is not defined as None."""
         plain = asdict(self)
-        for name in ("expected_best", "expected_best_interval", "expected_best_biased", "expected_test"):
+        by_number = "expected_best", "expected_best_interval", "expected_best_biased", "expected_test", "known_within"
+        for name in by_number:
             plain[name] = {str(k): value for k, value in plain[name].items()}
         return finite(plain)
 

@@ -133,7 +133,7 @@ def _of_task(
     options = replace(options, notes=level.notes if target == level.target else ())
     rows: Any = ended(of_trials.trials_of(here, level))
     best = best_of(rows, level.mode)
-    results = summarize(own.of_record(here, asked.unit), options) if has_scores(rows) else []
+    results = summarize(own.of_record(here, asked.unit, material.searched), options) if has_scores(rows) else []
     results.sort(key=lambda result: order.index(result.scheme))
     for result in results:
         _flag(result, rows[rows["scheme"] == result.scheme], material)

@@ -14,6 +14,7 @@ import pandas as pd
 from study import cost
 from study.answers.arms import arms
 from study.answers.compared import compare
+from study.answers.knowledge import tell_known
 from study.answers.measured import Measured, Options
 from study.answers.results import Flag, Result
 from study.cost import NotDefined
@@ -45,6 +46,7 @@ def summarize(table: pd.DataFrame, options: Options) -> list[Result]:
         base = next((one for one in here if one.trials.scheme == options.baseline), None)
         for one in here:
             compare(one, base, len(here) - 1)
+        tell_known(here, base)
         _flag_inclusions(here, options)
         results += [one.result for one in here]
     over_tasks(results)

@@ -72,6 +72,12 @@ import click
     type=click.Choice(["last", "best"]),
     help="Which epoch's score a trial is worth.  [default: last; of our own records best, as their page says]",
 )
+@click.option(
+    "--rates",
+    multiple=True,
+    metavar="[SCHEME=]LOW,HIGH",
+    help="From where to where learning rates were drawn, log-uniformly: says what knowing them better is worth.",
+)
 @click.option("--includes", multiple=True, metavar="A=B", help="Scheme A contains scheme B; losing to it is flagged.")
 def cost(table: str, json_file: Path | None, markdown: bool, figures: Path | None, **options: object) -> None:
     """Print what tuning cost in TABLE, misses counted, and what each scheme saves against a baseline.
@@ -112,7 +118,7 @@ def cost(table: str, json_file: Path | None, markdown: bool, figures: Path | Non
 
     from study.answers.summary import summarize
     from study.commands import words as asked
-    from study.reports import terminal
+    from study.reports import knowledge, terminal
 
     found = asked.read_source(table, options)
     results = summarize(*found)
@@ -126,7 +132,7 @@ def cost(table: str, json_file: Path | None, markdown: bool, figures: Path | Non
 
         with asked.writing("--figures", figures):
             drawn = save(results, figures, found[1].baseline)
-    made = terminal.cost_tables(results)
+    made = [*terminal.cost_tables(results), *knowledge.tables(results)]
     if markdown:
         click.echo(terminal.markdown(made))
     else:

@@ -1,5 +1,6 @@
 """From the words of a command line to a table and the options of a summary."""
 
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from study.answers.summary import Options
-from study.records import files, foreign
+from study.records import drawn, files, foreign
 from study.records.files import columns_of
 from study.records.source import Source, is_record, source_of
 from study.records.trials import Question
@@ -36,6 +37,8 @@ def read_source(source: str, words: Mapping[str, Any]) -> tuple[pd.DataFrame, Op
         score_at=words["score_at"] or said.score_at,
         learns=said.learns if words["learns"] is None else words["learns"],
     )
+    if words["rates"]:
+        table = _with_rates(table, words["rates"])
     rest = {name: words[name] for name in ("budget", "tolerance", "seed", "draws")}
     baseline, includes = words["baseline"] or baseline, inclusions(words["includes"])
     return table, Options(question, baseline, unit=words["unit"] or unit, includes=includes, notes=notes, **rest)
@@ -141,6 +144,35 @@ def levels(name: str, words: tuple[str, ...]) -> dict[str, float] | None:
         except ValueError as error:
             raise Refusal(f"--{name} takes a number or TASK=NUMBER, got {word!r}") from error
     return found or None
+
+
+def _with_rates(table: pd.DataFrame, words: tuple[str, ...]) -> pd.DataFrame:
+    """The table with the ends of its rates; our own records say theirs."""
+    if drawn.FIELD in table:
+        raise Refusal("--rates is for other people's tables: this record says what its arms searched")
+    return drawn.with_rates(table, spans(words))
+
+
+def spans(words: tuple[str, ...]) -> dict[str, tuple[float, float]]:
+    """The ends between which rates were drawn by scheme, '' for all others.
+
+    Raises:
+        Refusal: for a word that is none.
+
+    >>> spans(("1e-5,10", "adam=1e-5,0.1"))
+    {'': (1e-05, 10.0), 'adam': (1e-05, 0.1)}
+    """
+    found: dict[str, tuple[float, float]] = {}
+    for word in words:
+        scheme, _, ends = word.rpartition("=")
+        try:
+            low, high = map(float, ends.split(","))
+        except ValueError as error:
+            raise Refusal(f"--rates takes LOW,HIGH or SCHEME=LOW,HIGH, got {word!r}") from error
+        if not 0 < low < high < math.inf:
+            raise Refusal(f"--rates needs 0 < LOW < HIGH, got {word!r}")
+        found[scheme] = low, high
+    return found
 
 
 def inclusions(words: tuple[str, ...]) -> dict[str, list[str]]:

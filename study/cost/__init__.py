@@ -5,6 +5,7 @@ back as `NotDefined`, in words, never as a number.
 """
 
 from study.cost.best_of import TRIALS_A_CHOICE, BestDraws, why_no_best_interval
+from study.cost.break_even import BreakEven, Curve, break_even, curve, flat, widths
 from study.cost.expected import (
     best_weights,
     expected_best,
@@ -23,6 +24,14 @@ from study.cost.intervals import (
     mean_interval,
     student_interval,
     trials_interval,
+)
+from study.cost.knowledge import (
+    FEWEST_HITS,
+    TRIALS_A_WINDOW,
+    Searched,
+    known_cost,
+    known_cost_draws,
+    known_cost_interval,
 )
 from study.cost.observed import Searches, best_so_far, observe, observed_cost
 from study.cost.profile import (
@@ -55,31 +64,42 @@ from study.cost.transfer import transfer_regret
 from study.cost.typical import improvement_draws, interquartile_draws
 
 __all__ = [
+    "FEWEST_HITS",
     "LEVEL",
     "TRIALS_A_CHOICE",
+    "TRIALS_A_WINDOW",
     "BestDraws",
+    "BreakEven",
     "Cost",
+    "Curve",
     "Draws",
     "Interval",
     "NotDefined",
     "Sample",
+    "Searched",
     "Searches",
     "Share",
     "best_on_edge",
     "best_so_far",
     "best_weights",
+    "break_even",
     "cost_draws",
+    "curve",
     "default_regret",
     "ends",
     "expected_best",
     "expected_best_biased",
     "expected_cost",
     "expected_trials",
+    "flat",
     "grid_step",
     "hit_probability_interval",
     "improvement_draws",
     "interquartile_draws",
     "interquartile_mean",
+    "known_cost",
+    "known_cost_draws",
+    "known_cost_interval",
     "log_efficiency",
     "mean_draws",
     "mean_interval",
@@ -103,4 +123,5 @@ __all__ = [
     "violates_inclusion",
     "why_no_best_interval",
     "width_decades",
+    "widths",
 ]

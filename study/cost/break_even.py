@@ -79,7 +79,7 @@ def curve(
     """
     found = [known_cost(arm, float(one)) for one in width]
     told = [one.value if isinstance(one, Cost) and not one.censored else np.nan for one in found]
-    enough = int(arm.hit.sum()) >= FEWEST_HITS
+    enough = arm.hits >= FEWEST_HITS
     drawn = known_cost_draws(arm, width, generator, draws, dearest) if enough else None
     return Curve(width, np.array(told), drawn)
 

@@ -10,19 +10,20 @@ both means over anchors and placements. (The mean of the windows' own E[trials] 
 To know the rate within a factor φ is w = 2 log10 φ; at w = D nothing is known, and C is formula 1's expected cost.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from study.cost.expected import expected_cost
-from study.cost.intervals import DRAWS, LEVEL, ends, shares
+from study.cost.intervals import DRAWS, LEVEL, ends, even_groups, shares
 from study.cost.quantities import Cost, Draws, Interval, NotDefined
 
 Floats = NDArray[np.float64]
 
 TRIALS_A_WINDOW = 8  # an interval is printed where a window holds as many trials on average
 FEWEST_HITS = 2  # one is the anchor, another must be found
+GROUPS = 128  # of hits, and of misses: beyond, neighbours are taken together
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Searched:
     hit: NDArray[np.bool_]  # (n,)
     low: float
     span: float
+    count: Floats = field(default_factory=lambda: np.ones(1))  # (n,) how many trials each stands for; (1,): as many
 
     def __post_init__(self) -> None:
         """Refuse a span that is none, and rates outside of it."""
@@ -41,6 +43,32 @@ class Searched:
             raise ValueError(f"span must be positive, got {self.span=}")
         if self.x.size == 0 or self.x.min() < self.low - 1e-9 or self.x.max() > self.low + self.span + 1e-9:
             raise ValueError(f"rates must lie between {self.low} and {self.low + self.span}, got {self.x}")
+
+    @property
+    def counts(self) -> Floats:
+        """(n,) how many trials each entry stands for."""
+        return np.broadcast_to(self.count, self.x.shape)
+
+    @property
+    def hits(self) -> int:
+        """The number of trials that hit."""
+        return int(self.counts[self.hit].sum())
+
+    def grouped(self, most: int = GROUPS) -> "Searched":
+        """The same trials, neighbours taken together where there are many: no window can be as narrow as they are.
+
+        Args:
+            most: how many groups of hits there may be, and as many of misses.
+        """
+        if self.x.size <= 2 * most:
+            return self
+        order = np.lexsort((self.charged, self.x))
+        parts = [order[self.hit[order] == one] for one in (False, True)]
+        groups = [(*even_groups(self.x[part], most), even_groups(self.charged[part], most)[1]) for part in parts]
+        count, x, charged = (np.concatenate(column) for column in zip(*groups, strict=True))
+        return Searched(
+            x, charged, np.repeat([False, True], [one[0].size for one in groups]), self.low, self.span, count
+        )
 
 
 def reach(x: ArrayLike, low: float, span: float, width: float) -> Floats:
@@ -90,10 +118,11 @@ def known_cost(arm: Searched, width: float) -> Cost | NotDefined:
         below it where no trial hit, because no rate is known to have worked.
     """
     if width >= arm.span:
-        return expected_cost(arm.charged, arm.hit)
+        times = arm.counts.astype(int)
+        return expected_cost(np.repeat(arm.charged, times), np.repeat(arm.hit, times))
     if not arm.hit.any():
         return NotDefined("no trial reached the target, so that no rate is known to have worked")
-    near = _near(arm, width, np.ones((1, arm.x.size)))[0]
+    near = _near(arm, width, arm.counts[None, :])[0] * arm.counts
     found = float(near[arm.hit].sum())
     missed = float(near[~arm.hit] @ arm.charged[~arm.hit])
     if found == 0:
@@ -122,7 +151,7 @@ def known_cost_interval(
     Returns:
         Its ends, or why none is printed: that depends on n, w and the number of hits alone.
     """
-    n, hits = arm.x.size, int(arm.hit.sum())
+    n, hits = arm.x.size, arm.hits
     width = min(width, arm.span)
     if n * width / arm.span < TRIALS_A_WINDOW:
         return NotDefined(f"a window of {width:g} decades holds fewer than {TRIALS_A_WINDOW} of {n} trials")
@@ -155,8 +184,8 @@ def known_cost_draws(
         The draws; the high ones are infinite where no hit lies within reach of another.
     """
     order = np.lexsort((arm.charged, arm.hit, arm.x))  # so that no draw depends on the order of the table
-    sorted_arm = Searched(arm.x[order], arm.charged[order], arm.hit[order], arm.low, arm.span)
-    share = shares(np.ones(arm.x.size), generator, draws)
+    sorted_arm = Searched(arm.x[order], arm.charged[order], arm.hit[order], arm.low, arm.span, arm.counts[order])
+    share = shares(sorted_arm.counts, generator, draws)
     most, unseen = arm.charged.max() if dearest is None else dearest, share[:, -1]
     lows, highs = [], []
     for width in np.minimum(np.asarray(widths, float), arm.span):
@@ -173,8 +202,9 @@ def _near(arm: Searched, width: float, weights: Floats) -> Floats:
     """(draws, n) G_j: the mean over anchors other than j, hits of these weights, of how often j lies in the window."""
     anchors = weights * arm.hit
     kernel = reach(arm.x, arm.low, arm.span, width)
-    whole = anchors.sum(axis=1, keepdims=True) - anchors
-    held = anchors @ kernel - anchors * np.diag(kernel)
+    alone = anchors / arm.counts
+    whole = anchors.sum(axis=1, keepdims=True) - alone
+    held = anchors @ kernel - alone * np.diag(kernel)
     near = np.zeros_like(held)
     np.divide(held, whole, out=near, where=whole > 1e-12 * anchors.sum(axis=1, keepdims=True))
     return np.clip(near, 0.0, 1.0)

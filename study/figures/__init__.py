@@ -7,14 +7,14 @@ is light or dark. The same results give the same bytes: no dates, no random name
 from pathlib import Path
 
 from study.answers.results import Result
-from study.figures import best, target
+from study.figures import best, known, target
 from study.figures.style import Look, Panel, looks
 
 __all__ = ["Look", "Panel", "looks", "save"]
 
 
 def save(results: list[Result], folder: Path, baseline: str | None = None) -> list[Path]:
-    """Write both figures of a summary into a folder, one PNG and one CSV each a task.
+    """Write the figures of a summary into a folder, one PNG and one CSV each a task.
 
     Args:
         results: of one or more tasks.
@@ -29,7 +29,11 @@ def save(results: list[Result], folder: Path, baseline: str | None = None) -> li
     tasks = list(dict.fromkeys(result.task for result in results))
     for place, task in enumerate(tasks):
         here = [result for result in results if result.task == task]
-        panels = {"expected_best": best.panel(here, look), "cost_to_target": target.panel(here, look, baseline)}
+        panels = {
+            "expected_best": best.panel(here, look),
+            "cost_to_target": target.panel(here, look, baseline),
+            "known_cost": known.panel(here, look),
+        }
         for name, panel in panels.items():
             if panel is not None:
                 stem = folder / (f"{name}-{place + 1}" if len(tasks) > 1 else name)

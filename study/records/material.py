@@ -13,6 +13,7 @@ from study.plan.file import StudyFile, read_file
 from study.plan.tasks import entry_of
 from study.records.saved import without_study
 from trainables.refusal import Refusal, first_line
+from trainables.space import written
 from trainables.tasks import Workload
 from trainables.trial import Trial
 
@@ -44,7 +45,7 @@ class Material:
     planned: dict[str, int] = field(default_factory=dict)  # trials of every arm, those without a trial yet included
     runs: dict[str, str] = field(default_factory=dict)  # arm → where its trials are in MLflow
     file: StudyFile | None = None  # as the last driver read it
-    searched: dict[str, set[str]] = field(default_factory=dict)  # hyper-parameters of every arm; empty: nobody knows
+    searched: dict[str, dict[str, Any]] = field(default_factory=dict)  # arm → its domains by key; empty: nobody knows
     storage: str = ""  # the folder that the last driver was given
     run: str = ""  # where one trial is in MLflow; {} stands for its run's id
     text: str = ""  # of the study file; empty where nobody knows
@@ -190,17 +191,20 @@ def _file(text: str) -> StudyFile | None:
         return None
 
 
-def _dicts(contents: Mapping[str, Mapping[str, Any]]) -> dict[str, set[str]]:
-    """The searched keys of every recorded arm: those whose values are dictionaries, that is domains."""
-    return {arm: {key for key, value in told.items() if isinstance(value, dict)} for arm, told in contents.items()}
+def _dicts(contents: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The domains of every recorded arm: those of its values that are dictionaries."""
+    return {
+        arm: {key: value for key, value in told.items() if isinstance(value, dict)} for arm, told in contents.items()
+    }
 
 
-def _searched(text: str, name: str) -> dict[str, set[str]]:
+def _searched(text: str, name: str) -> dict[str, dict[str, Any]]:
     """What every arm searches; nothing where the study's own tasks and schemes are not here, or are others now."""
     try:
-        return {arm.name: set(arm.space) for arm in parse.parse(text, name).arms} if text else {}
+        arms = parse.parse(text, name).arms if text else ()
     except Refusal:
         return {}
+    return {arm.name: {key: written(domain) for key, domain in arm.space.items()} for arm in arms}
 
 
 def _said(file: StudyFile | None) -> tuple[str, str]:

@@ -1,10 +1,12 @@
 """Our own record as a table of tuning cost."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from study.plan.tasks import entry_of
+from study.records.drawn import with_drawn
 from study.records.table import validated
 from trainables.refusal import unknown
 from trainables.space import RATES, SIDES
@@ -14,17 +16,19 @@ TIMED = "seconds"  # the unit that no plan tells
 BESIDE = "test_score", "arm", "run_id", "planned", "passes", "flops", "steps", "seconds"
 
 
-def of_record(record: pd.DataFrame, unit: str) -> pd.DataFrame:
+def of_record(record: pd.DataFrame, unit: str, searched: Mapping[str, Mapping[str, Any]] | None = None) -> pd.DataFrame:
     """The validated table of a record: its validation score is the score, an arm is a scheme.
 
     Args:
         record: as `study.tracking.read` gives it.
         unit: of the costs: passes (gradient equivalents), flops, steps, epochs or seconds. A failed trial is charged
             for what it used.
+        searched: by arm, as `study.records.material.Material` has it; None: nobody knows.
 
     Returns:
-        The columns of `study.records.table`, and beside them `arm`, `run_id`, `planned`, the cost in every unit, and
-        `dearest`, what each training was planned to cost.
+        The columns of `study.records.table`, and beside them `arm`, `run_id`, `planned`, the cost in every unit,
+        `dearest`, what each training was planned to cost, and where it is known what was drawn
+        (`study.records.drawn`).
 
     Raises:
         Refusal: for a unit that is none.
@@ -47,7 +51,8 @@ def of_record(record: pd.DataFrame, unit: str) -> pd.DataFrame:
         "dearest": planned_cost(table, unit),
     }
     named |= {name: table[name] for name in BESIDE if name in table}
-    return validated(pd.DataFrame(named))
+    made = validated(pd.DataFrame(named))
+    return with_drawn(made, record, searched) if searched else made
 
 
 def planned_cost(record: pd.DataFrame, unit: str) -> pd.Series:

@@ -16,6 +16,7 @@ from study.figures import (
     collapse,
     grid,
     heat,
+    known,
     over_time,
     profile,
     rates,
@@ -76,6 +77,12 @@ CAPTIONS = {
         "Cost to the target",
         "Point: expected cost up to the first hit. Bar: 95 % interval; an arrow where nothing bounds it from above, "
         "a hollow point where the target was missed and the cost is a lower bound. Dashed: the baseline.",
+    ),
+    "known_cost": (
+        "What knowing the rate is worth",
+        "Take a rate that once worked, and search around it: what tuning costs whoever knows the rate within a factor, "
+        "up to all that was searched, where nothing is known. A scheme without a rate to search costs the same. Band: "
+        "95 % interval.",
     ),
     "expected_best": (
         "Expected best of k trials",
@@ -144,6 +151,7 @@ def of_task(answers: Answers, material: Material, look: dict[str, Look]) -> list
         "collapse": [collapse.panel(one) for one in answers.grids],
         "balance": [panel for one in answers.grids for panel in balance.panels(one)],
         "cost_to_target": [target.panel(answers.results, look, answers.baseline)],
+        "known_cost": [known.panel(answers.results, look)],
         "expected_best": [best.panel(answers.results, look)],
         "rates": [rates.panel(answers.rates, look)],
         "heat": [heat.panel(_of(answers, material), material.file.heat)]

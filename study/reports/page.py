@@ -16,7 +16,7 @@ from study.figures import looks
 from study.figures.style import COLOURS, STYLES
 from study.records import failures
 from study.records.material import Material, schemes_of
-from study.reports import advice, grids, terminal, transfer
+from study.reports import advice, grids, knowledge, terminal, transfer
 from study.reports import figures as drawn
 from study.reports import tables as cells
 from study.reports.figures import Group
@@ -42,6 +42,7 @@ class TaskPart:
     baseline: str
     sentence: Words
     advice: Words  # what to do; empty where nothing follows
+    known: list[Words]  # what knowing the rate changes, one sentence a scheme
     sheets: list[cells.Sheet]
     figures: list[Group]
     remarks: list[str]
@@ -114,6 +115,7 @@ def markdown(made: Page) -> str:
     sentences = [sentence_text(part.sentence) for part in made.parts] or ["No trial has ended yet."]
     lines += [f"**{_plain(text)}**\n" for text in sentences]
     lines += [f"* {_plain(sentence_text(part.advice))}" for part in made.parts if part.advice] + [""]
+    lines += [f"{_plain(sentence_text(known))}\n" for part in made.parts for known in part.known]
     lines += [f"Asked: {_plain(made.question)}\n"] if made.question else []
     lines += [f"{made.counts}\n"]
     lines += [f"{made.failed[0]}\n", *(f"* {_plain(line)}" for line in made.failed[1:]), ""] if made.failed else []
@@ -153,6 +155,7 @@ def as_json(made: Page) -> str:
                 "advice": sentence_text(part.advice),
                 "choices": [asdict(choice) for choice in answers.choices],
                 "transfers": [asdict(transfer) for transfer in answers.transfers],
+                "known": [sentence_text(words) for words in part.known],
                 "baseline": part.baseline,
                 **level,
                 "arms": arms,
@@ -173,11 +176,15 @@ def _part(answers: Answers, material: Material, look: Any) -> TaskPart:
         baseline=answers.baseline,
         sentence=sentence(answers),
         advice=advice.advice(answers),
-        sheets=advice.sheets(answers, material)
-        + cells.sheets(answers, material)
-        + published_sheets(material, answers.task)
-        + transfer.sheets(answers)
-        + grids.sheets(answers.grids),
+        known=knowledge.sentences(answers.results),
+        sheets=[
+            *advice.sheets(answers, material),
+            *cells.sheets(answers, material),
+            *knowledge.sheets(answers, material),
+            *published_sheets(material, answers.task),
+            *transfer.sheets(answers),
+            *grids.sheets(answers.grids),
+        ],
         figures=drawn.of_task(answers, material, look),
         remarks=[_in_words(text) for text in terminal.remarks(answers.results, suspicions=False)],
         trials=answers.trials.to_csv(index=False),

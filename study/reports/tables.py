@@ -85,14 +85,14 @@ def _target(answers: Answers, links: dict[str, str | None]) -> Sheet:
         cells = [
             _share(paid[answers.unit].share, link, result.scheme == answers.baseline),
             _trials(answers, result, link),
-            Cell("—" if result.hits is None else str(result.hits), "", _doubts(result, "hits"), link),
-            _cost(result.expected_trials, link),
-            _cost(paid[units[0]].cost, link, _doubts(result, "expected_cost")),
-            *(_cost(paid[unit].cost, link) for unit in units[1:]),
+            Cell("—" if result.hits is None else str(result.hits), "", doubts(result, "hits"), link),
+            cost_cell(result.expected_trials, link),
+            cost_cell(paid[units[0]].cost, link, doubts(result, "expected_cost")),
+            *(cost_cell(paid[unit].cost, link) for unit in units[1:]),
         ]
         rows.append(Row(result.scheme, cells))
     lead = f"A trial is a hit where its {answers.metric} on validation data reaches {answers.target:.6g} at any epoch."
-    return _defined(Sheet("What the target costs", lead, columns, rows))
+    return defined(Sheet("What the target costs", lead, columns, rows))
 
 
 def _budgets(answers: Answers, links: dict[str, str | None]) -> Sheet:
@@ -118,7 +118,7 @@ def _budgets(answers: Answers, links: dict[str, str | None]) -> Sheet:
     for result in results:
         link, base = links[result.scheme], result.scheme == answers.baseline
         at = result.expected_test.get(max(result.expected_test, default=0))
-        weak = _doubts(result, "expected_best")
+        weak = doubts(result, "expected_best")
         cells = [
             *(_score(result, k, link, weak if place == 0 else ()) for place, k in enumerate(shown)),
             Cell(_digits(at), link=link),
@@ -128,7 +128,7 @@ def _budgets(answers: Answers, links: dict[str, str | None]) -> Sheet:
             _regret(answers.regret[result.scheme], link),
         ]
         rows.append(Row(result.scheme, cells))
-    return _defined(
+    return defined(
         Sheet(
             "What a budget buys",
             "Scores are those of the best epoch; a diverged trial counts at chance.",
@@ -157,19 +157,19 @@ def _rates(answers: Answers, links: dict[str, str | None], material: Material) -
         run = None if top is None else material.link(top["run_id"])
         of_trial = [None if top is None else float(top[name]) for name in ("lr", "score", "test_score")]
         cells = [
-            Cell(_digits(of_trial[0], ".3g"), "", _doubts(result, "learning_rate"), run),
+            Cell(_digits(of_trial[0], ".3g"), "", doubts(result, "learning_rate"), run),
             *(Cell(_digits(value), link=run) for value in of_trial[1:]),
-            Cell(str(_diverged(answers, scheme)), "", _doubts(result, "diverged"), link),
+            Cell(str(_diverged(answers, scheme)), "", doubts(result, "diverged"), link),
             *(Cell(_digits(result.sensitivity[name]), link=link) for name in ("full", "window")),
             Cell("—" if result.width_decades is None else f"{result.width_decades:.1f} decades", link=link),
             _price(answers.price.get(scheme), link),
         ]
         rows.append(Row(scheme, cells))
     lead = "Sensitivity and width are told where the rates lie on an even logarithmic grid."
-    return _defined(Sheet("What the learning rate asks for", lead, columns, rows))
+    return defined(Sheet("What the learning rate asks for", lead, columns, rows))
 
 
-def _defined(sheet: Sheet) -> Sheet:
+def defined(sheet: Sheet) -> Sheet:
     """The table without the columns that are defined for no scheme; the notes say why they are not."""
     kept = [place for place in range(len(sheet.columns)) if any(row.cells[place].text != "—" for row in sheet.rows)]
     rows = [Row(row.scheme, [row.cells[place] for place in kept]) for row in sheet.rows]
@@ -201,16 +201,29 @@ def _diverged(answers: Answers, scheme: str) -> int:
     return int((rows["status"] == "diverged").sum())
 
 
-def _doubts(result: Result, what: str) -> tuple[str, ...]:
+def doubts(result: Result, what: str) -> tuple[str, ...]:
+    """The suspicions that weaken a quantity.
+
+    Args:
+        result: of one arm.
+        what: the quantity, as flags name it.
+    """
     return tuple(flag.words for flag in result.flags if flag.weakens == what)
 
 
 def _trials(answers: Answers, result: Result, link: str | None) -> Cell:
     diverged = _diverged(answers, result.scheme)
-    return Cell(str(result.n), f"{diverged} diverged" if diverged else "", _doubts(result, "n"), link)
+    return Cell(str(result.n), f"{diverged} diverged" if diverged else "", doubts(result, "n"), link)
 
 
-def _cost(quantity: Quantity, link: str | None, flags: tuple[str, ...] = ()) -> Cell:
+def cost_cell(quantity: Quantity, link: str | None, flags: tuple[str, ...] = ()) -> Cell:
+    """A cost with its interval.
+
+    Args:
+        quantity: a dash where it has no estimate.
+        link: the address of the runs behind it.
+        flags: what weakens it.
+    """
     if quantity.estimate is None:
         return Cell("—")
     sign = {"=": "", "<": "≤ ", ">": "≥ "}[quantity.bound]

@@ -25,6 +25,7 @@ class Written(NamedTuple):
     files: list[Path]  # all of them, the page among them
     sentences: list[str]
     advice: list[str]  # what to do, a sentence a task where something follows
+    known: list[str]  # what knowing the rate changes
     metrics: dict[str, dict[str, float]]
 
 
@@ -72,7 +73,8 @@ def write(material: Material, folder: Path, asked: ReportOptions = ReportOptions
         ) from error
     sentences = [sentence_text(part.sentence) for part in made.parts]
     advice = [sentence_text(part.advice) for part in made.parts if part.advice]
-    return Written(folder / "report.html", [folder / name for name in texts], sentences, advice, metrics(every))
+    known = [sentence_text(words) for part in made.parts for words in part.known]
+    return Written(folder / "report.html", [folder / name for name in texts], sentences, advice, known, metrics(every))
 
 
 def metrics(every: list[Answers]) -> dict[str, dict[str, float]]:

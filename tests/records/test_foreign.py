@@ -13,7 +13,7 @@ from trainables.refusal import Refusal
 
 WORDS = {
     "column": (), "uri": None, "learns": None, "mode": None, "target": (), "chance": (), "score_at": "last",
-    "dearest": (),
+    "dearest": (), "rates": (),
     "includes": (), "baseline": None, "budget": None, "tolerance": 0.0, "unit": None, "seed": 0, "draws": 200,
 }  # fmt: skip
 

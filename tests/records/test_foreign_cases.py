@@ -8,7 +8,7 @@ from trainables.refusal import Refusal
 
 WORDS = {
     "column": (), "uri": None, "learns": False, "mode": None, "target": (), "chance": (), "score_at": "last",
-    "dearest": (),
+    "dearest": (), "rates": (),
     "includes": (), "baseline": None, "budget": None, "tolerance": 0.0, "unit": None, "seed": 0, "draws": 200,
 }  # fmt: skip
 ACC = ("score=metrics.acc", "scheme=params.optimizer")

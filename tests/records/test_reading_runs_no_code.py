@@ -207,7 +207,11 @@ def test_what_the_arms_search_and_their_defaults_are_told_by_the_record(ran, lr_
     """Of a scheme of other people's the domain is recorded; of our own, on their task, the default is known."""
     uri = recorded(tmp_path, THEIRS + "  untuned: {scheme.lr: default, trials: 1}\n")
     material = of_study("theirs", uri)
-    assert material.searched == {"bold": {"scheme.lr"}, "sgd": {"scheme.lr"}, "untuned": set()}
+    assert {arm: [*domains] for arm, domains in material.searched.items()} == {
+        "bold": ["scheme.lr"],
+        "sgd": ["scheme.lr"],
+        "untuned": [],
+    }
     (answers,) = answers_of(material, ReportOptions())
     assert isinstance(answers.regret["sgd"], float)
     assert isinstance(answers.regret["bold"], NotDefined)

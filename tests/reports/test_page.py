@@ -181,7 +181,7 @@ def test_every_figure_carries_its_data(whole):
 def test_every_number_leads_to_its_runs(store, whole):
     text = text_of(whole)
     rows = re.findall(r'<th scope="row">.*?</tr>', text, flags=re.DOTALL)
-    assert len(rows) == 2 + 3 * 3  # two to use, and three tables of three schemes
+    assert len(rows) == 2 + 4 * 3  # two to use, and four tables of three schemes
     for row in rows:
         numbers = re.findall(r"<td[^>]*>(.*?)</td>", row, flags=re.DOTALL)
         bare = [number for number in numbers if re.match(r"[≥≤ ]*[\d.]", number)]

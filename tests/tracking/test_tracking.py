@@ -222,6 +222,7 @@ def test_what_a_recorded_study_cost(store):
         "draws": 100,
         "includes": (),
         "dearest": (),
+        "rates": (),
     }
     (result,) = summarize(*asked.read_source("study:cost", words))
     assert (result.scheme, result.n, result.hits) == ("sgd", 2, 1)
