@@ -81,14 +81,19 @@ def binary_cross_entropy(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Lifted | None:
-    """ℓ = −t log p − (1 − t) log(1 − p): ℓ' = (1 − t)/(1 − p) − t/p,  ℓ'' = (1 − t)/(1 − p)² + t/p²."""
+    """ℓ = −t log p − (1 − t) log(1 − p): ℓ' = (p − t)/p(1 − p),  ℓ'' = (p² − 2pt + t)/p²(1 − p)².
+
+    Both with torch's own smallest denominators: a sigmoid may be 1 to the last bit.
+    """
     if size_average is not None or reduce is not None:
         return None
     value = functional.binary_cross_entropy(input, target, weight, reduction=reduction)
 
     def slopes() -> tuple[Tensor, Tensor]:
-        hit, miss = target / input, (1 - target) / (1 - input)
-        return miss - hit, (1 - target) / (1 - input).square() + target / input.square()
+        small, rest = 1e-12, 1 - input
+        spread = input.square() - 2 * input * target + target
+        bend = spread / ((input + small).square() * (rest + small).square())
+        return (input - target) / (input * rest).clamp(min=small), bend
 
     return _pointwise(value, input, slopes, weight, reduction)
 

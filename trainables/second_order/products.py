@@ -46,7 +46,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Lifted:
         return Jet(plus(moved, pulled, db.first), second, products)
 
     cheaper = rows < num_in * num_out / (num_in + num_out)
-    return Lifted(value, (input, weight, bias), jet, macs=macs, own=own if cheaper else None)
+    return Lifted(value, (input, weight, bias), jet, macs=macs, own=own if cheaper else None, keeps=cheaper)
 
 
 def _product(left: Tensor | None, right: Tensor | None, weight: Tensor | None) -> tuple[list[Tensor | None], int]:

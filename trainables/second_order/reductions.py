@@ -24,12 +24,13 @@ def variance(
 def deviation(
     input: Tensor, dim: Dims | bool = None, unbiased: bool = True, keepdim: bool = False, *, correction: Any = 1
 ) -> Lifted:
-    """S = √V."""
+    """S = √V; a derivative is 0 at V = 0, as in torch."""
     dims, correction = _dims(dim, unbiased, correction)
     value = torch.std(input, dims, correction=correction, keepdim=keepdim)
 
     def jet(dx: Jet) -> Jet:
-        return chained(_variance_jet(input, dx, dims, correction, keepdim), 0.5 / value, -0.25 / value**3)
+        inverse = torch.where(value == 0, 0.0, 1 / value)
+        return chained(_variance_jet(input, dx, dims, correction, keepdim), 0.5 * inverse, -0.25 * inverse**3)
 
     return Lifted(value, (input,), jet)
 

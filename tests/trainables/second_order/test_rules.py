@@ -55,6 +55,8 @@ FUNCTIONS = {
     "silu, in place": lambda x: functional.silu(x + x, inplace=True) * x,
 }
 MODULES = {
+    "relu, in place, of a layer": dense(nn.ReLU(inplace=True)),
+    "turned": around(lambda x: x.T.tanh().mT * x),
     "no dropout": dense(nn.Dropout(0.0), nn.Tanh(), nn.Dropout(0.5).eval()),
     "softplus of a layer": dense(nn.Softplus()),
     "rms norm": nn.Sequential(nn.Linear(6, 5), nn.RMSNorm(5), nn.Tanh(), nn.RMSNorm(5, eps=0.1), nn.Linear(5, 3)),
@@ -107,6 +109,23 @@ LOSSES = {
 def test_every_loss(name):
     objective, params = problem(dense(nn.Tanh()), LOSSES[name])
     check(objective, params, anywhere(params))
+
+
+@pytest.mark.parametrize("aim", [0.0, 1.0])
+def test_a_sigmoid_that_is_saturated_has_a_curvature(aim):
+    """1 to the last bit; torch's own derivatives are finite there."""
+    params = {"w": torch.full((2,), 40.0)}
+    tape = tape_of(
+        lambda given: functional.binary_cross_entropy(given["w"].sigmoid(), torch.full((2,), aim)), leaves_of(params)
+    )
+    assert isinstance(tape, Tape)
+    assert tape.curvature(Along({"w": torch.ones(2)})).curvature.isfinite()
+
+
+def test_a_deviation_of_nothing_has_no_curvature():
+    params = {"w": torch.ones(3)}
+    tape = tape_of(lambda given: given["w"].std().square() + given["w"].std(), leaves_of(params))
+    assert tape.curvature(Along({"w": torch.arange(3.0)})).curvature.isfinite()
 
 
 def test_a_hard_sigmoid_which_torch_differentiates_once():
