@@ -6,7 +6,7 @@ import click
 @click.command()
 @click.option("--task", required=True, help="A task's name; see `lr-study list tasks`.")
 @click.option("--direction", default="sgd", show_default=True, help="The direction under every scheme.")
-@click.option("--scheme", "schemes", multiple=True, help="Only this scheme (repeatable).")
+@click.option("--scheme", "schemes", multiple=True, help="Only this scheme (repeatable), or `all`.")
 @click.option("--optimizer", "optimizers", multiple=True, help="Only this optimizer of other people's (repeatable).")
 @click.option(
     "--row",
@@ -50,6 +50,8 @@ def overhead(
 
     if not (schemes or optimizers):
         schemes, optimizers = tuple(members(Scheme)), tuple(members(Optimizer))
+    if "all" in schemes:
+        schemes = tuple(members(Scheme))
     chosen = [name for name in schemes if find(Scheme, trusted(name))]
     trials: dict[str, dict[str, object]] = {
         name: {"direction": trusted(direction), "scheme": trusted(name), "compile": compiled} for name in chosen

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
-from torch.utils.flop_counter import FlopCounterMode
 
 from trainables.refusal import Refusal
+from trainables.run.flops import Flops
 from trainables.run.loop import Run
 from trainables.trial import Trial
 
@@ -106,9 +106,9 @@ def _wait(run: Run) -> None:
 
 def _flops(run: Run) -> float:
     """Of one step; a compiled update has no products of its own that would be missed."""
-    with FlopCounterMode(display=False) as counter:
+    with Flops() as counted:  # torch's own counter follows modules by hooks, from which no curvature is recorded
         run.step()
-    return float(counter.get_total_flops())
+    return float(counted.total)
 
 
 def _bytes(run: Run) -> float:

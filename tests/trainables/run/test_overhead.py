@@ -5,8 +5,12 @@ import torch
 from click.testing import CliRunner
 
 from study.commands.overhead import overhead as command
+from trainables.components import members
 from trainables.refusal import Refusal
+from trainables.run.loop import Run
 from trainables.run.overhead import Allocations, overhead
+from trainables.schemes import Scheme
+from trainables.trial import Trial
 
 COMMON = {"task": "digits_mlp", "task.hidden": 256}
 
@@ -18,6 +22,22 @@ def test_state_counts_as_memory_and_second_gradients_as_flops():
     assert 1.0 < found["hd"].memory < found["adam"].memory
     assert {row.flops for row in found.values()} == {1.0}
     assert all(row.seconds > 0 and row.time > 0 for row in found.values())
+
+
+def test_the_flops_of_a_curvature_are_those_that_its_passes_count():
+    """Counted by hooks on modules it would fall back, to three gradients and a little less."""
+    keys = {"scheme": "curvature"}
+    _, row = overhead(COMMON, {"curvature": keys}, steps=1)
+    run = Run(Trial.parse({**COMMON, **keys}))
+    run.step()
+    assert row.flops == pytest.approx(run.passes, rel=1e-3)
+    assert row.flops < 2
+
+
+def test_all_schemes_are_measured_where_all_are_asked_for():
+    given = ["--task", "quadratic", "--scheme", "all", "--steps", "1", "--device", "cpu"]
+    done = CliRunner().invoke(command, given, catch_exceptions=False)
+    assert [line.split()[0] for line in done.output.splitlines()[2:-1]] == ["sgd", *members(Scheme)]
 
 
 def test_what_autograd_keeps_is_alive_until_it_is_freed():

@@ -42,7 +42,7 @@ FUNCTIONS = {
     "splits": lambda x: torch.cat([a.tanh() * a.sum() for a in torch.split(x, [1, 4, 2], dim=1)], 1),
     "slices": lambda x: torch.stack([a * b for a, b in zip(x.unbind(1), x.flip(1).unbind(1), strict=True)], 1),
     "rows": lambda x: torch.stack([row * row.sum() for row in x]),
-    "padding": lambda x: functional.pad(x, (1, 2), value=3.0)[:, 1:8] * functional.pad(x, (2, 0), "reflect")[:, 1:8],
+    "padding": lambda x: functional.pad(x, (1, 2), value=3.0)[:, 3:10] * functional.pad(x, (2, 0), "reflect")[:, 1:8],
     "gathering": lambda x: x.gather(1, PLACES).sum(1, keepdim=True) * x.index_select(1, PLACES[2:4].flatten()[:1]) * x,
     "filling": lambda x: x.masked_fill(x.detach() > 0.5, 2.0) * torch.where(x.detach() < 0, x.square(), 1.0),
     "expanded": lambda x: x.mean(1, keepdim=True).expand(-1, 7) * x.cumsum(1) + x.repeat(1, 2)[:, 3:10].tril() * x,
