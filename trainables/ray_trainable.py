@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import math
 import os
 import pickle
 import shutil
@@ -13,7 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from ray import tune
@@ -22,6 +21,7 @@ from trainables.components import name_of
 from trainables.plugins import File, receive, trusted
 from trainables.refusal import first_line
 from trainables.run import artifacts
+from trainables.run.fused import FusedRun
 from trainables.run.loop import Run
 from trainables.run.own_loop import OwnLoop, begin
 from trainables.run.stopping import Rung
@@ -34,12 +34,16 @@ OWN = "own"  # below a trial's folder: what a trainer that owns its epochs keeps
 COPIED = "builtins", "torch", __name__.partition(".")[0]  # whose errors come out of a pickle as they went in
 FILE, BEFORE = "run.pt", "before.pt"  # the last checkpoint and the one before it
 
+Training: TypeAlias = Run | OwnLoop | FusedRun
+
 
 class Trainable(tune.Trainable):
-    """Trains `config["trial"]` (flat, as JSON) and keeps its checkpoint in `config["checkpoint"]`, a folder.
+    """Trains `config["trials"]` (flat; one, or a group that fuses), whose files lie in `config["folders"]`.
 
-    It ends early where it falls short of one of `config["bars"]` (rungs, as JSON). `config["files"]` (as JSON) are
-    other people's files that the trial names.
+    A trial ends early where it falls short of one of its rungs in `config["bars"]`. The checkpoint, one for all, is in
+    the last folder that is named: its trial is recorded last. Trials with no folder are recorded already, and trained
+    again because others are trained beside them. `config["files"]` are other people's files that trials name. All of
+    these are JSON.
 
     The checkpoint carries every record so far, and `config["mark"]`. A trial started again finds it, reports all its
     records again, and goes on; whether that happens here or on another node makes no difference.
@@ -63,58 +67,67 @@ class Trainable(tune.Trainable):
         if isinstance(training, OwnLoop):
             training.close()
 
-    def _begin(self) -> Run | OwnLoop:
-        told = self._told
-        receive(File(*file) for file in json.loads(told["files"]))
-        trial = Trial.parse({key: trusted(value) for key, value in json.loads(told["trial"]).items()})
-        torch.set_num_threads(trial.threads)
-        bars = [Rung(*bar) for bar in json.loads(told["bars"])]
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._folder = Path(told["checkpoint"])
-        with told_what_to_change(trial):
-            self._training = load(lambda: begin(trial, device, bars, self._folder / OWN), self._folder, told["mark"])
-        self._reported, self._resumed = 0, len(self._training.records)
+    def _begin(self) -> Training:
+        told = {name: json.loads(self._told[name]) for name in ("trials", "bars", "files", "folders")}
+        receive(File(*file) for file in told["files"])
+        trials = [Trial.parse({key: trusted(value) for key, value in flat.items()}) for flat in told["trials"]]
+        bars = [[Rung(*bar) for bar in each] for each in told["bars"]]
+        torch.set_num_threads(trials[0].threads)
+        self._folders = [Path(folder) if folder else None for folder in told["folders"]]
+        self._folder = next(folder for folder in reversed(self._folders) if folder)
+        with told_what_to_change(trials[0]):
+            self._training = load(lambda: self._fresh(trials, bars), self._folder, self._told["mark"])
+        self._reported = [0] * len(trials)
+        self._resumed = max(len(lane.records) for lane in lanes(self._training))
         self._saved = time.monotonic()
         return self._training
+
+    def _fresh(self, trials: list[Trial], bars: list[list[Rung]]) -> Training:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        if trials[0].fuse is not None:
+            return FusedRun(trials, device, bars)
+        return begin(trials[0], device, bars[0], self._folder / OWN)
 
     def step(self) -> dict[str, Any]:
         error = self._told.get("error", "")  # it has failed too often: there is nothing left but to say so
         if error:
-            return {"done": True, "finished": True, "error": error, "first": 0, "records": [], "best": math.nan}
+            return {"done": True, "finished": True, "error": error, "lanes": []}
         with copyable():
             return self._go_on()
 
     def _go_on(self) -> dict[str, Any]:
         run, started = self._training or self._begin(), time.monotonic()
         while not run.finished and time.monotonic() - started < REPORT_SECONDS:
-            with told_what_to_change(run.trial):
+            with told_what_to_change(lanes(run)[0].trial):
                 run.epoch()
             own = isinstance(run, OwnLoop) and run.keeps_own  # its checkpoints are worth what is known beside them
             if not run.finished and (own or time.monotonic() - self._saved > CHECKPOINT_SECONDS):
                 self._save(run)
-        if run.finished and isinstance(run, Run) and run.trial.artifacts:
-            artifacts.save(run.artifacts(), self._folder)
-        new = [record.flat() for record in run.records[self._reported :]]
-        first, self._reported = self._reported, len(run.records)
+        for lane, folder in zip(lanes(run), self._folders, strict=True):
+            if run.finished and isinstance(lane, Run) and lane.trial.artifacts and folder:
+                artifacts.save(lane.artifacts(), folder)
         place = {"host": socket.gethostname(), "device": device_name(run.device), "resumed": self._resumed}
-        return {
-            "done": run.finished,
-            "finished": run.finished,
-            "error": "",
-            "stopped": run.stopped,
-            "first": first,
-            "records": new,
-            "best": run.best_score,
-            **place,
-        }
+        every = [self._report(number, lane) for number, lane in enumerate(lanes(run))]
+        return {"done": run.finished, "finished": run.finished, "error": "", "lanes": every, **place}
 
-    def _save(self, run: Run | OwnLoop) -> None:
+    def _report(self, number: int, lane: Run | OwnLoop) -> dict[str, Any]:
+        """The records of a lane that have not been reported yet, and how it stands."""
+        first, self._reported[number] = self._reported[number], len(lane.records)
+        new = [record.flat() for record in lane.records[first:]]
+        return {"first": first, "records": new, "best": lane.best_score, "stopped": lane.stopped}
+
+    def _save(self, run: Training) -> None:
         """A checkpoint; a storage that is full or away for a while costs its trial nothing but safety."""
         try:
             save(run, self._folder, self._told["mark"])
         except (OSError, RuntimeError) as error:  # torch says the latter where a disk is full
             sys.stderr.write(f"no checkpoint, the trial goes on: {first_line(error)}\n")
         self._saved = time.monotonic()
+
+
+def lanes(run: Training) -> tuple[Run | OwnLoop, ...]:
+    """The trainings in a run, one a trial."""
+    return run.lanes if isinstance(run, FusedRun) else (run,)
 
 
 @contextlib.contextmanager
@@ -140,7 +153,7 @@ def told_what_to_change(trial: Trial) -> Iterator[None]:
         raise RuntimeError(f"{size} needs more memory than the GPU has: {remedy} ({first_line(error)})") from error
 
 
-def save(run: Run | OwnLoop, folder: Path, mark: str) -> None:
+def save(run: Training, folder: Path, mark: str) -> None:
     """Write the state of a run into a folder, whole or not at all; the one before it is kept beside it.
 
     Args:
@@ -162,7 +175,7 @@ def save(run: Run | OwnLoop, folder: Path, mark: str) -> None:
     Path(file.name).replace(folder / FILE)
 
 
-def load(fresh: Callable[[], Run | OwnLoop], folder: Path, mark: str) -> Run | OwnLoop:
+def load(fresh: Callable[[], Training], folder: Path, mark: str) -> Training:
     """A run that goes on from its state in a folder, if there is one; else one from the beginning.
 
     Where the last state cannot be read, because a disk broke, the one before it serves.

@@ -20,6 +20,13 @@ class Assignment(NamedTuple):
     key: Key
     trial: Trial
     bars: tuple[Rung, ...]  # what it must reach to go on
+    recorded: bool = False  # its outcome is: it is trained again because others are trained beside it
+    group: tuple["Assignment", ...] = ()  # all that are trained as one program with it, in the order of their lanes
+
+    @property
+    def lanes(self) -> tuple["Assignment", ...]:
+        """All that are trained with it: its group, or itself alone."""
+        return self.group or (self,)
 
 
 def _unread(key: Key) -> Sequence[SourceRecord]:
@@ -43,6 +50,7 @@ class Dispatcher:
         self._searchings = _searchings(study, measured)
         self._recorded = recorded
         self._waiting: list[Assignment] = []
+        self._filling: dict[tuple[str, int], list[Assignment]] = {}  # groups that are not yet whole
         self._outcomes: dict[tuple[str, int, int], dict[int, Outcome]] = {}
         self._advance()
 
@@ -62,13 +70,15 @@ class Dispatcher:
         return any(one.status != "failed" for seeds in self._outcomes.values() for one in seeds.values())
 
     def next(self) -> Assignment | None:
-        """A trial that may start now, from the search that is least far; None where all wait for outcomes."""
-        if not self._waiting:
+        """A trial that may start now, from the search that is least far; None where all wait for outcomes.
+
+        Of a group that is trained as one program, the first that is missing, with all the others.
+        """
+        while not self._waiting:
             ready = [searching for searching in self._searchings.values() if searching.ready]
-            if ready:
-                self._draw(min(ready, key=lambda searching: searching.num_asked))
-        if not self._waiting:
-            return None
+            if not ready:
+                return None
+            self._draw(min(ready, key=lambda searching: searching.num_asked))
         return self._waiting.pop(0)
 
     def requeue(self, assignment: Assignment) -> None:
@@ -102,10 +112,28 @@ class Dispatcher:
             recorded = self._recorded.get(key)
             if recorded is not None:
                 _check(key, suggestion, trial, recorded)
-            if recorded is not None and recorded.status is not None:
-                self.observe(key, Outcome(recorded.status, recorded.score, recorded.rungs))
-            else:
-                self._waiting.append(Assignment(search, key, trial, suggestion.bars))
+            status = None if recorded is None else recorded.status
+            if recorded is not None and status is not None:
+                self.observe(key, Outcome(status, recorded.score, recorded.rungs))
+            self._seat(Assignment(search, key, trial, suggestion.bars, status is not None))
+
+    def _seat(self, assignment: Assignment) -> None:
+        """Let a trial wait: by itself, or with its group, which is whole after `fuse` trials or the search's last one.
+
+        A trial that is recorded takes its place in the group, too: another width of the program rounds otherwise.
+        """
+        search, key, width = assignment.search, assignment.key, assignment.trial.fuse or 1
+        filling = self._filling.setdefault((key.arm, key.repetition), [])
+        filling.append(assignment)
+        settings = search.arm.settings
+        last = (key.k + 1, key.seed_number + 1) == (settings.trials, settings.seeds)
+        if len(filling) < width and not last:
+            return
+        del self._filling[key.arm, key.repetition]
+        missing = [each for each in filling if not each.recorded]
+        if missing:
+            group = tuple(filling) if assignment.trial.fuse else ()
+            self._waiting.append(missing[0]._replace(group=group))
 
 
 def _searchings(study: Study, measured: Reader) -> dict[tuple[str, int], Searching | Following]:

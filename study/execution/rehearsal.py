@@ -19,6 +19,7 @@ from study.plan.study import Arm, Study
 from trainables.components import slots
 from trainables.plugins import is_outside
 from trainables.refusal import Refusal, first_line
+from trainables.run.fused import FusedRun
 from trainables.run.own_loop import begin
 from trainables.space import corner
 from trainables.trial import Trial
@@ -101,7 +102,10 @@ def _step(trial: Trial) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(trial.threads)
     try:
-        run = begin(replace(trial, compile=False), "cpu")
+        if trial.fuse is None:
+            run = begin(replace(trial, compile=False), "cpu")
+        else:
+            run = FusedRun([trial, replace(trial, seed=trial.seed + 1)])
         run.rehearse()
     finally:
         torch.set_num_threads(threads)

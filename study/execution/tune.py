@@ -54,7 +54,7 @@ class Bridge(Callback):
         self._lost: set[str] = set()  # trials whose last attempt has failed, and was counted
         self._tracebacks: dict[str, str] = {}  # of trials that have failed too often
         self.broken: Exception | None = None  # what a callback raised: Tune would only log it
-        self._scores: dict[str, dict[int, float]] = defaultdict(dict)  # by number of record: resumed, some come twice
+        self._scores: dict[Key, dict[int, float]] = defaultdict(dict)  # by number of record: resumed, some come twice
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its callbacks to restore them; here MLflow is the only state there is
@@ -65,11 +65,18 @@ class Bridge(Callback):
         if assignment is None:  # a trial that is under way may come back (`on_trial_error`)
             return Searcher.FINISHED if self.broken or self._dispatcher.done else None
         self._running[trial_id] = assignment
-        folder = self.storage / self._tracker.folder(assignment.key)
-        trial, files = assignment.trial.flat(), sorted(files_of(assignment.trial))
-        told = {"trial": trial, "bars": assignment.bars, "files": files}
+        lanes = assignment.lanes
+        told = {
+            "trials": [lane.trial.flat() for lane in lanes],
+            "bars": [lane.bars for lane in lanes],
+            "files": sorted({file for lane in lanes for file in files_of(lane.trial)}),
+            "folders": ["" if lane.recorded else str(self._folder(lane.key)) for lane in lanes],
+        }
         mark = self._tracker.mark(assignment.search)
-        return {"checkpoint": str(folder), "mark": mark, **{name: json.dumps(value) for name, value in told.items()}}
+        return {"mark": mark, **{name: json.dumps(value) for name, value in told.items()}}
+
+    def _folder(self, key: Key) -> Path:
+        return self.storage / self._tracker.folder(key)
 
     @stop_on_error
     def _next(self) -> Assignment | None:
@@ -84,12 +91,12 @@ class Bridge(Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        assignment = self._running[trial.trial_id]
-        for number, flat in enumerate(result["records"], start=result["first"] + 1):
-            self._tracker.log(assignment.key, number, Record.parse(flat))
-            self._scores[trial.trial_id][number] = flat["valid_score"]
         self._last[trial.trial_id] = result
-        self._progress.reported(assignment.key, result["best"])
+        for lane, told in _told(self._running[trial.trial_id], result):
+            for number, flat in enumerate(told["records"], start=told["first"] + 1):
+                self._tracker.log(lane.key, number, Record.parse(flat))
+                self._scores[lane.key][number] = flat["valid_score"]
+            self._progress.reported(lane.key, told["best"])
 
     @stop_on_error
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -97,15 +104,22 @@ class Bridge(Callback):
         if not result["finished"]:
             return  # stopped by a cancellation: the record leaves it open, to be taken up again
         if result["error"]:
-            self._ended(trial.trial_id, self._failed_outcome(trial), {"error": result["error"]})
+            self._failed(trial.trial_id, result["error"])
             return
-        diverged = bool(result["records"] and result["records"][-1]["diverged"])
-        status: Status = "diverged" if diverged else "stopped" if result["stopped"] else "finished"
-        scores = [score for _, score in sorted(self._scores[trial.trial_id].items())]
-        search, key, *_ = self._running[trial.trial_id]
-        rungs = search.arm.rungs(key.k, scores, diverged=diverged)
-        tags = {"host": result["host"], "device": result["device"], "rungs": json.dumps(rungs) if rungs else ""}
-        self._ended(trial.trial_id, Outcome(status, result["best"], rungs), tags)
+        assignment = self._running[trial.trial_id]
+        place = {"host": result["host"], "device": result["device"], "fused": _fused(assignment)}
+        for lane, told in _told(assignment, result):
+            outcome, rungs = self._outcome(lane, told)
+            self._end(lane, outcome, {**place, "rungs": rungs})
+        self._forgotten(trial.trial_id)
+
+    def _outcome(self, lane: Assignment, told: Mapping[str, Any]) -> tuple[Outcome, str]:
+        """The outcome of a training that has come to its end, and its rungs as a tag."""
+        diverged = bool(told["records"] and told["records"][-1]["diverged"])
+        status: Status = "diverged" if diverged else "stopped" if told["stopped"] else "finished"
+        scores = [score for _, score in sorted(self._scores[lane.key].items())]
+        rungs = lane.search.arm.rungs(lane.key.k, scores, diverged=diverged)
+        return Outcome(status, told["best"], rungs), json.dumps(rungs) if rungs else ""
 
     @stop_on_error
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -118,7 +132,7 @@ class Bridge(Callback):
         if trial.trial_id not in self._lost:  # else Tune tells one failure twice
             self._count(trial)
         if "error" in trial.config:
-            self._ended(trial.trial_id, self._failed_outcome(trial), {"error": trial.config["error"]})
+            self._failed(trial.trial_id, trial.config["error"])
         else:
             self._dispatcher.requeue(self._forgotten(trial.trial_id))
 
@@ -129,52 +143,68 @@ class Bridge(Callback):
             self._started(trial_id)
         self._up.discard(trial_id)
         self._lost.add(trial_id)
-        path, num_records = self._running[trial_id].key.path, max(self._scores[trial_id], default=0)
-        if not self._failures.may_go_on(path, error, num_records):
+        lanes = _missing(self._running[trial_id])
+        num_records = max(max(self._scores[lane.key], default=0) for lane in lanes)
+        if not self._failures.may_go_on(lanes[0].key.path, error, num_records):
             trial.config["error"] = shown(line_of(error))
             self._tracebacks[trial_id] = shown(traceback_of(error))
 
     def _started(self, trial_id: str) -> None:
-        assignment = self._running[trial_id]
-        self._tracker.start(assignment.search, assignment.key, assignment.trial)
-        self._progress.started(assignment.key)
+        for lane in _missing(self._running[trial_id]):
+            self._tracker.start(lane.search, lane.key, lane.trial)
+            self._progress.started(lane.key)
         self._up.add(trial_id)
         self._lost.discard(trial_id)
 
     def _forgotten(self, trial_id: str) -> Assignment:
         """What Tune's trial was given; nothing else is kept of it."""
         self._last.pop(trial_id, None)
-        self._scores.pop(trial_id, None)
+        self._tracebacks.pop(trial_id, None)
+        for lane in self._running[trial_id].lanes:
+            self._scores.pop(lane.key, None)
         self._up.discard(trial_id)
         self._lost.discard(trial_id)
         return self._running.pop(trial_id)
 
-    def _failed_outcome(self, trial: Any) -> Outcome:
-        return Outcome("failed", self._running[trial.trial_id].trial.task.chance)
-
-    def _ended(self, trial_id: str, outcome: Outcome, tags: Mapping[str, str]) -> None:
-        assignment = self._forgotten(trial_id)
-        folder = self.storage / self._tracker.folder(assignment.key)
-        if text := self._tracebacks.pop(trial_id, ""):
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / TRACEBACK_FILE).write_text(text, encoding="utf-8")
-        for name in (artifacts.FILE, TRACEBACK_FILE):
-            self._tracker.keep(assignment.key, folder / name)
-        self._tracker.finish(assignment.key, outcome.status, outcome.score, **tags)
-        self._dispatcher.observe(assignment.key, outcome)
-        self._progress.ended(assignment.key, outcome)
-        self._judge(assignment.key, outcome, tags.get("error", ""))
-
-    def _judge(self, key: Key, outcome: Outcome, error: str) -> None:
-        """Tell of a trial that failed; give the study up where none does anything else."""
-        failed = outcome.status == "failed"
-        self._failures.ended(key.path, failed=failed)
-        if failed:
-            self._progress.note(f"trial {key.path} failed: {error}")
+    def _failed(self, trial_id: str, error: str) -> None:
+        """Every training of what has failed too often ends as failed; the study is given up where no other does."""
+        traceback, assignment = self._tracebacks.get(trial_id, ""), self._forgotten(trial_id)
+        for lane in _missing(assignment):
+            if traceback:
+                self._folder(lane.key).mkdir(parents=True, exist_ok=True)
+                (self._folder(lane.key) / TRACEBACK_FILE).write_text(traceback, encoding="utf-8")
+            self._end(lane, Outcome("failed", lane.trial.task.chance), {"error": error})
+            self._progress.note(f"trial {lane.key.path} failed: {error}")
         if self._failures.hopeless and not self.hopeless:
             self.hopeless = f"its first {len(self._failures.hopeless)} trials all failed, the last one with: {error}"
             for each in self._failures.hopeless:  # to be run again, when what made them fail is mended
                 self._tracker.reopen(Key.of_path(each))
+
+    def _end(self, lane: Assignment, outcome: Outcome, tags: Mapping[str, str]) -> None:
+        """Write down the end of a training, and tell whoever waits for it."""
+        for name in (artifacts.FILE, TRACEBACK_FILE):
+            self._tracker.keep(lane.key, self._folder(lane.key) / name)
+        self._tracker.finish(lane.key, outcome.status, outcome.score, **tags)
+        self._dispatcher.observe(lane.key, outcome)
+        self._progress.ended(lane.key, outcome)
+        self._failures.ended(lane.key.path, failed=outcome.status == "failed")
+
+
+def _missing(assignment: Assignment) -> list[Assignment]:
+    """The trials of an assignment whose outcome is not recorded yet."""
+    return [lane for lane in assignment.lanes if not lane.recorded]
+
+
+def _told(assignment: Assignment, result: Mapping[str, Any]) -> list[tuple[Assignment, Mapping[str, Any]]]:
+    """The same with what Tune's result says of each; nothing where it says that all of it has failed too often."""
+    pairs = zip(assignment.lanes, result["lanes"], strict=not result["error"])
+    return [(lane, told) for lane, told in pairs if not lane.recorded]
+
+
+def _fused(assignment: Assignment) -> str:
+    """The tag of trials that were trained as one program; nothing where one was trained by itself."""
+    width = len(assignment.group)
+    return f"{width} lanes; seconds are those of a shared step, divided by the lanes that still train" if width else ""
 
 
 def _error_of(trial: Any) -> str:

@@ -8,7 +8,7 @@ from study.search import sequences
 from study.search.samplers import SAMPLERS
 from study.search.stoppers import Stopper
 from trainables.refusal import Refusal, unknown
-from trainables.space import Choice, Derived, Integer
+from trainables.space import Choice, Derived, Integer, corner
 from trainables.tasks import Task
 
 MAX_CELLS = 10_000  # of a grid that starts without being asked about
@@ -33,9 +33,24 @@ def check_searcher(arm: Arm) -> None:
 
 
 def check_fuse(arm: Arm) -> None:
-    """Refuse trials that are to be trained side by side: the runner does not do so yet."""
-    if arm.setting("fuse") is not None:
-        raise Refusal(f"arm {arm.name!r}: fuse is there for trainables.run.fused.FusedRun; studies do not run it yet")
+    """Refuse to train trials side by side where one must end before the next is drawn, or shapes may differ."""
+    if "fuse" in arm.space:
+        raise Refusal(f"arm {arm.name!r}: fuse cannot be searched: give it one value")
+    width, settings = arm.setting("fuse"), arm.settings
+    if width is None:
+        return
+    judges = settings.stopper or (settings.searcher if SAMPLERS[settings.searcher].learns else None)
+    if judges and settings.parallel < width:
+        raise Refusal(
+            f"arm {arm.name!r}: fuse: {width} starts {width} trials at once, and {judges} sees results 0…k−parallel: "
+            f"parallel must be at least {width}, got {settings.parallel}"
+        )
+    corners = {key: corner(domain) for key, domain in arm.space.items()}
+    for key, domain in arm.space.items():
+        for value in domain.options if isinstance(domain, Choice) else (corners[key],):
+            found = arm.trial({**corners, key: value}, seed=0).flat()[key]
+            if not isinstance(found, float):
+                raise Refusal(f"arm {arm.name!r}: fuse: {width} needs equal shapes: search real numbers, not {key}")
 
 
 def check_points(arms: Sequence[Arm]) -> None:

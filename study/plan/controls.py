@@ -46,6 +46,7 @@ def derived(name: str, written: Mapping[str, Mapping[str, Any]], sources: Mappin
     _check_measures(name, source)
     settings = source.settings.model_copy(update={"control_of": of})
     fixed = {**shared_keys(source.fixed), "scheme": "control"}
+    fixed.pop("fuse", None)  # every trial of a control has a curve of its own
     return source._replace(name=name, settings=settings, fixed=fixed, space=shared_keys(source.space))
 
 

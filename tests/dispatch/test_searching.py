@@ -103,7 +103,7 @@ def recorded_of(study, ended):
     """What the record holds after `ended` trials of a study ran to their end, one after the other."""
     dispatcher, record = Dispatcher(study, {}), {}
     for _ in range(ended):
-        _, key, trial, _ = dispatcher.next()
+        _, key, trial, *_ = dispatcher.next()
         flat = trial.flat()
         outcome = score(flat)
         record[key] = Recorded("run", flat, outcome.status, outcome.score, 1, "these versions")

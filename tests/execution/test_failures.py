@@ -1,7 +1,6 @@
 """A trial that fails is tried again, recorded as failed, or the end of its study; a machine that goes is no failure."""
 
 import json
-import math
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -92,12 +91,8 @@ TRIAL = {"task": "quadratic", "epochs": 6, "batch_size": "full", "scheme.lr": 0.
 
 @pytest.fixture
 def config(tmp_path):
-    told = {"trial": TRIAL, "bars": [], "files": []}
-    return {
-        "checkpoint": str(tmp_path / "here"),
-        "mark": MARK,
-        **{name: json.dumps(value) for name, value in told.items()},
-    }
+    told = {"trials": [TRIAL], "bars": [[]], "files": [], "folders": [str(tmp_path / "here")]}
+    return {"mark": MARK, **{name: json.dumps(value) for name, value in told.items()}}
 
 
 @pytest.fixture
@@ -123,8 +118,7 @@ def test_out_of_memory_says_which_trial_and_what_to_change(config, monkeypatch):
 def test_told_that_it_failed_too_often_it_says_so_and_trains_nothing(config, monkeypatch):
     monkeypatch.setattr(trainable, "Run", None)
     result = Trainable({**config, "error": "ValueError: negative"}).step()
-    assert (result["done"], result["error"], result["records"]) == (True, "ValueError: negative", [])
-    assert math.isnan(result["best"])
+    assert (result["done"], result["error"], result["lanes"]) == (True, "ValueError: negative", [])
 
 
 def epochs(folder, number):
@@ -175,7 +169,7 @@ def test_what_another_study_of_the_same_name_left_is_not_gone_on_from(tmp_path, 
 def test_a_worker_used_again_fails_in_its_first_step_and_has_given_back_what_it_held(config):
     running = Trainable(config)
     running.step()
-    assert running.reset_config({**config, "trial": json.dumps({**TRIAL, "scheme.lr": "no number"})})
+    assert running.reset_config({**config, "trials": json.dumps([{**TRIAL, "scheme.lr": "no number"}])})
     assert running._training is None
     with pytest.raises(Refusal, match=r"scheme\.lr"):
         running.step()
@@ -192,7 +186,7 @@ def test_on_a_full_disk_a_trial_goes_on_and_leaves_nothing_half_written(config, 
     monkeypatch.setattr(torch, "save", full)
     result = running.step()
     assert result["finished"]
-    assert len(result["records"]) == 6
+    assert len(result["lanes"][0]["records"]) == 6
     assert "no checkpoint, the trial goes on" in capsys.readouterr().err
     folder = running._folder
     assert list(folder.iterdir()) == []

@@ -23,7 +23,7 @@ def record(name, uri, errors):
     tracker, dispatcher = Tracker(read, uri), Dispatcher(read, {})
     tracker.open_searches(read.searches())
     while not dispatcher.done:
-        search, key, trial, _ = dispatcher.next()
+        search, key, trial, *_ = dispatcher.next()
         error = left.pop(0)
         status = "failed" if error else "finished"
         tracker.start(search, key, trial)

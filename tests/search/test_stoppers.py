@@ -170,7 +170,7 @@ def test_a_restarted_dispatcher_derives_the_same_bars_from_the_record(ended):
     text = parse(SEARCH % f"searcher: tpe, {ASHA}", "stopping")
     first, record = Dispatcher(text, {}), {}
     for place in range(12):
-        search, key, trial, bars = first.next()
+        search, key, trial, bars, *_ = first.next()
         if place == ended:
             again = Dispatcher(text, record).next()
             assert (again.key, again.trial, again.bars) == (key, trial, bars)

@@ -13,6 +13,7 @@ from trainables.components import floats, name_of
 from trainables.data import Data
 from trainables.oracle import Oracle, Tensors, inner
 from trainables.refusal import Refusal, first_line
+from trainables.run.capture import captured
 from trainables.run.drawing import Drawing
 from trainables.run.lanes import Lanes, State, row, stacked
 from trainables.run.loop import CHECK_EVERY, Run, Totals, our_task
@@ -58,10 +59,9 @@ class FusedRun:
         data = [first.data, *(_shared(first, trial) for trial in trials[1:])]
         others = zip(trials[1:], every[1:], data[1:], strict=True)
         self.lanes = (first, *(Run(trial, device, its, same) for trial, its, same in others))
-        for lane in self.lanes[1:]:  # counted once: equal shapes, equally many operations
-            lane.__dict__["flops_per_example"] = first.flops_per_example
         self.steps = 0
         self._drawing, self._program = Drawing(self.lanes), Lanes(self.lanes)
+        self._step = captured(self._program.step, self.device)
         self._state = self._gathered()
         self._refuse_other_gradients()
 
@@ -83,7 +83,7 @@ class FusedRun:
         with seeded(self.device, 0):
             while self.steps < last and not any(lane.diverged for lane in living):
                 batches = self._drawing.batches(self.steps)
-                self._state = self._program.step(self._state, batches, self._progress())
+                self._state = self._step(self._state, batches, self._progress())
                 self.steps += 1
                 passes += len(batches)
                 examples += sum(batch.size for batch in batches)
@@ -100,7 +100,7 @@ class FusedRun:
     def rehearse(self) -> None:
         """Make one step of every lane, to see that nothing is broken."""
         with seeded(self.device, 0):
-            self._state = self._program.step(self._state, self._drawing.batches(self.steps), self._progress())
+            self._state = self._step(self._state, self._drawing.batches(self.steps), self._progress())
 
     def _progress(self) -> Tensor:
         shares = [min(self.steps / lane.num_steps, 1.0) for lane in self.lanes]
@@ -120,6 +120,7 @@ class FusedRun:
         """Let a lane's run make its record, and go on with the state of the rule that it leaves."""
         place = self.lanes.index(lane)
         self._hand_out(lane)
+        lane.__dict__.setdefault("flops_per_example", self.lanes[0].flops_per_example)  # of equal shapes: counted once
         before = tree_flatten(lane.rule_state)[0]
         lane.evaluate()
         whole, form = tree_flatten(self._state.rule)

@@ -238,11 +238,13 @@ def test_every_schedule_agrees_over_fifty_steps(schedule):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_on_a_gpu_every_lane_ends_as_its_training_by_itself():
-    given = trials(Small(), RULES["momentum with all that a study file may add"])
+@pytest.mark.parametrize("width", [1, 3])
+def test_on_a_gpu_a_captured_step_ends_as_its_training_by_itself(width, capsys):
+    given = trials(Small(), RULES["momentum with all that a study file may add"][:width])
     fused, alone = FusedRun(given, "cuda"), [Run(trial, "cuda") for trial in given]
     while not fused.finished:
         fused.epoch()
     for lane, run in zip(fused.lanes, alone, strict=True):
         list(run)
         torch.testing.assert_close(lane.params, run.params, rtol=1e-9, atol=1e-9)
+    assert "not captured" not in capsys.readouterr().err
