@@ -114,7 +114,7 @@ def test_it_walks_as_two_optimizers_of_torch_in_a_loop_written_by_hand_bit_for_b
     ids=["composed", "packaged"],
 )
 def test_the_same_rule_on_both_sides_is_that_rule_bit_for_bit(rule):
-    split, alone = trained(Split(rule, rule)), trained(rule)
+    split, alone = trained(Split(rule, rule), epochs=2), trained(rule, epochs=2)
     assert same(split.params, alone.params)
     assert same(split.artifacts(), alone.artifacts())
     assert [record.valid_loss for record in split.records] == [record.valid_loss for record in alone.records]
@@ -243,17 +243,16 @@ class OwnWords(Training):
 )
 def test_in_a_loop_of_one_s_own_it_walks_as_in_ours_over_a_resume(rest, within):
     rule = Split(MUON, rest)
-    own = Trial(task=OwnWords(), rule=rule, epochs=5, batch_size=8)
+    own = Trial(task=OwnWords(), rule=rule, epochs=2, batch_size=8)
     first, second = OwnLoop(own), OwnLoop(own)
-    first.epoch()
     first.epoch()
     second.load_state_dict(copied(first.state_dict()))
     first.close()
     *_, last = second
-    ours = trained(rule)
+    ours = trained(rule, epochs=2)
     judged = torch.cat([param.flatten() for param in rule.evaluated(ours.params, ours.rule_state).values()])
     told = [last.extras[f"at{place}"] for place in range(len(judged))]
-    assert last.steps == last.passes == 50
+    assert last.steps == last.passes == 20
     torch.testing.assert_close(torch.tensor(told, dtype=torch.float64), judged, rtol=0, atol=within)
     names = ("hidden_share", "rest_lr")
     assert [last.extras[name] for name in names] == pytest.approx([ours.records[-1].extras[name] for name in names])
