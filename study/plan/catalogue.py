@@ -53,9 +53,14 @@ def _components(named: Mapping[str, type[Component]], key: str) -> Iterator[str]
     for name, member in named.items():
         yield f"{name}: {_first_line(member)}"
         for slot in slots(member, {}, f"{key}.").values():
-            default = f" = {slot.default}" if isinstance(slot.default, str | int | float | None) else ""
+            default = f" = {_shown(slot.default)}" if isinstance(slot.default, str | int | float | tuple | None) else ""
             domain = f", searched over {_domain(slot.domain)}" if slot.domain else ""
             yield f"    {slot.key}{default}{domain}"
+
+
+def _shown(default: object) -> str:
+    """A default as a study file writes it, but for what YAML calls null."""
+    return str(list(default)) if isinstance(default, tuple) else str(default)  # type: ignore[arg-type]
 
 
 def _domain(domain: object) -> str:

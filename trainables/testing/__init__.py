@@ -1,4 +1,4 @@
-"""Conformance suites: what every direction, scheme and task promises, for ours and for other people's.
+"""Conformance suites: what every direction, scheme, optimizer and task promises, for ours and for other people's.
 
 Inherit a suite in a test module and say what it is about; pytest does the rest:
 
@@ -9,11 +9,12 @@ Inherit a suite in a test module and say what it is about; pytest does the rest:
 """
 
 from trainables.testing.fusing import check_fuses
+from trainables.testing.optimizers import OptimizerSuite
 from trainables.testing.problems import bowl, check_resume, copied, cut, noisy_bowl, same, steps, two_layers
 from trainables.testing.rules import DirectionSuite, SchemeSuite, check_fields, check_vmap
 from trainables.testing.workloads import TaskSuite, TrainingSuite
 
 __all__ = [
-    "DirectionSuite", "SchemeSuite", "TaskSuite", "TrainingSuite", "bowl", "check_fields", "check_fuses",
-    "check_resume", "check_vmap", "copied", "cut", "noisy_bowl", "same", "steps", "two_layers",
+    "DirectionSuite", "OptimizerSuite", "SchemeSuite", "TaskSuite", "TrainingSuite", "bowl", "check_fields",
+    "check_fuses", "check_resume", "check_vmap", "copied", "cut", "noisy_bowl", "same", "steps", "two_layers",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from study.plan.catalogue import lines
 from study.plan.parse import parse
 from trainables.components import files_of, name_of, slots
 from trainables.optimizers import Packaged
@@ -157,3 +158,13 @@ def test_it_trains_as_the_class_itself_bit_for_bit():
         theirs.param_groups[0]["lr"] = 0.05 * (1 - step / 20)
         theirs.step()
     assert same(params, {name: leaf.detach() for name, leaf in leaves.items()})
+
+
+def test_it_is_listed_with_the_defaults_of_its_class_and_what_is_searched():
+    first, *told = lines("optimizers", "torch.optim:Adafactor")
+    assert first.startswith("torch.optim:Adafactor: ")
+    assert told[:3] == [
+        "    optimizer.lr = 0.01, searched over log_uniform [1e-05, 10.0]",
+        "    optimizer.beta2_decay = -0.8",
+        "    optimizer.eps = [None, 0.001]",
+    ]
