@@ -21,7 +21,6 @@ from study.figures import (
     profile,
     rates,
     svg,
-    sweep,
     target,
 )
 from study.records.material import Material
@@ -89,11 +88,6 @@ CAPTIONS = {
         "What the best of k random trials scores on validation data. Band: 95 % interval, drawn where it is known to "
         "hold what it promises. Dashed: the target.",
     ),
-    "score_against_rate": (
-        "Score against learning rate",
-        "One point a trial, at the best score it had; crosses diverged and stand at chance, which they count as; "
-        "hollow points were stopped early. All panels of a task share their axes. Dashed: the target.",
-    ),
     "rates": (
         "The rate each scheme used",
         "By the best trial of every scheme, after every epoch: the base rate times the mean of its scales; a gap where "
@@ -131,7 +125,7 @@ CAPTIONS = {
         "better; a target that was never reached, or not by every search, is a miss.",
     ),
 }
-MANY = {"over_time": "wide", "score_against_rate": "wide", "grid": "large", "collapse": "wide", "balance": "wide"}
+MANY = {"over_time": "wide", "grid": "large", "collapse": "wide", "balance": "wide"}
 """Figures of many panels, one a quantity or a scheme: small ones in rows of three, or large ones in rows of two."""
 
 
@@ -159,8 +153,6 @@ def of_task(answers: Answers, material: Material, look: dict[str, Look]) -> list
         else [],
         "over_time": [over_time.panel(answers.lines, name, look) for name in dict.fromkeys(answers.lines["quantity"])],
     }
-    if answers.results:  # else nothing was validated
-        panels["score_against_rate"] = list(sweep.panels(answers.trials, look, answers.target, material.link))
     made = [_group(name, [panel for panel in found if panel], answers.task) for name, found in panels.items()]
     return [group for group in made if group.panels]
 

@@ -1,6 +1,7 @@
 """One page: everything that is on it, and the three forms in which it is written."""
 
 import base64
+import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
 from importlib import resources
@@ -12,11 +13,11 @@ import pandas as pd
 from study.answers.results import Result, finite
 from study.answers.study import Answers
 from study.cost import NotDefined
-from study.figures import looks
+from study.figures import looks, vega
 from study.figures.style import COLOURS, STYLES
 from study.records import failures
 from study.records.material import Material, schemes_of
-from study.reports import advice, grids, knowledge, terminal, transfer
+from study.reports import advice, charts, grids, knowledge, terminal, transfer
 from study.reports import figures as drawn
 from study.reports import tables as cells
 from study.reports.figures import Group
@@ -43,6 +44,8 @@ class TaskPart:
     sentence: Words
     advice: Words  # what to do; empty where nothing follows
     known: list[Words]  # what knowing the rate changes, one sentence a scheme
+    schemes: list[str]
+    charts: list[charts.Shown]
     sheets: list[cells.Sheet]
     figures: list[Group]
     remarks: list[str]
@@ -98,15 +101,18 @@ def page(material: Material, every: list[Answers]) -> Page:
 
 
 def html(made: Page) -> str:
-    """The page as one HTML file: style, figures and their data inside, nothing to load, nothing that runs."""
+    """The page as one HTML file: style, charts, their script and data inside; nothing to load, no other script runs."""
     folder = resources.files("study") / "reports"
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["as_data"] = _as_data
     template = environment.from_string((folder / "page.html.jinja").read_text(encoding="utf-8"))
-    css = (folder / "page.css").read_text(encoding="utf-8")
-    return template.render(page=made, css=css) + "\n"
+    css, ours = ((folder / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
+    script = f"{vega.bundle()}\n{ours}" if any(part.charts for part in made.parts) else ""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    allowed = f"'sha256-{digest}'" if script else "'none'"
+    return template.render(page=made, css=css, script=script, allowed=allowed) + "\n"
 
 
 def markdown(made: Page) -> str:
@@ -171,24 +177,31 @@ def sentence_text(words: Words) -> str:
 
 
 def _part(answers: Answers, material: Material, look: Any) -> TaskPart:
+    said = sentence(answers)
     return TaskPart(
         task=answers.task,
         baseline=answers.baseline,
-        sentence=sentence(answers),
+        sentence=said,
         advice=advice.advice(answers),
         known=knowledge.sentences(answers.results),
-        sheets=[
-            *advice.sheets(answers, material),
-            *cells.sheets(answers, material),
-            *knowledge.sheets(answers, material),
-            *published_sheets(material, answers.task),
-            *transfer.sheets(answers),
-            *grids.sheets(answers.grids),
-        ],
+        schemes=[result.scheme for result in answers.results],
+        charts=charts.of_task(answers, material, look, sentence_text(said)),
+        sheets=_sheets(answers, material),
         figures=drawn.of_task(answers, material, look),
         remarks=[_in_words(text) for text in terminal.remarks(answers.results, suspicions=False)],
         trials=answers.trials.to_csv(index=False),
     )
+
+
+def _sheets(answers: Answers, material: Material) -> list[cells.Sheet]:
+    return [
+        *advice.sheets(answers, material),
+        *cells.sheets(answers, material),
+        *knowledge.sheets(answers, material),
+        *published_sheets(material, answers.task),
+        *transfer.sheets(answers),
+        *grids.sheets(answers.grids),
+    ]
 
 
 def _in_words(text: str) -> str:

@@ -63,6 +63,8 @@ def write(material: Material, folder: Path, asked: ReportOptions = ReportOptions
     groups = [group for part in made.parts for group in part.figures] + made.figures
     for panel in (panel for group in groups for panel in group.panels):
         texts |= {f"figures/{panel.name}.svg": panel.file, f"figures/{panel.name}.csv": panel.csv}
+    for chart in (chart for part in made.parts for chart in part.charts):
+        texts |= {f"figures/{chart.name}.svg": chart.svg, f"figures/{chart.name}.csv": chart.csv}
     try:
         (folder / "figures").mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():

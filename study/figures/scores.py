@@ -1,0 +1,66 @@
+"""Score against learning rate: every trial a point, what was lost a cross."""
+
+from typing import Any
+
+import pandas as pd
+
+from study.figures.style import Look
+from study.figures.vega import CHOSEN, Chart, Spec, by_scheme, spec_of, ticks
+
+CAPTION = (
+    "One point a trial, at the best score it had; crosses diverged or failed and stand at what they count as; hollow "
+    "points were stopped early. Dashed: the target. Point at a trial to see it."
+)
+COLUMNS = ["scheme", "lr", "score", "test_score", "status", "passes", "repetition", "trial", "seeds", "run_id"]
+LOST = "datum.status === 'diverged' || datum.status === 'failed'"
+
+
+def chart(
+    trials: pd.DataFrame, told: dict[str, str], look: dict[str, Look], target: float | None, sentence: str
+) -> Chart | None:
+    """The trials of one task that have a learning rate; None where there are none.
+
+    Args:
+        trials: one row a trial (`study.answers.trials`).
+        told: each trial's configuration in words, by its run's id.
+        look: of every scheme.
+        target: drawn as a line; None: there is none.
+        sentence: what the chart shows, in words.
+    """
+    known: Any = trials[trials["lr"].notna() & trials["score"].notna()]
+    if known.empty:
+        return None
+    data = known.reindex(columns=COLUMNS).reset_index(drop=True)
+    data["configuration"] = [told.get(str(run), "") for run in data["run_id"]]
+    schemes = [scheme for scheme in look if scheme in set(data["scheme"])]
+    inside = _drawn(schemes, look, target, ticks(data["lr"].min(), data["lr"].max(), few=2))
+    facet = {"facet": {"field": "scheme", "type": "nominal", "sort": schemes, "title": None}, "columns": 3}
+    panels = spec_of({**facet, "spec": inside | {"width": 200, "height": 130}}, sentence)
+    alive = spec_of(inside | {"width": "container", "height": 340}, sentence)
+    return Chart("score_against_rate", "Score against learning rate", CAPTION, sentence, alive, panels, data)
+
+
+def _drawn(schemes: list[str], look: dict[str, Look], target: float | None, rates: list[float]) -> Spec:
+    x = {
+        "field": "lr",
+        "type": "quantitative",
+        "scale": {"type": "log", "nice": False, "padding": 12},
+        "title": "learning rate (logarithmic)",
+        "axis": {"format": "~g", "values": rates, "labelOverlap": True},
+    }
+    y = {"field": "score", "type": "quantitative", "scale": {"zero": False}, "title": "score"}
+    colour, opacity = by_scheme(look, schemes), {"opacity": CHOSEN}
+    hollow = {"test": "datum.status === 'stopped'", "value": "transparent"}
+    points = {
+        "transform": [{"filter": f"!({LOST})"}],
+        "mark": {"type": "point", "size": 42, "strokeWidth": 1.3},
+        "encoding": {"x": x, "y": y, **colour, **opacity, "fill": {"condition": hollow, **colour["color"]}},
+    }
+    crosses = {
+        "transform": [{"filter": LOST}],
+        "mark": {"type": "point", "size": 42, "strokeWidth": 1.5, "color": "var(--bad)", "shape": "M-1-1L1 1M1-1L-1 1"},
+        "encoding": {"x": x, "y": y, **opacity},
+    }
+    rule = {"type": "rule", "color": "var(--muted)", "strokeDash": [4, 3]}
+    dashed = {"mark": rule, "encoding": {"y": {"datum": target}}}
+    return {"layer": [*([dashed] if target is not None else []), points, crosses]}

@@ -1,0 +1,133 @@
+"""Charts as Vega-Lite specifications: plain dictionaries, alive in a page and still in a file.
+
+A *chart* is one specification with the table that it draws. Its colours are the page's, as `var(--ink)`; a file has
+them as they are on white. The specification names a parameter `chosen`, the scheme that the reader points at.
+"""
+
+import json
+import math
+from functools import cache
+from typing import Any, NamedTuple
+
+import pandas as pd
+import vl_convert
+
+from study.answers.results import finite
+from study.figures.style import COLOURS, MARKERS, Look
+from study.figures.svg import THEME
+
+Spec = dict[str, Any]
+
+CROSS = "M-.6-1L0-.4.6-1 1-.6.4 0 1 .6.6 1 0 .4-.6 1-1 .6-.4 0-1-.6Z"
+SHAPES = dict(
+    zip(MARKERS, ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross", CROSS], strict=True)
+)
+CHOSEN = {"condition": {"test": "chosen === null || datum.scheme === chosen", "value": 0.9}, "value": 0.12}
+"""The opacity of a mark: full where its scheme, or none, is chosen."""
+AXIS = {
+    "domainColor": "var(--muted)",
+    "gridColor": "var(--line)",
+    "labelColor": "var(--muted)",
+    "labelFontSize": 11,
+    "tickColor": "var(--muted)",
+    "titleColor": "var(--muted)",
+    "titleFontSize": 11,
+    "titleFontWeight": "normal",
+}
+CONFIG = {
+    "axis": AXIS,
+    "background": "transparent",
+    "font": "system-ui, sans-serif",
+    "view": {"stroke": None},
+    "header": {"labelColor": "var(--ink)", "labelFontSize": 11, "title": None},
+}
+
+
+class Chart(NamedTuple):
+    """One chart of one task, and the numbers that it draws."""
+
+    name: str  # of its files, without an ending
+    title: str
+    caption: str
+    sentence: str  # said to people who do not see it
+    spec: Spec  # without data, as wide as its place
+    still: Spec  # the same for a file
+    data: pd.DataFrame
+
+
+def by_scheme(look: dict[str, Look], schemes: list[str]) -> Spec:
+    """Colour and shape by the scheme, without a legend: names are HTML, or stand beside their marks.
+
+    Args:
+        look: of every scheme.
+        schemes: those of the chart.
+    """
+    colours = [f"var(--c{COLOURS.index(look[scheme].colour)})" for scheme in schemes]
+    shapes = [SHAPES[look[scheme].marker] for scheme in schemes]
+    channels = {"color": colours, "shape": shapes}
+    return {
+        name: {"field": "scheme", "type": "nominal", "scale": {"domain": schemes, "range": range_}, "legend": None}
+        for name, range_ in channels.items()
+    }
+
+
+def spec_of(inside: Spec, sentence: str) -> Spec:
+    """A whole specification: with its look, its text, and the parameter that links charts.
+
+    Args:
+        inside: what is drawn.
+        sentence: the text.
+    """
+    chosen = {"params": [{"name": "chosen", "value": None}]}
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "description": sentence,
+        "config": CONFIG,
+        **chosen,
+        **inside,
+    }
+
+
+def ticks(low: float, high: float, few: float = 300) -> list[float]:
+    """Ticks of a logarithmic axis: the powers of ten, and where these are few, 2 and 5 between them.
+
+    Args:
+        low: where the axis begins, above 0.
+        high: where it ends.
+        few: the ratio of the ends below which there are ticks between powers of ten.
+
+    >>> ticks(0.15, 30), ticks(1e-5, 10)
+    ([0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0], [1e-05, 0.0001, 0.001, 0.01, 0.1, 1.0, 10.0])
+    """
+    between = (1, 2, 5) if high / low < few else (1,)
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    places = [float(f"{part}e{decade}") for decade in decades for part in between]
+    return [place for place in places if low * (1 - 1e-9) <= place <= high * (1 + 1e-9)]
+
+
+def embedded(chart: Chart, run: str) -> str:
+    """The chart as JSON for the page's script: its specification, its table by columns; no tag can be in it.
+
+    Args:
+        chart: the chart.
+        run: where one trial is in MLflow; {} stands for its run's id, empty: nobody knows.
+    """
+    columns = finite(chart.data.to_dict("list"))
+    text = json.dumps({"spec": chart.spec, "columns": columns, "run": run}, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c")
+
+
+def still(chart: Chart) -> str:
+    """The chart as the text of an SVG file, on white; the same chart, the same bytes."""
+    values = finite(chart.data.to_dict("records"))
+    silent = {**CONFIG, "aria": False}  # else every mark says what it is, at length
+    text = json.dumps(chart.still | {"config": silent, "data": {"values": values}})
+    for colour, name in THEME.items():
+        text = text.replace(f"var(--{name})", colour)
+    return vl_convert.vegalite_to_svg(text.replace('"transparent"', '"white"'))
+
+
+@cache
+def bundle() -> str:
+    """The script of vega, vega-lite and vega-embed: nothing of it is loaded from anywhere."""
+    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")

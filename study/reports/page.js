@@ -1,0 +1,60 @@
+// The page's own script, behind the libraries: draws the charts, and lets one chosen scheme be chosen everywhere.
+(() => {
+  "use strict";
+  const drawn = [];
+  let chosen = null;
+
+  const rows = columns => columns.scheme.map((_, at) =>
+    Object.fromEntries(Object.entries(columns).map(([name, values]) => [name, values[at]])));
+
+  function coloured(spec) {  // with the page's colours, as they are now: light or dark
+    const style = getComputedStyle(document.documentElement);
+    return JSON.parse(JSON.stringify(spec).replace(/var\((--\w+)\)/g, (_, name) => style.getPropertyValue(name).trim()));
+  }
+
+  async function draw(figure) {
+    const { spec, columns, run } = JSON.parse(figure.querySelector("script").textContent);
+    const whole = { ...coloured(spec), data: { values: rows(columns) } };
+    const { view } = await window.vegaEmbed(figure.querySelector(".chart"), whole, { ast: true, actions: false, renderer: "svg" });
+    view.addEventListener("mouseover", (_, item) => { if (item && item.datum && item.datum.scheme) tell(figure, item.datum, run); });
+    view.addEventListener("click", (_, item) => choose(item && item.datum ? item.datum.scheme || item.datum.value : null));
+    view.signal("chosen", chosen).runAsync();
+    drawn.push(view);
+  }
+
+  function tell(figure, trial, run) {  // text and a real link, so that no name can be markup and a keyboard reaches it
+    const told = ["scheme", "trial", "score", "test_score", "share", "passes", "status", "configuration"]
+      .filter(name => trial[name] !== undefined && trial[name] !== null && trial[name] !== "")
+      .map(name => `${name.replace("_", " ")} ${typeof trial[name] === "number" ? +trial[name].toPrecision(5) : trial[name]}`);
+    const place = figure.querySelector(".told");
+    place.textContent = told.join(" · ");
+    if (run && trial.run_id && /^https?:/.test(run)) {
+      const link = place.appendChild(document.createElement("a"));
+      link.href = run.replace("{}", encodeURIComponent(trial.run_id));
+      link.textContent = "its run";
+      link.before(" · ");
+    }
+  }
+
+  function choose(scheme) {
+    chosen = scheme === undefined || scheme === chosen ? null : scheme;
+    for (const view of drawn) view.signal("chosen", chosen).runAsync();
+    for (const one of document.querySelectorAll("[data-scheme]")) {
+      const here = one.dataset.scheme === chosen;
+      if (one.matches("button")) one.setAttribute("aria-pressed", String(here));
+      else one.classList.toggle("faded", chosen !== null && !here);
+    }
+  }
+
+  function redraw() {
+    for (const view of drawn.splice(0)) view.finalize();
+    for (const figure of document.querySelectorAll("figure.alive")) draw(figure);
+  }
+
+  document.addEventListener("click", event => {
+    const button = event.target.closest("button[data-scheme]");
+    if (button) choose(button.dataset.scheme);
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  redraw();
+})();

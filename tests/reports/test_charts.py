@@ -1,0 +1,116 @@
+"""The charts of a page: they hold the table's numbers, and in a real browser they draw, answer and stay text."""
+
+import json
+import re
+import shutil
+import subprocess
+from html import unescape
+
+import pytest
+from mlflow import MlflowClient
+from simulated import bowl, simulate
+
+from study import page, tracking
+from study.plan.parse import parse
+
+TEXT = "{question: %s, common: {task: digits_mlp, epochs: 2, trials: 8}, arms: {sgd: {}, adam: {direction: adam}}}"
+NAME = "<script>alert(1)</script>"
+QUESTION = "<img src=x onerror=\"document.title='owned'\"> & <b>bold</b>"
+LAW = {"sgd": bowl(-1, 0.7), "adam": bowl(-2.5, 1.2)}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    uri = f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+    simulate(parse(TEXT % json.dumps(QUESTION), "markup"), uri, lambda arm, *rest: LAW[arm](*rest))
+    client = MlflowClient(uri)
+    client.rename_experiment(client.get_experiment_by_name("markup").experiment_id, NAME)
+    return uri
+
+
+@pytest.fixture(scope="module")
+def written(store, tmp_path_factory):
+    return page(NAME, tmp_path_factory.mktemp("page"), tracking_uri=store, target={"": 0.9})
+
+
+def charts(written):
+    text = written.path.read_text(encoding="utf-8")
+    return [json.loads(one) for one in re.findall(r'<script type="application/json">(.*?)</script>', text)]
+
+
+def test_a_chart_holds_the_shares_of_the_json_and_every_trial_of_the_record(store, written):
+    shares, scores = charts(written)
+    (task,) = json.loads((written.path.parent / "report.json").read_text())["tasks"]
+    told = {arm["scheme"]: arm["share_to_target"]["estimate"] for arm in task["arms"]}
+    assert dict(zip(shares["columns"]["scheme"], shares["columns"]["share"], strict=True)) == told
+    record = tracking.read(NAME, store).drop_duplicates("run_id").set_index("run_id")
+    columns = scores["columns"]
+    assert set(columns["run_id"]) == set(record.index)
+    for run, rate, words in zip(columns["run_id"], columns["lr"], columns["configuration"], strict=True):
+        assert rate == record["scheme.lr"][run]
+        assert words == f"scheme.lr = {rate:.6g}, seed = {record['seed'][run]}"
+
+
+def test_a_still_chart_is_the_same_in_every_writing_and_names_its_schemes(store, written, tmp_path):
+    again = page(NAME, tmp_path, tracking_uri=store, target={"": 0.9})
+    names = "figures/share-digits_mlp.svg", "figures/score_against_rate-digits_mlp.svg"
+    for name in names:
+        text = (written.path.parent / name).read_text()
+        assert (again.path.parent / name).read_text() == text
+        assert {"sgd", "adam"} <= set(re.findall(r">(\w+)</text>", text))
+        assert "var(" not in text
+
+
+@pytest.fixture(scope="module")
+def dom(tmp_path_factory):
+    """A page's address → its document, after a real browser has run it."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not found:
+        pytest.skip("needs Chromium, which is not here")
+    profile = tmp_path_factory.mktemp("profile")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+             "--disable-background-networking", "--disable-component-update", "--virtual-time-budget=5000",
+             f"--user-data-dir={profile}"]  # fmt: skip
+
+    def dump(path):
+        done = subprocess.run(
+            [found, *flags, "--dump-dom", path.as_uri()], capture_output=True, text=True, check=True, timeout=90
+        )
+        return done.stdout
+
+    return dump
+
+
+def test_charts_are_drawn_under_the_pages_own_policy(dom, written):
+    text = dom(written.path)
+    assert len(re.findall(r"<svg[^>]* class=\"marks\"", text)) == 2
+    (sentence,) = written.sentences
+    assert f'aria-label="{sentence}"' in unescape(text)
+
+
+POINTING = """<script>
+setTimeout(() => {
+  const dot = document.querySelector('[id^=score] path[aria-roledescription="point"]');
+  dot.dispatchEvent(new MouseEvent("mouseover", {bubbles: true}));
+  document.querySelector('button[data-scheme="adam"]').click();
+}, 2000);
+</script></body></html>"""
+
+
+def test_pointing_shows_the_trial_and_a_name_stays_a_name(dom, written, tmp_path):
+    """Opened without the page's own policy, so that it is the escaping that is tried."""
+    bare = tmp_path / "bare.html"
+    text = re.sub(r"<meta http-equiv[^>]*>", "", written.path.read_text(encoding="utf-8"))
+    bare.write_text(text.replace("</body>\n</html>", POINTING), encoding="utf-8")
+    found = dom(bare)
+    assert "<title>&lt;script&gt;alert(1)&lt;/script&gt; · LR Study</title>" in found
+    assert "&lt;img src=x onerror=" in found
+    assert not re.findall(r"<script>alert|<img src=x|<b>bold", found)
+    shown = r'class="told"[^>]*>(scheme \w+ · trial.*?)<a href="[^"]*/runs/(\w+)">its run</a>'
+    ((told, run),) = re.findall(shown, found)
+    _, scores = charts(written)
+    at = scores["columns"]["run_id"].index(run)
+    assert scores["columns"]["configuration"][at] in told
+    assert f"scheme {scores['columns']['scheme'][at]} " in told
+    assert re.findall(r'data-scheme="(\w+)" aria-pressed="true"', found) == ["adam"]
+    assert set(re.findall(r'<tr data-scheme="(\w+)"[^>]*class="[^"]*faded', found)) == {"sgd"}
