@@ -6,15 +6,16 @@ flat tensor stand in, the next step finds them lying as it needs them.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
-from itertools import chain
+from itertools import accumulate
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors  # as DDP's buckets are made
 
 Tensors: TypeAlias = dict[str, Tensor]
 
@@ -74,17 +75,23 @@ class Pack:
 
     def __init__(self, forms: Sequence[Form], matrix: bool) -> None:
         """`matrix` gives the flat tensor two dimensions, for whom tells matrices from vectors."""
-        size = forms[0].dtype.itemsize
+        size, device = forms[0].dtype.itemsize, forms[0].device
         self.names = [form.name for form in forms]
         self._shapes = [form.shape for form in forms]
         counts = [form.shape.numel() for form in forms]
         gaps = [-count % (BYTES // size) for count in counts]
-        self._pieces = list(chain.from_iterable(zip(counts, gaps, strict=True)))
-        self._starts = [size * sum(self._pieces[: 2 * place]) for place in range(len(forms))]
-        self._length = sum(self._pieces)
+        lengths = [count + gap for count, gap in zip(counts, gaps, strict=True)]
+        self._starts = [size * start for start in accumulate(lengths[:-1], initial=0)]
+        self._length = sum(lengths)
         self._shape = (1, self._length) if matrix else (self._length,)
-        zeros = torch.zeros(BYTES // size, dtype=forms[0].dtype, device=forms[0].device)
-        self._zeros = [zeros[:gap] for gap in gaps]
+        self._gaps = [torch.zeros(gap, dtype=forms[0].dtype, device=device) if gap else None for gap in gaps]
+        likes = [torch.empty(form.shape, dtype=form.dtype, device="meta") for form in forms]
+        self._likes, self._places = self._with_gaps(likes), self._with_gaps(range(len(forms)))
+
+    def _with_gaps(self, entries: Iterable[Any]) -> list[Any]:
+        """The entries, each followed by the zeros behind it."""
+        pairs = zip(entries, self._gaps, strict=True)
+        return [each for entry, gap in pairs for each in ((entry,) if gap is None else (entry, gap))]
 
     def joined(self, tensors: Sequence[Tensor], copy: bool = False) -> Tensor:
         """The flat tensor of some tensors, without a copy where they are views of one already.
@@ -100,8 +107,7 @@ class Pack:
         if not copy and self._holds(tensors):
             stride = (self._length, 1)[-len(self._shape) :]
             return first.as_strided(self._shape, stride, first.storage_offset())
-        parts = chain.from_iterable(zip([t.reshape(-1) for t in tensors], self._zeros, strict=True))
-        return torch.cat(list(parts)).view(self._shape)
+        return _flatten_dense_tensors(self._with_gaps(tensors)).view(self._shape)
 
     def _holds(self, tensors: Sequence[Tensor]) -> bool:
         first = tensors[0].data_ptr()
@@ -113,8 +119,8 @@ class Pack:
 
     def split(self, flat: Tensor) -> list[Tensor]:
         """The views into a flat tensor, in the order of `names`."""
-        pieces = flat.view(-1).split(self._pieces)[::2]
-        return [piece.view(shape) for piece, shape in zip(pieces, self._shapes, strict=True)]
+        found = _unflatten_dense_tensors(flat.view(-1), self._likes)
+        return [view for view, place in zip(found, self._places, strict=True) if type(place) is int]
 
     def columns(self, states: dict[str, Any]) -> list[tuple[Any, ...]]:
         """The fields of the states of its tensors, by name, each over all of them."""
@@ -122,7 +128,7 @@ class Pack:
 
     def spread(self, scales: Sequence[Tensor]) -> Tensor:
         """The flat tensor of what is broadcast against the tensors, in the order of `names`."""
-        dtype = self._zeros[0].dtype
+        dtype = self._likes[0].dtype
         return self.joined([s.to(dtype).expand(shape) for s, shape in zip(scales, self._shapes, strict=True)])
 
 
@@ -151,9 +157,18 @@ class Packs:
         return flat | {name: scales[name] for name in self._alone}
 
     def states(self, states: dict[str, Any]) -> dict[str, Any]:
-        """The states of directions, one a tensor that arithmetic is called on."""
+        """The states of an elementwise direction, one a tensor that arithmetic is called on."""
         flat = {key: _joined_state(pack, states) for key, pack in self._packs.items()}
         return flat | {name: states[name] for name in self._alone}
+
+    def fields(self, state: Any) -> Any:
+        """The state of an elementwise scheme, its tensors by name joined."""
+        return _maker(state)([self.joined(own) if isinstance(own, dict) else own for own in state])
+
+    def named_fields(self, state: Any) -> Any:
+        """The state of an elementwise scheme, its tensors by name again."""
+        views = self.views()
+        return _maker(state)([views(own) if isinstance(own, dict) else own for own in state])
 
     def agree(self, states: dict[str, Any]) -> bool:
         """True where the scalars of the states are the same all over each pack, so that one may stand for all."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,30 +13,13 @@ from trainables.components import check_values, name_of
 from trainables.directions import Direction
 from trainables.directions.sgd import SGD
 from trainables.flat import owned
+from trainables.group_memory import GroupMemory, Overwriting
 from trainables.oracle import Oracle
 from trainables.param_group import OWN, Group, check_group, check_rated, check_rule, named, real, rule_of
-from trainables.parameter_state import Layout, adopted, in_order, layout_of, read, separate, write
+from trainables.parameter_state import Layout, adopted, in_order, layout_of, read, separate, stands, write
 from trainables.refusal import Refusal
-from trainables.rules import Composed, ComposedState, Coupled, Decay
-from trainables.schemes import Scheme, State
-
-
-class GroupMemory(NamedTuple):
-    """The memory of a group between two steps."""
-
-    directions: dict[str, Any]
-    scheme: State
-    lr: Tensor
-    step: Tensor  # steps so far, a scalar on the CPU
-
-    @property
-    def rule(self) -> ComposedState:
-        """The state of the rule alone."""
-        return ComposedState(self.directions, self.scheme, self.lr)
-
-    def stepped(self, rule: ComposedState) -> "GroupMemory":
-        """The same after one step more, which has left this state of the rule."""
-        return GroupMemory(*rule, self.step + 1)
+from trainables.rules import Composed, Coupled, Decay
+from trainables.schemes import Scheme
 
 
 class SchemeOptimizer(torch.optim.Optimizer):
@@ -78,6 +61,7 @@ class SchemeOptimizer(torch.optim.Optimizer):
         total_steps: int | None = None,
         *,
         lr: float | None = None,
+        compile: bool = False,  # noqa: A002 — the word of a trial
     ) -> None:
         """Build the rule, and start its state.
 
@@ -90,6 +74,8 @@ class SchemeOptimizer(torch.optim.Optimizer):
             weight_decay: λ of that decay, for all groups that give none
             total_steps: the length of the training, to a schedule inside the scheme; without it progress stays 0
             lr: the scheme's rate, for all groups that give none
+            compile: whether the update is compiled at the first step: faster, other bits, and the parameters become
+                views into one tensor; for schemes that ask for no more than the gradient
 
         Raises:
             Refusal: the parts do not go together, a value may not stand in a study file, or the parameters are unfit.
@@ -103,10 +89,15 @@ class SchemeOptimizer(torch.optim.Optimizer):
         rule = Composed(direction=direction or SGD(), decay=decay or Coupled())
         self._rule = rule if scheme is None else replace(rule, scheme=scheme)
         check_values(self._rule)
+        if compile:
+            self._rule.compiled()  # compiles nothing yet, but refuses what cannot be
+        self._compile = compile
+        self._updates: dict[int, Overwriting] = {}
         self._total_steps = total_steps
         self.progress: float | None = None
         self.passes = 0.0
         self._layouts: dict[int, Layout] = {}
+        self._standing: dict[int, tuple[GroupMemory, list[Any]]] = {}
         self._module = params if isinstance(params, nn.Module) else None
         if lr is not None:
             check_rated(self._rule.scheme)
@@ -153,6 +144,12 @@ class SchemeOptimizer(torch.optim.Optimizer):
 
     def _step(self, index: int, group: Group) -> None:
         leaves, rule, kept = named(group, self._rule.scheme), rule_of(group, self._rule), self._kept(index)
+        if self._compile:
+            if index not in self._updates:
+                self._updates[index] = Overwriting(rule)
+            state = self._updates[index](rule, leaves, kept.rule, self._progress(kept))
+            self._keep(index, kept.overwritten(state))
+            return
         params = {name: real(leaf.detach()) for name, leaf in leaves.items()}
         # Cloned: schemes remember gradients, and `zero_grad(set_to_none=False)` overwrites p.grad in place.
         grads = {
@@ -206,7 +203,9 @@ class SchemeOptimizer(torch.optim.Optimizer):
     def _kept(self, index: int) -> GroupMemory:
         """The state at this moment, put together from the parameters' entries."""
         group = self.param_groups[index]
-        entries = self._entries(group)
+        entries, standing = self._entries(group), self._standing.get(index)
+        if standing is not None and stands(standing[1], self._layouts[index], entries):
+            return standing[0]
         if not any(entry.get("step") for entry in entries.values()):
             return self._fresh(group)  # anew: the parameters may have gone to another device since
         if index not in self._layouts:
@@ -216,10 +215,14 @@ class SchemeOptimizer(torch.optim.Optimizer):
         return read(self._layouts[index], entries)
 
     def _keep(self, index: int, kept: GroupMemory) -> None:
+        if index in self._standing and self._standing[index][0] is kept:
+            return  # written over where it stands
         entries = self._entries(self.param_groups[index])
         if index not in self._layouts or self._layouts[index].names != tuple(entries):
             self._layouts[index] = layout_of(kept, entries)
-        write(kept, self._layouts[index], entries)
+        leaves = write(kept, self._layouts[index], entries)
+        if kept.step > 0:
+            self._standing[index] = (kept, leaves)
 
     def state_dict(self) -> dict[str, Any]:
         """The state by parameter, and the groups; tensors, numbers and texts only."""
@@ -267,7 +270,8 @@ class SchemeOptimizer(torch.optim.Optimizer):
 
     def __getstate__(self) -> dict[str, Any]:
         own = {"_rule": self._rule, "_total_steps": self._total_steps, "_layouts": {}, "_module": self._module}
-        own |= {"progress": self.progress, "passes": self.passes}
+        own |= {"progress": self.progress, "passes": self.passes, "_compile": self._compile}
+        own |= {"_standing": {}, "_updates": {}}
         return {**super().__getstate__(), **own}
 
     # --- what the rule says and hears ----------------------------------------------------------------

@@ -132,6 +132,10 @@ class _Scaled(Scheme):
     scheme: Scheme
     factor: float
 
+    @property
+    def elementwise(self) -> bool:  # type: ignore[override]  — as its scheme
+        return self.scheme.elementwise
+
     def init(self, params: Tensors) -> State:
         return self.scheme.init(params)
 

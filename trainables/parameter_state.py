@@ -1,7 +1,7 @@
 """The state of a rule by parameter: the form in which torch's optimizers, checkpoints and wrappers expect a state."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from torch.utils._pytree import MappingKey, SequenceKey, TreeSpec, tree_flatten_with_path, tree_leaves, tree_unflatten
@@ -77,17 +77,22 @@ def _key(path: tuple[Any, ...]) -> str:
     return ".".join(filter(None, map(_word, path)))
 
 
-def write(state: State, layout: Layout, entries: Entries) -> None:
+def write(state: State, layout: Layout, entries: Entries) -> list[Any]:
     """Put a state into its parameters' entries.
 
     Args:
         state: of the form of the layout
         layout: its tensors' places
         entries: written into
+
+    Returns:
+        The tensors of the state.
     """
-    for leaf, place in zip(tree_leaves(state), layout.places, strict=True):
-        for owner in place.owners:
-            entries[owner][place.key] = leaf
+    leaves = tree_leaves(state)
+    for leaf, (owners, key) in zip(leaves, layout.places, strict=True):
+        for owner in owners:
+            entries[owner][key] = leaf
+    return leaves
 
 
 def read(layout: Layout, entries: Entries) -> State:
@@ -101,6 +106,22 @@ def read(layout: Layout, entries: Entries) -> State:
         The state in its own nesting.
     """
     return tree_unflatten([entries[owners[0]][key] for owners, key in layout.places], layout.structure)
+
+
+def stands(leaves: Sequence[Any], layout: Layout, entries: Entries) -> bool:
+    """Tell whether a state still stands in its parameters' entries, as `write` has left it.
+
+    Args:
+        leaves: the tensors of the state
+        layout: their places
+        entries: of the parameters
+
+    Returns:
+        True where `read` would find these very tensors.
+    """
+    if layout.names != tuple(entries):
+        return False
+    return all(entries[owners[0]].get(key) is leaf for leaf, (owners, key) in zip(leaves, layout.places, strict=True))
 
 
 def separate(entries: Entries) -> None:

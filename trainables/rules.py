@@ -3,14 +3,14 @@
 from abc import abstractmethod
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
-from trainables.components import Component, floats, members, name_of, with_floats
+from trainables.compiled import CompiledUpdate
+from trainables.components import Component, members, name_of
 from trainables.directions import Direction
 from trainables.directions.sgd import SGD
 from trainables.flat import Packs, packs_of
@@ -254,6 +254,7 @@ class Composed(Rule):
         state: ComposedState,
         progress: Tensor,
         oracle: Oracle | None = None,
+        numel: int | None = None,
     ) -> tuple[Tensors, ComposedState]:
         """Update the parameters; a pure function of tensors wherever the scheme does not ask the oracle.
 
@@ -263,18 +264,20 @@ class Composed(Rule):
             state: from `init`, or from the step before
             progress: of the training, in [0, 1], a scalar
             oracle: asked for more, by the schemes that do
+            numel: elements of the parameters, where `params` holds zeros besides
 
         Returns:
             The parameters after the step, and the state.
         """
-        raw = self._dense(raw, state)
+        raw = self.dense(raw, state)
         packs = self._packs(raw, params, state)
         decay, flat, grads = self.decay.at(progress), packs.joined(params), packs.joined(raw, copy=True)
         decayed, states = decay.couple(grads, flat), packs.states(state.directions)
         applied = {name: self._applied(grad, states[name], flat[name]) for name, grad in decayed.items()}
         direction, views = {name: d for name, (d, _) in applied.items()}, packs.views()
         seen = Gradients(views(grads), views(decayed), decay.penalised(params))
-        rate, scheme = self.scheme.rate(Known(oracle, seen, views(direction), state.scheme, params, progress))
+        known = Known(oracle, seen, views(direction), state.scheme, params, progress, numel)
+        rate, scheme = self.scheme.rate(known)
         rate = rate if rate.scale is None else rate._replace(scale=packs.spread(rate.scale))
         moved = {name: self._moved(decay, param, direction[name], rate, name) for name, param in flat.items()}
         after = packs.named_states({name: own for name, (_, own) in applied.items()})
@@ -293,8 +296,16 @@ class Composed(Rule):
             return direction, after
         return direction.to(grad.dtype), tree_map(lambda new, old: new.to(old.dtype), after, state)
 
-    def _dense(self, raw: Tensors, state: ComposedState) -> Tensors:
-        """The gradients; sparse ones with their zeros, where no direction remembers them."""
+    def dense(self, raw: Tensors, state: ComposedState) -> Tensors:
+        """The gradients; sparse ones with their zeros, where no direction remembers them.
+
+        Args:
+            raw: by name
+            state: before the step
+
+        Raises:
+            Refusal: a gradient is sparse, and the direction remembers it.
+        """
         sparse = next((name for name, grad in raw.items() if grad.is_sparse), None)
         if sparse is None:
             return raw
@@ -311,21 +322,16 @@ class Composed(Rule):
         return torch.addcmul(shrunk, scaled.to(param.dtype), -base)
 
     def compiled(self) -> Callable[[Oracle, Tensors, ComposedState, Tensor], Step]:
-        """The step with `update` compiled once for all rules that differ in real numbers only.
-
-        It takes over the memory of `params` and `state`: what it returns stands where they stood. Out of place, every
-        step would read the memory that it is about to write, which is a third of what such an update reads and writes.
-        """
+        """The step with its update compiled; it takes over the memory of `params` and `state`."""
         if self.scheme.asks:
             scheme = name_of(type(self.scheme))
             raise Refusal(f"compile: true needs a scheme that asks for nothing but the gradient, got {scheme!r}")
-        numbers = {key: torch.tensor(value, dtype=torch.float64) for key, value in floats(self).items()}
-        update = _compiled_update(with_floats(self, dict.fromkeys(numbers, 0.0)))
+        update = CompiledUpdate(self)
 
         def step(oracle: Oracle, params: Tensors, state: ComposedState, progress: Tensor) -> Step:
             loss, raw = oracle.gradient(params)
             with torch.no_grad():
-                return Step(loss, *update(numbers, raw, params, state, progress))
+                return Step(loss, *update(raw, params, state, progress))
 
         return step
 
@@ -340,24 +346,3 @@ class Composed(Rule):
     def extras(self, state: ComposedState) -> dict[str, Tensor]:
         """The base rate of the last step, and what the scheme adds."""
         return {"lr": state.lr, **self.scheme.extras(state.scheme)}
-
-
-@cache
-def _compiled_update(shape: Composed) -> Callable[..., tuple[Tensors, ComposedState]]:
-    """The compiled update of every rule that has this shape: real numbers are inputs, not constants."""
-
-    def update(
-        numbers: Tensors, raw: Tensors, params: Tensors, state: ComposedState, progress: Tensor
-    ) -> tuple[Tensors, ComposedState]:
-        moved, after = with_floats(shape, numbers).update(raw, params, state, progress)
-        old, _ = tree_flatten((params, state))
-        new, structure = tree_flatten((moved, after))
-        for place, later in enumerate(new):  # handed on from one place to another: would be overwritten there
-            if any(later is here for here in old) and later is not old[place]:
-                new[place] = later.clone()
-        for place, (here, later) in enumerate(zip(old, new, strict=True)):
-            if later.ndim > 0 and not any(later is given for given in (here, *raw.values())):
-                new[place] = here.copy_(later)
-        return tree_unflatten(new, structure)
-
-    return torch.compile(update, dynamic=False)

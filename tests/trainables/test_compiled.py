@@ -6,13 +6,25 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
+from trainables.compiled import FEW, ignores_zeros
+from trainables.directions.adam import Adam
+from trainables.directions.momentum import Momentum
+from trainables.directions.sgd import SGD
+from trainables.optimizer import SchemeOptimizer
 from trainables.oracle import Oracle
 from trainables.refusal import Refusal
-from trainables.rules import Composed
+from trainables.rules import Composed, Decoupled
 from trainables.run.loop import Run
 from trainables.schemes import Rate, Scheme
+from trainables.schemes.cprop import CProp
+from trainables.schemes.fixed import Fixed
+from trainables.schemes.hypergradient import Hypergradient
+from trainables.schemes.line_search import LineSearch
+from trainables.seeds import generator
+from trainables.testing import same
 from trainables.trial import Trial
 
 pytestmark = pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on a CPU")
@@ -115,3 +127,115 @@ def test_scale_invariant_tensors_are_measured_alike():
     except Refusal as refusal:
         pytest.skip(f"data is not here: {refusal}")
     assert other.extras == pytest.approx(one.extras, rel=1e-6)
+
+
+# --- many tensors as one -------------------------------------------------------------------------------------
+
+
+MANY = {f"{place}.weight": ((3, 4), (5,), (7, 2), ())[place % 4] for place in range(FEW + 1)}
+RULES = {
+    "adam, matrices decayed": Composed(Adam(), Fixed(lr=0.01), Decoupled(0.1, on="matrices")),
+    "hypergradient": Composed(SGD(), Hypergradient(lr=0.01)),
+    "cprop": Composed(Momentum(), CProp()),
+    "hypergradient, adam": Composed(Adam(), Hypergradient(lr=0.01)),
+}
+
+
+def drawn(word, name):
+    return torch.randn(MANY[name], generator=generator(word, name), dtype=torch.float64)
+
+
+def moved(rule, names=MANY, still=None, scheduled=False, **settings):
+    """Parameters and state after four steps, the gradients zeroed in place after each; one has none at first."""
+    leaves = {name: nn.Parameter(drawn("start", name)) for name in names}
+    optimizer = SchemeOptimizer(list(leaves.items()), rule.scheme, rule.direction, rule.decay, **settings)
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5 if scheduled else 1.0)
+    for step in range(4):
+        for name, leaf in leaves.items():
+            leaf.grad = None if name == still and step < 2 else drawn(f"gradient {step}", name)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=False)
+        scheduler.step()
+    return {name: leaf.detach() for name, leaf in leaves.items()}, optimizer.state_dict()["state"]
+
+
+@pytest.mark.parametrize("rule", list(RULES.values())[:3], ids=list(RULES)[:3])
+def test_a_compiled_optimizer_is_the_eager_one_but_for_rounding(rule):
+    close(moved(rule, compile=True), moved(rule))
+
+
+def test_a_compiled_optimizer_leaves_what_has_no_gradient_and_follows_a_scheduler():
+    settings = {"still": "2.weight", "scheduled": True}
+    rule = RULES["adam, matrices decayed"]
+    close(moved(rule, compile=True, **settings), moved(rule, **settings))
+
+
+def test_a_few_parameters_are_compiled_by_name():
+    rule, few = RULES["hypergradient, adam"], ["0.weight", "1.weight"]
+    close(moved(rule, few, compile=True), moved(rule, few))
+
+
+def test_zeros_beside_a_tensor_are_seen_to_count_where_they_do():
+    assert all(map(ignores_zeros, RULES.values()))
+    counting = [Composed(Adam(eps=0.0), Hypergradient()), Composed(SGD(), CProp(eps=0.0)), Composed(scheme=Counting())]
+    assert not any(map(ignores_zeros, counting))
+
+
+@dataclass(frozen=True)
+class Counting(Scheme):
+    """The rate is one over the number of elements that it is given."""
+
+    def init(self, params):
+        return ()
+
+    def rate(self, known):
+        return Rate(torch.tensor(1 / known.params[""].numel(), dtype=torch.float64)), ()
+
+
+def close(ours, theirs):
+    torch.testing.assert_close(tree_leaves(ours), tree_leaves(theirs), rtol=1e-9, atol=1e-12)
+
+
+def test_what_a_compiled_optimizer_moves_lies_in_one_tensor_and_stays_there():
+    leaves = {name: nn.Parameter(drawn("start", name)) for name in MANY}
+    optimizer = SchemeOptimizer(list(leaves.items()), Hypergradient(lr=0.1, beta=0.0), compile=True)
+    places = []
+    for step in range(3):
+        for name, leaf in leaves.items():
+            leaf.grad = drawn(f"gradient {step}", name)
+        optimizer.step()
+        places.append([leaf.data_ptr() for leaf in leaves.values()])
+        versions = [leaf._version for leaf in leaves.values()]
+    assert places[0] == places[1] == places[2]
+    assert len({leaf.untyped_storage().data_ptr() for leaf in leaves.values() if leaf.dim()}) == 1
+    assert all(versions)
+    leaves["0.weight"].data = torch.zeros_like(leaves["0.weight"])  # somebody moves it elsewhere: taken from there
+    before = {name: leaf.detach().clone() for name, leaf in leaves.items()}
+    optimizer.step()
+    for name, leaf in leaves.items():
+        torch.testing.assert_close(leaf.detach(), before[name] - 0.1 * leaf.grad)
+
+
+def test_a_compiled_optimizer_goes_on_from_a_saved_state():
+    def trained(broken):
+        leaves = {name: nn.Parameter(drawn("start", name)) for name in MANY}
+
+        def made():
+            return SchemeOptimizer(list(leaves.items()), CProp(), Momentum(), compile=True)
+
+        optimizer = made()
+        for step in range(4):
+            if broken and step == 2:
+                saved, optimizer = optimizer.state_dict(), made()
+                optimizer.load_state_dict(saved)
+            for name, leaf in leaves.items():
+                leaf.grad = drawn(f"gradient {step}", name)
+            optimizer.step()
+        return {name: leaf.detach() for name, leaf in leaves.items()}, optimizer.state_dict()["state"]
+
+    assert same(trained(broken=True), trained(broken=False))
+
+
+def test_a_compiled_optimizer_refuses_a_scheme_that_asks_for_more_than_the_gradient():
+    with pytest.raises(Refusal, match="compile: true needs a scheme that asks for nothing but the gradient"):
+        SchemeOptimizer([nn.Parameter(torch.ones(2))], LineSearch(), compile=True)

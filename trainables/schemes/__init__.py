@@ -36,6 +36,7 @@ class Known(NamedTuple):
     state: State  # the scheme's own
     params: Tensors
     progress: Tensor  # of the training, in [0, 1], a scalar
+    numel: int | None = None  # of all parameters, where some of what stands in `params` is no parameter's
 
 
 class Scheme(Component):
@@ -43,12 +44,15 @@ class Scheme(Component):
 
     A scheme that needs more than the gradient asks the oracle, a bounded number of times a step, and says
     so with `asks = True`. One that trusts ⟨gradient, direction⟩ > 0 says `needs_descent`; one whose control flow
-    depends on the data, or whose oracle calls have no batching rule, says `vmaps = False`.
+    depends on the data, or whose oracle calls have no batching rule, says `vmaps = False`. One that says `elementwise`
+    treats elements alone, but for sums over all of them to which an element without gradient adds nothing: many
+    parameters may be given to it as one, with zeros in between. Its state is a tuple of tensors by name and of scalars.
     """
 
     asks: ClassVar[bool] = False
     needs_descent: ClassVar[bool] = False
     vmaps: ClassVar[bool] = True
+    elementwise: ClassVar[bool] = False
 
     @abstractmethod
     def init(self, params: Tensors) -> State:

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
@@ -78,6 +78,7 @@ class CProp(Scheme):
     (0.3829, 0.3829)
     """
 
+    elementwise: ClassVar[bool] = True
     lr: float = searched(LogUniform(1e-5, 1e1), default=0.1, valid=(0.0, float("inf")))
     schedule: Schedule = field(default_factory=Constant)
     beta: float = setting(0.999, valid=(0.0, 1 - 1e-9))
@@ -103,7 +104,7 @@ class CProp(Scheme):
         numbers = Numbers(self.beta, count * (1 - self.beta), count - 1 + self.eps, self.eps, self.c)
         seen = known.grads.raw if self.order == "sgd" else known.grads.decayed
         parts = {n: self._part(g, state.mean[n], state.square[n], count == 1, numbers) for n, g in seen.items()}
-        size = sum(part.scale.numel() for part in parts.values())
+        size = known.numel or sum(part.scale.numel() for part in parts.values())
         scale = torch.stack([part.scale.sum() for part in parts.values()]).sum(dtype=torch.float64) / size
         steps = state.num_steps + 1
         after = History(

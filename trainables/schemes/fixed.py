@@ -1,6 +1,7 @@
 """Fixed schedules: the rate is a function of progress and of nothing else."""
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from trainables.oracle import Tensors
 from trainables.schedules import Constant, Schedule
@@ -21,6 +22,7 @@ class Fixed(Scheme):
     0.05
     """
 
+    elementwise: ClassVar[bool] = True
     lr: float = searched(LogUniform(1e-5, 1e1), default=0.1, valid=(0.0, float("inf")))
     schedule: Schedule = field(default_factory=Constant)
 

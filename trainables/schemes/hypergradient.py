@@ -1,7 +1,7 @@
 """Hypergradient descent: the rate itself goes downhill, by the gradient of the last step's effect."""
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -40,6 +40,7 @@ class Hypergradient(Scheme):
     0.35
     """
 
+    elementwise: ClassVar[bool] = True
     lr: float = searched(LogUniform(1e-6, 1e1), default=1e-3, valid=(0.0, float("inf")))
     beta: float = searched(LogUniform(1e-10, 1.0), default=1e-3, valid=(0.0, float("inf")))
     form: Literal["additive", "multiplicative"] = setting("additive")

@@ -1,7 +1,7 @@
 """Decay on plateau: the rate falls when the validation score has stopped improving."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -34,6 +34,7 @@ class Plateau(Scheme):
     0.5
     """
 
+    elementwise: ClassVar[bool] = True
     lr: float = searched(LogUniform(1e-5, 1e1), default=0.1, valid=(0.0, float("inf")))
     factor: float = setting(0.1, valid=(0.0, 1.0))
     patience: int = setting(2, valid=(1, 1_000_000))

@@ -1,0 +1,87 @@
+"""The memory of a parameter group between two steps, and the compiled step that writes over it."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+from trainables.compiled import CompiledUpdate
+from trainables.flat import Tensors
+from trainables.param_group import real
+from trainables.rules import Composed, ComposedState
+from trainables.schemes import State
+
+
+class GroupMemory(NamedTuple):
+    """The memory of a group between two steps."""
+
+    directions: dict[str, Any]
+    scheme: State
+    lr: Tensor
+    step: Tensor  # steps so far, a scalar on the CPU
+
+    @property
+    def rule(self) -> ComposedState:
+        """The state of the rule alone."""
+        return ComposedState(self.directions, self.scheme, self.lr)
+
+    def stepped(self, rule: ComposedState) -> "GroupMemory":
+        """The same after one step more, which has left this state of the rule."""
+        return GroupMemory(*rule, self.step + 1)
+
+    def overwritten(self, rule: ComposedState) -> "GroupMemory":
+        """The same after a step that may have written over the state: this very memory where it has."""
+        if not all(new is old for new, old in zip(rule, self.rule, strict=True)):
+            return self.stepped(rule)
+        self.step.add_(1)
+        return self
+
+
+class Overwriting:
+    """The compiled step of a group: its parameters become views into one tensor, in which they are written over."""
+
+    def __init__(self, rule: Composed) -> None:
+        self._update, self._rule = CompiledUpdate(rule), rule
+        self._params: Tensors = {}
+        self._places: list[int] = []
+        self._state: ComposedState | None = None
+
+    def __call__(self, rule: Composed, leaves: Tensors, state: ComposedState, progress: Tensor) -> ComposedState:
+        """Move all parameters that have a gradient.
+
+        Args:
+            rule: the group's, as its rate is now
+            leaves: the parameters by name, their gradients with them
+            state: from the step before; written over
+            progress: of the training, in [0, 1], a scalar
+
+        Returns:
+            The state after the step.
+        """
+        if rule != self._rule:
+            self._rule = rule
+            self._update.follow(rule)
+        if [leaf.data_ptr() for leaf in leaves.values()] != self._places:
+            self._params = {name: real(leaf.detach()) for name, leaf in leaves.items()}
+        if self._state is None or not all(new is old for new, old in zip(state, self._state, strict=True)):
+            state = tree_map(torch.clone, state)  # of which two places may hold one tensor
+        params, still = self._params, [name for name, leaf in leaves.items() if leaf.grad is None]
+        before = {name: params[name].clone() for name in still}
+        moved, self._state = self._update(self._gradients(leaves), params, state, progress)
+        for name, param in before.items():
+            moved[name].copy_(param)
+        if moved is not params:
+            for name, leaf in leaves.items():
+                leaf.data = torch.view_as_complex(moved[name]) if leaf.is_complex() else moved[name]
+            self._params, self._places = moved, [param.data_ptr() for param in moved.values()]
+        torch.autograd.graph.increment_version(leaves.values())  # as a step of torch's does, which writes into them
+        return self._state
+
+    def _gradients(self, leaves: Tensors) -> Tensors:
+        """Zeros for a parameter without one; copies where the state may keep them, which a loop overwrites."""
+        found = {
+            name: torch.zeros_like(param) if (grad := leaves[name].grad) is None else real(grad)
+            for name, param in self._params.items()
+        }
+        return found if self._update.gathers(found) else {name: grad.clone() for name, grad in found.items()}
