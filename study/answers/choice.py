@@ -72,7 +72,7 @@ def rates(trials: Trials) -> Rates | None:
     >>> import numpy as np
     >>> from study.answers.arms import Trials
     >>> hit, lr = np.arange(12) > 0, np.logspace(-12, -1, 12)
-    >>> told = rates(Trials("t", "s", hit * 1.0, lr, lr, hit, np.zeros(12, int), 1, "", lr))
+    >>> told = rates(Trials("t", "s", hit * 1.0, lr, lr, hit, np.zeros(12, int), 1, "", lr=lr))
     >>> [f"{rate:.0e}" for rate in told]
     ['1e-06', '1e-10', '1e-02']
     """
