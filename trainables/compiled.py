@@ -149,4 +149,6 @@ def _compiled(shape: "Composed") -> Callable[..., Any]:
                 new[place] = here.copy_(later)
         return None if flat else tree_unflatten(new, structure)
 
+    # Code of its own: of one code torch compiles eight functions in a process, and runs all others uncompiled.
+    update.__code__ = update.__code__.replace()
     return torch.compile(update, dynamic=False)
