@@ -17,7 +17,7 @@ from study.figures import looks, vega
 from study.figures.style import COLOURS, STYLES
 from study.records import failures
 from study.records.material import Material, schemes_of
-from study.reports import advice, charts, grids, knowledge, terminal, transfer
+from study.reports import advice, charts, grids, knowledge, known, terminal, transfer
 from study.reports import figures as drawn
 from study.reports import tables as cells
 from study.reports.figures import Group
@@ -120,7 +120,7 @@ def markdown(made: Page) -> str:
     lines = [f"# {_plain(made.name)}", ""]
     sentences = [sentence_text(part.sentence) for part in made.parts] or ["No trial has ended yet."]
     lines += [f"**{_plain(text)}**\n" for text in sentences]
-    lines += [f"{_plain(sentence_text(known))}\n" for part in made.parts for known in part.known]
+    lines += [f"{_plain(sentence_text(told))}\n" for part in made.parts for told in part.known]
     lines += [f"* {_plain(sentence_text(part.advice))}" for part in made.parts if part.advice] + [""]
     lines += [f"Asked: {_plain(made.question)}\n"] if made.question else []
     lines += [f"{made.counts}\n"]
@@ -197,7 +197,7 @@ def _sheets(answers: Answers, material: Material) -> list[cells.Sheet]:
     return [
         *advice.sheets(answers, material),
         *cells.sheets(answers, material),
-        *knowledge.sheets(answers, material),
+        *known.sheets(answers, material),
         *published_sheets(material, answers.task),
         *transfer.sheets(answers),
         *grids.sheets(answers.grids),

@@ -4,12 +4,14 @@ A share is told as a number where its interval, at the level of all comparisons 
 it does not, the scheme *cannot be told from* the baseline, whatever the estimate.
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from study.answers.results import JudgedShare, Quantity, Result
-from study.answers.study import Answers
 from study.cost.quantities import unbounded
 from study.reports.terminal import times_text
+
+if TYPE_CHECKING:  # with torch, for the tasks: other people's tables need none
+    from study.answers.study import Answers
 
 
 class Word(NamedTuple):
@@ -23,7 +25,7 @@ Words = list[Word]
 NAMED = 3  # schemes that a sentence names; the table has all
 
 
-def sentence(answers: Answers) -> Words:
+def sentence(answers: "Answers") -> Words:
     """Say in one sentence or two what a task's trials tell."""
     task = Word(answers.task, "task")
     results = answers.results
@@ -70,7 +72,7 @@ def told(quantity: Quantity) -> str:
     return text if quantity.low is None else f"{text} [{_short(quantity.low)}, {_short(quantity.high)}]"
 
 
-def _alone(answers: Answers, base: Result) -> Words:
+def _alone(answers: "Answers", base: Result) -> Words:
     scheme = Word(base.scheme, "scheme")
     rest = Word("; there is no other scheme to compare it with.")
     if not base.hits:
@@ -81,7 +83,7 @@ def _alone(answers: Answers, base: Result) -> Words:
     return [scheme, Word(f" reaches the target of {_level(answers)} after "), spent, Word(f" {answers.unit}"), rest]
 
 
-def _to_target(answers: Answers, base: Result, others: list[Result]) -> Words:
+def _to_target(answers: "Answers", base: Result, others: list[Result]) -> Words:
     shares = {result.scheme: result.share_to_target for result in others}
     reach = f"reaches the target of {_level(answers)} for "
     never = [result.scheme for result in others if not result.hits and result.share_to_target.verdict != "costs"]
@@ -100,7 +102,7 @@ def _to_target(answers: Answers, base: Result, others: list[Result]) -> Words:
     return [*words, Word(f"; {more}" if more else ""), Word(".")]
 
 
-def _at_budget(answers: Answers, base: Result, others: list[Result]) -> Words:
+def _at_budget(answers: "Answers", base: Result, others: list[Result]) -> Words:
     start = Word(", which has no target yet, ")
     shares = {result.scheme: result.share_at_budget for result in others}
     k = base.budget
@@ -212,7 +214,7 @@ def _trials(n: int) -> str:
     return "1 trial" if n == 1 else f"{n:,} trials"
 
 
-def _level(answers: Answers) -> str:
+def _level(answers: "Answers") -> str:
     return f"{answers.target:.4g} {answers.metric}"
 
 
