@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -11,8 +11,8 @@ from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 from trainables.components import floats, with_floats
 from trainables.flat import Packs, Tensors, packs_of
 
-if TYPE_CHECKING:  # which compiles its update by this file
-    from trainables.rules import Composed, ComposedState
+Composed: TypeAlias = Any  # `trainables.rules.Composed` and its state: that file imports this one
+ComposedState: TypeAlias = Any
 
 FEW = 8
 """Up to so many parameters are compiled by name: their gradients then need not be gathered."""
@@ -22,14 +22,14 @@ class Standing(NamedTuple):
     """The memory that an update writes over, by name and as the compiled function takes it."""
 
     params: Tensors
-    state: "ComposedState"
+    state: ComposedState
     packs: Packs
-    flat: tuple[Tensors, "ComposedState"]
+    flat: tuple[Tensors, ComposedState]
     grads: Tensors  # flat
     views: Tensors  # of these, by name
     numel: int  # of the parameters
 
-    def holds(self, params: Tensors, state: "ComposedState") -> bool:
+    def holds(self, params: Tensors, state: ComposedState) -> bool:
         """Tell whether these are the very tensors of the step before.
 
         Args:
@@ -53,20 +53,20 @@ class CompiledUpdate:
     At the first step they are copied there; the parameters that are returned are views into it.
     """
 
-    def __init__(self, rule: "Composed") -> None:
+    def __init__(self, rule: Composed) -> None:
         self._standing: Standing | None = None
         self._flat: bool | None = None
         self.follow(rule)
 
-    def follow(self, rule: "Composed") -> None:
+    def follow(self, rule: Composed) -> None:
         """Go on with a rule that differs in real numbers, such as a rate that a scheduler has set."""
         self._rule, numbers = rule, floats(rule)
         self._numbers = {key: torch.tensor(value, dtype=torch.float64) for key, value in numbers.items()}
         self._update = _compiled(with_floats(rule, dict.fromkeys(numbers, 0.0)))
 
     def __call__(
-        self, raw: Tensors, params: Tensors, state: "ComposedState", progress: Tensor
-    ) -> tuple[Tensors, "ComposedState"]:
+        self, raw: Tensors, params: Tensors, state: ComposedState, progress: Tensor
+    ) -> tuple[Tensors, ComposedState]:
         """Update the parameters.
 
         Args:
@@ -97,7 +97,7 @@ class CompiledUpdate:
             self._flat = len(params) > FEW and elementwise and ignores_zeros(self._rule)
         return self._flat
 
-    def _settled(self, raw: Tensors, params: Tensors, state: "ComposedState") -> Standing:
+    def _settled(self, raw: Tensors, params: Tensors, state: ComposedState) -> Standing:
         """Parameters and state laid into flat tensors of their own."""
         apart = self._rule.decay.on == "matrices"
         packs = packs_of(params, raw, state.directions, apart, largest=None)
@@ -109,7 +109,7 @@ class CompiledUpdate:
         return Standing(views(flat), named, packs, (flat, own), grads, views(grads), numel)
 
 
-def ignores_zeros(rule: "Composed") -> bool:
+def ignores_zeros(rule: Composed) -> bool:
     """True where zeros beside a tensor change nothing in what becomes of it, as a division of 0 by 0 would."""
     ends = []
     for padding in (0, 1):
@@ -122,7 +122,7 @@ def ignores_zeros(rule: "Composed") -> bool:
 
 
 @cache
-def _compiled(shape: "Composed") -> Callable[..., Any]:
+def _compiled(shape: Composed) -> Callable[..., Any]:
     """The compiled update of every rule that has this shape: real numbers are inputs, not constants.
 
     With the number of elements given, parameters and state are flat, and nothing but written over.
@@ -132,10 +132,10 @@ def _compiled(shape: "Composed") -> Callable[..., Any]:
         numbers: Mapping[str, Tensor],
         raw: Tensors,
         params: Tensors,
-        state: "ComposedState",
+        state: ComposedState,
         progress: Tensor,
         numel: int | None = None,
-    ) -> tuple[Tensors, "ComposedState"] | None:
+    ) -> tuple[Tensors, ComposedState] | None:
         moved, after = with_floats(shape, numbers).update(raw, params, state, progress, numel=numel)
         old, _ = tree_flatten((params, state))
         new, structure = tree_flatten((moved, after))
