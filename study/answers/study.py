@@ -10,6 +10,7 @@ from study.answers import trials as of_trials
 from study.answers.arms import arms
 from study.answers.choice import Choice, Tuned, choices
 from study.answers.grids import Grid, grids
+from study.answers.importance import Importance, importances
 from study.answers.measured import Options, stream
 from study.answers.results import Flag, JudgedShare, Quantity, Result
 from study.answers.spent import share, spent
@@ -64,6 +65,7 @@ class Answers:
     rates: pd.DataFrame  # the rates that those used
     lines: pd.DataFrame  # what their configurations recorded over time
     grids: list[Grid] = field(default_factory=list)  # of the arms whose trials are a grid over rate and decay
+    importances: list[Importance] = field(default_factory=list)  # of arms that search several hyper-parameters
     transfers: list[Transfer] = field(default_factory=list)  # of schemes with the same configurations on several tasks
     choices: list[Choice] = field(default_factory=list)  # the schemes to use; none where no target was reached
 
@@ -154,6 +156,7 @@ def _of_task(
         rates=of_trials.rates(here, best),
         lines=over_time.bands(here, best),
         grids=grids(here, level.mode, level.chance),
+        importances=importances(here, rows, level.mode, material),
         choices=choices(tuned.get(asked.unit, {}), asked.unit),
     )
 

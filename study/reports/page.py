@@ -17,7 +17,7 @@ from study.figures import looks, vega
 from study.figures.style import COLOURS, STYLES
 from study.records import failures
 from study.records.material import Material, schemes_of
-from study.reports import advice, charts, grids, knowledge, known, terminal, transfer
+from study.reports import advice, charts, grids, importance, knowledge, known, terminal, transfer
 from study.reports import figures as drawn
 from study.reports import tables as cells
 from study.reports.figures import Group
@@ -160,6 +160,7 @@ def as_json(made: Page) -> str:
                 "sentence": sentence_text(part.sentence),
                 "advice": sentence_text(part.advice),
                 "choices": [asdict(choice) for choice in answers.choices],
+                "importances": [asdict(one) for one in answers.importances],
                 "transfers": [asdict(transfer) for transfer in answers.transfers],
                 "known": [sentence_text(words) for words in part.known],
                 "baseline": part.baseline,
@@ -199,6 +200,7 @@ def _sheets(answers: Answers, material: Material) -> list[cells.Sheet]:
         *cells.sheets(answers, material),
         *known.sheets(answers, material),
         *published_sheets(material, answers.task),
+        *importance.sheets(answers.importances),
         *transfer.sheets(answers),
         *grids.sheets(answers.grids),
     ]

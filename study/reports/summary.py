@@ -14,11 +14,13 @@ from study.answers.trials import trials_of
 from study.records import failures
 from study.records.material import Material, level_of
 from study.records.trials import best_of, ended
+from study.reports.importance import text_tables
 from study.reports.sections import sections
 from study.reports.terminal import TextTable, markdown
 from trainables.refusal import unknown
 
-FORMATS = ("text", "markdown", "json", "csv")
+PROGRAMS = ("json", "csv")
+FORMATS = ("text", "markdown", *PROGRAMS)
 COLUMNS = {
     "arm": "arm",
     "task": "task",
@@ -110,6 +112,7 @@ def whole(material: Material, form: str) -> str:
         Refusal: for any other form.
     """
     text, tables = render(summary(material.record), form), sections(material.record, material.file)
+    tables = tables if form in PROGRAMS else [*tables, *text_tables(material)]
     failed = failures.failure_lines(material.record)
     if form == "markdown":
         listed = (
