@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from trainables.components import floats
+from trainables.components import floats, slots
 from trainables.refusal import Refusal
 from trainables.rules import Composed
 from trainables.run.fused import FusedRun
@@ -63,7 +63,11 @@ def check_fuses_or_says_why(rule: Composed, flat: Mapping[str, Any]) -> None:
         AssertionError: it does neither
     """
     first = {**flat, **rule.flat(), "gradient_clip": 1.0, "fuse": 2}
-    second = {**first, **{key: 0.75 * value for key, value in floats(rule).items()}, "gradient_clip": 0.5, "seed": 1}
+    valid = {slot.key: slot.valid for slot in slots(type(rule), rule.flat()).values() if slot.valid}
+    others = {
+        key: max(0.75 * value, valid[key].low) if key in valid else 0.75 * value for key, value in floats(rule).items()
+    }
+    second = {**first, **others, "gradient_clip": 0.5, "seed": 1}
     if rule.scheme.asks:
         with pytest.raises(Refusal, match=r"\Afuse: 2 needs .*\Z"):
             Trial.parse(first)
