@@ -1,5 +1,6 @@
 """Code from outside makes one step in the driver before Ray starts: if it is broken, that costs seconds."""
 
+import re
 import threading
 import time
 from pathlib import Path
@@ -120,7 +121,10 @@ def test_a_step_that_takes_long_is_left_out_and_holds_nothing_up(capsys):
     before = time.monotonic()
     rehearse(study_of("slow: {task: './tasks.py:Sleeps'}, broken: {task: './tasks.py:Raises'}"), seconds=1.0)
     assert time.monotonic() - before < 10
-    assert capsys.readouterr().err == "a step on the CPU takes longer than 1 s here: it is not tried out\n"
+    said = (
+        r"a step on the CPU takes longer than (1|0\.\d+) s here: it is not tried out\n"  # the first of them takes some
+    )
+    assert re.fullmatch(said, capsys.readouterr().err)
 
 
 def test_in_another_thread_it_steps_without_a_clock():

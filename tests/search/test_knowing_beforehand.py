@@ -124,10 +124,10 @@ def test_a_restarted_dispatcher_goes_on_where_the_record_ends(ended):
     study, record = parse(TEXT % (8, "tpe", START), "known"), {}
     first = Dispatcher(study, record)
     for _ in range(ended):
-        _, key, trial, _ = first.next()
-        told = outcome(trial.flat())
-        record[key] = Recorded("run", trial.flat(), told.status, told.score, 1, "these versions")
-        first.observe(key, told)
+        given = first.next()
+        told, flat = outcome(given.trial.flat()), given.trial.flat()
+        record[given.key] = Recorded("run", flat, told.status, told.score, 1, "these versions")
+        first.observe(given.key, told)
     second = Dispatcher(study, record)
     while not first.done:
         ours, theirs = first.next(), second.next()
