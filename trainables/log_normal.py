@@ -8,6 +8,7 @@ from typing import ClassVar, TypeGuard
 from trainables.refusal import Refusal
 
 TAIL = 1e-12  # beyond which a quantile is not asked for: it may be infinite
+LARGEST = 300.0  # decades from 1 to the last quantile asked for: beyond 10^±308 a number is 0 or infinite
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class LogNormal:
                 f"{self.name} needs [median, standard deviation in decades], both above 0, got "
                 f"{[self.median, self.decades]}"
             )
+        if abs(math.log10(self.median)) - self.decades * NormalDist().inv_cdf(TAIL) > LARGEST:
+            raise Refusal(f"{self.name} reaches beyond the numbers that there are with {self.decades} decades")
         if not (0 <= self.low <= self.median <= self.high and self.low < self.high):
             raise Refusal(f"{self.name} needs its median between low={self.low} and high={self.high}: {self.median}")
 

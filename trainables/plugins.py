@@ -130,7 +130,7 @@ def _is_of(value: type, module: ModuleType) -> bool:
 
 
 def _adopted(family: type, found: Any, module: ModuleType) -> Any:
-    """What a family makes of a class that is no member of it, where it takes such."""
+    """The member that a family makes of a class from outside, where it takes such; else what was found."""
     adopts = getattr(family, "adopted", None)
     if adopts is None or not isclass(found) or issubclass(found, family):
         return found

@@ -95,7 +95,7 @@ class BestDraws:
 
 
 def _group_starts(n: int) -> NDArray[np.intp]:
-    """Where the groups of n ascending scores begin: each alone up to 128, else wider away from the top."""
+    """(groups,) the first place of each group of n ascending scores: alone up to 128, else wider away from the top."""
     starts, rank = [], 0
     single = 8 * RESOLUTION
     while rank < n:

@@ -26,6 +26,11 @@ def check_searcher(arm: Arm) -> None:
         raise Refusal(f"arm {arm.name!r}: a grid needs finite domains; give {endless[0]} a choice: [...]")
     if settings.searcher == "grid" and settings.trials > (cells := sequences.num_cells(arm.space)):
         raise Refusal(f"arm {arm.name!r}: the grid has {cells} points, trials asks for {settings.trials}")
+    if len(arm.start) > settings.trials:
+        raise Refusal(
+            f"arm {arm.name!r}: start names {len(arm.start)} configurations, and trials is {settings.trials}: "
+            "the last would never be tried"
+        )
     if settings.searcher == "grid" and arm.start:
         raise Refusal(f"arm {arm.name!r}: a grid tries every cell: leave start out")
     if settings.searcher == "cmaes" and sum(not isinstance(domain, Choice) for domain in domains) < MIN_CMAES:

@@ -21,7 +21,8 @@ def start_of(
         One entry a configuration.
 
     Raises:
-        Refusal: for a field that is not searched, a value outside its domain, and a product without its rate.
+        Refusal: for a configuration without a value, a field that is not searched, a value outside its domain, and a
+            product without its rate.
 
     >>> from trainables.space import LogUniform, OverLr
     >>> rate, product = LogUniform(1e-3, 1.0), OverLr(LogUniform(1e-4, 1e-2))
@@ -29,6 +30,8 @@ def start_of(
     >>> start_of([{"scheme.lr": 0.5, "decay.weight_decay": 0.002}], {}, space)
     ({'scheme.lr': 0.5, 'decay.weight_decay': 0.001},)
     """
+    if not all(given):
+        raise Refusal("start: a configuration gives no value: {} would be drawn like any other")
     return tuple({key: _value(key, values, fixed, space) for key in values} for values in given)
 
 

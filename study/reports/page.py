@@ -17,7 +17,7 @@ from study.figures import looks, vega
 from study.figures.style import COLOURS, STYLES
 from study.records import failures
 from study.records.material import Material, schemes_of
-from study.reports import advice, charts, grids, importance, knowledge, known, terminal, transfer
+from study.reports import advice, charts, grids, importance, knowledge, knowledge_sheet, terminal, transfer
 from study.reports import figures as drawn
 from study.reports import tables as cells
 from study.reports.figures import Group
@@ -198,7 +198,7 @@ def _sheets(answers: Answers, material: Material) -> list[cells.Sheet]:
     return [
         *advice.sheets(answers, material),
         *cells.sheets(answers, material),
-        *known.sheets(answers, material),
+        *knowledge_sheet.sheets(answers, material),
         *published_sheets(material, answers.task),
         *importance.sheets(answers.importances),
         *transfer.sheets(answers),

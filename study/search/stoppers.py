@@ -183,7 +183,7 @@ class Median(Stopper):
 
 
 def _by_record(earlier: Iterable[Sequence[Rung]]) -> list[tuple[int, list[float]]]:
-    """What the trials that came to a record were worth there, in order of records."""
+    """The scores of all trials that came to a record, record by record in their order."""
     at: dict[int, list[float]] = {}
     for rung in itertools.chain.from_iterable(earlier):
         at.setdefault(rung.record, []).append(rung.score)

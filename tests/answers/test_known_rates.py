@@ -1,4 +1,4 @@
-"""What knowing the rate is worth, from tables to sentences: what is known of which arm, and what is said of it."""
+"""The worth of knowing the rate, from tables to sentences: the field known of each arm, and the words about it."""
 
 import json
 import math

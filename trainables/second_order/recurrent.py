@@ -29,9 +29,6 @@ def gru(
     batch_first: bool,
 ) -> Parts | None:
     """The states of the last layer at every step, and those of every layer after the last step."""
-    settings = (params, num_layers, bidirectional, dropout if train else 0.0)
-    if not _known(input, hx, 4 if has_biases else 2, *settings):
-        return None
 
     def run(x: Tensor, starts: Starts, weights: list[Tensor]) -> Ran:
         value = torch.gru(x, starts[0][None], weights, has_biases, 1, 0.0, train, False, False)[0]
@@ -40,7 +37,8 @@ def gru(
         last = mapped(value[-1], value, lambda tangent: tangent[-1])
         return value, [last.value], [call, last]
 
-    return _layers(run, input, (hx,), params, num_layers, settings[-1], batch_first)
+    drops = dropout if train else 0.0
+    return _layers(run, input, (hx,), params, has_biases, num_layers, drops, bidirectional, batch_first)
 
 
 def lstm(
@@ -55,9 +53,6 @@ def lstm(
     batch_first: bool,
 ) -> Parts | None:
     """The same, and the cells of every layer after the last step."""
-    settings = (params, num_layers, bidirectional, dropout if train else 0.0)
-    if not _known(input, hx, 4 if has_biases else 2, *settings):
-        return None
 
     def run(x: Tensor, starts: Starts, weights: list[Tensor]) -> Ran:
         given = [start[None] for start in starts]
@@ -68,7 +63,8 @@ def lstm(
         last = mapped(states[-1], states, lambda tangent: tangent[-1])
         return states, [last.value, calls[2].value], [*calls, last]
 
-    return _layers(run, input, tuple(hx), params, num_layers, settings[-1], batch_first)
+    drops = dropout if train else 0.0
+    return _layers(run, input, hx, params, has_biases, num_layers, drops, bidirectional, batch_first)
 
 
 def gru_cell(
@@ -124,10 +120,11 @@ def _apart(
 
 
 def _known(
-    input: Tensor, hx: object, per_layer: int, params: object, num_layers: int, bidirectional: bool, dropout: float
+    input: Tensor, params: object, has_biases: bool, num_layers: int, dropout: float, bidirectional: bool
 ) -> bool:
     """True for padded batches, one direction, and states that are not projected."""
-    if not isinstance(params, (list, tuple)) or bidirectional or len(params) != per_layer * num_layers:
+    size = 4 if has_biases else 2
+    if not isinstance(params, (list, tuple)) or bidirectional or len(params) != size * num_layers:
         return False
     # there dropout is drawn by the library that runs all layers in one
     return not (dropout and num_layers > 1 and input.is_cuda)
@@ -138,10 +135,15 @@ def _layers(
     input: Tensor,
     starts: Starts,
     params: list[Tensor],
+    has_biases: bool,
     num_layers: int,
     dropout: float,
+    bidirectional: bool,
     batch_first: bool,
-) -> Parts:
+) -> Parts | None:
+    """Run layer after layer, each on the states of the one before; None for what has no jets here."""
+    if not _known(input, params, has_biases, num_layers, dropout, bidirectional):
+        return None
     calls: list[Lifted] = []
 
     def put(call: Lifted) -> Tensor:

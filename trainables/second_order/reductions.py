@@ -82,7 +82,7 @@ def vector_norm(input: Tensor, ord: Any = 2, dim: Dims = None, keepdim: bool = F
 
 
 def _dims(dim: Dims | bool, unbiased: bool, correction: Any) -> tuple[Dims, Any]:
-    """What a variance is taken over, and its correction: torch's `var(x, False)` has no dimensions in it."""
+    """The dimensions of a variance, and its correction: torch's `var(x, False)` names no dimensions."""
     if isinstance(dim, bool):
         dim, unbiased = None, dim
     return dim, correction if unbiased else 0

@@ -1,4 +1,4 @@
-"""What `OptimizerSuite` asks, of every shipped optimizer and of classes; and what it finds."""
+"""`OptimizerSuite`, asked of every shipped optimizer and of classes; and an optimizer that it finds out."""
 
 import pytest
 import torch

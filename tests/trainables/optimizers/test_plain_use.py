@@ -84,7 +84,7 @@ def by_us(trial, interrupted):
 
 
 def by_hand(name, given, groups):
-    """What everybody writes, on the batches of a trial."""
+    """Train by the loop that everybody writes, on the batches of a trial."""
     task = Corners(bias=name != "Muon")
     data, model = task.data(), task.model()
     model.load_state_dict(Run(trial_of(name, given)).params)
