@@ -13,7 +13,7 @@ from trainables.space import LogUniform, searched, setting
 class Lion(FromPackage):
     """The sign of a momentum that leans to the gradient  (Chen et al. 2023, arXiv 2302.06675, Algorithm 2).
 
-    `pytorch-optimizer`, Apache-2.0: the authors ship no package for torch, and this equals their formula bit for bit.
+    `pytorch-optimizer`, Apache-2.0: the authors ship no package for torch; this equals their formula but for rounding.
     What is tuned is `lr`, 3 to 10 times smaller than AdamW's, and `weight_decay`, as many times larger.
     """
 

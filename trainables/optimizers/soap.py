@@ -13,9 +13,9 @@ from trainables.space import LogUniform, searched, setting
 class SOAP(FromPackage):
     """Adam in the eigenbases of Shampoo's preconditioners  (Vyas et al. 2025, arXiv 2409.11321, Algorithm 3).
 
-    `pytorch-optimizer`, Apache-2.0: the authors ship no package. It equals their file (github.com/nikhilvyas/SOAP, in
-    float32 as they compute) but for rounding: 2e-6 after 30 steps. What is tuned is `lr`, and `precondition_frequency`
-    where time counts. The first step moves nothing.
+    `pytorch-optimizer`, Apache-2.0: the authors ship no package. Held once, by hand, to their file
+    (github.com/nikhilvyas/SOAP, in float32 as they compute), it was 2e-6 apart after 30 steps. What is tuned is `lr`,
+    and `precondition_frequency` where time counts. The first step moves nothing.
     """
 
     package: ClassVar[str] = "pytorch_optimizer"

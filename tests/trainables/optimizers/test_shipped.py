@@ -187,7 +187,7 @@ def test_a_resumed_trial_walks_and_is_judged_as_the_package_in_a_loop_written_by
     assert any(not torch.equal(param, Run(trial).params[name]) for name, param in trained.items())
 
 
-def test_lion_is_its_authors_formula_bit_for_bit():
+def test_lion_is_its_authors_formula_but_for_rounding():
     """Algorithm 2 of Chen et al. 2023 (arXiv 2302.06675), whose authors ship no package for torch."""
     draws = generator("lion")
     param = nn.Parameter(torch.randn(5, 3, generator=draws, dtype=torch.float64))
