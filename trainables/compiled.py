@@ -62,7 +62,7 @@ class CompiledUpdate:
         """Go on with a rule that differs in real numbers, such as a rate that a scheduler has set."""
         self._rule, numbers = rule, floats(rule)
         self._numbers = {key: torch.tensor(value, dtype=torch.float64) for key, value in numbers.items()}
-        self._update = _compiled(with_floats(rule, dict.fromkeys(numbers, 0.0)))
+        self._shape = with_floats(rule, dict.fromkeys(numbers, 0.0))
 
     def __call__(
         self, raw: Tensors, params: Tensors, state: ComposedState, progress: Tensor
@@ -81,13 +81,17 @@ class CompiledUpdate:
         found = self._standing
         if found is None or not found.holds(params, state):
             if not self.gathers(params):
-                return self._update(self._numbers, raw, params, state, progress)
+                return self._function(params)(self._numbers, raw, params, state, progress)
             found = self._standing = self._settled(raw, params, state)
         dense = self._rule.dense(raw, state)
         grads = [dense[name] for name in found.views]
         torch._foreach_copy_(list(found.views.values()), grads)  # type: ignore[attr-defined]  — torch has no public name
-        self._update(self._numbers, found.grads, *found.flat, progress, found.numel)
+        self._function(found.flat[0])(self._numbers, found.grads, *found.flat, progress, found.numel)
         return found.params, found.state
+
+    def _function(self, params: Tensors) -> Callable[..., Any]:
+        """The compiled function for these parameters, or the flat tensors that stand for them."""
+        return _compiled(self._shape, tuple((name, p.shape, p.dtype, p.device) for name, p in params.items()))
 
     def gathers(self, params: Tensors) -> bool:
         """True where gradients are copied, so that nothing that is remembered is one of them."""
@@ -122,8 +126,8 @@ def ignores_zeros(rule: Composed) -> bool:
 
 
 @cache
-def _compiled(shape: Composed) -> Callable[..., Any]:
-    """The compiled update of every rule that has this shape: real numbers are inputs, not constants.
+def _compiled(shape: Composed, forms: tuple[Any, ...]) -> Callable[..., Any]:
+    """The compiled update of every rule of this shape, for parameters of these forms: real numbers are inputs.
 
     With the number of elements given, parameters and state are flat, and nothing but written over.
     """
@@ -149,6 +153,7 @@ def _compiled(shape: Composed) -> Callable[..., Any]:
                 new[place] = here.copy_(later)
         return None if flat else tree_unflatten(new, structure)
 
-    # Code of its own: of one code torch compiles eight functions in a process, and runs all others uncompiled.
+    # Code of its own, for every `forms`, too: of one code torch compiles eight functions in a process, and runs all
+    # others uncompiled, with other bits and without a word.
     update.__code__ = update.__code__.replace()
     return torch.compile(update, dynamic=False)

@@ -239,3 +239,12 @@ def test_a_compiled_optimizer_goes_on_from_a_saved_state():
 def test_a_compiled_optimizer_refuses_a_scheme_that_asks_for_more_than_the_gradient():
     with pytest.raises(Refusal, match="compile: true needs a scheme that asks for nothing but the gradient"):
         SchemeOptimizer([nn.Parameter(torch.ones(2))], LineSearch(), compile=True)
+
+
+def test_networks_of_other_shapes_are_compiled_too_however_many_there_are():
+    """Of one code torch compiles so many functions only, and runs all others uncompiled, without a word."""
+    torch.compiler.reset()
+    limits = {"recompile_limit": 1, "fail_on_recompile_limit_hit": True}
+    with torch._dynamo.config.patch(limits):
+        for width in (3, 4):
+            run(**{"task.hidden": width, "compile": True}).step()
