@@ -68,7 +68,8 @@ class Overwriting:
             state = tree_map(torch.clone, state)  # of which two places may hold one tensor
         params, still = self._params, [name for name, leaf in leaves.items() if leaf.grad is None]
         before = {name: params[name].clone() for name in still}
-        moved, self._state = self._update(self._gradients(leaves), params, state, progress)
+        moved, new = self._update(self._gradients(leaves), params, state, progress)
+        self._state = new
         for name, param in before.items():
             moved[name].copy_(param)
         if moved is not params:
@@ -76,7 +77,7 @@ class Overwriting:
                 leaf.data = torch.view_as_complex(moved[name]) if leaf.is_complex() else moved[name]
             self._params, self._places = moved, [param.data_ptr() for param in moved.values()]
         torch.autograd.graph.increment_version(leaves.values())  # as a step of torch's does, which writes into them
-        return self._state
+        return new
 
     def _gradients(self, leaves: Tensors) -> Tensors:
         """Zeros for a parameter without one; copies where the state may keep them, which a loop overwrites."""
