@@ -42,13 +42,15 @@ def schemes(made: Page) -> list[str]:
     sheets = {part.task: _sheet(part.sheets, "What the target costs") for part in made.parts}
     rows = {task: {row.scheme: row.cells for row in sheet.rows} for task, sheet in sheets.items()}
     names = list(dict.fromkeys(row.scheme for sheet in sheets.values() for row in sheet.rows))
+    over = {row.scheme: _cell(row.cells[0]) for row in made.sheets[0].rows}
     return [
+        f"> {sentence_text(made.sentence)}\n>",
         *(f"> {sentence_text(words)}\n>" for part in made.parts for words in (part.sentence, *part.known)),
         f"> {made.counts}",
         "",
-        f"| scheme | {' | '.join(sheets)} |",
-        "|---|" + "---|" * len(sheets),
-        *(f"| {name} | {' | '.join(_share(rows[task][name]) for task in sheets)} |" for name in names),
+        f"| scheme | {' | '.join(sheets)} | over all |",
+        "|---|" + "---|" * (len(sheets) + 1),
+        *(f"| {name} | {' | '.join(_share(rows[task][name]) for task in sheets)} | {over[name]} |" for name in names),
     ]
 
 

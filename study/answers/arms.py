@@ -42,6 +42,8 @@ class Trials:
     test: Floats | None = None  # (n,) higher is better
     drawn: Drawn | NotDefined = UNTOLD  # the field that whoever knows more would search less of
     value: Floats | None = None  # (n,) of that field
+    key: NDArray[np.str_] = field(default_factory=lambda: np.array([], str))  # (n,) repetition and trial
+    same_points: bool = False  # whether trials of one key are one configuration on all tasks that say so
     notes: list[str] = field(default_factory=list)
 
 
@@ -91,6 +93,8 @@ def _arm(part: Any, question: Question) -> Trials:
         value=optional.get(VALUE),
         dearest=_dearest(part, question),
         test=None if test is None else question.sign() * test,
+        key=np.array([f"{repetition}\0{trial}" for repetition, trial in zip(search, part["trial"], strict=True)], str),
+        same_points="same_points" in part and bool(part["same_points"].all()),
         notes=notes,
     )
 

@@ -38,6 +38,15 @@ class JudgedShare(Quantity):
 
 
 @dataclass
+class ShareOverTasks(JudgedShare):
+    """exp(mean over tasks of the log share): every task counts alike. A lower bound where one task's share is one."""
+
+    tasks: list[str] = field(default_factory=list)  # all that have a target; empty where there is one at most
+    against: str = ""
+    missing: str = ""  # why there is none, in words
+
+
+@dataclass
 class KnownCost(Quantity):
     """The cost of tuning within a window of so many decades around a value that once worked: `study.cost.knowledge`.
 
@@ -114,6 +123,7 @@ class Result:
     budget: int | None = None  # trials of the baseline whose best sets the level of share_at_budget
     share_at_budget: JudgedShare = field(default_factory=JudgedShare)
     log_efficiency: float | None = None
+    share_over_tasks: ShareOverTasks = field(default_factory=ShareOverTasks)  # the same on each of them
     profile_score: float | None = None
     flags: list[Flag] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

@@ -12,9 +12,10 @@ from study.answers.choice import Choice, Tuned, choices
 from study.answers.grids import Grid, grids
 from study.answers.importance import Importance, importances
 from study.answers.measured import Options, stream
+from study.answers.over_tasks import tell_over_tasks
 from study.answers.results import Flag, JudgedShare, Quantity, Result
 from study.answers.spent import share, spent
-from study.answers.summary import over_tasks, summarize
+from study.answers.summary import summarize
 from study.answers.transfer import Transfer, transfers
 from study.cost import NotDefined
 from study.records import own
@@ -57,6 +58,7 @@ class Answers:
     baseline: str
     unit: str
     results: list[Result]  # one a scheme; none where no trial was validated
+    tuned: dict[str, Tuned]  # scheme → its trials and their cost, in that unit; none without a target
     paid: dict[str, dict[str, Paid]]  # scheme → unit → what it paid
     regret: dict[str, float | NotDefined]  # scheme → what its default loses
     price: dict[str, tuple[float, float, float]]  # scheme → seconds a step, × the baseline's
@@ -100,8 +102,17 @@ def answers_of(material: Material, asked: ReportOptions) -> list[Answers]:
         made.append(_of_task(material, here, task, first, [scheme for scheme in order if scheme in ran], asked))
     if len(made) > 1:
         made = _with_transfers(made, material)
-        over_tasks([result for answers in made for result in answers.results])
+        _tell_over_tasks(made, asked)
     return made
+
+
+def _tell_over_tasks(made: list[Answers], asked: ReportOptions) -> None:
+    """Fill in what is said of all tasks; no share where they do not have one baseline."""
+    bases = {one.baseline for one in made if one.target is not None}
+    options = Options(
+        baseline=bases.pop() if len(bases) == 1 else None, unit=asked.unit, seed=asked.seed, draws=asked.draws
+    )
+    tell_over_tasks([result for one in made for result in one.results], {one.task: one.tuned for one in made}, options)
 
 
 def _with_transfers(made: list[Answers], material: Material) -> list[Answers]:
@@ -139,7 +150,7 @@ def _of_task(
     results.sort(key=lambda result: order.index(result.scheme))
     for result in results:
         _flag(result, rows[rows["scheme"] == result.scheme], material)
-    tuned = _tuned(here, options) if target is not None and results else {}
+    tuned = _tuned(here, options, material) if target is not None and results else {}
     return Answers(
         task=task,
         metric=level.metric,
@@ -148,6 +159,7 @@ def _of_task(
         baseline=baseline,
         unit=asked.unit,
         results=results,
+        tuned=tuned.get(asked.unit, {}),
         paid=_paid(tuned, baseline),
         regret=_regrets(material, here, rows, results, baseline, question.sign()),
         price=of_trials.step_price(rows, baseline),
@@ -161,12 +173,12 @@ def _of_task(
     )
 
 
-def _tuned(here: pd.DataFrame, options: Options) -> dict[str, dict[str, Tuned]]:
+def _tuned(here: pd.DataFrame, options: Options, material: Material) -> dict[str, dict[str, Tuned]]:
     """Unit → scheme → its trials and their cost; all units from the same draws of the same trials."""
     made: dict[str, dict[str, Tuned]] = {}
     for unit in dict.fromkeys([options.unit or UNITS[0], *UNITS]):
         made[unit] = {}
-        for arm in arms(own.of_record(here, unit), options.question):
+        for arm in arms(own.of_record(here, unit, same_points=material.same_points), options.question):
             named: Any = lambda name, arm=arm: stream(options.seed, arm, name)  # noqa: E731
             made[unit][arm.scheme] = Tuned(arm, spent(arm, unit, named, options.draws))
     return made

@@ -8,16 +8,16 @@ the same.
 import math
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
 from study import cost
 from study.answers.arms import arms
+from study.answers.choice import Tuned
 from study.answers.compared import compare
 from study.answers.knowledge import tell_known
 from study.answers.measured import Measured, Options
+from study.answers.over_tasks import tell_over_tasks
 from study.answers.results import Flag, Result
-from study.cost import NotDefined
 from study.records.trials import Question
 from trainables.refusal import Refusal, unknown
 
@@ -40,7 +40,7 @@ def summarize(table: pd.DataFrame, options: Options) -> list[Result]:
     if options.baseline is not None and options.baseline not in schemes:
         raise unknown("baseline", options.baseline, schemes)
     options = replace(options, unit=options.unit or _unit(table))
-    results = []
+    results, tuned = [], {}
     for task in dict.fromkeys(arm.task for arm in trials):
         here = [Measured(arm, options) for arm in trials if arm.task == task]
         base = next((one for one in here if one.trials.scheme == options.baseline), None)
@@ -49,7 +49,8 @@ def summarize(table: pd.DataFrame, options: Options) -> list[Result]:
         tell_known(here, base)
         _flag_inclusions(here, options)
         results += [one.result for one in here]
-    over_tasks(results)
+        tuned[task] = {one.trials.scheme: Tuned(one.trials, one.spent) for one in here}
+    tell_over_tasks(results, tuned, options)
     return results
 
 
@@ -95,27 +96,3 @@ def _flag_inclusions(here: list[Measured], options: Options) -> None:
                     loses = f"{general} contains {special} and loses to it at the best of {max(shared)}"
                     flag = Flag("expected_best", f"{loses}: a bug, or too small a budget")
                     pair[0].result.flags.append(flag)
-
-
-def over_tasks(results: list[Result]) -> None:
-    """Performance profile scores over the tasks that have a target, the expected cost to it being the time."""
-    raced = [result for result in results if result.target is not None]
-    schemes = list(dict.fromkeys(result.scheme for result in raced))
-    tasks = list(dict.fromkeys(result.task for result in raced))
-    aimless = sorted({result.task for result in results} - set(tasks))
-    times = np.full((len(schemes), len(tasks)), np.inf)
-    told = set()
-    for result in raced:
-        if result.expected_cost.estimate is not None:
-            told.add(result.scheme)
-            if not result.censored:
-                at = schemes.index(result.scheme), tasks.index(result.task)
-                times[at] = result.expected_cost.estimate
-    scores = cost.profile_scores(times) if told else np.array([])
-    for result in results:
-        if result.scheme in told:
-            result.profile_score = float(scores[schemes.index(result.scheme)])
-            if aimless:
-                result.notes.append(f"profile_score leaves out {', '.join(aimless)}, for want of a target")
-        elif len({result.task for result in results}) > 1:
-            result.notes.append(f"profile_score is {NotDefined('no expected cost is')}")

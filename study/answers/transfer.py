@@ -38,8 +38,7 @@ def transfers(
     Returns:
         One list a task; empty where no scheme ran on several tasks at the same configurations.
     """
-    same = {arm for arm, told in material.contents.items() if told.get("same_points")}
-    drawn = [rows[rows["arm"].isin(list(same))] for rows in trials]
+    drawn = [rows[rows["arm"].isin(list(material.same_points))] for rows in trials]
     made: list[list[Transfer]] = [[] for _ in trials]
     for scheme in dict.fromkeys(scheme for rows in drawn for scheme in rows["scheme"]):
         here = [rows[rows["scheme"] == scheme] for rows in drawn]

@@ -118,7 +118,7 @@ def cost(table: str, json_file: Path | None, markdown: bool, figures: Path | Non
 
     from study.answers.summary import summarize
     from study.commands import words as asked
-    from study.reports import knowledge, terminal
+    from study.reports import knowledge, over_tasks, terminal
 
     found = asked.read_source(table, options)
     results = summarize(*found)
@@ -132,7 +132,7 @@ def cost(table: str, json_file: Path | None, markdown: bool, figures: Path | Non
 
         with asked.writing("--figures", figures):
             drawn = save(results, figures, found[1].baseline)
-    made = [*terminal.cost_tables(results), *knowledge.tables(results)]
+    made = [*terminal.cost_tables(results), *knowledge.tables(results), *over_tasks.tables(results)]
     if markdown:
         click.echo(terminal.markdown(made))
     else:

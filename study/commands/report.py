@@ -60,7 +60,9 @@ def report(study: str, form: str, epochs: bool, tracking_uri: str, **asked: obje
         return
     click.echo(lr_study.report(material, form))
     written = _page(material, tracking_uri, asked)
-    for sentence in [*written.sentences, *written.known, *written.advice] if form == "text" else []:
+    for sentence in (
+        [*written.over_tasks, *written.sentences, *written.known, *written.advice] if form == "text" else []
+    ):
         click.echo(f"\n{sentence}")
     click.echo(f"\npage: {written.path}", err=True)
 

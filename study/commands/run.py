@@ -100,6 +100,6 @@ def _page(material: "Material", tracking_uri: str, storage: Path) -> None:
     except Refusal as refusal:
         click.echo(f"\nno page: {refusal}", err=True)
         return
-    for sentence in [*written.sentences, *written.known, *written.advice]:
+    for sentence in [*written.over_tasks, *written.sentences, *written.known, *written.advice]:
         click.echo(f"\n{sentence}")
     click.echo(f"\nThe page about it:      {written.path}", err=True)

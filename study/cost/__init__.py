@@ -34,6 +34,7 @@ from study.cost.knowledge import (
     known_cost_interval,
 )
 from study.cost.observed import Searches, best_so_far, observe, observed_cost
+from study.cost.over_tasks import Outcomes, joint_cost_draws, share_over_tasks, share_over_tasks_interval
 from study.cost.profile import (
     interquartile_mean,
     performance_profile,
@@ -75,6 +76,7 @@ __all__ = [
     "Draws",
     "Interval",
     "NotDefined",
+    "Outcomes",
     "Sample",
     "Searched",
     "Searches",
@@ -97,6 +99,7 @@ __all__ = [
     "improvement_draws",
     "interquartile_draws",
     "interquartile_mean",
+    "joint_cost_draws",
     "known_cost",
     "known_cost_draws",
     "known_cost_interval",
@@ -112,6 +115,8 @@ __all__ = [
     "sensitivity",
     "share_at_budget",
     "share_at_budget_interval",
+    "share_over_tasks",
+    "share_over_tasks_interval",
     "share_to_target",
     "share_to_target_interval",
     "smallest_budget",

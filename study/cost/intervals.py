@@ -97,12 +97,27 @@ def cost_draws(
         raise ValueError(f"no trial can cost more than the dearest, got {dearest=} and a trial of {full.max()}")
     missed = even_groups(np.sort(charged[~hit]))
     found = even_groups(np.sort(charged[hit]))
-    counts = np.concatenate([missed[0], found[0]])
-    share = shares(counts, generator, draws)
-    spent = share[:, :-1] @ np.concatenate([missed[1], found[1]])
-    success, unseen = share[:, missed[0].size : -1].sum(axis=1), share[:, -1]
-    high = np.full(draws, np.inf)
-    np.divide(spent + unseen * (full.max() if dearest is None else dearest), success, out=high, where=success > 0)
+    share = shares(np.concatenate([missed[0], found[0]]), generator, draws)
+    reached = np.arange(missed[0].size + found[0].size) >= missed[0].size
+    most = float(full.max()) if dearest is None else dearest
+    return draws_by_shares(share, np.concatenate([missed[1], found[1]]), reached, most)
+
+
+def draws_by_shares(share: Floats, charged: Floats, hit: NDArray[np.bool_], dearest: float) -> Draws:
+    """Low and high draws of E[C] from drawn shares of the trials, or of groups of them: see `cost_draws`.
+
+    Args:
+        share: (draws, m + 1) of m groups and the unseen trial; each row sums to 1.
+        charged: (m,) the mean charge of each group.
+        hit: (m,) whether its trials are hits.
+        dearest: the most that a trial can cost.
+
+    Returns:
+        (draws,) of both ends; without any hit the high ones are infinite.
+    """
+    spent, success, unseen = share[:, :-1] @ charged, share[:, :-1] @ hit.astype(float), share[:, -1]
+    high = np.full(len(share), np.inf)
+    np.divide(spent + unseen * dearest, success, out=high, where=success > 0)
     return Draws(spent / (success + unseen), high)
 
 

@@ -62,10 +62,20 @@ def share_to_target_interval(base: Draws, scheme: Draws, estimate: float, level:
     Returns:
         Its ends; from 0, and to infinity, where the draws tell no more.
     """
+    return ends(*share_draws(base, scheme), estimate, level)
+
+
+def share_draws(base: Draws, scheme: Draws) -> Draws:
+    """(draws,) low and high draws of a share; 0 and infinity where the draws of the costs tell no more.
+
+    Args:
+        base: of the baseline's E[C].
+        scheme: of the scheme's.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         low = np.nan_to_num(scheme.low / base.high, nan=0.0, posinf=np.inf)
         high = np.nan_to_num(scheme.high / base.low, nan=np.inf, posinf=np.inf)
-    return ends(low, high, estimate, level)
+    return Draws(low, high)
 
 
 def times_as_many(share: float, hits: tuple[int, int], compared: int = 1) -> float:

@@ -51,6 +51,11 @@ class Material:
     text: str = ""  # of the study file; empty where nobody knows
     contents: dict[str, dict[str, Any]] = field(default_factory=dict)  # arm → what it fixes and searches; as is text
 
+    @property
+    def same_points(self) -> set[str]:
+        """The arms that draw the same configurations as others of their entry, on every one of its tasks."""
+        return {arm for arm, told in self.contents.items() if told.get("same_points")}
+
     def link(self, run_id: object) -> str | None:
         """The address of a trial's run in MLflow."""
         return self.run.replace("{}", str(run_id)) if self.run and isinstance(run_id, str) else None

@@ -1,6 +1,6 @@
 """Our own record as a table of tuning cost."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pandas as pd
@@ -16,7 +16,12 @@ TIMED = "seconds"  # the unit that no plan tells
 BESIDE = "test_score", "arm", "run_id", "planned", "passes", "flops", "steps", "seconds"
 
 
-def of_record(record: pd.DataFrame, unit: str, searched: Mapping[str, Mapping[str, Any]] | None = None) -> pd.DataFrame:
+def of_record(
+    record: pd.DataFrame,
+    unit: str,
+    searched: Mapping[str, Mapping[str, Any]] | None = None,
+    same_points: Collection[str] = (),
+) -> pd.DataFrame:
     """The validated table of a record: its validation score is the score, an arm is a scheme.
 
     Args:
@@ -24,10 +29,11 @@ def of_record(record: pd.DataFrame, unit: str, searched: Mapping[str, Mapping[st
         unit: of the costs: passes (gradient equivalents), flops, steps, epochs or seconds. A failed trial is charged
             for what it used.
         searched: by arm, as `study.records.material.Material` has it; None: nobody knows.
+        same_points: arms that drew the same configurations as others of their scheme on other tasks.
 
     Returns:
         The columns of `study.records.table`, and beside them `arm`, `run_id`, `planned`, the cost in every unit,
-        `dearest`, what each training was planned to cost, and where it is known what was drawn
+        `dearest`, what each training was planned to cost, `same_points`, and where it is known what was drawn
         (`study.records.drawn`).
 
     Raises:
@@ -49,6 +55,7 @@ def of_record(record: pd.DataFrame, unit: str, searched: Mapping[str, Mapping[st
         "searcher": table["searcher"],
         "lr": learning_rates(table),
         "dearest": planned_cost(table, unit),
+        "same_points": table["arm"].isin(list(same_points)),
     }
     named |= {name: table[name] for name in BESIDE if name in table}
     made = validated(pd.DataFrame(named))

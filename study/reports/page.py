@@ -17,7 +17,18 @@ from study.figures import looks, vega
 from study.figures.style import COLOURS, STYLES
 from study.records import failures
 from study.records.material import Material, schemes_of
-from study.reports import advice, charts, grids, importance, knowledge, knowledge_sheet, terminal, transfer
+from study.reports import (
+    advice,
+    charts,
+    grids,
+    importance,
+    knowledge,
+    knowledge_sheet,
+    over_tasks,
+    over_tasks_sheet,
+    terminal,
+    transfer,
+)
 from study.reports import figures as drawn
 from study.reports import tables as cells
 from study.reports.figures import Group
@@ -58,11 +69,13 @@ class Page:
 
     name: str
     question: str
+    sentence: Words  # over all tasks; empty where there is one
     counts: str
     failed: list[str]  # how many trainings failed, then a line an error
     waiting: list[str]  # schemes without a trial that ended
     parts: list[TaskPart]
-    figures: list[Group]  # over all tasks
+    sheets: list[cells.Sheet]  # over all tasks, and so are these
+    figures: list[Group]
     swatches: dict[str, dict[str, Any]]
     reading: list[str]
     answers: list[Answers]
@@ -89,10 +102,12 @@ def page(material: Material, every: list[Answers]) -> Page:
     return Page(
         name=material.name,
         question=material.question,
+        sentence=over_tasks.sentence([result for answers in every for result in answers.results]),
         counts=_counts(every),
         failed=failures.failure_lines(material.record),
         waiting=[scheme for scheme in order if scheme not in told],
         parts=[_part(answers, material, look) for answers in every],
+        sheets=over_tasks_sheet.sheets(every),
         figures=drawn.of_all_tasks(every, look),
         swatches=swatches,
         reading=_reading(material, every),
@@ -118,6 +133,7 @@ def html(made: Page) -> str:
 def markdown(made: Page) -> str:
     """The sentences, the tables and the notes, as Markdown."""
     lines = [f"# {_plain(made.name)}", ""]
+    lines += [f"**{_plain(sentence_text(made.sentence))}**\n"] if made.sentence else []
     sentences = [sentence_text(part.sentence) for part in made.parts] or ["No trial has ended yet."]
     lines += [f"**{_plain(text)}**\n" for text in sentences]
     lines += [f"{_plain(sentence_text(told))}\n" for part in made.parts for told in part.known]
@@ -126,17 +142,18 @@ def markdown(made: Page) -> str:
     lines += [f"{made.counts}\n"]
     lines += [f"{made.failed[0]}\n", *(f"* {_plain(line)}" for line in made.failed[1:]), ""] if made.failed else []
     for part in made.parts:
-        tables = [
-            terminal.TextTable(
-                f"{part.task}: {sheet.title}",
-                [sheet.of, *(column.name for column in sheet.columns)],
-                [[row.scheme, *(_text(cell) for cell in row.cells)] for row in sheet.rows],
-                [],
-            )
-            for sheet in part.sheets
-        ]
+        tables = [_words(f"{part.task}: {sheet.title}", sheet) for sheet in part.sheets]
         lines += [terminal.markdown(tables), *(f"* {_plain(remark)}" for remark in part.remarks), ""]
+    lines += [terminal.markdown([_words(sheet.title, sheet)]) for sheet in made.sheets]
     return "\n".join([*lines, "## How to read this", "", *(f"{text}\n" for text in made.reading)])
+
+
+def _words(title: str, sheet: cells.Sheet) -> terminal.TextTable:
+    """A table of the page as one of words."""
+    columns = [sheet.of, *(column.name for column in sheet.columns)]
+    return terminal.TextTable(
+        title, columns, [[row.scheme, *(_text(cell) for cell in row.cells)] for row in sheet.rows], []
+    )
 
 
 def as_json(made: Page) -> str:
@@ -168,7 +185,8 @@ def as_json(made: Page) -> str:
                 "arms": arms,
             }
         )
-    contents = {"study": made.name, "question": made.question, "failed": made.failed, "tasks": tasks}
+    said = {"study": made.name, "question": made.question, "sentence": sentence_text(made.sentence)}
+    contents = said | {"failed": made.failed, "tasks": tasks}
     return json.dumps(finite(contents), indent=1, allow_nan=False) + "\n"
 
 

@@ -4,6 +4,7 @@ A share is told as a number where its interval, at the level of all comparisons 
 it does not, the scheme *cannot be told from* the baseline, whatever the estimate.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from study.answers.results import JudgedShare, Quantity, Result
@@ -88,7 +89,7 @@ def _to_target(answers: "Answers", base: Result, others: list[Result]) -> Words:
     reach = f"reaches the target of {_level(answers)} for "
     never = [result.scheme for result in others if not result.hits and result.share_to_target.verdict != "costs"]
     compared = {scheme: share for scheme, share in shares.items() if scheme not in never}
-    words = _verdicts(compared, base.scheme, reach, f" of the {answers.unit} of ", never)
+    words = verdicts(compared, base.scheme, reach, f" of the {answers.unit} of ", never)
     if base.censored:
         missed = " missed it in some of its searches" if base.hits else f" itself never reached it in {_trials(base.n)}"
         words += [Word("; the baseline "), Word(base.scheme, "scheme"), Word(missed)]
@@ -119,13 +120,28 @@ def _at_budget(answers: "Answers", base: Result, others: list[Result]) -> Words:
             [Word(base.scheme, "scheme"), Word(".")] if known else []
         )
     pays = f"pays for the baseline's best of {k} "
-    return [start, *_verdicts(shares, base.scheme, pays, f" of the {answers.unit} of ", []), Word(".")]
+    return [start, *verdicts(shares, base.scheme, pays, f" of the {answers.unit} of ", []), Word(".")]
 
 
-def _verdicts(shares: dict[str, JudgedShare], baseline: str, verb: str, of: str, never: list[str]) -> Words:
+def verdicts(
+    shares: Mapping[str, JudgedShare],
+    baseline: str,
+    verb: str,
+    of: str,
+    never: list[str],
+    missed: str = "never reached it",
+) -> Words:
     """Those that save, the most first; those that cost more; those not told from the baseline; those that never hit.
 
     At most three are named, from the first on; the others are counted.
+
+    Args:
+        shares: of every scheme compared, by its name.
+        baseline: whose cost is 1.
+        verb: what stands between a scheme that saves and its share.
+        of: what stands between that share and the baseline.
+        never: schemes that never hit.
+        missed: what is said of them.
     """
     ranked = sorted(shares, key=lambda scheme: _order(shares[scheme]))
     saves, costs, unclear = (
@@ -142,7 +158,7 @@ def _verdicts(shares: dict[str, JudgedShare], baseline: str, verb: str, of: str,
     clauses += [[Word(scheme, "scheme"), Word(" costs more, "), _number(shares[scheme])] for scheme in costs[:left]]
     clauses += _counted(costs[left:], "costs more", "cost more")
     left -= len(costs[:left])
-    for group, said in ((unclear, "cannot be told from the baseline"), (never, "never reached it")):
+    for group, said in ((unclear, "cannot be told from the baseline"), (never, missed)):
         named = group if len(group) <= left else []
         clauses += [[*listed(named), Word(f" {said}")]] if named else _counted(group, said, said)
         left -= len(named)
@@ -166,14 +182,15 @@ def _joined(clauses: list[Words]) -> Words:
     return words
 
 
-def listed(schemes: list[str], more: str = "") -> Words:
+def listed(names: list[str], more: str = "", kind: str = "scheme") -> Words:
     """Names in a row, the last behind an "and".
 
     Args:
-        schemes: the names.
+        names: the names.
         more: what stands behind them, in words; empty: nothing does.
+        kind: of the names: scheme or task.
     """
-    pieces = [Word(scheme, "scheme") for scheme in schemes] + ([Word(more)] if more else [])
+    pieces = [Word(name, kind) for name in names] + ([Word(more)] if more else [])
     words: Words = []
     for place, piece in enumerate(pieces):
         between = "" if place == 0 else " and " if place == len(pieces) - 1 else ", "

@@ -83,7 +83,7 @@ def _target(answers: Answers, links: dict[str, str | None]) -> Sheet:
     for result in answers.results:
         link, paid = links[result.scheme], answers.paid[result.scheme]
         cells = [
-            _share(paid[answers.unit].share, link, result.scheme == answers.baseline),
+            share_cell(paid[answers.unit].share, link, result.scheme == answers.baseline),
             _trials(answers, result, link),
             Cell("—" if result.hits is None else str(result.hits), "", doubts(result, "hits"), link),
             cost_cell(result.expected_trials, link),
@@ -124,7 +124,7 @@ def _budgets(answers: Answers, links: dict[str, str | None]) -> Sheet:
             Cell(_digits(at), link=link),
             _quantity(result.interquartile_mean, link),
             _quantity(result.improvement, link) if not base else Cell("baseline"),
-            _share(result.share_at_budget, link, base),
+            share_cell(result.share_at_budget, link, base),
             _regret(answers.regret[result.scheme], link),
         ]
         rows.append(Row(result.scheme, cells))
@@ -230,7 +230,14 @@ def cost_cell(quantity: Quantity, link: str | None, flags: tuple[str, ...] = ())
     return Cell(sign + amount(quantity.estimate), _between(quantity, amount), flags, link)
 
 
-def _share(paid: JudgedShare, link: str | None, base: bool) -> Cell:
+def share_cell(paid: JudgedShare, link: str | None, base: bool) -> Cell:
+    """A share with its interval and its verdict.
+
+    Args:
+        paid: a dash where it has no estimate.
+        link: the address of the runs behind it.
+        base: whether it is the baseline's own.
+    """
     if base:
         return Cell("baseline")
     if paid.estimate is None:

@@ -23,7 +23,8 @@ class Written(NamedTuple):
 
     path: Path
     files: list[Path]  # all of them, the page among them
-    sentences: list[str]
+    sentences: list[str]  # one a task
+    over_tasks: list[str]  # one for the study, where it has several tasks
     advice: list[str]  # what to do, a sentence a task where something follows
     known: list[str]  # what knowing the rate changes
     metrics: dict[str, dict[str, float]]
@@ -76,7 +77,8 @@ def write(material: Material, folder: Path, asked: ReportOptions = ReportOptions
     sentences = [sentence_text(part.sentence) for part in made.parts]
     advice = [sentence_text(part.advice) for part in made.parts if part.advice]
     known = [sentence_text(words) for part in made.parts for words in part.known]
-    return Written(folder / "report.html", [folder / name for name in texts], sentences, advice, known, metrics(every))
+    files, over = [folder / name for name in texts], [sentence_text(made.sentence)] if made.sentence else []
+    return Written(folder / "report.html", files, sentences, over, advice, known, metrics(every))
 
 
 def metrics(every: list[Answers]) -> dict[str, dict[str, float]]:
@@ -89,6 +91,7 @@ def metrics(every: list[Answers]) -> dict[str, dict[str, float]]:
             values |= _ends("expected_trials", result.expected_trials)
             values |= _ends("share_to_target", result.share_to_target)
             values |= _ends("share_at_budget", result.share_at_budget)
+            values |= _ends("share_over_tasks", result.share_over_tasks)
             for unit, paid in answers.paid.get(result.scheme, {}).items():
                 values |= _ends(f"expected_{unit}", paid.cost)
             values |= {f"expected_best_{k}": best for k, best in result.expected_best.items()}

@@ -7,7 +7,8 @@ from study.answers.arms import Trials
 from study.answers.choice import Tuned, choices, rates
 from study.answers.results import JudgedShare
 from study.answers.spent import spent
-from study.reports.sentences import _verdicts, settling
+from study.reports import sentences
+from study.reports.sentences import settling
 
 
 def arm(scheme, hits, n=64, seed=0, lr=None):
@@ -55,7 +56,7 @@ def test_rates_are_told_from_five_hits_on(hits, known):
 
 def said(never=(), **verdicts):
     shares = {name: JudgedShare(0.5, 0.1, 0.9, verdict=verdict) for name, verdict in verdicts.items()}
-    words = _verdicts(shares, "base", "takes ", " of the passes of ", list(never))
+    words = sentences.verdicts(shares, "base", "takes ", " of the passes of ", list(never))
     named = [word.text for word in words if word.kind == "scheme" and word.text != "base"]
     return named, "".join(word.text for word in words)
 
