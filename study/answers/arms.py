@@ -37,7 +37,8 @@ class Trials:
     searches: int
     depends: str  # why the formulas of independent trials do not hold; empty where they do
     spaced: NotDefined | None = None  # why no interval of a best of k holds, though they do
-    lr: Floats | None = None  # (n,)
+    lr: Floats | None = None  # (n,) as they were given
+    found: Floats | None = None  # (n,) where its rule finds its rate
     dearest: float | None = None  # the most that a trial can cost; None where nobody knows
     test: Floats | None = None  # (n,) higher is better
     drawn: Drawn | NotDefined = UNTOLD  # the field that whoever knows more would search less of
@@ -66,7 +67,8 @@ def arms(table: pd.DataFrame, question: Question) -> list[Trials]:
 
 def _arm(part: Any, question: Question) -> Trials:
     search = part["repetition"].to_numpy() if "repetition" in part else np.zeros(len(part), int)
-    optional = {name: part[name].to_numpy() for name in ("lr", "test_score", VALUE) if name in part}
+    optional = {name: part[name].to_numpy() for name in ("lr", "found", "test_score", VALUE) if name in part}
+    found = optional.get("found")
     depends = _dependence(part, question)
     test = optional.get("test_score")
     notes = []
@@ -89,6 +91,7 @@ def _arm(part: Any, question: Question) -> Trials:
         depends=depends,
         spaced=_spacing(part),
         lr=optional.get("lr"),
+        found=None if found is None or np.isnan(found).all() else found,
         drawn=_drawn(part, depends),
         value=optional.get(VALUE),
         dearest=_dearest(part, question),

@@ -38,6 +38,7 @@ class Choice:
     share: JudgedShare  # of the cheapest's cost
     hits: int
     rates: Rates | None  # None where fewer than five hits have one
+    finds_rate: bool = False  # True where these are rates that its rule found, and nobody gave
 
 
 def choices(tuned: Mapping[str, Tuned], unit: str) -> list[Choice]:
@@ -69,6 +70,8 @@ def choices(tuned: Mapping[str, Tuned], unit: str) -> list[Choice]:
 def rates(trials: Trials) -> Rates | None:
     """The rates of the trials that hit, in the middle of their order; None where fewer than five hits have one.
 
+    They are as given, or as found where the scheme finds its own (`study.records.rates`).
+
     >>> import numpy as np
     >>> from study.answers.arms import Trials
     >>> hit, lr = np.arange(12) > 0, np.logspace(-12, -1, 12)
@@ -76,7 +79,8 @@ def rates(trials: Trials) -> Rates | None:
     >>> [f"{rate:.0e}" for rate in told]
     ['1e-06', '1e-10', '1e-02']
     """
-    known = np.array([]) if trials.lr is None else trials.lr[trials.hit & ~np.isnan(trials.lr)]
+    told = trials.lr if trials.found is None else trials.found
+    known = np.array([]) if told is None else told[trials.hit & ~np.isnan(told)]
     if known.size < FEWEST_HITS:
         return None
     middle, low, high = np.quantile(known, (0.5, 0.1, 0.9))
@@ -84,4 +88,5 @@ def rates(trials: Trials) -> Rates | None:
 
 
 def _choice(scheme: str, one: Tuned, found: JudgedShare) -> Choice:
-    return Choice(scheme, one.spent.cost_quantity, found, int(one.trials.hit.sum()), rates(one.trials))
+    trials, hits = one.trials, int(one.trials.hit.sum())
+    return Choice(scheme, one.spent.cost_quantity, found, hits, rates(trials), trials.found is not None)

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from study.records import own
+from study.records import rates as rates_of
 from study.records.material import Level
 from study.records.trials import COSTS, Question, trainings, trials
 
@@ -23,9 +24,10 @@ def trials_of(record: pd.DataFrame, level: Level) -> pd.DataFrame:
         level: how its scores are to be read.
 
     Returns:
-        One row a trial, its seeds taken together; `score` is its best validation score, costs are whole.
+        One row a trial, its seeds taken together; `score` is its best validation score, `lr` the rate that it was
+        given or, of a rule that finds its own, found (`study.records.rates`), costs are whole.
     """
-    return trials(own.of_record(record, "passes"), _best(level)).reindex(columns=COLUMNS)
+    return _with_rates(trials(own.of_record(record, "passes"), _best(level))).reindex(columns=COLUMNS)
 
 
 def trainings_of(record: pd.DataFrame, level: Level) -> pd.DataFrame:
@@ -38,7 +40,12 @@ def trainings_of(record: pd.DataFrame, level: Level) -> pd.DataFrame:
     Returns:
         One row a training.
     """
-    return trainings(own.of_record(record, "passes"), _best(level)).reindex(columns=["seed", *COLUMNS])
+    made = trainings(own.of_record(record, "passes"), _best(level))
+    return _with_rates(made).reindex(columns=["seed", *COLUMNS])
+
+
+def _with_rates(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(lr=rows["found"].fillna(rows["lr"]))
 
 
 def _best(level: Level) -> Question:
@@ -59,10 +66,9 @@ def rates(record: pd.DataFrame, best: pd.DataFrame) -> pd.DataFrame:
     wanted: Any = best.rename(columns={"trial": "k"})[[*keys, "scheme"]]
     first: Any = record[record["seed_number"] == record.groupby(keys)["seed_number"].transform("min")]
     here = first.drop(columns="scheme", errors="ignore").merge(wanted, on=keys)  # theirs is the family of the rule
-    scale = here["scale"].fillna(1.0) if "scale" in here else 1.0
     columns: Any = here[["task", "scheme", "repetition", "k", "epoch"]]
     made = columns.rename(columns={"k": "trial"})
-    return made.assign(rate=here["lr"].astype(float) * scale)
+    return made.assign(rate=rates_of.used(here))
 
 
 def step_price(rows: pd.DataFrame, baseline: str) -> dict[str, tuple[float, float, float]]:

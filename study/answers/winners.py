@@ -36,6 +36,7 @@ class Winner:
     level: Level
     score: float  # validation; the best of the training
     test_score: float | None  # of the parameters with that score, where they were tested
+    lr: float | None  # as given; where its rule finds its own, the median of those that it used
     configuration: dict[str, Value]  # of a `Trial`, all of it but the seed
     searched: tuple[str, ...] = ()  # its keys that the arm searched; none where the record does not say
     luck: Luck | None = None  # where it was trained again on fresh seeds
@@ -56,7 +57,7 @@ class Winner:
         """All of it, as JSON holds it."""
         luck = None if self.luck is None else self.luck.told
         named = self.key._asdict() | {"rank": self.rank, "seeds": self.seeds, "metric": self.metric}
-        scores = {"valid_score": self.score, "test_score": self.test_score, "luck": luck}
+        scores = {"valid_score": self.score, "test_score": self.test_score, "lr": self.lr, "luck": luck}
         return {**named, **scores, "configuration": self.configuration, "yaml": self.yaml, "python": self.python}
 
 
@@ -168,10 +169,10 @@ def _winner(material: Material, record: pd.DataFrame, row: Any, level: Level, ra
     mine = (record["arm"] == row["arm"]) & (record["repetition"] == row["repetition"]) & (record["k"] == row["trial"])
     first: Any = record[mine].iloc[0]
     key = Key(material.name, str(row["arm"]), int(row["repetition"]), int(row["trial"]), int(first["seed_number"]))
-    tested = None if row["test_score"] != row["test_score"] else float(row["test_score"])
+    tested, rate = (None if row[name] != row[name] else float(row[name]) for name in ("test_score", "lr"))
     told = configuration(first)
     searched = tuple(key for key in told if key in material.searched.get(str(row["arm"]), ()))
-    return Winner(key, rank, int(row["seeds"]), level.metric, level, float(row["score"]), tested, told, searched)
+    return Winner(key, rank, int(row["seeds"]), level.metric, level, float(row["score"]), tested, rate, told, searched)
 
 
 def configuration(row: Any) -> dict[str, Value]:

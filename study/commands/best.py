@@ -63,7 +63,7 @@ def _text(winner: "Winner") -> str:
     tested = "" if winner.test_score is None else f", test {winner.test_score:.4g}"
     place = f"arm {key.arm}, repetition {key.repetition}, trial {key.k}"
     lines = [
-        f"# {key.study}: {place}; validation {winner.metric} {winner.score:.4g}{tested}{of_seeds}",
+        f"# {key.study}: {place}; validation {winner.metric} {winner.score:.4g}{tested}{of_seeds}{_found(winner)}",
         *([] if winner.luck is None else [f"# {_luck(winner.luck, winner.metric)}"]),
         "",
         "# as an arm of a study file",
@@ -73,6 +73,14 @@ def _text(winner: "Winner") -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _found(winner: "Winner") -> str:
+    """The rate that its rule found; what it was given stands in the configuration."""
+    from trainables.space import lr_of
+
+    given = lr_of(winner.configuration)
+    return "" if winner.lr is None or winner.lr == given else f"; it found a rate of {winner.lr:.3g}"
 
 
 def _luck(luck: "Luck", metric: str) -> str:

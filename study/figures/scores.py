@@ -9,7 +9,8 @@ from study.figures.vega import CHOSEN, Chart, Spec, by_scheme, spec_of, ticks
 
 CAPTION = (
     "One point a trial, at the best score it had; crosses diverged or failed and stand at what they count as; hollow "
-    "points were stopped early. Dashed: the target. Point at a trial to see it."
+    "points were stopped early. Dashed: the target. A scheme that finds its own rate stands at the median of those "
+    "that the trial used. Point at a trial to see it."
 )
 COLUMNS = ["scheme", "lr", "score", "test_score", "status", "passes", "repetition", "trial", "seeds", "run_id"]
 LOST = "datum.status === 'diverged' || datum.status === 'failed'"

@@ -6,10 +6,10 @@ from typing import Any
 import pandas as pd
 
 from study.plan.tasks import entry_of
+from study.records import rates
 from study.records.drawn import with_drawn
 from study.records.table import validated
 from trainables.refusal import unknown
-from trainables.space import RATES, SIDES
 
 UNITS = {"passes": "passes", "flops": "flops", "steps": "steps", "epochs": "epoch", "seconds": "seconds"}
 TIMED = "seconds"  # the unit that no plan tells
@@ -33,8 +33,8 @@ def of_record(
 
     Returns:
         The columns of `study.records.table`, and beside them `arm`, `run_id`, `planned`, the cost in every unit,
-        `dearest`, what each training was planned to cost, `same_points`, and where it is known what was drawn
-        (`study.records.drawn`).
+        `found`, the rate where the rule finds its own (`study.records.rates`), `dearest`, what each training was
+        planned to cost, `same_points`, and where it is known what was drawn (`study.records.drawn`).
 
     Raises:
         Refusal: for a unit that is none.
@@ -53,7 +53,8 @@ def of_record(
         "cost": table[UNITS[unit]],
         "status": table["status"],
         "searcher": table["searcher"],
-        "lr": learning_rates(table),
+        "lr": rates.given(table),
+        "found": rates.found(table),
         "dearest": planned_cost(table, unit),
         "same_points": table["arm"].isin(list(same_points)),
     }
@@ -85,13 +86,3 @@ def schemes(record: pd.DataFrame) -> pd.Series:
     pairs = record[["arm", "task"]].drop_duplicates()
     named = {(arm, task): entry_of(arm, task) for arm, task in pairs.itertuples(index=False)}
     return pd.Series([named[pair] for pair in zip(record["arm"], record["task"], strict=True)], index=record.index)
-
-
-def learning_rates(record: pd.DataFrame) -> pd.Series:
-    """The learning rate that each trial was given; NaN where it has none."""
-    rates = pd.Series(float("nan"), index=record.index, dtype=float)
-    for name in [side + rate for side in ("", *SIDES) for rate in RATES]:
-        if name in record:
-            given: Any = pd.to_numeric(record[name], errors="coerce")
-            rates = rates.fillna(given.astype(float))
-    return rates

@@ -38,7 +38,11 @@ def sheets(answers: Answers, material: Material) -> list[Sheet]:
         return []
     best = answers.choices[0].scheme
     columns = [
-        Column("rate", "median of the hits' learning rates, and their middle four fifths; from five hits on"),
+        Column(
+            "rate",
+            "median of the hits' learning rates, and their middle four fifths; from five hits on. As given; where a "
+            "scheme finds its own, those that it found",
+        ),
         Column("hits", "trials that reached the target"),
         Column("of the cheapest's", f"its {answers.unit} as a share of those of {best}"),
         Column("to tell it apart", "times as many trials, were the share as it is estimated: roughly"),
@@ -70,20 +74,23 @@ def _between(share: JudgedShare) -> str:
 
 
 def _at(choice: Choice) -> str:
-    """The rates of its hits, or why they are not told.
+    """The rates of its hits, or why they are not told; rates that it finds are nothing to be set.
 
     >>> from study.answers.choice import Rates
     >>> from study.answers.results import Quantity
     >>> _at(Choice("adam", Quantity(), JudgedShare(), 13, Rates(0.0025, 0.0008, 0.01)))
     ' at a rate of 0.0025 (the middle four fifths of its 13 hits: 0.0008 to 0.01)'
+    >>> _at(Choice("prodigy", Quantity(), JudgedShare(), 13, Rates(0.002, 0.001, 0.003), finds_rate=True))
+    ', which finds its rate: 0.002 (the middle four fifths of its 13 hits: 0.001 to 0.003)'
     """
     rates, hits = choice.rates, choice.hits
     if rates is None:
         return f" (too few hits to name a rate: {hits})" if hits < 5 else ""
+    at = ", which finds its rate:" if choice.finds_rate else " at a rate of"
     if rates.low == rates.high:
-        return f" at a rate of {rates.median:.2g}"
+        return f"{at} {rates.median:.2g}"
     span = f"{rates.low:.2g} to {rates.high:.2g}"
-    return f" at a rate of {rates.median:.2g} (the middle four fifths of its {hits} hits: {span})"
+    return f"{at} {rates.median:.2g} (the middle four fifths of its {hits} hits: {span})"
 
 
 def _open(others: Iterable[Choice]) -> dict[str, JudgedShare]:

@@ -41,8 +41,9 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     """One row an arm, the best of a task first, from one row a (trial, seed, record).
 
     The choice of a trial is made on validation data (its best record), its worth is told on test data; what is still
-    running or failed is never chosen. `passes` and `seconds` count every trial of the arm: misses and lost ones are
-    part of the cost.
+    running or failed is never chosen. "Its lr" is the rate that the chosen trial was given; where its rule finds its
+    own, the median of those that it used (`study.records.rates`). `passes` and `seconds` count every trial of the arm:
+    misses and lost ones are part of the cost.
     """
     if table.empty:
         return pd.DataFrame(columns=list(COLUMNS))

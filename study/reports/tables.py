@@ -140,7 +140,11 @@ def _budgets(answers: Answers, links: dict[str, str | None]) -> Sheet:
 
 def _rates(answers: Answers, links: dict[str, str | None], material: Material) -> Sheet:
     columns = [
-        Column("best trial's rate", "learning rate of the best trial on validation data"),
+        Column(
+            "best trial's rate",
+            "learning rate of the best trial on validation data, as given: under a schedule its highest. Of a scheme "
+            "that finds its own (curvature, Prodigy, …), the median of those in that trial's records",
+        ),
         Column("its score", "best validation score of that trial"),
         Column("its test", "test score of that trial"),
         Column("diverged", "trials that diverged"),

@@ -34,6 +34,7 @@ class Optimizer(Component):
     matrices_only: ClassVar[bool] = False  # True where it takes no parameter but those of two dimensions
     decays_by_group: ClassVar[bool] = True  # False where the decay of all groups is the first one's
     starts_at_zero: ClassVar[bool] = True  # False where a first step at rate 0, as in a warm-up, is an error
+    finds_rate: ClassVar[bool] = False  # True where it finds its rate, and lr is a factor of that or is not there
     lr: float
 
     @classmethod

@@ -19,6 +19,7 @@ class DAdaptAdam(FromPackage):
 
     package: ClassVar[str] = "dadaptation"
     kind: ClassVar[str] = "DAdaptAdam"
+    finds_rate: ClassVar[bool] = True
     lr: float = setting(1.0, valid=(1e-12, float("inf")))
     beta1: float = setting(0.9, valid=(0.0, 1 - 1e-9))
     beta2: float = setting(0.999, valid=(0.0, 1 - 1e-9))

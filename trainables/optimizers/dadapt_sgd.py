@@ -19,6 +19,7 @@ class DAdaptSGD(FromPackage):
 
     package: ClassVar[str] = "dadaptation"
     kind: ClassVar[str] = "DAdaptSGD"
+    finds_rate: ClassVar[bool] = True
     decays_by_group: ClassVar[bool] = False
     starts_at_zero: ClassVar[bool] = False
     lr: float = setting(1.0, valid=(1e-12, float("inf")))

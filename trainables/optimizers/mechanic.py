@@ -21,6 +21,7 @@ class Mechanic(Optimizer):
     """
 
     package: ClassVar[str] = "mechanic_pytorch"
+    finds_rate: ClassVar[bool] = True
     base: Optimizer = field(default_factory=lambda: AdamW(lr=1.0), metadata={"kept": ("lr",)})
     s_init: float = setting(1e-8, valid=(1e-30, 1.0))
     s_decay: float = setting(0.01, valid=(0.0, float("inf")))

@@ -19,6 +19,7 @@ class Prodigy(FromPackage):
 
     package: ClassVar[str] = "prodigyopt"
     kind: ClassVar[str] = "Prodigy"
+    finds_rate: ClassVar[bool] = True
     lr: float = setting(1.0, valid=(1e-12, float("inf")))
     d_coef: float = searched(LogUniform(1e-2, 1e2), default=1.0, valid=(0.0, float("inf")))
     beta1: float = setting(0.9, valid=(0.0, 1 - 1e-9))
