@@ -1,11 +1,12 @@
 """The update of a composed rule, compiled: many parameters as one flat tensor, written over from step to step."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.fx import GraphModule, Node
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from trainables.components import floats, with_floats
@@ -125,6 +126,19 @@ def ignores_zeros(rule: Composed) -> bool:
     return ends[0] == ends[1]
 
 
+def apart(old: Sequence[Tensor], new: Sequence[Tensor]) -> list[Tensor]:
+    """The new tensors, cloned where one is handed on from one place to another: it would be overwritten there.
+
+    Args:
+        old: what is about to be written over, place by place
+        new: with what
+    """
+    return [
+        later.clone() if later is not here and any(later is other for other in old) else later
+        for here, later in zip(old, new, strict=True)
+    ]
+
+
 @cache
 def _compiled(shape: Composed, forms: tuple[Any, ...]) -> Callable[..., Any]:
     """The compiled update of every rule of this shape, for parameters of these forms: real numbers are inputs.
@@ -143,9 +157,7 @@ def _compiled(shape: Composed, forms: tuple[Any, ...]) -> Callable[..., Any]:
         moved, after = with_floats(shape, numbers).update(raw, params, state, progress, numel=numel)
         old, _ = tree_flatten((params, state))
         new, structure = tree_flatten((moved, after))
-        for place, later in enumerate(new):  # handed on from one place to another: would be overwritten there
-            if any(later is here for here in old) and later is not old[place]:
-                new[place] = later.clone()
+        new = apart(old, new)
         flat = numel is not None  # then the next step gathers its gradient into the memory of this one
         given = () if flat else raw.values()
         for place, (here, later) in enumerate(zip(old, new, strict=True)):
@@ -156,4 +168,34 @@ def _compiled(shape: Composed, forms: tuple[Any, ...]) -> Callable[..., Any]:
     # Code of its own, for every `forms`, too: of one code torch compiles eight functions in a process, and runs all
     # others uncompiled, with other bits and without a word.
     update.__code__ = update.__code__.replace()
-    return torch.compile(update, dynamic=False)
+    return torch.compile(update, dynamic=False, backend=hoisted)
+
+
+def hoisted(graph: GraphModule, inputs: Sequence[Tensor]) -> Callable[..., Any]:
+    """Inductor, which would compute βᵗ anew for every element, for all but what is made of scalars alone.
+
+    Args:
+        graph: as torch.compile hands it to its backends
+        inputs: likewise
+
+    Returns:
+        The compiled function.
+    """
+    from torch._inductor.compile_fx import compile_fx  # takes a second, of which only who compiles has to know
+    from torch.fx.passes.split_module import split_module
+
+    scalars: set[Node] = set()
+    for node in graph.graph.nodes:
+        made = node.op in ("call_function", "call_method") and not str(node.target).endswith("_")
+        if _is_scalar(node) and (node.op == "placeholder" or (made and scalars.issuperset(node.all_input_nodes))):
+            scalars.add(node)
+    parts = split_module(graph, graph, lambda node: int(node not in scalars))  # type: ignore[arg-type]  — any module
+    loop: Any = parts.submod_1
+    likes = [node.meta["example_value"] for node in loop.graph.find_nodes(op="placeholder")]
+    loop.forward = compile_fx(loop, likes)
+    return parts
+
+
+def _is_scalar(node: Node) -> bool:
+    value = node.meta.get("example_value")
+    return isinstance(value, Tensor) and value.dim() == 0 and value.device.type == "cpu"

@@ -54,6 +54,17 @@ def owned(tensor: Tensor) -> Tensor:
     return tensor if whole else tensor.clone()
 
 
+def copy(source: Sequence[Tensor], target: Sequence[Tensor]) -> None:
+    """Copy tensors into others, all at once.
+
+    Args:
+        source: as many
+        target: written into
+    """
+    if target:
+        torch._foreach_copy_(target, source)  # type: ignore[attr-defined]  — torch has no public name
+
+
 class Form(NamedTuple):
     """All of a parameter that says where it may lie."""
 
@@ -79,7 +90,7 @@ class Pack:
         self.names = [form.name for form in forms]
         self._shapes = [form.shape for form in forms]
         counts = [form.shape.numel() for form in forms]
-        gaps = [-count % (BYTES // size) for count in counts]
+        gaps = [-count % (BYTES // size) if len(forms) > 1 else 0 for count in counts]
         lengths = [count + gap for count, gap in zip(counts, gaps, strict=True)]
         self._starts = [size * start for start in accumulate(lengths[:-1], initial=0)]
         self._length = sum(lengths)
@@ -137,9 +148,9 @@ class Packs:
 
     def __init__(self, names: Sequence[str], packs: Sequence[Pack]) -> None:
         """`names` of all parameters, of which those in no pack stay tensors of their own."""
-        self._names, self._packs = list(names), {pack.names[0]: pack for pack in packs}
+        self._names, self.packs = list(names), {pack.names[0]: pack for pack in packs}
         packed = {name for pack in packs for name in pack.names}
-        self._alone = [name for name in names if name not in packed]
+        self.alone = [name for name in names if name not in packed]
 
     def joined(self, tensors: Tensors, copy: bool = False) -> Tensors:
         """The tensors that arithmetic is called on.
@@ -148,18 +159,18 @@ class Packs:
             tensors: one a parameter, shaped like it
             copy: whether packs need memory of their own
         """
-        flat = {k: pack.joined([tensors[name] for name in pack.names], copy) for k, pack in self._packs.items()}
-        return flat | {name: tensors[name] for name in self._alone}
+        flat = {k: pack.joined([tensors[name] for name in pack.names], copy) for k, pack in self.packs.items()}
+        return flat | {name: tensors[name] for name in self.alone}
 
     def spread(self, scales: Tensors) -> Tensors:
         """The same of tensors that are broadcast against the parameters."""
-        flat = {k: pack.spread([scales[name] for name in pack.names]) for k, pack in self._packs.items()}
-        return flat | {name: scales[name] for name in self._alone}
+        flat = {k: pack.spread([scales[name] for name in pack.names]) for k, pack in self.packs.items()}
+        return flat | {name: scales[name] for name in self.alone}
 
     def states(self, states: dict[str, Any]) -> dict[str, Any]:
         """The states of an elementwise direction, one a tensor that arithmetic is called on."""
-        flat = {key: _joined_state(pack, states) for key, pack in self._packs.items()}
-        return flat | {name: states[name] for name in self._alone}
+        flat = {key: _joined_state(pack, states) for key, pack in self.packs.items()}
+        return flat | {name: states[name] for name in self.alone}
 
     def fields(self, state: Any) -> Any:
         """The state of an elementwise scheme, its tensors by name joined."""
@@ -172,7 +183,7 @@ class Packs:
 
     def agree(self, states: dict[str, Any]) -> bool:
         """True where the scalars of the states are the same all over each pack, so that one may stand for all."""
-        columns = (column for pack in self._packs.values() for column in pack.columns(states))
+        columns = (column for pack in self.packs.values() for column in pack.columns(states))
         return all(_is_one(column) for column in columns)
 
     def views(self) -> Callable[[Tensors], Tensors]:
@@ -181,12 +192,12 @@ class Packs:
 
         def split(key: str, flat: Tensor) -> list[Tensor]:
             if id(flat) not in seen:
-                seen[id(flat)] = (flat, self._packs[key].split(flat))
+                seen[id(flat)] = (flat, self.packs[key].split(flat))
             return seen[id(flat)][1]
 
         def named(flats: Tensors) -> Tensors:
-            found = {name: flats[name] for name in self._alone}
-            for key, pack in self._packs.items():
+            found = {name: flats[name] for name in self.alone}
+            for key, pack in self.packs.items():
                 found.update(zip(pack.names, split(key, flats[key]), strict=True))
             return {name: found[name] for name in self._names}
 
@@ -194,8 +205,8 @@ class Packs:
 
     def named_states(self, states: dict[str, Any]) -> dict[str, Any]:
         """The states by parameter, views into those of the packs."""
-        found = {name: states[name] for name in self._alone}
-        for key, pack in self._packs.items():
+        found = {name: states[name] for name in self.alone}
+        for key, pack in self.packs.items():
             state, count = states[key], len(pack.names)
             columns = [pack.split(leaf) if _is_flat(leaf) else [leaf] * count for leaf in state]
             rows = zip(*columns, strict=True) if columns else [()] * count
@@ -224,7 +235,12 @@ def _maker(state: Any) -> Callable[[Any], Any]:
 
 
 def packs_of(
-    params: Tensors, grads: Tensors, states: dict[str, Any], apart: bool, largest: int | None = SMALL
+    params: Tensors,
+    grads: Tensors,
+    states: dict[str, Any],
+    apart: bool,
+    largest: int | None = SMALL,
+    singles: bool = False,
 ) -> Packs:
     """Find out which parameters may be one tensor at this step.
 
@@ -236,6 +252,7 @@ def packs_of(
         states: of an elementwise direction, by name
         apart: whether matrices are to be told from vectors
         largest: the elements of the largest parameter that is laid beside others; None: any number
+        singles: whether one that is larger, or the only one of its kind, is a flat tensor by itself
 
     Returns:
         The packs; none where a gradient is of another kind than its parameter, or the states are of several ages.
@@ -246,7 +263,7 @@ def packs_of(
     forms = tuple(Form(name, p.shape, p.dtype, p.device, _is_plain(p)) for name, p in params.items())
     if any((g.dtype, g.device) != (form.dtype, form.device) for g, form in zip(grads.values(), forms, strict=True)):
         return named
-    packs = _laid(forms, apart, largest)
+    packs = _laid(forms, apart, largest, singles)
     return packs if packs.agree(states) else named
 
 
@@ -260,11 +277,13 @@ def _is_plain(param: Tensor) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _laid(forms: tuple[Form, ...], apart: bool, largest: int | None) -> Packs:
+def _laid(forms: tuple[Form, ...], apart: bool, largest: int | None, singles: bool) -> Packs:
     kinds: dict[Any, list[Form]] = defaultdict(list)
     for form in forms:
         count = form.shape.numel()
-        if form.dense and form.shape and count > 0 and (largest is None or count <= largest):
-            kinds[form.dtype, form.device, apart and len(form.shape) > 1].append(form)
-    packs = [Pack(own, matrix) for (_, _, matrix), own in kinds.items() if len(own) > 1 or largest is None]
+        large = largest is not None and count > largest
+        if form.dense and form.shape and count > 0 and (singles or not large):
+            kinds[form.dtype, form.device, apart and len(form.shape) > 1, form.name if large else ""].append(form)
+    alone = singles or largest is None
+    packs = [Pack(own, matrix) for (_, _, matrix, _), own in kinds.items() if len(own) > 1 or alone]
     return Packs([form.name for form in forms], packs)

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from trainables.compiled import CompiledUpdate
-from trainables.flat import Tensors
+from trainables.flat import Tensors, copy
+from trainables.flat_update import update_of
 from trainables.param_group import real
 from trainables.rules import Composed, ComposedState
 from trainables.schemes import State
@@ -39,10 +39,14 @@ class GroupMemory(NamedTuple):
 
 
 class Overwriting:
-    """The compiled step of a group: its parameters become views into one tensor, in which they are written over."""
+    """The step of a group on flat tensors, in which its state is written over.
 
-    def __init__(self, rule: Composed) -> None:
-        self._update, self._rule = CompiledUpdate(rule), rule
+    Compiled, its parameters become views into such tensors as well.
+    """
+
+    def __init__(self, rule: Composed, compile: bool) -> None:  # noqa: A002 — the word of a trial
+        """`compile` must be true unless the rule is tensorwise."""
+        self._update, self._rule, self._compile = update_of(rule, compile), rule, compile
         self._params: Tensors = {}
         self._places: list[int] = []
         self._state: ComposedState | None = None
@@ -62,22 +66,32 @@ class Overwriting:
         if rule != self._rule:
             self._rule = rule
             self._update.follow(rule)
-        if [leaf.data_ptr() for leaf in leaves.values()] != self._places:
-            self._params = {name: real(leaf.detach()) for name, leaf in leaves.items()}
+        places = [leaf.data_ptr() for leaf in leaves.values()]
+        if places != self._places:
+            self._params, self._places = {name: real(leaf.detach()) for name, leaf in leaves.items()}, places
         if self._state is None or not all(new is old for new, old in zip(state, self._state, strict=True)):
             state = tree_map(torch.clone, state)  # of which two places may hold one tensor
-        params, still = self._params, [name for name, leaf in leaves.items() if leaf.grad is None]
-        before = {name: params[name].clone() for name in still}
+        params = self._params
+        still = {name: params[name].clone() for name, leaf in leaves.items() if self._compile and leaf.grad is None}
         moved, new = self._update(self._gradients(leaves), params, state, progress)
         self._state = new
-        for name, param in before.items():
+        graded = [name for name, leaf in leaves.items() if leaf.grad is not None]
+        if self._compile:
+            self._taken(leaves, moved, still)
+        else:
+            copy([moved[name] for name in graded], [params[name] for name in graded])
+        # As a step of torch's does, which writes into them.
+        torch.autograd.graph.increment_version([leaves[name] for name in graded])
+        return new
+
+    def _taken(self, leaves: Tensors, moved: Tensors, still: Tensors) -> None:
+        """The parameters as views into what was moved, in which those without a gradient are put back."""
+        for name, param in still.items():
             moved[name].copy_(param)
-        if moved is not params:
+        if moved is not self._params:
             for name, leaf in leaves.items():
                 leaf.data = torch.view_as_complex(moved[name]) if leaf.is_complex() else moved[name]
             self._params, self._places = moved, [param.data_ptr() for param in moved.values()]
-        torch.autograd.graph.increment_version(leaves.values())  # as a step of torch's does, which writes into them
-        return new
 
     def _gradients(self, leaves: Tensors) -> Tensors:
         """Zeros for a parameter without one; copies where the state may keep them, which a loop overwrites."""

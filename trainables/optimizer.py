@@ -13,6 +13,7 @@ from trainables.components import check_values, name_of
 from trainables.directions import Direction
 from trainables.directions.sgd import SGD
 from trainables.flat import owned
+from trainables.flat_update import is_tensorwise
 from trainables.group_memory import GroupMemory, Overwriting
 from trainables.oracle import Oracle
 from trainables.param_group import OWN, Group, check_group, check_rated, check_rule, named, real, rule_of
@@ -144,9 +145,9 @@ class SchemeOptimizer(torch.optim.Optimizer):
 
     def _step(self, index: int, group: Group) -> None:
         leaves, rule, kept = named(group, self._rule.scheme), rule_of(group, self._rule), self._kept(index)
-        if self._compile:
+        if self._compile or is_tensorwise(rule):
             if index not in self._updates:
-                self._updates[index] = Overwriting(rule)
+                self._updates[index] = Overwriting(rule, self._compile)
             state = self._updates[index](rule, leaves, kept.rule, self._progress(kept))
             self._keep(index, kept.overwritten(state))
             return
@@ -283,7 +284,8 @@ class SchemeOptimizer(torch.optim.Optimizer):
 
     def extras(self) -> list[dict[str, Tensor]]:
         """For each group that has stepped: the base rate `lr` of its last step, and what its scheme adds."""
-        return [self._rule.extras(self._kept(index).rule) for index in self._begun()]
+        found = [self._rule.extras(self._kept(index).rule) for index in self._begun()]
+        return [tree_map_only(Tensor, torch.clone, own) for own in found]  # the next step writes over the state
 
     def after_epoch(self, valid_score: float) -> None:
         """Tell the scheme a validation score, the higher the better: decay on plateau listens."""

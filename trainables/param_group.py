@@ -136,6 +136,10 @@ class _Scaled(Scheme):
     def elementwise(self) -> bool:  # type: ignore[override]  — as its scheme
         return self.scheme.elementwise
 
+    @property
+    def blind(self) -> bool:  # type: ignore[override]  — as its scheme
+        return self.scheme.blind
+
     def init(self, params: Tensors) -> State:
         return self.scheme.init(params)
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
-from trainables.compiled import CompiledUpdate
 from trainables.components import Component, members, name_of
 from trainables.directions import Direction
 from trainables.directions.sgd import SGD
 from trainables.flat import Packs, packs_of
+from trainables.flat_update import update_of
 from trainables.oracle import Oracle, Tensors
 from trainables.refusal import Refusal
 from trainables.schedules import Constant, Schedule
@@ -283,6 +283,24 @@ class Composed(Rule):
         after = packs.named_states({name: own for name, (_, own) in applied.items()})
         return views(moved), ComposedState(after, scheme, rate.base)
 
+    def advance(self, grad: Tensor, param: Tensor, state: Any, rate: Rate, progress: Tensor) -> tuple[Tensor, Any]:
+        """Move one tensor at a rate that no tensor had a part in.
+
+        Args:
+            grad: without weight decay
+            param: shaped like it
+            state: of its direction
+            rate: of the step; its scale, if any, under the empty name
+            progress: of the training, in [0, 1], a scalar
+
+        Returns:
+            The tensor after the step, and the state of its direction.
+        """
+        decay = self.decay.at(progress)
+        decayed = decay.couple({"": grad}, {"": param})[""]
+        direction, after = self._applied(decayed, state, param)
+        return self._moved(decay, param, direction, rate, ""), after
+
     def _packs(self, raw: Tensors, params: Tensors, state: ComposedState) -> Packs:
         """The tensors that the arithmetic is called on; the parameters themselves where a direction looks at each."""
         if not self.direction.elementwise:
@@ -326,7 +344,7 @@ class Composed(Rule):
         if self.scheme.asks:
             scheme = name_of(type(self.scheme))
             raise Refusal(f"compile: true needs a scheme that asks for nothing but the gradient, got {scheme!r}")
-        update = CompiledUpdate(self)
+        update = update_of(self, compile=True)
 
         def step(oracle: Oracle, params: Tensors, state: ComposedState, progress: Tensor) -> Step:
             loss, raw = oracle.gradient(params)

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from trainables.compiled import FEW, ignores_zeros
+from trainables.compiled import FEW, hoisted, ignores_zeros
 from trainables.directions.adam import Adam
 from trainables.directions.momentum import Momentum
 from trainables.directions.sgd import SGD
+from trainables.flat import SMALL
 from trainables.optimizer import SchemeOptimizer
 from trainables.oracle import Oracle
 from trainables.refusal import Refusal
@@ -132,7 +133,7 @@ def test_scale_invariant_tensors_are_measured_alike():
 # --- many tensors as one -------------------------------------------------------------------------------------
 
 
-MANY = {f"{place}.weight": ((3, 4), (5,), (7, 2), ())[place % 4] for place in range(FEW + 1)}
+MANY = {f"{place}.weight": ((3, 4), (5,), (7, 2), (), (1, SMALL + 1))[place % 5] for place in range(FEW + 1)}
 RULES = {
     "adam, matrices decayed": Composed(Adam(), Fixed(lr=0.01), Decoupled(0.1, on="matrices")),
     "hypergradient": Composed(SGD(), Hypergradient(lr=0.01)),
@@ -190,6 +191,25 @@ class Counting(Scheme):
 
     def rate(self, known):
         return Rate(torch.tensor(1 / known.params[""].numel(), dtype=torch.float64)), ()
+
+
+def test_what_is_made_of_scalars_alone_is_computed_once_and_not_for_every_element():
+    loops = []
+
+    def backend(graph, inputs):
+        parts = hoisted(graph, inputs)
+        loops.append([str(node.target) for node in parts.submod_1.graph.nodes])
+        return parts
+
+    @torch.compile(backend=backend)
+    def unbiased(mean, steps):
+        return mean / (1 - 0.9**steps)
+
+    mean, steps = torch.ones(40), torch.tensor(2.0, dtype=torch.float64)
+    torch.testing.assert_close(unbiased(mean, steps), mean / (1 - 0.9**2))
+    (loop,) = loops
+    assert not any("pow" in word for word in loop)
+    assert any("div" in word for word in loop)
 
 
 def close(ours, theirs):

@@ -14,9 +14,11 @@ from trainables.directions.momentum import Momentum
 from trainables.flat import BYTES, SMALL, by_name, packs_of
 from trainables.optimizer import SchemeOptimizer
 from trainables.rules import Composed, Coupled, Decoupled
+from trainables.schedules.decays import Linear
 from trainables.schemes import Scheme
 from trainables.schemes.cprop import CProp
 from trainables.schemes.fixed import Fixed
+from trainables.schemes.hypergradient import Hypergradient
 from trainables.schemes.multilevel import MultiLevel
 from trainables.seeds import generator
 from trainables.testing import same
@@ -134,6 +136,52 @@ def test_a_direction_that_looks_at_its_tensor_is_given_one_at_a_time():
     _, state = trained(lambda leaves: SchemeOptimizer(list(leaves.items()), Fixed(), Normalised()))
     for place, name in enumerate(SHAPES):
         assert state["state"][place]["directions.norm"] == drawn("gradient 3", name).norm()
+
+
+class Kept(NamedTuple):
+    """The last gradient."""
+
+    last: Tensor
+
+
+@dataclass(frozen=True)
+class Delayed(Direction):
+    """The gradient of the step before."""
+
+    descends = False
+    elementwise = True
+
+    def init(self, param):
+        return Kept(torch.zeros_like(param))
+
+    def apply(self, grad, state, param):
+        return state.last, Kept(grad)
+
+
+@pytest.mark.parametrize("scheme", [Fixed(lr=1.0), Hypergradient(lr=1.0, beta=0.0)], ids=["blind", "seeing"])
+def test_a_gradient_that_is_remembered_is_not_overwritten_with_the_loops(scheme):
+    leaves = {name: nn.Parameter(torch.zeros(SHAPES[name])) for name in ("1.weight", "large.bias", "large.weight")}
+    optimizer = SchemeOptimizer(list(leaves.items()), scheme, Delayed())
+    for leaf in leaves.values():
+        leaf.grad = torch.ones_like(leaf)
+    optimizer.step()
+    for leaf in leaves.values():
+        leaf.grad.fill_(5.0)
+    optimizer.step()
+    assert all((leaf == -1).all() for leaf in leaves.values())
+
+
+def test_what_a_step_tells_stays_as_it_was():
+    leaves = {name: nn.Parameter(torch.zeros(3)) for name in "ab"}
+    optimizer = SchemeOptimizer(list(leaves.items()), Fixed(lr=0.1, schedule=Linear()))
+    told = []
+    for progress in (0.0, 0.5):
+        for leaf in leaves.values():
+            leaf.grad = torch.ones(3)
+        optimizer.progress = progress
+        optimizer.step()
+        told += optimizer.extras()
+    assert [own["lr"].item() for own in told] == [0.1, 0.05]
 
 
 def test_every_direction_of_ours_is_elementwise():

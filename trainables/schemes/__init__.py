@@ -47,12 +47,15 @@ class Scheme(Component):
     depends on the data, or whose oracle calls have no batching rule, says `vmaps = False`. One that says `elementwise`
     treats elements alone, but for sums over all of them to which an element without gradient adds nothing: many
     parameters may be given to it as one, with zeros in between. Its state is a tuple of tensors by name and of scalars.
+    One that says `blind` looks at no tensor at all: its rate is there before any direction is, its scale one scalar a
+    name, its state scalars. It may be shown parameters alone, laid together under any names.
     """
 
     asks: ClassVar[bool] = False
     needs_descent: ClassVar[bool] = False
     vmaps: ClassVar[bool] = True
     elementwise: ClassVar[bool] = False
+    blind: ClassVar[bool] = False
 
     @abstractmethod
     def init(self, params: Tensors) -> State:

@@ -51,6 +51,7 @@ class Control(Scheme):
     """
 
     elementwise: ClassVar[bool] = True
+    blind: ClassVar[bool] = True
     lr: float = searched(LogUniform(1e-5, 1e1), default=0.1, valid=(0.0, float("inf")))
     schedule: Schedule = field(default_factory=Constant)
     scales: str = setting("0:1")

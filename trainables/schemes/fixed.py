@@ -23,6 +23,7 @@ class Fixed(Scheme):
     """
 
     elementwise: ClassVar[bool] = True
+    blind: ClassVar[bool] = True
     lr: float = searched(LogUniform(1e-5, 1e1), default=0.1, valid=(0.0, float("inf")))
     schedule: Schedule = field(default_factory=Constant)
 

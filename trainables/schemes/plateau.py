@@ -35,6 +35,7 @@ class Plateau(Scheme):
     """
 
     elementwise: ClassVar[bool] = True
+    blind: ClassVar[bool] = True
     lr: float = searched(LogUniform(1e-5, 1e1), default=0.1, valid=(0.0, float("inf")))
     factor: float = setting(0.1, valid=(0.0, 1.0))
     patience: int = setting(2, valid=(1, 1_000_000))
