@@ -36,9 +36,12 @@ def pytest_addoption(parser):
 
 
 def pytest_xdist_auto_num_workers(config):
-    """The whole suite takes a process a core; what somebody chose stays in this one, where it starts at once."""
+    """The whole suite takes a process a core and one more; what somebody chose stays in this one.
+
+    One more, as tests with a Ray, a server or a lease wait for much of their time; this one, as it starts at once.
+    """
     chosen = config.option.file_or_dir or config.option.keyword or config.option.capture == "no"
-    return 0 if chosen or "not slow" not in config.option.markexpr else min(4, os.cpu_count() or 1)
+    return 0 if chosen or "not slow" not in config.option.markexpr else min(4, (os.cpu_count() or 1) + 1)
 
 
 def pytest_collection_modifyitems(items):

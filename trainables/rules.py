@@ -35,7 +35,7 @@ class Step(NamedTuple):
 class Rule(Component):
     """From parameters and a mini-batch to the next parameters."""
 
-    elsewhere: ClassVar[tuple[str, ...]] = ("trainables.optimizers", "trainables.split")
+    elsewhere: ClassVar[tuple[str, ...]] = ("trainables.packaged", "trainables.split")
 
     @classmethod
     def implied(cls, given: Collection[str]) -> str | None:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from trainables.directions.adam import Adam
-from trainables.optimizers import Packaged, PackagedState, asked
 from trainables.optimizers.muon import Muon
 from trainables.oracle import Oracle, Recipe, Tensors
+from trainables.packaged import Packaged, PackagedState, asked
 from trainables.refusal import Refusal
 from trainables.rules import Composed, Decoupled, Rule, State, Step
 from trainables.schemes.fixed import Fixed

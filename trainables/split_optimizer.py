@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from trainables.optimizers import asked
+from trainables.packaged import asked
 
 
 class SplitOptimizer(torch.optim.Optimizer):

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from trainables.components import Component, floats, slots
-from trainables.optimizers import Packaged, asked, made
+from trainables.optimizers import made
+from trainables.packaged import Packaged, asked
 from trainables.plugins import is_outside
 from trainables.refusal import Refusal
 from trainables.rules import Composed
@@ -117,7 +118,8 @@ def _packaged(rule: Mapping[str, Value], steps: str) -> list[str]:
     if any(is_outside(value) for value in rule.values()):
         return [
             _TORCH,
-            "from trainables.optimizers import Packaged, made",
+            "from trainables.optimizers import made",
+            "from trainables.packaged import Packaged",
             "from trainables.plugins import trusted",
             "",
             *_call("rule = Packaged.parse", [_as_dict(rule)]),

@@ -7,7 +7,8 @@ from conftest import ROOT
 from study.answers.taken_home import python
 from trainables.components import members
 from trainables.directions import Direction
-from trainables.optimizers import Optimizer, Packaged
+from trainables.optimizers import Optimizer
+from trainables.packaged import Packaged
 from trainables.plugins import trusted
 from trainables.run.loop import Run
 from trainables.schedules import Schedule
@@ -129,9 +130,9 @@ def test_the_steps_in_all_are_those_of_the_trial(accumulate, epochs):
 
 
 def test_a_package_that_is_not_installed_is_a_comment_too(monkeypatch):
-    from trainables import optimizers
+    from trainables import packaged
 
-    monkeypatch.setattr(optimizers, "find_spec", lambda name: None)
+    monkeypatch.setattr(packaged, "find_spec", lambda name: None)
     assert python({"rule": "packaged", "optimizer": "prodigy"}).startswith("# optimizer: prodigy needs the package")
 
 

@@ -137,7 +137,7 @@ def test_one_of_ours_is_listed_alone(lr_study):
 
 def test_a_study_is_listed_where_packages_that_it_needs_are_not_installed(monkeypatch):
     from study.plan import catalogue
-    from trainables import optimizers as packaged
+    from trainables import packaged
 
     monkeypatch.setattr(packaged, "find_spec", lambda name: None)
     (line,) = [line for line in catalogue.lines("studies") if line.startswith("adaptive: ")]

@@ -1,5 +1,7 @@
 """A trial that fails is tried again, recorded as failed, or the end of its study; a machine that goes is no failure."""
 
+import contextlib
+import io
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -234,107 +236,6 @@ class Refuses(Quadratic):
         used_again(lambda *folder, **named: 1 / 0)
         return super().model()
 """
-STUDY = """
-question: What becomes of trials that fail?
-common: {epochs: 3, batch_size: full, trials: 1}
-arms:
-  raises: {task: "./tasks.py:Raises"}
-  dies: {task: "./tasks.py:Dies"}
-  fine: {task: quadratic}
-"""
-
-
-@pytest.fixture
-def mine(tmp_path, monkeypatch):
-    """A folder with a study, its tasks, and where it is recorded."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "tasks.py").write_text(TASKS)
-    (tmp_path / "failing.yaml").write_text(STUDY)
-    yield {"tracking_uri": f"sqlite:///{tmp_path}/mlflow.db", "storage": tmp_path}
-    ray.shutdown()
-
-
-def trials(store, name):
-    client = tracking.client(store["tracking_uri"])
-    runs = client.search_runs([client.get_experiment_by_name(name).experiment_id])
-    own = [run for run in runs if run.data.tags["lr_study.kind"] == "trial"]
-    return {run.data.tags["lr_study.arm"]: run for run in own}
-
-
-@pytest.mark.ray
-@pytest.mark.timeout(400)
-def test_trials_that_fail_by_themselves_are_recorded_with_their_error_and_the_study_goes_on(mine, capsys):
-    assert study.run("failing.yaml", **mine, check=False)
-    runs = trials(mine, "failing")
-    assert {arm: run.info.status for arm, run in runs.items()} == {
-        "raises": "FAILED",
-        "dies": "FAILED",
-        "fine": "FINISHED",
-    }
-    tags = {arm: run.data.tags for arm, run in runs.items()}
-    assert tags["raises"]["lr_study.error"] == "ValueError: no such model"
-    assert "its worker process has died" in tags["dies"]["lr_study.error"]
-    assert int(tags["raises"]["lr_study.attempts"]) == ATTEMPTS
-    told = capsys.readouterr().err
-    assert "trial failing/raises/0/0/0 failed: ValueError: no such model" in told
-    assert {of.arm: of.failed for of in tracking.status("failing", mine["tracking_uri"])} == {
-        "raises": 1,
-        "dies": 1,
-        "fine": 0,
-    }
-
-
-def test_whatever_breaks_a_study_off_nothing_of_it_looks_as_if_it_ran(mine, tmp_path, monkeypatch):
-    def asked(self):
-        raise Refusal("asked again, it is another trial")
-
-    def breaks(bridge, *rest):
-        bridge.next_config("first")
-        bridge.on_trial_start(0, [], SimpleNamespace(trial_id="first", config={}))
-        monkeypatch.setattr(Dispatcher, "next", asked)
-        assert bridge.next_config("second") == "FINISHED"
-        raise bridge.broken
-
-    monkeypatch.setattr(runner, "connect", lambda cluster: None)
-    monkeypatch.setattr(runner, "resources_of_a_trial", lambda study, cluster: {})
-    monkeypatch.setattr(runner, "_tune", breaks)
-    with pytest.raises(Refusal, match="asked again"):
-        study.run("failing.yaml", **mine, check=False)
-    client = tracking.client(mine["tracking_uri"])
-    runs = client.search_runs([client.get_experiment_by_name("failing").experiment_id])
-    assert {run.info.status for run in runs} == {"KILLED"}
-    assert len(runs) == 4
-
-
-@pytest.mark.ray
-@pytest.mark.timeout(400)
-def test_a_worker_that_is_gone_when_it_is_to_be_used_again_costs_no_trial(mine, tmp_path, monkeypatch):
-    """However often a trial comes upon such a worker: six of them are there, and each is one attempt of a trial."""
-    monkeypatch.setattr(failures, "ATTEMPTS", 7)
-    (tmp_path / "again.yaml").write_text(
-        "question: q\ncommon: {epochs: 3, batch_size: full, trials: 3}\n"
-        'arms: {leaves: {task: "./tasks.py:Leaves"}, refuses: {task: "./tasks.py:Refuses"}}'
-    )
-    assert study.run("again.yaml", **mine, check=False)
-    for of in tracking.status("again", mine["tracking_uri"]):
-        assert (of.ended, of.failed, of.running) == (3, 0, 0)
-
-
-@pytest.mark.ray
-@pytest.mark.timeout(400)
-def test_a_study_whose_first_trials_all_fail_stops_says_why_and_runs_them_again(mine, tmp_path, monkeypatch):
-    monkeypatch.setattr(failures, "GIVE_UP", 1)
-    (tmp_path / "hopeless.yaml").write_text(
-        'question: q\ncommon: {epochs: 3, trials: 9, batch_size: full}\narms: {raises: {task: "./tasks.py:Raises"}}'
-    )
-    told = r"'hopeless' is stopped: its first 1 trials all failed, the last one with: .*no su"
-    with pytest.raises(failures.Hopeless, match=told) as given_up:
-        study.run("hopeless.yaml", **mine, check=False)
-    assert given_up.value.exit_code == 1  # nothing was wrong with what was asked
-    (of,) = tracking.status("hopeless", mine["tracking_uri"])
-    assert (of.ended, of.failed, of.running) == (0, 0, 0)
-
-
 LOOPS = """
 from dataclasses import dataclass
 
@@ -377,33 +278,132 @@ class Trains(Training):
             optimizer.step()
             session.report(1 - weight.abs())
 """
-OF_LOOPS = """
-question: What becomes of loops that fail?
-common: {trials: 1, epochs: 2, scheme.lr: 0.1}
+STUDY = """
+question: What becomes of trials that fail?
+common: {epochs: 3, trials: 1}
 arms:
-  raises: {task: "./loops.py:Raises"}
-  exits: {task: "./loops.py:Exits"}
-  trains: {task: "./loops.py:Trains"}
-  ours: {task: quadratic}
+  raises: {task: "./tasks.py:Raises", batch_size: full}
+  dies: {task: "./tasks.py:Dies", batch_size: full}
+  fine: {task: quadratic, batch_size: full}
+  loop_raises: {task: "./loops.py:Raises", scheme.lr: 0.1}
+  loop_exits: {task: "./loops.py:Exits", scheme.lr: 0.1}
+  loop_trains: {task: "./loops.py:Trains", scheme.lr: 0.1}
 """
+FAILED = {"raises", "dies", "loop_raises", "loop_exits"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_ray():
+    """The tests of this file run their studies on one, which the first of them starts."""
+    yield
+    ray.shutdown()
+
+
+def write_study(folder):
+    """A study with its tasks, and where it is to be recorded."""
+    (folder / "tasks.py").write_text(TASKS)
+    (folder / "loops.py").write_text(LOOPS)
+    (folder / "failing.yaml").write_text(STUDY)
+    return {"tracking_uri": f"sqlite:///{folder}/mlflow.db", "storage": folder}
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return write_study(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def failing(tmp_path_factory):
+    """The study as it was recorded: its store, its trials by arm, and what was said of them."""
+    folder = tmp_path_factory.mktemp("failing")
+    store, said = write_study(folder), io.StringIO()
+    with contextlib.redirect_stderr(said):
+        assert study.run(str(folder / "failing.yaml"), **store, check=False)
+    client = tracking.client(store["tracking_uri"])
+    runs = client.search_runs([client.get_experiment_by_name("failing").experiment_id])
+    trials = {run.data.tags["lr_study.arm"]: run for run in runs if run.data.tags["lr_study.kind"] == "trial"}
+    return SimpleNamespace(uri=store["tracking_uri"], client=client, trials=trials, said=said.getvalue())
 
 
 @pytest.mark.ray
 @pytest.mark.timeout(400)
-def test_a_loop_that_raises_leaves_its_own_traceback_without_secrets_and_one_that_exits_ends_no_worker(mine, tmp_path):
-    (tmp_path / "loops.py").write_text(LOOPS)
-    (tmp_path / "of-loops.yaml").write_text(OF_LOOPS)
-    assert study.run("of-loops.yaml", **mine, check=False)
-    runs = trials(mine, "of-loops")
-    ended = {arm: run.info.status for arm, run in runs.items()}
-    assert ended == {"raises": "FAILED", "exits": "FAILED", "trains": "FINISHED", "ours": "FINISHED"}
-    assert runs["exits"].data.tags["lr_study.error"] == "SystemExit: 3"
-    error = runs["raises"].data.tags["lr_study.error"]
+def test_trials_that_fail_by_themselves_are_recorded_with_their_error_and_the_study_goes_on(failing):
+    ended = {arm: run.info.status for arm, run in failing.trials.items()}
+    assert {arm for arm, status in ended.items() if status == "FAILED"} == FAILED
+    assert set(ended) - FAILED == {arm for arm, status in ended.items() if status == "FINISHED"}
+    tags = {arm: run.data.tags for arm, run in failing.trials.items()}
+    assert tags["raises"]["lr_study.error"] == "ValueError: no such model"
+    assert "its worker process has died" in tags["dies"]["lr_study.error"]
+    assert int(tags["raises"]["lr_study.attempts"]) == ATTEMPTS
+    assert "trial failing/raises/0/0/0 failed: ValueError: no such model" in failing.said
+    assert {of.arm for of in tracking.status("failing", failing.uri) if of.failed} == FAILED
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(400)
+def test_a_loop_that_raises_leaves_its_own_traceback_without_secrets_and_one_that_exits_ends_no_worker(
+    failing, tmp_path
+):
+    runs = failing.trials
+    assert runs["loop_exits"].data.tags["lr_study.error"] == "SystemExit: 3"
+    error = runs["loop_raises"].data.tags["lr_study.error"]
     assert error.endswith("Odd: no column age in postgresql://…@db/people")
-    client = tracking.client(mine["tracking_uri"])
-    text = Path(client.download_artifacts(runs["raises"].info.run_id, "traceback.txt", str(tmp_path))).read_text()
+    kept = failing.client.download_artifacts(runs["loop_raises"].info.run_id, "traceback.txt", str(tmp_path))
+    text = Path(kept).read_text()
     assert "secret" not in text
     assert text.startswith("Traceback (most recent call last):")
     assert 'raise Odd("age", "postgresql://…@db/people")' in text
-    table = study.report("of-loops", "csv", tracking_uri=mine["tracking_uri"])
+    table = study.report("failing", "csv", tracking_uri=failing.uri)
     assert {"./loops.py:Trains", "quadratic"} <= set(table.replace("\n", ",").split(",")), "both kinds in one table"
+
+
+def test_whatever_breaks_a_study_off_nothing_of_it_looks_as_if_it_ran(mine, tmp_path, monkeypatch):
+    def asked(self):
+        raise Refusal("asked again, it is another trial")
+
+    def breaks(bridge, *rest):
+        bridge.next_config("first")
+        bridge.on_trial_start(0, [], SimpleNamespace(trial_id="first", config={}))
+        monkeypatch.setattr(Dispatcher, "next", asked)
+        assert bridge.next_config("second") == "FINISHED"
+        raise bridge.broken
+
+    monkeypatch.setattr(runner, "connect", lambda cluster: None)
+    monkeypatch.setattr(runner, "resources_of_a_trial", lambda study, cluster: {})
+    monkeypatch.setattr(runner, "_tune", breaks)
+    with pytest.raises(Refusal, match="asked again"):
+        study.run("failing.yaml", **mine, check=False)
+    client = tracking.client(mine["tracking_uri"])
+    runs = client.search_runs([client.get_experiment_by_name("failing").experiment_id])
+    assert {run.info.status for run in runs} == {"KILLED"}
+    assert len(runs) == 7
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(400)
+def test_a_worker_that_is_gone_when_it_is_to_be_used_again_costs_no_trial(mine, tmp_path, monkeypatch):
+    """However often a trial comes upon such a worker: six of them are there, and each is one attempt of a trial."""
+    monkeypatch.setattr(failures, "ATTEMPTS", 7)
+    (tmp_path / "again.yaml").write_text(
+        "question: q\ncommon: {epochs: 3, batch_size: full, trials: 3}\n"
+        'arms: {leaves: {task: "./tasks.py:Leaves"}, refuses: {task: "./tasks.py:Refuses"}}'
+    )
+    assert study.run("again.yaml", **mine, check=False)
+    for of in tracking.status("again", mine["tracking_uri"]):
+        assert (of.ended, of.failed, of.running) == (3, 0, 0)
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(400)
+def test_a_study_whose_first_trials_all_fail_stops_says_why_and_runs_them_again(mine, tmp_path, monkeypatch):
+    monkeypatch.setattr(failures, "GIVE_UP", 1)
+    (tmp_path / "hopeless.yaml").write_text(
+        'question: q\ncommon: {epochs: 3, trials: 9, batch_size: full}\narms: {raises: {task: "./tasks.py:Raises"}}'
+    )
+    told = r"'hopeless' is stopped: its first 1 trials all failed, the last one with: .*no su"
+    with pytest.raises(failures.Hopeless, match=told) as given_up:
+        study.run("hopeless.yaml", **mine, check=False)
+    assert given_up.value.exit_code == 1  # nothing was wrong with what was asked
+    (of,) = tracking.status("hopeless", mine["tracking_uri"])
+    assert (of.ended, of.failed, of.running) == (0, 0, 0)

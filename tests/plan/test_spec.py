@@ -8,7 +8,7 @@ from study.plan import file as reading
 from study.plan import parse
 from study.plan.key import Key
 from study.search.stoppers import Median
-from trainables import optimizers as packaged
+from trainables import packaged
 from trainables.components import members, slots
 from trainables.directions import Direction
 from trainables.refusal import Refusal

@@ -44,14 +44,14 @@ def one_in_ten():
 
 def test_where_one_choice_in_ten_reaches_the_target_ten_trials_are_paid(one_in_ten):
     curves = curves_of(one_in_ten, CHOICES.arms[0], "passes")
-    found = [one for group in searches(curves, "choices", 0.9, groups=1, size=400) for one in group]
-    whole = [search(curves, Search("choices", CHOICES.arms[0], i), 0.9) for i in range(400)]
+    found = [one for group in searches(curves, "choices", 0.9, groups=1, size=100) for one in group]
+    whole = [search(curves, Search("choices", CHOICES.arms[0], i), 0.9) for i in range(200)]
     assert sum(one.cost for one in whole) / sum(one.reached for one in whole) == pytest.approx(10, rel=0.15)
     assert {one.spent for one in found} == {16.0}
 
 
 def test_the_interval_is_of_the_record_too(one_in_ten):
-    (row,) = replay.replay(one_in_ten, CHOICES, replay.ReplayOptions(target=0.9, repetitions=400))["digits_mlp"]
+    (row,) = replay.replay(one_in_ten, CHOICES, replay.ReplayOptions(target=0.9, repetitions=200))["digits_mlp"]
     assert row.cost.low < 10 < (row.cost.high or float("inf"))
     assert row.trials.estimate == row.cost.estimate
 
@@ -173,7 +173,7 @@ rate: {scheme.lr: {log_uniform: [0.0625, 2.0]}, decay.weight_decay: 0.001953125}
 def test_a_grid_answers_searches_that_hold_one_of_its_axes():
     """Scores are a function of ηλ alone: best where ηλ = 2⁻⁷, which the largest η at the smallest λ misses."""
     record, study = gridded(), parse(GRID, "searches")
-    options = replay.ReplayOptions(of="normalised", target=0.895, repetitions=400)
+    options = replay.ReplayOptions(of="normalised", target=0.895, repetitions=100)
     (rows,) = replay.replay(record, study, options).values()
     both, product, rate = rows
     assert product.best.estimate > both.best.estimate > rate.best.estimate

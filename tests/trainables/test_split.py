@@ -12,9 +12,10 @@ from trainables.components import find
 from trainables.data import Data
 from trainables.data import Split as Rows
 from trainables.directions.adam import Adam
-from trainables.optimizers import Optimizer, Packaged
+from trainables.optimizers import Optimizer
 from trainables.optimizers.muon import Muon
 from trainables.optimizers.schedulefree_sgd import ScheduleFreeSGD
+from trainables.packaged import Packaged
 from trainables.refusal import Refusal
 from trainables.rules import Composed, Decoupled
 from trainables.run.loop import Run

@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from trainables.optimizers import Optimizer, asked
+from trainables.optimizers import Optimizer
 from trainables.optimizers.adamw import AdamW
+from trainables.packaged import asked
 from trainables.refusal import Refusal
 from trainables.space import setting
 

@@ -12,8 +12,9 @@ from torch.optim.swa_utils import update_bn
 
 from trainables.components import Component, name_of
 from trainables.optimizer import SchemeOptimizer
-from trainables.optimizers import Packaged, made, rates, scale_rates
+from trainables.optimizers import made
 from trainables.oracle import Tensors
+from trainables.packaged import Packaged, rates, scale_rates
 from trainables.refusal import Refusal
 from trainables.rules import Composed, Rule
 from trainables.schedules import Constant, Schedule

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainables.optimizers import Optimizer, Packaged, asked, made, rates, scale_rates
+from trainables.optimizers import Optimizer, made
 from trainables.oracle import Oracle, Tensors
+from trainables.packaged import Packaged, asked, rates, scale_rates
 from trainables.schedules import Constant
 from trainables.schedules.decays import Linear
 from trainables.seeds import generator

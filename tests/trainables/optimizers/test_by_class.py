@@ -9,7 +9,7 @@ from torch import nn
 from study.plan.catalogue import lines
 from study.plan.parse import parse
 from trainables.components import files_of, name_of, slots
-from trainables.optimizers import Packaged
+from trainables.packaged import Packaged
 from trainables.plugins import trusted
 from trainables.refusal import Refusal
 from trainables.run.loop import Run

@@ -6,13 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from trainables import optimizers as packaged
+from trainables import packaged
 from trainables.components import members
 from trainables.data import Data, Split
-from trainables.optimizers import Optimizer, Packaged
+from trainables.optimizers import Optimizer
 from trainables.optimizers.prodigy import Prodigy
 from trainables.optimizers.schedulefree_adamw import ScheduleFreeAdamW
 from trainables.optimizers.schedulefree_sgd import ScheduleFreeSGD
+from trainables.packaged import Packaged
 from trainables.refusal import Refusal
 from trainables.run.loop import REFRESH_BATCHES, Run
 from trainables.seeds import generator

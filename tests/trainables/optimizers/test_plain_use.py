@@ -9,7 +9,8 @@ from torch import nn
 from torch.nn import functional
 
 from trainables.data import Data, Split
-from trainables.optimizers import Optimizer, Packaged
+from trainables.optimizers import Optimizer
+from trainables.packaged import Packaged
 from trainables.plugins import trusted
 from trainables.refusal import Refusal
 from trainables.run.loop import Run

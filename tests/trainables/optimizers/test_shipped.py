@@ -8,7 +8,7 @@ from torch import nn
 
 from trainables.components import find, members, slots
 from trainables.data import Data, Split
-from trainables.optimizers import Optimizer, Own, Packaged
+from trainables.optimizers import Optimizer, Own
 from trainables.optimizers.adamw import AdamW
 from trainables.optimizers.dadapt_adam import DAdaptAdam
 from trainables.optimizers.dadapt_sgd import DAdaptSGD
@@ -22,6 +22,7 @@ from trainables.optimizers.schedulefree_adamw import ScheduleFreeAdamW
 from trainables.optimizers.schedulefree_sgd import ScheduleFreeSGD
 from trainables.optimizers.soap import SOAP
 from trainables.optimizers.sps_safe import SPSSafe
+from trainables.packaged import Packaged
 from trainables.plugins import trusted
 from trainables.refusal import Refusal
 from trainables.run.loop import Run

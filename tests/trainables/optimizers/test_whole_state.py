@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from trainables.components import find
-from trainables.optimizers import Optimizer, Packaged
+from trainables.optimizers import Optimizer
 from trainables.oracle import Oracle
+from trainables.packaged import Packaged
 from trainables.refusal import Refusal
 from trainables.schedules import Schedule
 from trainables.testing import copied, noisy_bowl, same, two_layers
