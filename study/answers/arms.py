@@ -1,7 +1,8 @@
-"""From a long table to arms: score, cost, hit and learning rate of every trial, one arm a (task, scheme)."""
+"""From trials to arms: score, cost, hit and learning rate of every trial, one arm a (task, scheme)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from study.cost import NotDefined
 from study.records.drawn import FIELD, HIGH, LOW, VALUE, Drawn
-from study.records.trials import Question, ended, trials
+from study.records.trials import COSTS, Question, ended
 from study.search.samplers import GIVEN_FIRST
 from trainables.refusal import Refusal
 
@@ -21,6 +22,14 @@ SPACED = {"qmc", "sobol", "halton"}
 """Those of them whose points keep their distance from each other."""
 ROUNDING = 1e-9  # by which a rate may lie outside of its ends
 UNTOLD = NotDefined("nobody says from where to where its rates were drawn (--rates)")
+
+
+class Costs(NamedTuple):
+    """The costs of n trials in one unit."""
+
+    full: Floats  # (n,) of the whole trial
+    charged: Floats  # (n,) to the target of a hit, the whole of a miss
+    dearest: float | None  # the most that a trial can cost; None where nobody knows
 
 
 @dataclass(frozen=True)
@@ -46,23 +55,28 @@ class Trials:
     key: NDArray[np.str_] = field(default_factory=lambda: np.array([], str))  # (n,) repetition and trial
     same_points: bool = False  # whether trials of one key are one configuration on all tasks that say so
     notes: list[str] = field(default_factory=list)
+    beside: Mapping[str, Costs] = field(default_factory=dict)  # what they cost in every unit that their record tells
+
+    @property
+    def costs(self) -> Costs:
+        """Its costs in the unit of the table."""
+        return Costs(self.full, self.charged, self.dearest)
 
 
-def arms(table: pd.DataFrame, question: Question) -> list[Trials]:
-    """The arms of a validated table, in order of first appearance; trials that are still open are left out.
+def arms(rows: pd.DataFrame, question: Question) -> list[Trials]:
+    """The arms of a table's trials, in order of first appearance; trials that are still open are left out.
 
     Args:
-        table: as `study.records.table` gives it.
+        rows: one a trial, as `study.records.trials.trials` gives them.
         question: the sense of scores, target and chance level.
 
     Returns:
         One entry a (task, scheme).
 
     Raises:
-        Refusal: where the cost of a trial falls, or is above what is given as the dearest.
+        Refusal: where the cost of a trial is above what is given as the dearest.
     """
-    rows = ended(trials(table, question))
-    return [_arm(part, question) for _, part in rows.groupby(["task", "scheme"], sort=False)]
+    return [_arm(part, question) for _, part in ended(rows).groupby(["task", "scheme"], sort=False)]
 
 
 def _arm(part: Any, question: Question) -> Trials:
@@ -99,7 +113,14 @@ def _arm(part: Any, question: Question) -> Trials:
         key=np.array([f"{repetition}\0{trial}" for repetition, trial in zip(search, part["trial"], strict=True)], str),
         same_points="same_points" in part and bool(part["same_points"].all()),
         notes=notes,
+        beside={unit: _in_unit(part, unit) for unit in COSTS if unit in part and np.isfinite(part[unit]).all()},
     )
+
+
+def _in_unit(part: Any, unit: str) -> Costs:
+    full, charged = (part[name].to_numpy() for name in (unit, f"charged_{unit}"))
+    planned = part[f"dearest_{unit}"]
+    return Costs(full, charged, max(float(full.max()), float(planned.max())) if planned.notna().any() else None)
 
 
 def _dearest(part: Any, question: Question) -> float | None:

@@ -6,7 +6,7 @@ from study import cost
 from study.answers.arms import Trials
 from study.answers.measured import FEWEST_TYPICAL, Measured
 from study.answers.spent import assumed, level_of_all, share
-from study.cost import Interval, NotDefined
+from study.cost import Draws, NotDefined
 
 
 def compare(scheme: Measured, base: Measured | None, compared: int = 1) -> None:
@@ -57,24 +57,22 @@ def _at_budget(scheme: Measured, base: Measured, compared: int) -> None:
     if scheme is base:
         quantity.low = quantity.high = 1.0
         return
-    ends, of_those = (_ends_at_budget(scheme, base, budget, level) for level in (cost.LEVEL, level_of_all(compared)))
-    if isinstance(ends, NotDefined):
-        scheme.note("the interval of share_at_budget is", ends)
+    drawn = _drawn_at_budget(scheme, base, budget)
+    if isinstance(drawn, NotDefined):
+        scheme.note("the interval of share_at_budget is", drawn)
     else:
-        quantity.low, quantity.high = ends
-        quantity.judge(None if isinstance(of_those, NotDefined) else of_those)
+        quantity.low, quantity.high = cost.ends(*drawn, found.value)
+        quantity.judge(cost.ends(*drawn, found.value, level_of_all(compared)))
         _assume(scheme, base)
 
 
-def _ends_at_budget(scheme: Measured, base: Measured, budget: int, level: float) -> Interval | NotDefined:
+def _drawn_at_budget(scheme: Measured, base: Measured, budget: int) -> Draws | NotDefined:
     why = next((one.trials.spaced for one in (base, scheme) if one.trials.spaced is not None), None)
     if why is not None:
         return why
     ours, theirs = (_sample(one.trials) for one in (base, scheme))
     options, generator = scheme.options, scheme.stream("budget")
-    return cost.share_at_budget_interval(
-        ours, theirs, budget, generator, options.tolerance, scheme.floor, options.draws, level
-    )
+    return cost.share_at_budget_draws(ours, theirs, budget, generator, options.tolerance, scheme.floor, options.draws)
 
 
 def _sample(trials: Trials) -> cost.Sample:

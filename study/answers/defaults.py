@@ -4,6 +4,8 @@ from collections.abc import Collection
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from study import cost
 from study.cost import NotDefined
@@ -53,7 +55,7 @@ def regret(
     params = [key for key in known if key in first and key != "seed" and (key != "task" or key in told)]
     moved = {key for key in params if mine[key].nunique(dropna=False) > 1} if searched is None else searched
     default = {key: told[key] if key in told and key not in moved else known[key].default for key in params}
-    same = first[np.all([[_same(value, default.get(key)) for value in first[key]] for key in params], axis=0)]
+    same = first[np.all([_equal(first[key], default.get(key)) for key in params], axis=0)]
     keys = ["arm", "repetition", "k"]
     named = rows.rename(columns={"trial": "k"})
     scores = named.merge(same[keys].drop_duplicates(), on=keys)["score"].dropna().to_numpy(float)
@@ -65,6 +67,12 @@ def regret(
 def _flat(row: Any) -> dict[str, Any]:
     """What a trial's row says of its hyper-parameters."""
     return {key: plain(row[key]) for key in row.index if row[key] == row[key]}
+
+
+def _equal(column: Any, other: Any) -> NDArray[np.bool_]:
+    """Mark the rows of a column with that value; each of its values is compared once."""
+    codes, values = pd.factorize(column, use_na_sentinel=False)
+    return np.array([_same(value, other) for value in values], bool)[codes]
 
 
 def _same(value: Any, other: Any) -> bool:

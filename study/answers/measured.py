@@ -44,6 +44,7 @@ class Measured:
         self.result = Result(trials.task, trials.scheme, trials.score.size, hits, self.target)
         self.result.notes += [*options.notes, *trials.notes]
         self.spent = Spent(NotDefined("no target was given"))
+        self.paid: dict[str, Spent] = {}  # by unit, that of the table first; none without a target
         self.result.expected_cost.unit = options.unit or ""
         self.result.expected_trials.unit = "trials"
         if trials.depends and trials.searches > 1:
@@ -70,14 +71,17 @@ class Measured:
 
     def _undefined(self, why: str) -> None:
         self.spent = Spent(NotDefined(why))
+        units = [] if self.target is None else [self.options.unit or "", *self.trials.beside]
+        self.paid = dict.fromkeys(units, self.spent)
         self.note("expected_trials, expected_cost, expected_best and both shares are", NotDefined(why))
 
     def _to_target(self) -> None:
         if self.target is None:
             self.note("expected_trials and expected_cost are", NotDefined("no target was given"))
             return
-        self.spent = spent(self.trials, self.options.unit or "", self.stream, self.options.draws)
-        result = self.result
+        unit, result = self.options.unit or "", self.result
+        self.paid = spent(self.trials, unit, self.stream, self.options.draws)
+        self.spent = self.paid[unit]
         result.expected_trials, result.expected_cost = self.spent.trials_quantity, self.spent.cost_quantity
         result.censored = self.spent.censored
         result.notes += [self.spent.assumed] if self.spent.assumed else []

@@ -1,13 +1,14 @@
-"""The cost of one arm until it reached the target: expected, in one unit, with its interval."""
+"""The cost of one arm until it reached the target: expected, in every unit, with its interval."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from study import cost
-from study.answers.arms import Trials
+from study.answers.arms import Costs, Trials
 from study.answers.results import JudgedShare, Quantity
 from study.cost import Cost, Draws, Interval, NotDefined
 from study.records.own import TIMED
@@ -28,25 +29,30 @@ class Spent:
     assumed: str = ""  # what the interval of the cost takes for granted, in words; empty where that is known
 
 
-def spent(arm: Trials, unit: str, stream: Callable[[str], np.random.Generator], draws: int) -> Spent:
-    """The expected cost of an arm whose task has a target, in the unit of the table that it was read from.
+def spent(arm: Trials, unit: str, stream: Callable[[str], np.random.Generator], draws: int) -> dict[str, Spent]:
+    """The expected cost of an arm whose task has a target, unit by unit, from the same draws of the same trials.
 
     By the formula of independent trials, or as observed where they depend on each other.
 
     Args:
         arm: its trials.
-        unit: of their costs.
+        unit: of the costs of the table that they were read from.
         stream: gives the generator of the quantity of a name.
         draws: how many draws intervals are taken from.
 
     Returns:
-        Trials and cost with their intervals; not defined for a single search whose trials depend on each other.
+        Trials and cost with their intervals, that unit first.
+
+    Raises:
+        ValueError: for a single search whose trials depend on each other.
     """
+    costs = {unit: arm.costs} | {name: of for name, of in arm.beside.items() if name != unit}
     if not arm.depends:
-        return _independent(arm, unit, stream, draws)
-    if arm.searches > 1:
-        return _observed(arm, unit, stream, draws)
-    return Spent(NotDefined(f"{arm.depends}, and there is one search only: give the column repetition"))
+        share = cost.cost_shares(arm.hit, stream("cost"), draws)
+        return {name: _independent(arm, of, name, share) for name, of in costs.items()}
+    if arm.searches < 2:
+        raise ValueError(f"one search whose trials depend on each other has no expected cost, got {arm.searches=}")
+    return {name: _observed(arm, of, name, stream, draws) for name, of in costs.items()}
 
 
 def share(base: Spent, scheme: Spent, unit: str, compared: int = 1) -> JudgedShare | NotDefined:
@@ -89,11 +95,11 @@ def level_of_all(compared: int) -> float:
     return 1 - (1 - cost.LEVEL) / max(1, compared)
 
 
-def _independent(arm: Trials, unit: str, stream: Callable[[str], np.random.Generator], draws: int) -> Spent:
+def _independent(arm: Trials, costs: Costs, unit: str, share: NDArray[np.float64]) -> Spent:
     n, hits = arm.score.size, int(arm.hit.sum())
     trials = Cost(cost.expected_trials(n, hits), censored=hits == 0)
-    expected = as_cost(cost.expected_cost(arm.charged, arm.hit))
-    drawn = cost.cost_draws(arm.full, arm.charged, arm.hit, stream("cost"), draws, arm.dearest)
+    expected = as_cost(cost.expected_cost(costs.charged, arm.hit))
+    drawn = cost.cost_draws(costs.full, costs.charged, arm.hit, share, costs.dearest)
     return Spent(
         expected,
         drawn,
@@ -101,15 +107,15 @@ def _independent(arm: Trials, unit: str, stream: Callable[[str], np.random.Gener
         trials_quantity=quantity(trials, cost.trials_interval(n, hits), "trials"),
         cost_quantity=quantity(expected, cost.ends(*drawn, expected.value), unit),
         hits=hits,
-        assumed=assumed("trial", arm.full.max(), arm.dearest, unit) if hits else "",
+        assumed=assumed("trial", costs.full.max(), costs.dearest, unit) if hits else "",
     )
 
 
-def _observed(arm: Trials, unit: str, stream: Callable[[str], np.random.Generator], draws: int) -> Spent:
-    seen = cost.observe(arm.search, arm.full, arm.charged, arm.hit)
+def _observed(arm: Trials, costs: Costs, unit: str, stream: Callable[[str], np.random.Generator], draws: int) -> Spent:
+    seen = cost.observe(arm.search, costs.full, costs.charged, arm.hit)
     reached, most = bool(seen.reached.all()), float(np.bincount(arm.search).max())
     dearest = float(seen.full.max())
-    known = None if arm.dearest is None else max(dearest, most * arm.dearest)  # a whole search of such trials
+    known = None if costs.dearest is None else max(dearest, most * costs.dearest)  # a whole search of such trials
     limit = dearest if known is None else known
     quantities = []
     for values, highest, name in ((seen.trials, most, "trials"), (seen.cost, limit, unit)):

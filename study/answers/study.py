@@ -11,19 +11,20 @@ from study.answers.arms import arms
 from study.answers.choice import Choice, Tuned, choices
 from study.answers.grids import Grid, grids
 from study.answers.importance import Importance, importances
-from study.answers.measured import Options, stream
+from study.answers.measured import Measured, Options
 from study.answers.over_tasks import tell_over_tasks
 from study.answers.results import Flag, JudgedShare, Quantity, Result
-from study.answers.spent import share, spent
-from study.answers.summary import summarize
+from study.answers.spent import Spent, share
+from study.answers.summary import check_levels, measured
 from study.answers.transfer import Transfer, transfers
 from study.cost import NotDefined
 from study.records import own
-from study.records.material import Material, level_of, schemes_of
-from study.records.trials import Question, best_of, ended, has_scores
+from study.records.material import Level, Material, level_of, schemes_of
+from study.records.trials import Question, best_of, ended, has_scores, trials
 from trainables.refusal import unknown
 
 UNITS = ["passes", "steps", "seconds", "flops"]
+UNTOLD = Spent(NotDefined("a trial does not tell what it used"))
 FEW = 5  # hits: fewer make an interval wide, and its ends depend on single trials
 
 
@@ -102,7 +103,7 @@ def answers_of(material: Material, asked: ReportOptions) -> list[Answers]:
         made.append(_of_task(material, here, task, first, [scheme for scheme in order if scheme in ran], asked))
     if len(made) > 1:
         made = _with_transfers(made, material)
-        _tell_over_tasks(made, asked)
+    _tell_over_tasks(made, asked)
     return made
 
 
@@ -137,20 +138,20 @@ def _of_task(
     material: Material, here: pd.DataFrame, task: str, baseline: str, order: list[str], asked: ReportOptions
 ) -> Answers:
     level = level_of(here, task)
-    target = asked.target.get(task, asked.target.get("", level.target))
-    question = Question(
-        mode="min" if level.mode == "min" else "max", target=target, chance=level.chance, score_at="best"
-    )
-    base = baseline if baseline in order else None
-    options = Options(question, base, asked.budget, unit=asked.unit, seed=asked.seed, draws=asked.draws)
-    options = replace(options, notes=level.notes if target == level.target else ())
-    rows: Any = ended(of_trials.trials_of(here, level))
+    options = _options(level, task, baseline if baseline in order else None, asked)
+    question, target = options.question, options.question.of("target", task)
+    table = own.of_record(here, asked.unit, material.searched, material.same_points)
+    every = trials(table, question)
+    rows: Any = ended(of_trials.shown(every))
     best = best_of(rows, level.mode)
-    results = summarize(own.of_record(here, asked.unit, material.searched), options) if has_scores(rows) else []
-    results.sort(key=lambda result: order.index(result.scheme))
+    found: list[Measured] = []
+    if has_scores(rows):
+        check_levels(table, question)
+        found = measured(arms(every, question), options)
+    results = sorted((one.result for one in found), key=lambda result: order.index(result.scheme))
     for result in results:
         _flag(result, rows[rows["scheme"] == result.scheme], material)
-    tuned = _tuned(here, options, material) if target is not None and results else {}
+    tuned = _tuned(found, asked.unit)
     return Answers(
         task=task,
         metric=level.metric,
@@ -173,15 +174,22 @@ def _of_task(
     )
 
 
-def _tuned(here: pd.DataFrame, options: Options, material: Material) -> dict[str, dict[str, Tuned]]:
-    """Unit → scheme → its trials and their cost; all units from the same draws of the same trials."""
-    made: dict[str, dict[str, Tuned]] = {}
-    for unit in dict.fromkeys([options.unit or UNITS[0], *UNITS]):
-        made[unit] = {}
-        for arm in arms(own.of_record(here, unit, same_points=material.same_points), options.question):
-            named: Any = lambda name, arm=arm: stream(options.seed, arm, name)  # noqa: E731
-            made[unit][arm.scheme] = Tuned(arm, spent(arm, unit, named, options.draws))
-    return made
+def _options(level: Level, task: str, baseline: str | None, asked: ReportOptions) -> Options:
+    """How the scores of a task are read, against whom, in which unit."""
+    target = asked.target.get(task, asked.target.get("", level.target))
+    mode = "min" if level.mode == "min" else "max"
+    question = Question(mode=mode, target=target, chance=level.chance, score_at="best")
+    notes = level.notes if target == level.target else ()
+    return Options(question, baseline, asked.budget, 0.0, asked.unit, asked.seed, asked.draws, notes=notes)
+
+
+def _tuned(found: list[Measured], unit: str) -> dict[str, dict[str, Tuned]]:
+    """Unit → scheme → its trials and their cost, of those with a target; the unit that was asked for first."""
+    raced = {one.trials.scheme: one for one in found if one.paid}
+    return {
+        each: {scheme: Tuned(one.trials, one.paid.get(each, UNTOLD)) for scheme, one in raced.items()}
+        for each in dict.fromkeys([unit, *UNITS])
+    }
 
 
 def _paid(tuned: dict[str, dict[str, Tuned]], baseline: str) -> dict[str, dict[str, Paid]]:
@@ -205,9 +213,10 @@ def _regrets(
     tuned = base.expected_best.get(max(base.expected_best)) if base and base.expected_best else None
     arms_of = rows.drop_duplicates("scheme").set_index("scheme")["arm"]
     found: dict[str, float | NotDefined] = {}
+    first = here.drop_duplicates(["arm", "repetition", "k", "seed_number"])
     for result in results:
         arm = str(arms_of[result.scheme])
-        found[result.scheme] = defaults.regret(here, rows, arm, material.searched.get(arm), tuned, sign)
+        found[result.scheme] = defaults.regret(first, rows, arm, material.searched.get(arm), tuned, sign)
     return found
 
 

@@ -11,17 +11,17 @@ from dataclasses import replace
 import pandas as pd
 
 from study import cost
-from study.answers.arms import arms
+from study.answers.arms import Trials, arms
 from study.answers.choice import Tuned
 from study.answers.compared import compare
 from study.answers.knowledge import tell_known
 from study.answers.measured import Measured, Options
 from study.answers.over_tasks import tell_over_tasks
 from study.answers.results import Flag, Result
-from study.records.trials import Question
+from study.records.trials import Question, trials
 from trainables.refusal import Refusal, unknown
 
-__all__ = ["Options", "summarize"]
+__all__ = ["Options", "measured", "summarize"]
 
 
 def summarize(table: pd.DataFrame, options: Options) -> list[Result]:
@@ -34,24 +34,35 @@ def summarize(table: pd.DataFrame, options: Options) -> list[Result]:
     Raises:
         Refusal: for a baseline that is not there, and for a target nobody can be on either side of.
     """
-    _check_levels(table, options.question)
-    trials = arms(table, options.question)
-    schemes = list(dict.fromkeys(arm.scheme for arm in trials))
+    check_levels(table, options.question)
+    found = arms(trials(table, options.question), options.question)
+    schemes = list(dict.fromkeys(arm.scheme for arm in found))
     if options.baseline is not None and options.baseline not in schemes:
         raise unknown("baseline", options.baseline, schemes)
     options = replace(options, unit=options.unit or _unit(table))
     results, tuned = [], {}
-    for task in dict.fromkeys(arm.task for arm in trials):
-        here = [Measured(arm, options) for arm in trials if arm.task == task]
-        base = next((one for one in here if one.trials.scheme == options.baseline), None)
-        for one in here:
-            compare(one, base, len(here) - 1)
-        tell_known(here, base)
-        _flag_inclusions(here, options)
+    for task in dict.fromkeys(arm.task for arm in found):
+        here = measured([arm for arm in found if arm.task == task], options)
         results += [one.result for one in here]
         tuned[task] = {one.trials.scheme: Tuned(one.trials, one.spent) for one in here}
     tell_over_tasks(results, tuned, options)
     return results
+
+
+def measured(here: list[Trials], options: Options) -> list[Measured]:
+    """The arms of one task, each with its result: what its trials say, against the baseline and against each other.
+
+    Args:
+        here: the arms.
+        options: how scores are read, against whom, at what budget, in which unit.
+    """
+    made = [Measured(arm, options) for arm in here]
+    base = next((one for one in made if one.trials.scheme == options.baseline), None)
+    for one in made:
+        compare(one, base, len(made) - 1)
+    tell_known(made, base)
+    _flag_inclusions(made, options)
+    return made
 
 
 def _unit(table: pd.DataFrame) -> str:
@@ -59,8 +70,16 @@ def _unit(table: pd.DataFrame) -> str:
     return next((unit for name, unit in (("cost", "cost"), ("epoch", "epochs")) if name in table), "trials")
 
 
-def _check_levels(table: pd.DataFrame, question: Question) -> None:
-    """Refuse levels for tasks that are not there, and a target nobody can be on either side of."""
+def check_levels(table: pd.DataFrame, question: Question) -> None:
+    """Refuse levels for tasks that are not there, and a target nobody can be on either side of.
+
+    Args:
+        table: with a column task.
+        question: whose levels are checked.
+
+    Raises:
+        Refusal: for a level that is none.
+    """
     tasks = [str(task) for task in table["task"].drop_duplicates()]
     for name in ("target", "chance", "dearest"):
         levels = getattr(question, name)

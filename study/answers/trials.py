@@ -27,7 +27,7 @@ def trials_of(record: pd.DataFrame, level: Level) -> pd.DataFrame:
         One row a trial, its seeds taken together; `score` is its best validation score, `lr` the rate that it was
         given or, of a rule that finds its own, found (`study.records.rates`), costs are whole.
     """
-    return _with_rates(trials(own.of_record(record, "passes"), _best(level))).reindex(columns=COLUMNS)
+    return shown(trials(own.of_record(record, "passes"), _best(level)))
 
 
 def trainings_of(record: pd.DataFrame, level: Level) -> pd.DataFrame:
@@ -40,12 +40,17 @@ def trainings_of(record: pd.DataFrame, level: Level) -> pd.DataFrame:
     Returns:
         One row a training.
     """
-    made = trainings(own.of_record(record, "passes"), _best(level))
-    return _with_rates(made).reindex(columns=["seed", *COLUMNS])
+    return shown(trainings(own.of_record(record, "passes"), _best(level)), "seed")
 
 
-def _with_rates(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.assign(lr=rows["found"].fillna(rows["lr"]))
+def shown(rows: pd.DataFrame, *more: str) -> pd.DataFrame:
+    """The columns of trials that a page shows; of a rule that finds its own rate, that is their rate.
+
+    Args:
+        rows: of a record's table, as `study.records.trials` gives them.
+        more: columns that are wanted besides, before the others.
+    """
+    return rows.assign(lr=rows["found"].fillna(rows["lr"])).reindex(columns=[*more, *COLUMNS])
 
 
 def _best(level: Level) -> Question:

@@ -1,14 +1,16 @@
 """`lr-study report`: the table of a recorded study, and its page."""
 
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from study.commands import options
+from trainables.refusal import Refusal
 
 if TYPE_CHECKING:
-    from study.reports.writing import Material, Written
+    from study.reports.writing import Material, Said, Written
 
 
 @click.command()
@@ -38,7 +40,8 @@ if TYPE_CHECKING:
 )
 @click.option("--unit", default="passes", show_default=True, help="Of the sentence: passes, flops, steps or seconds.")
 @click.option("--record", is_flag=True, help="Write the summary, page and figures into MLflow too.")
-def report(study: str, form: str, epochs: bool, tracking_uri: str, **asked: object) -> None:
+@click.option("--no-page", is_flag=True, help="Print the table and the answer; write nothing.")
+def report(study: str, form: str, epochs: bool, tracking_uri: str, no_page: bool, **asked: object) -> None:
     """Print the table of STUDY, one row an arm, the best first; write its page, report.html.
 
     `passes` and `seconds` count all trials of an arm, misses and diverged ones too. The page says what each scheme
@@ -51,6 +54,8 @@ def report(study: str, form: str, epochs: bool, tracking_uri: str, **asked: obje
     from study.records.material import of
     from study.records.saved import with_study
 
+    if no_page and (asked["record"] or asked["output"]):
+        raise Refusal("--no-page writes nothing: leave out --record and --output")
     material = of(study, tracking_uri)
     if epochs:
         if form == "json":
@@ -59,12 +64,20 @@ def report(study: str, form: str, epochs: bool, tracking_uri: str, **asked: obje
         click.echo(with_study(material.record, material.text, material.contents).to_csv(index=False).rstrip("\n"))
         return
     click.echo(lr_study.report(material, form))
-    written = _page(material, tracking_uri, asked)
-    for sentence in (
-        [*written.over_tasks, *written.sentences, *written.known, *written.advice] if form == "text" else []
-    ):
-        click.echo(f"\n{sentence}")
-    click.echo(f"\npage: {written.path}", err=True)
+    written = None if no_page else _page(material, tracking_uri, asked)
+    if form == "text":
+        said = written.said if written else _said(material, asked)
+        click.echo("".join(f"\n{sentence}\n" for sentence in chain(*said)), nl=False)
+    if written:
+        click.echo(f"\npage: {written.path}", err=True)
+
+
+def _said(material: "Material", asked: dict) -> "Said":
+    from study.commands.words import levels
+    from study.reports import writing
+
+    options = writing.ReportOptions(asked["baseline"], levels("target", asked["target"]) or {}, asked["unit"])
+    return writing.said(writing.answers_of(material, options))
 
 
 def _page(material: "Material", tracking_uri: str, asked: dict) -> "Written":

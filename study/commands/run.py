@@ -1,5 +1,6 @@
 """`lr-study run`: make a study's record complete, then print its table and write its page."""
 
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,6 +101,6 @@ def _page(material: "Material", tracking_uri: str, storage: Path) -> None:
     except Refusal as refusal:
         click.echo(f"\nno page: {refusal}", err=True)
         return
-    for sentence in [*written.over_tasks, *written.sentences, *written.known, *written.advice]:
+    for sentence in chain(*written.said):
         click.echo(f"\n{sentence}")
     click.echo(f"\nThe page about it:      {written.path}", err=True)

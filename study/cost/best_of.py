@@ -4,6 +4,8 @@ Whether an interval of a score is printed depends on n and k alone (unless all s
 the scores would choose the draws in which it is right.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -13,6 +15,7 @@ from study.cost.quantities import Draws, NotDefined
 FEWEST_TRIALS = 32  # and the next: found by simulation; with fewer, an arm of which one trial in ten works fails
 TRIALS_A_CHOICE = 8  # the best of k is given an interval for k ≤ n/8
 REACH = 4  # how many trials from the best tell how far beyond it a better one may lie
+BLOCK = 1024  # draws whose powers are held at once
 
 
 def why_no_best_interval(scores: ArrayLike, k: int) -> NotDefined | None:
@@ -73,25 +76,84 @@ class BestDraws:
         self.best = steps[-1]
         self.top = steps[-1] + scores[-1] - scores[-1 - reach]
         self._rises_low, self._rises_high = np.diff(steps, prepend=worst), np.diff(steps, append=self.top)
-        with np.errstate(divide="ignore"):
-            self._log_high = np.log(np.minimum(seen, 1.0))
-            self._log_low = np.log(np.column_stack([unseen, np.minimum(seen[:, :-1] + unseen[:, None], 1.0)]))
-        self._buffer = np.empty_like(self._log_high)
+        self._below_high = np.minimum(seen, 1.0)  # F, the share of trials below each step
+        self._below_low = np.column_stack([unseen, np.minimum(seen[:, :-1] + unseen[:, None], 1.0)])
         mean = share[:, :-1] @ (np.add.reduceat(costs, starts) / counts)
         self.cost = Draws(mean, mean + unseen * (costs.max() if dearest is None else dearest))
 
-    def low(self, k: int | Floats) -> Floats:
-        """(draws,) of E max_k, pessimistic. k: one number, or one a draw."""
-        return self.best - self._power(self._log_low, k) @ self._rises_low
+    def low(self, k: int) -> Floats:
+        """(draws,) of E max_k, pessimistic."""
+        return self.best - _left(self._below_low, self._rises_low, k)
 
-    def high(self, k: int | Floats) -> Floats:
-        """(draws,) of E max_k, optimistic. k: one number, or one a draw."""
-        return self.top - self._power(self._log_high, k) @ self._rises_high
+    def high(self, k: int) -> Floats:
+        """(draws,) of E max_k, optimistic."""
+        return self.top - _left(self._below_high, self._rises_high, k)
 
-    def _power(self, log: Floats, k: int | Floats) -> Floats:
-        """F^k, in one buffer that is used again: to allocate it takes longer than to fill it."""
-        np.multiply(log, np.reshape(k, (-1, 1)), out=self._buffer)
-        return np.exp(self._buffer, out=self._buffer)
+    def latest(self, level: Floats, most: int) -> Floats:
+        """(draws,) the smallest k ≤ most at which the pessimistic E max_k is at the level; most + 1 where none is.
+
+        Args:
+            level: (draws,) the score to be reached, but for rounding.
+            most: the largest k that is tried.
+        """
+        return _smallest(self._below_low, self._rises_low, self.best - level + _slack(level), most)
+
+    def soonest(self, level: Floats, most: int) -> Floats:
+        """(draws,) the smallest k ≤ most at which the optimistic E max_k is at the level; most + 1 where none is.
+
+        Args:
+            level: (draws,) the score to be reached, but for rounding.
+            most: the largest k that is tried.
+        """
+        return _smallest(self._below_high, self._rises_high, self.top - level + _slack(level), most)
+
+
+def _slack(level: Floats) -> Floats:
+    """The rounding by which a level may be missed: an arm must reach its own."""
+    return 1e-12 * np.maximum(1.0, np.abs(level))
+
+
+def _blocks(draws: int) -> Iterator[slice]:
+    """The draws a thousand at a time, so that their powers stay in the processor's cache."""
+    return (slice(start, start + BLOCK) for start in range(0, draws, BLOCK))
+
+
+def _left(below: Floats, rises: Floats, k: int) -> Floats:
+    """(draws,) F^k · rises: what the best of k lacks to the top, for F (draws, m) and the steps between scores (m,)."""
+    found = np.empty(len(below))
+    for here in _blocks(len(below)):
+        power, square = np.ones_like(below[here]), below[here]
+        for digit in f"{k:b}"[::-1]:
+            power = power * square if digit == "1" else power
+            square = square * square
+        found[here] = power @ rises
+    return found
+
+
+def _smallest(below: Floats, rises: Floats, allowed: Floats, most: int) -> Floats:
+    """(draws,) the smallest k ≤ most with F^k · rises ≤ allowed, most + 1 where there is none.
+
+    Digit by digit: the largest k that misses is a sum of powers of two, F^k a product of squares of squares of F.
+
+    Args:
+        below: (draws, m) of F.
+        rises: (m,) not negative, so that F^k · rises never rises in k.
+        allowed: (draws,) what may be left.
+        most: the largest k that is tried.
+    """
+    found = np.empty(len(below))
+    for here in _blocks(len(below)):
+        squares = [below[here]]
+        while 2 ** len(squares) <= most:
+            squares.append(np.square(squares[-1]))
+        power, misses = np.ones_like(squares[0]), np.zeros(len(squares[0]), int)
+        for digit, square in reversed(list(enumerate(squares))):
+            longer = power * square
+            missed = (longer @ rises > allowed[here]) & (misses + 2**digit <= most)
+            np.copyto(power, longer, where=missed[:, None])
+            misses[missed] += 2**digit
+        found[here] = misses + 1
+    return found
 
 
 def _group_starts(n: int) -> NDArray[np.intp]:

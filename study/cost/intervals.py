@@ -64,12 +64,27 @@ def trials_interval(n: int, h: int) -> Interval:
     return Interval(1 / high, 1 / low if low > 0 else np.inf)
 
 
+def cost_shares(hit: ArrayLike, generator: np.random.Generator, draws: int = DRAWS) -> Floats:
+    """The shares of misses, of hits and of the unseen trial, by which `cost_draws` weighs what they cost.
+
+    Args:
+        hit: (n,) whether the trial reached the target.
+        generator: of the draws.
+        draws: how many.
+
+    Returns:
+        (draws, m + 1) shares of m groups of trials and last of the unseen one; the same for costs in every unit.
+    """
+    hits = int(np.sum(np.asarray(hit, bool)))
+    counts = [even_groups(np.zeros(size))[0] for size in (np.size(hit) - hits, hits)]
+    return shares(np.concatenate(counts), generator, draws)
+
+
 def cost_draws(
     full: ArrayLike,
     charged: ArrayLike,
     hit: ArrayLike,
-    generator: np.random.Generator,
-    draws: int = DRAWS,
+    share: Floats,
     dearest: float | None = None,
 ) -> Draws:
     """(draws,) low and high draws of E[C] = E[charged]/p: what independent trials cost up to the first hit.
@@ -82,8 +97,7 @@ def cost_draws(
         full: (n,) the cost of the whole trial.
         charged: (n,) that of a hit up to the target, of a miss in full.
         hit: (n,) whether the trial reached the target.
-        generator: of the draws.
-        draws: how many.
+        share: of every trial in every draw, from `cost_shares`.
         dearest: the most that a trial can cost; None: the dearest in hand, an assumption that whoever prints must say.
 
     Returns:
@@ -97,7 +111,6 @@ def cost_draws(
         raise ValueError(f"no trial can cost more than the dearest, got {dearest=} and a trial of {full.max()}")
     missed = even_groups(np.sort(charged[~hit]))
     found = even_groups(np.sort(charged[hit]))
-    share = shares(np.concatenate([missed[0], found[0]]), generator, draws)
     reached = np.arange(missed[0].size + found[0].size) >= missed[0].size
     most = float(full.max()) if dearest is None else dearest
     return draws_by_shares(share, np.concatenate([missed[1], found[1]]), reached, most)
@@ -137,7 +150,8 @@ def ends(low_draws: Floats, high_draws: Floats, estimate: float, level: float = 
     Interval(low=2.0, high=99.0)
     """
     tail = int((1 - level) / 2 * low_draws.size)  # an order statistic: a draw may be infinite
-    low, high = np.sort(low_draws)[tail], np.sort(high_draws)[-1 - tail]
+    last = high_draws.size - 1 - tail
+    low, high = np.partition(low_draws, tail)[tail], np.partition(high_draws, last)[last]
     return Interval(float(min(low, estimate)), float(max(high, estimate)))
 
 
@@ -216,8 +230,11 @@ def shares(counts: ArrayLike, generator: np.random.Generator, draws: int) -> Flo
     Returns:
         (draws, m + 1) shares; each row sums to 1.
     """
-    gaps = generator.standard_gamma(np.append(np.asarray(counts, float), 1.0), (draws, np.size(counts) + 1))
-    return gaps / gaps.sum(axis=1, keepdims=True)
+    sizes = np.append(np.asarray(counts, float), 1.0)
+    alone = bool((sizes == 1).all())  # an exponential is the gamma of 1: the same numbers, in half the time
+    shape = (draws, sizes.size)
+    gaps = generator.standard_exponential(shape) if alone else generator.standard_gamma(sizes, shape)
+    return np.divide(gaps, gaps.sum(axis=1, keepdims=True), out=gaps)
 
 
 def even_groups(values: Floats, most: int = 8 * RESOLUTION) -> tuple[Floats, Floats]:

@@ -11,6 +11,7 @@ To know the rate within a factor φ is w = 2 log10 φ; at w = D nothing is known
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -122,7 +123,7 @@ def known_cost(arm: Searched, width: float) -> Cost | NotDefined:
         return expected_cost(np.repeat(arm.charged, times), np.repeat(arm.hit, times))
     if not arm.hit.any():
         return NotDefined("no trial reached the target, so that no rate is known to have worked")
-    near = _near(arm, width, arm.counts[None, :])[0] * arm.counts
+    near = _near(arm, width, _anchors(arm, arm.counts[None, :]))[0] * arm.counts
     found = float(near[arm.hit].sum())
     missed = float(near[~arm.hit] @ arm.charged[~arm.hit])
     if found == 0:
@@ -187,9 +188,9 @@ def known_cost_draws(
     sorted_arm = Searched(arm.x[order], arm.charged[order], arm.hit[order], arm.low, arm.span, arm.counts[order])
     share = shares(sorted_arm.counts, generator, draws)
     most, unseen = arm.charged.max() if dearest is None else dearest, share[:, -1]
-    lows, highs = [], []
+    anchors, lows, highs = _anchors(sorted_arm, share[:, :-1]), [], []
     for width in np.minimum(np.asarray(widths, float), arm.span):
-        near = _near(sorted_arm, float(width), share[:, :-1]) * share[:, :-1]
+        near = _near(sorted_arm, float(width), anchors) * share[:, :-1]
         spent, success = near @ sorted_arm.charged, near[:, sorted_arm.hit].sum(axis=1)
         high = np.full(draws, np.inf)
         np.divide(spent + unseen * most, success, out=high, where=success > 0)
@@ -198,13 +199,26 @@ def known_cost_draws(
     return Draws(np.column_stack(lows), np.column_stack(highs))
 
 
-def _near(arm: Searched, width: float, weights: Floats) -> Floats:
-    """(draws, n) G_j: the mean over anchors other than j, hits of these weights, of how often j lies in the window."""
-    anchors = weights * arm.hit
+class _Anchors(NamedTuple):
+    """Weights of the hits, of which one is the anchor; a trial is found around others than itself."""
+
+    weights: Floats  # (draws, n) 0 of a miss
+    own: Floats  # (draws, n) those of one trial of each entry
+    others: Floats  # (draws, n) the sum of all but it
+    some: NDArray[np.bool_]  # (draws, n) true where there is another
+
+
+def _anchors(arm: Searched, weights: Floats) -> _Anchors:
+    hits = weights * arm.hit
+    own, whole = hits / arm.counts, hits.sum(axis=1, keepdims=True)
+    others = whole - own
+    return _Anchors(hits, own, others, others > 1e-12 * whole)
+
+
+def _near(arm: Searched, width: float, anchors: _Anchors) -> Floats:
+    """(draws, n) G_j: the mean over anchors other than j of how often j lies in the window."""
     kernel = reach(arm.x, arm.low, arm.span, width)
-    alone = anchors / arm.counts
-    whole = anchors.sum(axis=1, keepdims=True) - alone
-    held = anchors @ kernel - alone * np.diag(kernel)
+    held = anchors.weights @ kernel - anchors.own * np.diag(kernel)
     near = np.zeros_like(held)
-    np.divide(held, whole, out=near, where=whole > 1e-12 * anchors.sum(axis=1, keepdims=True))
-    return np.clip(near, 0.0, 1.0)
+    np.divide(held, anchors.others, out=near, where=anchors.some)
+    return np.clip(near, 0.0, 1.0, out=near)

@@ -133,7 +133,7 @@ def share_at_budget(base: Sample, scheme: Sample, budget: int, tolerance: float 
     return Share(k_scheme * costs[1] / (k_base * costs[0]), "=")  # type: ignore[operator]
 
 
-def share_at_budget_interval(
+def share_at_budget_draws(
     base: Sample,
     scheme: Sample,
     budget: int,
@@ -141,9 +141,8 @@ def share_at_budget_interval(
     tolerance: float = 0.0,
     floor: float | None = None,
     draws: int = DRAWS,
-    level: float = LEVEL,
-) -> Interval | NotDefined:
-    """The interval of `share_at_budget`: the baseline's level, both k* and both mean costs drawn again and again.
+) -> Draws | NotDefined:
+    """(draws,) low and high draws of `share_at_budget`: of the baseline's level, both k* and both mean costs.
 
     A draw in which the scheme does not reach the level within what its trials can tell counts as its bound at
     the low end (k* just above n/8) and as infinite at the high end.
@@ -156,26 +155,22 @@ def share_at_budget_interval(
         tolerance: ε, in score.
         floor: the score of a trial that has learned nothing; None where nobody knows.
         draws: how many.
-        level: how often the interval is to hold the truth.
 
     Returns:
-        Its ends, or why none is printed.
+        The draws, or why no interval is printed.
     """
     why = why_no_best_interval(base.scores, budget) or why_no_best_interval(scheme.scores, 1)
     if why is not None:
         return why
     ours = BestDraws(base.scores, floor, generator, draws, base.costs, base.dearest)
     theirs = BestDraws(scheme.scores, floor, generator, draws, scheme.costs, scheme.dearest)
-    levels = ours.low(budget) - tolerance, ours.high(budget) - tolerance
-    own = [_smallest(curve, level, budget) for curve, level in zip((ours.low, ours.high), levels, strict=True)]
+    low, high = ours.low(budget) - tolerance, ours.high(budget) - tolerance
+    own = ours.latest(low, budget - 1), ours.soonest(high, budget - 1)  # the budget itself is at the level
     size = np.size(scheme.scores)
-    soonest = _smallest(theirs.high, levels[0], size // TRIALS_A_CHOICE)
-    latest = _smallest(theirs.low, levels[1], size)
-    low = soonest * theirs.cost.low / (np.maximum(*own) * ours.cost.high)
+    soonest, latest = theirs.soonest(low, size // TRIALS_A_CHOICE), theirs.latest(high, size)
     with np.errstate(divide="ignore"):
-        high = np.where(latest > size, np.inf, latest * theirs.cost.high / (np.minimum(*own) * ours.cost.low))
-    estimate = share_at_budget(base, scheme, budget, tolerance)
-    return ends(low, high, estimate.value, level) if isinstance(estimate, Share) else estimate
+        dear = np.where(latest > size, np.inf, latest * theirs.cost.high / (np.minimum(*own) * ours.cost.low))
+    return Draws(soonest * theirs.cost.low / (np.maximum(*own) * ours.cost.high), dear)
 
 
 def log_efficiency(base_curve: ArrayLike, scheme_curve: ArrayLike) -> float:
@@ -198,15 +193,3 @@ def log_efficiency(base_curve: ArrayLike, scheme_curve: ArrayLike) -> float:
     times = np.where(reached > other.size, np.inf, reached)
     own = np.searchsorted(levels, levels) + 1.0
     return float(np.median(np.clip(np.log1p(own) - np.log1p(times), -1, 1)))
-
-
-def _smallest(curve, level: Floats, most: int) -> Floats:  # noqa: ANN001 - a method of BestDraws
-    """(draws,) the smallest k ≤ most with curve(k) ≥ level, draw by draw; most + 1 where there is none."""
-    low, high = np.ones(level.size), np.full(level.size, most + 1.0)
-    slack = 1e-12 * np.maximum(1.0, np.abs(level))
-    for _ in range(int(most).bit_length() + 1):
-        middle = np.floor((low + high) / 2)
-        reached = curve(middle) >= level - slack
-        high = np.where((low < high) & reached, middle, high)
-        low = np.where((low < high) & ~reached, middle + 1, low)
-    return high

@@ -6,15 +6,20 @@ them as they are on white. The specification names a parameter `chosen`, the sch
 
 import json
 import math
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import cache
+from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import pandas as pd
 import vl_convert
 
 from study.answers.results import finite
-from study.figures.style import COLOURS, MARKERS, Look
+from study.figures.style import COLOURS, MARKERS, STYLES, Look
 from study.figures.svg import THEME
+from trainables.data.datasets import cache_folder
 
 Spec = dict[str, Any]
 
@@ -55,7 +60,7 @@ class Chart(NamedTuple):
     data: pd.DataFrame
 
 
-def by_scheme(look: dict[str, Look], schemes: list[str]) -> Spec:
+def by_scheme(look: Mapping[str, Look], schemes: list[str]) -> Spec:
     """Colour and shape by the scheme, without a legend: names are HTML, or stand beside their marks.
 
     Args:
@@ -69,6 +74,33 @@ def by_scheme(look: dict[str, Look], schemes: list[str]) -> Spec:
         name: {"field": "scheme", "type": "nominal", "scale": {"domain": schemes, "range": range_}, "legend": None}
         for name, range_ in channels.items()
     }
+
+
+def lines_by_scheme(look: Mapping[str, Look], schemes: list[str], legend: bool) -> Spec:
+    """Colour and dashes by the scheme.
+
+    Args:
+        look: of every scheme.
+        schemes: those of the chart.
+        legend: true names them beside the chart, for a file; a page names them in HTML.
+    """
+    colours = [f"var(--c{COLOURS.index(look[scheme].colour)})" for scheme in schemes]
+    dashes = [[1, 0] if look[scheme].line == STYLES[0] else list(look[scheme].line[1]) for scheme in schemes]
+    named = {"title": None, "symbolType": "stroke", "symbolStrokeWidth": 2} if legend else None
+    return {
+        name: {"field": "scheme", "type": "nominal", "scale": {"domain": schemes, "range": range_}, "legend": named}
+        for name, range_ in (("color", colours), ("strokeDash", dashes))
+    }
+
+
+def decades(values: Iterable[float]) -> Spec:
+    """The scale and axis of a channel whose positive values are drawn logarithmically.
+
+    values: those that are drawn; what is not positive has no place.
+    """
+    known = [float(value) for value in values if value > 0]
+    places = ticks(min(known), max(known))
+    return {"scale": {"type": "log", "nice": False}, "axis": {"values": places, "format": "~g"}}
 
 
 def spec_of(inside: Spec, sentence: str) -> Spec:
@@ -129,5 +161,17 @@ def still(chart: Chart) -> str:
 
 @cache
 def bundle() -> str:
-    """The script of vega, vega-lite and vega-embed: nothing of it is loaded from anywhere."""
-    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    """The script of vega, vega-lite and vega-embed: nothing of it is loaded from anywhere.
+
+    To make it takes seconds, so that it is kept beside prepared data, under its version.
+    """
+    kept = cache_folder() / f"vega-{version('vl-convert-python')}.js"
+    if kept.is_file():
+        return kept.read_text(encoding="utf-8")
+    made = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    with suppress(OSError):  # a home that nobody can write to
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        fresh = kept.with_suffix(f".{os.getpid()}")
+        fresh.write_text(made, encoding="utf-8")
+        fresh.replace(kept)
+    return made

@@ -32,9 +32,9 @@ def of_record(
         same_points: arms that drew the same configurations as others of their scheme on other tasks.
 
     Returns:
-        The columns of `study.records.table`, and beside them `arm`, `run_id`, `planned`, the cost in every unit,
-        `found`, the rate where the rule finds its own (`study.records.rates`), `dearest`, what each training was
-        planned to cost, `same_points`, and where it is known what was drawn (`study.records.drawn`).
+        The columns of `study.records.table`, and beside them `arm`, `run_id`, `planned`, the cost in every unit;
+        `found`, the rate where the rule finds its own (`study.records.rates`); `dearest` and `dearest_passes` …, what
+        each training was planned to cost; `same_points`, and where it is known what was drawn (`study.records.drawn`).
 
     Raises:
         Refusal: for a unit that is none.
@@ -55,30 +55,30 @@ def of_record(
         "searcher": table["searcher"],
         "lr": rates.given(table),
         "found": rates.found(table),
-        "dearest": planned_cost(table, unit),
         "same_points": table["arm"].isin(list(same_points)),
     }
+    planned = planned_costs(table)
+    named |= {"dearest": planned[unit], **{f"dearest_{name}": planned[name] for name in planned}}
     named |= {name: table[name] for name in BESIDE if name in table}
     made = validated(pd.DataFrame(named))
     return with_drawn(made, record, searched) if searched else made
 
 
-def planned_cost(record: pd.DataFrame, unit: str) -> pd.Series:
+def planned_costs(record: pd.DataFrame) -> pd.DataFrame:
     """The cost of every training had it run to its last epoch, at the pace of what it did; NaN where nobody knows.
 
-    Args:
-        record: as `study.tracking.read` gives it.
-        unit: as in `of_record`; seconds have no plan.
+    record: as `study.tracking.read` gives it.
 
     Returns:
-        One number a row, the same on all rows of a training.
+        One column a unit, the same numbers on all rows of a training. Seconds have no plan.
     """
-    if unit == TIMED or "epochs" not in record:
-        return pd.Series(float("nan"), index=record.index)
+    used: Any = record[list(UNITS.values())].set_axis(list(UNITS), axis=1).assign(**{TIMED: float("nan")})
+    if "epochs" not in record:
+        return used * float("nan")
     epochs: Any = pd.to_numeric(record["epochs"], errors="coerce")
     reached = record["epoch"].where(record["epoch"] > 0)
     keys = [record[name] for name in ("task", "arm", "repetition", "k", "seed_number")]
-    return (record[UNITS[unit]] * (epochs / reached)).groupby(keys).transform("last")
+    return used.mul(epochs / reached, axis=0).groupby(keys).transform("last")
 
 
 def schemes(record: pd.DataFrame) -> pd.Series:

@@ -4,7 +4,8 @@ A trial is the mean of the seeds that it has. This is the one place that settles
 
 - `score`: the best (or the last) score of a trial that ended; chance where it diverged or failed; NaN where it is open
   or nobody told one;
-- `full`, `charged`: its whole cost, and its cost up to the target (its whole cost where it missed);
+- `full`, `charged`: its whole cost, and its cost up to the target (its whole cost where it missed); `charged_passes` …
+  the same in every other unit that the table has;
 - `hit`: whether a score reached the target, equal up to rounding, at the time it was told;
 - `seeds`, `lost`: the seeds that it has, and how many of them diverged or failed.
 """
@@ -212,7 +213,6 @@ def _starts(table: Any, keys: Sequence[str]) -> NDArray[np.intp]:
 def _reduced(table: Any, question: Question) -> pd.DataFrame:
     """One row a curve of a sorted table: its last, with worth, cost and hit."""
     starts = _starts(table, [name for name in KEY if name in table])
-    cost = _costs(table, starts)
     ends = np.append(starts[1:], len(table)) - 1
     rows: Any = table.iloc[ends].reset_index(drop=True)
     sign, chance = question.sign(), question.levels("chance", rows["task"])
@@ -220,8 +220,10 @@ def _reduced(table: Any, question: Question) -> pd.DataFrame:
     above = reaches(score, sign * question.levels("target", table["task"]))
     first = np.minimum.reduceat(np.where(above, np.arange(len(table)), len(table)), starts)
     rows["hit"] = first < len(table)
-    rows["full"] = cost[ends]
-    rows["charged"] = np.where(rows["hit"], cost[np.minimum(first, len(table) - 1)], cost[ends])
+    until = np.where(rows["hit"], np.minimum(first, len(table) - 1), ends)
+    cost = _costs(table, starts)
+    rows["full"], rows["charged"] = cost[ends], cost[until]
+    rows = rows.assign(**{f"charged_{name}": _costs(table, starts, name)[until] for name in COSTS if name in table})
     worth = sign * table["worth"].to_numpy(float) if "worth" in table else np.where(np.isfinite(score), score, np.nan)
     final = np.fmax.reduceat(worth, starts) if question.score_at == "best" else worth[ends]
     lost = is_lost(rows).to_numpy()
@@ -235,17 +237,17 @@ def _reduced(table: Any, question: Question) -> pd.DataFrame:
     return rows
 
 
-def _costs(table: Any, starts: NDArray[np.intp]) -> Floats:
+def _costs(table: Any, starts: NDArray[np.intp], name: str = "cost") -> Floats:
     """Cumulative costs: the column, else epochs, else one a trial; a cost that falls within a trial is refused."""
-    if "cost" not in table:
+    if name not in table:
         return table["epoch"].to_numpy(float) if "epoch" in table else np.ones(len(table))
-    cost = table["cost"].to_numpy(float)
+    cost = table[name].to_numpy(float)
     falls = np.diff(cost, prepend=0.0) < 0
     falls[starts] = False
     if falls.any():
         at = int(np.flatnonzero(falls)[0])
         raise Refusal(
-            f"row {int(table.index[at]) + 1}, column 'cost': cost is cumulative within a trial, and "
+            f"row {int(table.index[at]) + 1}, column {name!r}: cost is cumulative within a trial, and "
             f"{cost[at]:g} is less than the {cost[at - 1]:g} before it"
         )
     return cost
@@ -268,7 +270,6 @@ def _together(table: Any, question: Question) -> pd.DataFrame:
         score=score.where(~(lost & score.isna()), chance),
         worth=score.mask(lost, chance),
         cost=_costs(table, _starts(table, [*keys, "seed"])),
-        dearest=table.get("dearest", float("nan")),
         epoch=table.get("epoch", 0.0),
     )
     means = ["score", "worth"]
@@ -277,15 +278,16 @@ def _together(table: Any, question: Question) -> pd.DataFrame:
         means.append("test_score")
     about = _about_seeds(table, keys, lost)
     sums = [name for name in ("cost", *COSTS) if name in table]
-    wide: Any = table.set_index([*keys, "epoch", "seed"])[[*means, *sums, "dearest"]].unstack("seed")
+    planned = [name for name in table if str(name).startswith("dearest")]
+    wide: Any = table.set_index([*keys, "epoch", "seed"])[[*means, *sums, *planned]].unstack("seed")
     filled = wide.groupby(level=keys, sort=False).ffill()
     number = about["seeds"].reindex(filled.index.droplevel("epoch")).to_numpy()
     rows = pd.DataFrame(
         {name: _mean(filled[name], number) for name in means} | {name: filled[name].sum(axis=1) for name in sums}
     )
-    rows["dearest"] = filled["dearest"].mean(axis=1) * number
+    rows = rows.assign(**{name: filled[name].mean(axis=1) * number for name in planned})
     rest = table.drop_duplicates([*keys, "epoch"]).set_index([*keys, "epoch"])
-    rest = rest.drop(columns=[*means, *sums, "dearest", "seed", "status"], errors="ignore")
+    rest = rest.drop(columns=[*means, *sums, *planned, "seed", "status"], errors="ignore")
     return _prepared(rows.join(rest).join(about, on=keys).reset_index())
 
 

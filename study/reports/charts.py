@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from study.answers.study import Answers
-from study.figures import scores, shares, vega
+from study.figures import over_time, scores, shares, vega
 from study.figures.style import Look
 from study.figures.vega import Chart
 from study.records.material import Material, plain
@@ -25,6 +25,7 @@ class Shown(NamedTuple):
     json: str  # for the page's script
     svg: str
     csv: str
+    wide: bool  # it has many small panels
 
     @property
     def image(self) -> str:
@@ -45,16 +46,25 @@ def of_task(answers: Answers, material: Material, look: dict[str, Look], sentenc
     """
     made = [shares.chart(answers.results, answers.baseline, look, sentence)]
     if answers.results:  # else nothing was validated
-        told = configurations(material)
+        told = configurations(material, answers.task)
         made.append(scores.chart(answers.trials, told, look, answers.target, _trials(answers)))
+    made += [
+        over_time.rate_chart(answers.rates, look, f"The rate that each scheme's best trial used on {answers.task}."),
+        over_time.chart(answers.lines, look, _recorded(answers)),
+    ]
     return [_shown(chart, answers.task, material.run) for chart in made if chart]
 
 
-def configurations(material: Material) -> dict[str, str]:
-    """Each training's searched hyper-parameters and seed in words, by its run's id."""
-    record: Any = material.record.drop_duplicates("run_id")
+def configurations(material: Material, task: str) -> dict[str, str]:
+    """Each training's searched hyper-parameters and seed in words, by its run's id.
+
+    Args:
+        material: the record, and what its arms search.
+        task: whose trainings.
+    """
+    here: Any = material.record[material.record["task"] == task]
     made = {}
-    for arm, rows in record.groupby("arm", sort=False):
+    for arm, rows in here.drop_duplicates("run_id").groupby("arm", sort=False):
         keys = sorted(key for key in material.searched.get(str(arm), ()) if key in rows)
         columns = [rows[key] for key in (*keys, *(["seed"] if "seed" in rows else []))]
         for run, *values in zip(rows["run_id"], *columns, strict=True):
@@ -77,8 +87,15 @@ def _trials(answers: Answers) -> str:
     return f"{len(rows):,} trials of {answers.task} by their learning rate, {lost:,} of them lost{reached}."
 
 
+def _recorded(answers: Answers) -> str:
+    """The charts over time in words."""
+    names = ", ".join(dict.fromkeys(answers.lines["quantity"]))
+    return f"What the best configuration of every scheme recorded on {answers.task} over time: {names}."
+
+
 def _shown(chart: Chart, task: str, run: str) -> Shown:
     name = quote(f"{chart.name}-{task}", safe="")
     data: pd.DataFrame = chart.data
     csv = data.to_csv(index=False)
-    return Shown(name, chart.title, chart.caption, chart.sentence, vega.embedded(chart, run), vega.still(chart), csv)
+    forms = vega.embedded(chart, run), vega.still(chart), csv
+    return Shown(name, chart.title, chart.caption, chart.sentence, *forms, wide="concat" in chart.spec)

@@ -17,9 +17,7 @@ from study.figures import (
     grid,
     heat,
     known,
-    over_time,
     profile,
-    rates,
     svg,
     target,
 )
@@ -88,11 +86,6 @@ CAPTIONS = {
         "What the best of k random trials scores on validation data. Band: 95 % interval, drawn where it is known to "
         "hold what it promises. Dashed: the target.",
     ),
-    "rates": (
-        "The rate each scheme used",
-        "By the best trial of every scheme, after every epoch: the base rate times the mean of its scales; a gap where "
-        "it is not positive.",
-    ),
     "heat": (
         "Steps until a loss",
         "Steps of the first record whose loss is low enough, the darker the more; '>': not within those given.",
@@ -114,18 +107,13 @@ CAPTIONS = {
         "Every settled training and scale-invariant tensor, when rates last were constant. Dashed: theory, which fixes "
         "the slopes ¼ and ½, and leaves nothing free in angle and relaxation time.",
     ),
-    "over_time": (
-        "What was recorded over time",
-        "By the best configuration of every scheme: the median of its seeds, and the range of all. Loss is that "
-        "of the mini-batches since the record before; what a scheme tells of itself is of the last one.",
-    ),
     "profile": (
         "Performance profile",
         "On which share of the tasks a scheme's tuning costs at most τ times the cheapest's. Further up and left is "
         "better; a target that was never reached, or not by every search, is a miss.",
     ),
 }
-MANY = {"over_time": "wide", "grid": "large", "collapse": "wide", "balance": "wide"}
+MANY = {"grid": "large", "collapse": "wide", "balance": "wide"}
 """Figures of many panels, one a quantity or a scheme: small ones in rows of three, or large ones in rows of two."""
 
 
@@ -147,11 +135,9 @@ def of_task(answers: Answers, material: Material, look: dict[str, Look]) -> list
         "cost_to_target": [target.panel(answers.results, look, answers.baseline)],
         "known_cost": [known.panel(answers.results, look)],
         "expected_best": [best.panel(answers.results, look)],
-        "rates": [rates.panel(answers.rates, look)],
         "heat": [heat.panel(_of(answers, material), material.file.heat)]
         if material.file and material.file.heat
         else [],
-        "over_time": [over_time.panel(answers.lines, name, look) for name in dict.fromkeys(answers.lines["quantity"])],
     }
     made = [_group(name, [panel for panel in found if panel], answers.task) for name, found in panels.items()]
     return [group for group in made if group.panels]

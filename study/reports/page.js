@@ -12,10 +12,17 @@
     return JSON.parse(JSON.stringify(spec).replace(/var\((--\w+)\)/g, (_, name) => style.getPropertyValue(name).trim()));
   }
 
+  function fitted(spec, room) {  // small charts side by side, as many as there is room for
+    if (!spec.concat) return spec;
+    const columns = Math.max(1, Math.floor(room / 300)), width = Math.floor(room / columns) - 65;
+    return { ...spec, columns, concat: spec.concat.map(one => ({ ...one, width })) };
+  }
+
   async function draw(figure) {
     const { spec, columns, run } = JSON.parse(figure.querySelector("script").textContent);
-    const whole = { ...coloured(spec), data: { values: rows(columns) } };
-    const { view } = await window.vegaEmbed(figure.querySelector(".chart"), whole, { ast: true, actions: false, renderer: "svg" });
+    const place = figure.querySelector(".chart");
+    const whole = { ...fitted(coloured(spec), place.clientWidth), data: { values: rows(columns) } };
+    const { view } = await window.vegaEmbed(place, whole, { ast: true, actions: false, renderer: "svg" });
     view.addEventListener("mouseover", (_, item) => { if (item && item.datum && item.datum.scheme) tell(figure, item.datum, run); });
     view.addEventListener("click", (_, item) => choose(item && item.datum ? item.datum.scheme || item.datum.value : null));
     view.signal("chosen", chosen).runAsync();

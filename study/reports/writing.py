@@ -12,10 +12,34 @@ from urllib.parse import quote
 from study.answers.results import Quantity
 from study.answers.study import Answers, ReportOptions, answers_of
 from study.records.material import Material, of, of_file, of_study
+from study.reports import advice, knowledge, over_tasks
 from study.reports.page import as_json, html, markdown, page, sentence_text
+from study.reports.sentences import sentence
 from trainables.refusal import Refusal
 
-__all__ = ["Material", "ReportOptions", "Written", "folder_of", "metrics", "of", "of_file", "of_study", "write"]
+__all__ = [
+    "Material",
+    "ReportOptions",
+    "Said",
+    "Written",
+    "answers_of",
+    "folder_of",
+    "metrics",
+    "of",
+    "of_file",
+    "of_study",
+    "said",
+    "write",
+]
+
+
+class Said(NamedTuple):
+    """The answer in sentences."""
+
+    over_tasks: list[str]  # one for the study, where it has several tasks
+    sentences: list[str]  # one a task
+    known: list[str]  # what knowing the rate changes
+    advice: list[str]  # what to do, a sentence a task where something follows
 
 
 class Written(NamedTuple):
@@ -23,11 +47,13 @@ class Written(NamedTuple):
 
     path: Path
     files: list[Path]  # all of them, the page among them
-    sentences: list[str]  # one a task
-    over_tasks: list[str]  # one for the study, where it has several tasks
-    advice: list[str]  # what to do, a sentence a task where something follows
-    known: list[str]  # what knowing the rate changes
+    said: Said
     metrics: dict[str, dict[str, float]]
+
+    @property
+    def sentences(self) -> list[str]:
+        """The answer, a sentence a task."""
+        return self.said.sentences
 
 
 def folder_of(storage: Path, study: str) -> Path:
@@ -74,11 +100,18 @@ def write(material: Material, folder: Path, asked: ReportOptions = ReportOptions
         raise Refusal(
             f"the page cannot be written into {str(folder)!r} ({error.strerror}): give another folder"
         ) from error
-    sentences = [sentence_text(part.sentence) for part in made.parts]
-    advice = [sentence_text(part.advice) for part in made.parts if part.advice]
-    known = [sentence_text(words) for part in made.parts for words in part.known]
-    files, over = [folder / name for name in texts], [sentence_text(made.sentence)] if made.sentence else []
-    return Written(folder / "report.html", files, sentences, over, advice, known, metrics(every))
+    return Written(folder / "report.html", [folder / name for name in texts], said(every), metrics(every))
+
+
+def said(every: list[Answers]) -> Said:
+    """The sentences that a page begins with."""
+    over = over_tasks.sentence([result for answers in every for result in answers.results])
+    return Said(
+        [sentence_text(over)] if over else [],
+        [sentence_text(sentence(answers)) for answers in every],
+        [sentence_text(words) for answers in every for words in knowledge.sentences(answers.results)],
+        [sentence_text(words) for answers in every if (words := advice.advice(answers))],
+    )
 
 
 def metrics(every: list[Answers]) -> dict[str, dict[str, float]]:

@@ -15,7 +15,7 @@ def arm(scheme, hits, n=64, seed=0, lr=None):
     """One pass a trial, so that E[C] = (n + 1)/(h + 1) as n grows; the first `hits` reach the target."""
     hit, ones = np.arange(n) < hits, np.ones(n)
     trials = Trials("t", scheme, hit * 1.0, ones, ones, hit, np.zeros(n, int), 1, "", lr=lr, dearest=1.0)
-    return Tuned(trials, spent(trials, "passes", lambda _: np.random.default_rng((seed, hits)), 2_000))
+    return Tuned(trials, spent(trials, "passes", lambda _: np.random.default_rng((seed, hits)), 2_000)["passes"])
 
 
 def chosen(**hits):

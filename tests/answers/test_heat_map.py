@@ -8,8 +8,6 @@ import torch
 
 from study.answers import heat_map as heat
 from study.figures import heat as drawn
-from study.figures import looks
-from study.figures import rates as rates_figure
 from study.figures.svg import svg_text
 from study.plan import file as reading
 from study.plan.file import Heat
@@ -98,12 +96,3 @@ def test_without_noise_a_plain_rate_costs_its_inverse_and_a_hypergradient_hardly
     assert plain == [math.ceil(math.log(0.002) / 2 / math.log(1 - lr)) for lr in (1e-1, 1e-2, 1e-3)]
     lifted = [steps_of(Hypergradient(lr=lr, beta=1e-2)) for lr in (1e-2, 1e-3, 1e-4, 1e-5)]
     assert max(lifted) <= 1.25 * min(lifted) < 0.2 * plain[1]
-
-
-def test_a_rate_that_is_not_positive_is_a_gap_in_its_line_and_stays_in_the_data():
-    rates = pd.DataFrame({"task": "t", "scheme": "hd", "epoch": [1, 2, 3, 4], "rate": [0.1, -0.2, 0.3, -0.4]})
-    panel = rates_figure.panel(rates, looks(["hd"]))
-    line = panel.figure.axes[0].lines[0].get_ydata()
-    assert line.tolist() == pytest.approx([0.1, math.nan, 0.3, math.nan], nan_ok=True)
-    assert panel.data["rate"].tolist() == [0.1, -0.2, 0.3, -0.4]
-    assert rates_figure.panel(rates.assign(rate=-1.0), looks(["hd"])) is None

@@ -1,12 +1,14 @@
 """What is drawn over time: the best configuration of each scheme, the median of its seeds, and their range."""
 
 import math
+import re
 
 import pandas as pd
 import pytest
+import vl_convert
 
 from study.answers.over_time import bands, quantities
-from study.figures import looks, over_time
+from study.figures import looks, over_time, vega
 
 EPOCHS = (0.5, 1.0, 1.5)
 SPREAD = (1.0, 2.0, 9.0)  # of the seeds: a mean would be 4
@@ -66,22 +68,43 @@ def test_what_is_not_finite_is_left_out(record):
     assert told(made, "fast", "curvature")[0] == pytest.approx([0.5, 180, 180, 180])
 
 
-def test_a_panel_draws_these_numbers_and_carries_them(record):
-    made = bands(record, BEST)
-    panel = over_time.panel(made, "curvature", looks(BEST["scheme"]))
-    (axes,) = panel.figure.axes
-    drawn = [line for line in axes.lines if len(line.get_ydata()) == len(EPOCHS)]
-    assert [list(line.get_ydata()) for line in drawn] == 2 * [pytest.approx([40.0, 20.0, 40 / 3])]
-    for band in axes.collections:
-        heights = band.get_paths()[0].vertices[:, 1]
-        assert (heights.min(), heights.max()) == pytest.approx((20 / 3, 180.0))
-    assert panel.title == "curvature"
-    assert set(panel.data["quantity"]) == {"curvature"}
-    assert over_time.panel(made, "smoothness", looks(BEST["scheme"])) is None
+def panels(record):
+    chart = over_time.chart(bands(record, BEST), looks(BEST["scheme"]), "in words")
+    return chart, {panel["title"]["text"]: panel for panel in chart.spec["concat"]}
 
 
-@pytest.mark.parametrize(("values", "scale"), [((1, 5, 9), "linear"), ((1, 10, 100), "log"), ((0, 10, 100), "linear")])
+def test_a_chart_has_a_panel_a_quantity_and_carries_what_it_draws(record):
+    chart, found = panels(record)
+    assert [*found] == ["train_loss", "valid_score", "curvature"]
+    assert found["curvature"]["transform"] == [{"filter": 'datum.quantity === "curvature"'}]
+    band, line = found["curvature"]["layer"]
+    assert (band["encoding"]["y"]["field"], band["encoding"]["y2"]["field"]) == ("low", "high")
+    assert line["encoding"]["y"]["field"] == "median"
+    pd.testing.assert_frame_equal(chart.data, bands(record, BEST))
+    assert over_time.chart(bands(record, BEST), looks(["other"]), "in words") is None
+
+
+def test_a_still_names_every_line_once(record):
+    names = re.findall(r">(slow|fast)</text>", vega.still(panels(record)[0]))
+    assert sorted(names) == ["fast", "slow"]
+
+
+@pytest.mark.parametrize(("values", "scale"), [((1, 5, 9), None), ((1, 10, 100), "log"), ((0, 10, 100), None)])
 def test_decades_are_drawn_as_decades(record, values, scale):
     record["curvature"] = record["record"].map(dict(zip((1, 2, 3), map(float, values), strict=True)))
-    panel = over_time.panel(bands(record, BEST), "curvature", looks(BEST["scheme"]))
-    assert panel.figure.axes[0].get_yscale() == scale
+    (y, _) = (layer["encoding"]["y"] for layer in panels(record)[1]["curvature"]["layer"])
+    assert y["scale"].get("type") == scale
+
+
+def test_a_rate_that_is_not_positive_is_a_gap_in_its_line_and_stays_in_the_data():
+    rates = pd.DataFrame({"task": "t", "scheme": "hd", "epoch": [1, 2, 3, 4, 5], "rate": [0.1, 0.2, -0.2, 0.3, 0.4]})
+    chart = over_time.rate_chart(rates, looks(["hd"]), "in words")
+    assert chart.data["rate"].tolist() == rates["rate"].tolist()
+    (line,) = re.findall(r'aria-roledescription="line mark" d="([^"]*)"', spoken(chart))
+    assert line.count("M") == 2  # one stroke on each side of the gap
+    assert over_time.rate_chart(rates.assign(rate=-1.0), looks(["hd"]), "in words") is None
+
+
+def spoken(chart):
+    """The chart as an SVG in which every mark says what it is."""
+    return vl_convert.vegalite_to_svg(chart.still | {"data": {"values": chart.data.to_dict("records")}})

@@ -129,7 +129,9 @@ def of_cost(
         hit = rng.random(n) < p
         full, charged = COSTS[name](rng, hit)
         result = cost.expected_cost(charged, hit)
-        low, high = cost.ends(*cost.cost_draws(full, charged, hit, rng, bootstrap, dearest), result.value)
+        low, high = cost.ends(
+            *cost.cost_draws(full, charged, hit, cost.cost_shares(hit, rng, bootstrap), dearest), result.value
+        )
         held += low <= truth <= high
     kind = "cost" if dearest else "cost, dearest seen"
     return Coverage(kind, f"p={p}, {name}", n, 0, held, draws, draws)
@@ -144,7 +146,7 @@ def of_share_to_target(n: int, p: tuple[float, float], name: str, draws: int, bo
         for each in p:
             hit = rng.random(n) < each
             full, charged = COSTS[name](rng, hit)
-            arms.append(cost.cost_draws(full, charged, hit, rng, bootstrap, DEAREST))
+            arms.append(cost.cost_draws(full, charged, hit, cost.cost_shares(hit, rng, bootstrap), DEAREST))
             results.append(cost.expected_cost(charged, hit))
         share = cost.share_to_target(*results)
         if isinstance(share, cost.Share):
@@ -225,8 +227,10 @@ def of_share_at_budget(
     for _ in range(draws):
         ours, theirs = base(rng, n), scheme(rng, n)
         arms = cost.Sample(ours, paid(ours)[0]), cost.Sample(theirs, paid(theirs)[1])
-        ends = cost.share_at_budget_interval(*arms, budget, rng, tolerance, floor, bootstrap)
-        if isinstance(ends, cost.Interval):
+        drawn = cost.share_at_budget_draws(*arms, budget, rng, tolerance, floor, bootstrap)
+        estimate = cost.share_at_budget(*arms, budget, tolerance)
+        if isinstance(drawn, cost.Draws) and isinstance(estimate, cost.Share):
+            ends = cost.ends(*drawn, estimate.value)
             printed, held = printed + 1, held + (ends.low <= truth <= ends.high)
     return Coverage(f"share at {budget}, tolerance {tolerance}", name, n, budget, held, printed, draws)
 

@@ -77,7 +77,7 @@ def even(n: int, rng: np.random.Generator, law: str, draws: int) -> cost.BreakEv
     charged, hit = free(n, rng)
     width = cost.widths([searched])
     assert not isinstance(width, cost.NotDefined)
-    drawn = cost.cost_draws(charged, charged, hit, rng, draws, dearest=MISS)
+    drawn = cost.cost_draws(charged, charged, hit, cost.cost_shares(hit, rng, draws), dearest=MISS)
     whole = cost.expected_cost(charged, hit)
     assert not isinstance(whole, cost.NotDefined)
     return cost.break_even(cost.flat(whole, drawn, width), cost.curve(searched, width, rng, draws, dearest=MISS))

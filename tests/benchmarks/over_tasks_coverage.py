@@ -70,7 +70,7 @@ def _draws(arm: list[Outcomes], kind: Kind, rng: np.random.Generator, draws: int
     if kind == "same":
         return cost.joint_cost_draws(arm, rng, draws)
     full = np.full(arm[0].hit.size, MISS)
-    return [cost.cost_draws(full, one.charged, one.hit, rng, draws, MISS) for one in arm]
+    return [cost.cost_draws(full, one.charged, one.hit, cost.cost_shares(one.hit, rng, draws), MISS) for one in arm]
 
 
 def of_tasks(n: int, name: str, kind: Kind, draws: int, bootstrap: int, seed: int) -> Coverage:

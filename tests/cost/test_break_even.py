@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from test_knowledge import LAWS, LOW, SPAN, arm, truth
 
-from study.cost import Cost, Interval, NotDefined, cost_draws, expected_cost
+from study.cost import Cost, Interval, NotDefined, cost_draws, cost_shares, expected_cost
 from study.cost.break_even import Curve, break_even, curve, flat, widths
 from study.cost.knowledge import Searched, known_cost
 
@@ -31,7 +31,7 @@ def found_in(n, rng, law, draws=300):
     searched = arm(n, rng, LAWS[law])
     charged, hit = free(n, rng)
     width = widths([searched])
-    drawn = cost_draws(charged, charged, hit, rng, draws, dearest=10.0)
+    drawn = cost_draws(charged, charged, hit, cost_shares(hit, rng, draws), dearest=10.0)
     return break_even(flat(expected_cost(charged, hit), drawn, width), curve(searched, width, rng, draws, dearest=10.0))
 
 

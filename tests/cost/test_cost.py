@@ -19,6 +19,10 @@ ANCHORS = SHARED / "anchors"
 needs_anchors = pytest.mark.skipif(not ANCHORS.is_dir(), reason=f"published results are not at {ANCHORS}")
 
 
+def drawn(hit, draws):
+    return cost.cost_shares(hit, np.random.default_rng(0), draws)
+
+
 def deepobs(scheme):
     """Learning rates, final scores, charged epochs and hits of one optimizer, without our reader."""
     curves = defaultdict(list)
@@ -142,8 +146,8 @@ def test_permuting_the_trials_changes_nothing(trials, random):
     assert cost.expected_cost(charged, hit) == cost.expected_cost(charged2, hit2)
     assert cost.expected_best(charged, 1) == pytest.approx(cost.expected_best(charged2, 1))
     for ours, theirs in zip(
-        cost.cost_draws(charged, charged, hit, np.random.default_rng(0), 50),
-        cost.cost_draws(charged2, charged2, hit2, np.random.default_rng(0), 50),
+        cost.cost_draws(charged, charged, hit, drawn(hit, 50)),
+        cost.cost_draws(charged2, charged2, hit2, drawn(hit2, 50)),
         strict=True,
     ):
         np.testing.assert_array_equal(ours, theirs)
@@ -208,7 +212,7 @@ def test_clopper_pearson_leaves_half_the_error_on_each_side():
 @pytest.mark.parametrize(("n", "h"), [(10, 0), (10, 3), (10, 10)])
 def test_the_interval_of_equal_costs_is_clopper_pearsons(n, h):
     hit = np.arange(n) < h
-    draws = cost.cost_draws(np.full(n, 7.0), np.full(n, 7.0), hit, np.random.default_rng(0), 200_000)
+    draws = cost.cost_draws(np.full(n, 7.0), np.full(n, 7.0), hit, drawn(hit, 200_000))
     low, high = cost.ends(*draws, estimate=7.0 * n / max(h, 1))
     trials = cost.trials_interval(n, h)
     assert high == pytest.approx(7 * trials.high, rel=0.02)
@@ -217,15 +221,13 @@ def test_the_interval_of_equal_costs_is_clopper_pearsons(n, h):
 
 def test_the_unseen_trial_costs_as_much_as_the_dearest_can():
     full, hit = np.array([1.0, 1.0, 4.0]), np.array([True, False, False])
-    seen, known, told = (
-        cost.cost_draws(full, full, hit, np.random.default_rng(0), 400, dearest) for dearest in (None, 4.0, 9.0)
-    )
+    seen, known, told = (cost.cost_draws(full, full, hit, drawn(hit, 400), dearest) for dearest in (None, 4.0, 9.0))
     np.testing.assert_array_equal(seen.high, known.high)
     np.testing.assert_array_equal(seen.low, told.low)
     share = np.random.default_rng(0).standard_gamma(1.0, (400, 4))  # of the two misses, the hit, the unseen trial
     np.testing.assert_allclose(told.high - seen.high, 5 * share[:, 3] / share[:, 2])
     with pytest.raises(ValueError, match="no trial can cost more than the dearest"):
-        cost.cost_draws(full, full, hit, np.random.default_rng(0), 400, dearest=3.9)
+        cost.cost_draws(full, full, hit, drawn(hit, 400), dearest=3.9)
 
 
 def test_trimmed_mean_and_probability_of_improvement_by_hand():

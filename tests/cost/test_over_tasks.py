@@ -26,7 +26,8 @@ def outcomes(seed, n=24, p=0.4):
 
 def drawn(seed, **about):
     one = outcomes(seed, **about)
-    return cost.cost_draws(one.charged, one.charged, one.hit, np.random.default_rng(seed), DRAWS, one.dearest)
+    share = cost.cost_shares(one.hit, np.random.default_rng(seed), DRAWS)
+    return cost.cost_draws(one.charged, one.charged, one.hit, share, one.dearest)
 
 
 def value_of(*seeds):

@@ -12,7 +12,7 @@ from study.answers.winners import winners
 from study.commands.best import _text
 from study.records import own
 from study.records.material import Level, Material
-from study.records.trials import Question
+from study.records.trials import Question, trials
 from study.reports.summary import render, summary
 from trainables.components import members
 from trainables.optimizers import Optimizer
@@ -84,15 +84,16 @@ def test_without_a_rate_above_0_there_is_none_to_tell(used):
 
 
 def test_costs_and_sensitivity_still_rest_on_rates_as_they_were_given():
-    table = own.of_record(training([0.5, 0.6, 0.7], **PRODIGY, lr=GROWS), "passes")
+    table, asked = own.of_record(training([0.5, 0.6, 0.7], **PRODIGY, lr=GROWS), "passes"), Question(target=0.1)
     assert table["lr"].tolist() == [1.0] * 3
-    (one,) = arms(table, Question(target=0.1))
+    (one,) = arms(trials(table, asked), asked)
     assert (one.lr.tolist(), one.found.tolist()) == ([1.0], [0.002])
 
 
 def test_rates_of_hits_are_those_that_were_found():
-    trials = [training([0.9] * 3, k=k, **PRODIGY, lr=[k + 1.0] * 3) for k in range(5)]
-    (one,) = arms(own.of_record(record(*trials), "passes"), Question(target=0.5))
+    trained = [training([0.9] * 3, k=k, **PRODIGY, lr=[k + 1.0] * 3) for k in range(5)]
+    asked = Question(target=0.5)
+    (one,) = arms(trials(own.of_record(record(*trained), "passes"), asked), asked)
     assert rates_of_hits(one).median == 3.0
 
 

@@ -39,7 +39,7 @@ def charts(written):
 
 
 def test_a_chart_holds_the_shares_of_the_json_and_every_trial_of_the_record(store, written):
-    shares, scores = charts(written)
+    shares, scores, *_ = charts(written)
     (task,) = json.loads((written.path.parent / "report.json").read_text())["tasks"]
     told = {arm["scheme"]: arm["share_to_target"]["estimate"] for arm in task["arms"]}
     assert dict(zip(shares["columns"]["scheme"], shares["columns"]["share"], strict=True)) == told
@@ -83,7 +83,7 @@ def dom(tmp_path_factory):
 
 def test_charts_are_drawn_under_the_pages_own_policy(dom, written):
     text = dom(written.path)
-    assert len(re.findall(r"<svg[^>]* class=\"marks\"", text)) == 2
+    assert len(re.findall(r"<svg[^>]* class=\"marks\"", text)) == 4
     (sentence,) = written.sentences
     assert f'aria-label="{sentence}"' in unescape(text)
 
@@ -108,7 +108,7 @@ def test_pointing_shows_the_trial_and_a_name_stays_a_name(dom, written, tmp_path
     assert not re.findall(r"<script>alert|<img src=x|<b>bold", found)
     shown = r'class="told"[^>]*>(scheme \w+ · trial.*?)<a href="[^"]*/runs/(\w+)">its run</a>'
     ((told, run),) = re.findall(shown, found)
-    _, scores = charts(written)
+    _, scores, *_ = charts(written)
     at = scores["columns"]["run_id"].index(run)
     assert scores["columns"]["configuration"][at] in told
     assert f"scheme {scores['columns']['scheme'][at]} " in told

@@ -246,7 +246,7 @@ def test_the_json_holds_every_number_of_an_arm(whole):
     paid = {arm["scheme"]: arm["paid"]["passes"]["cost"] for arm in task["arms"]}
     assert task["choices"][0]["scheme"] == min(paid, key=lambda scheme: paid[scheme]["estimate"])
     assert all(choice["cost"]["estimate"] == paid[choice["scheme"]]["estimate"] for choice in task["choices"])
-    assert [task["advice"]] == whole.advice
+    assert [task["advice"]] == whole.said.advice
     for arm in task["arms"]:
         assert set(arm["paid"]) == {"passes", "steps", "seconds", "flops"}
         passes, steps = (arm["paid"][unit]["cost"]["estimate"] for unit in ("passes", "steps"))
@@ -395,7 +395,7 @@ def test_the_sentence_in_the_readme_is_one_that_the_page_says():
         for scheme, share in shares.items()
     ]
     nothing = pd.DataFrame()
-    answers = Answers("digits_mlp", "accuracy", "max", 0.95, "momentum-cosine", "passes", results, {}, {}, {},
+    answers = Answers("digits_mlp", "accuracy", "max", 0.95, "momentum-cosine", "passes", results, {}, {}, {}, {},
                       trials=nothing, best=nothing, rates=nothing, lines=nothing)  # fmt: skip
     assert sentence_text(sentence(answers)) == " ".join(quoted)
 
