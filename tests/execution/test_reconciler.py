@@ -18,7 +18,7 @@ from trainables.schemes.control import pieces
 
 TEXT = """
 question: Does it survive?
-common: {batch_size: 4, epochs: 25, trials: 5}
+common: {batch_size: 4, epochs: 25, trials: 4}
 arms:
   random: {BOWL, searcher: random, seeds: 2}
   tpe: {BOWL, searcher: tpe, direction: momentum, scheme.schedule: cosine, start: [{scheme.lr: 0.05}]}
@@ -26,12 +26,13 @@ arms:
   control: {control_of: cprop}
   cprop: {BOWL, scheme: cprop, seeds: 2, trials: 2}
   loop: {task: "./loops.py:Plain", searcher: tpe, scheme.schedule: cosine}
-""".replace("BOWL", 'task: "./my_task.py:Bowl", task.dim: 50, task.num_examples: 512')
-NUM_TRIALS = 33
+  stopped: {BOWL, searcher: tpe, parallel: 3, stopper: asha, stopper.reduction: 2, trials: 6}
+""".replace("BOWL", 'task: "./my_task.py:Bowl", task.dim: 50, task.num_examples: 64')
+NUM_TRIALS = 34
 WALL_CLOCK = ["run_id", "seconds"]
 LONG = {  # two trials at once on any machine, of several seconds each, and never much to lose
     "RAY_OVERRIDE_RESOURCES": '{"CPU": 2}',
-    "NAP": "0.002",
+    "NAP": "0.01",
     "LR_STUDY_CHECKPOINT_SECONDS": "0.2",
 }
 
@@ -40,10 +41,11 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """The table of the study, run once and left alone."""
+    """The table of the study, run once and left alone, with another number of slots than those that are killed."""
     folder = tmp_path_factory.mktemp("undisturbed")
     write_study(folder)
     uri = f"sqlite:///{folder}/mlflow.db"
+    ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False)
     assert study.run(str(folder / "survival.yaml"), tracking_uri=uri, storage=folder)
     ray.shutdown()  # its idle workers would share the machine with the drivers that are killed
     return study.read("survival", tracking_uri=uri)
@@ -74,8 +76,12 @@ def check_record(folder):
 def test_all_epochs_are_there_without_gap(undisturbed):
     for _, trial in undisturbed.groupby(["arm", "repetition", "k", "seed_number"]):
         assert trial["record"].tolist() == list(range(1, len(trial) + 1))
-        assert trial["diverged"].iloc[-1] or trial["epoch"].iloc[-1] == 25
+        assert trial["diverged"].iloc[-1] or (trial["epoch"].iloc[-1] == 25) == (trial["status"].iloc[-1] != "stopped")
     assert len(undisturbed.groupby(["arm", "repetition", "k", "seed_number"])) == NUM_TRIALS
+
+
+def test_some_trials_of_the_arm_with_a_stopper_end_early(undisturbed):
+    assert set(undisturbed.loc[undisturbed["arm"] == "stopped", "status"]) >= {"stopped", "finished"}
 
 
 def test_a_control_runs_at_the_rate_times_the_mean_scale_of_its_source(undisturbed):

@@ -1,19 +1,19 @@
-"""Stoppers: which trials end early and where, whatever order results arrive in, however many machines there are."""
+"""Stoppers: which trials end early and where, whatever order results arrive in.
+
+On a real Ray, with any number of slots and after kills: tests/execution/test_reconciler.py.
+"""
 
 import json
 import math
 import random
 import re
-import time
 
 import pytest
-import ray
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 from stopped import Curve, stopped_lengths
 
-import study
 from study.answers.summary import Options, summarize
 from study.dispatch.dispatcher import Dispatcher
 from study.dispatch.outcome import Outcome, Recorded
@@ -24,7 +24,6 @@ from study.records.own import of_record
 from study.records.trials import Question
 from study.search.stoppers import STOPPERS, Asha
 from study.tracking import Tracker, read
-from tests.execution.test_reconciler import LONG, end, same_table
 from trainables.refusal import Refusal
 from trainables.run.loop import Run
 from trainables.run.stopping import Rung, stopped_at
@@ -290,47 +289,3 @@ def test_a_stopper_is_part_of_what_an_arm_is_and_its_absence_is_not():
     with_it, without = parse(SEARCH % ASHA, "x"), parse("{question: q, arms: {a: {task: quadratic}}}", "x")
     assert with_it.arms[0].contents().items() >= {"stopper": "asha", "stopper.reduction": 2}.items()
     assert not [key for key in without.arms[0].contents() if key.startswith("stopper")]
-
-
-# --- on a real Ray ----------------------------------------------------------------------------------
-
-TEXT = """
-question: Does stopping depend on the machine?
-common: {task: quadratic, task.dim: 50, batch_size: 4, epochs: 9, trials: 6, stopper: asha, stopper.reduction: 2}
-arms:
-  random: {searcher: random, parallel: 3}
-  tpe: {searcher: tpe, direction: momentum, repetitions: 2}
-"""
-
-
-def table_of(folder, slots):
-    """The table of the study, on a Ray with so many CPU slots."""
-    folder.mkdir()
-    (folder / "stopping.yaml").write_text(TEXT)
-    uri = f"sqlite:///{folder}/mlflow.db"
-    ray.init(num_cpus=slots, include_dashboard=False, log_to_driver=False)
-    try:
-        assert study.run(str(folder / "stopping.yaml"), tracking_uri=uri, storage=folder)
-    finally:
-        ray.shutdown()
-    return study.read("stopping", tracking_uri=uri)
-
-
-@pytest.mark.ray
-@pytest.mark.timeout(600)
-def test_the_table_is_the_same_on_any_number_of_slots_and_after_kills(tmp_path, lr_study_process):
-    one = table_of(tmp_path / "one", 1)
-    ends = one.groupby(["arm", "repetition", "k"])[["status", "epoch"]].last()
-    assert (ends["epoch"] < 9)[ends["status"] == "stopped"].all()
-    assert set(ends["status"]) >= {"stopped", "finished"}
-    same_table(one, table_of(tmp_path / "three", 3))
-    (tmp_path / "stopping.yaml").write_text(TEXT)
-    chance = random.Random(0)
-    for _ in range(3):
-        driver = lr_study_process("run", "stopping.yaml", env=LONG)
-        time.sleep(chance.uniform(5, 15))
-        end(driver)
-    driver = lr_study_process("run", "stopping.yaml", env=LONG)
-    _, err = driver.communicate(timeout=200)
-    assert driver.returncode == 0, err
-    same_table(one, study.read("stopping", tracking_uri=f"sqlite:///{tmp_path}/mlflow.db"))
