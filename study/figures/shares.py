@@ -29,7 +29,7 @@ def chart(results: list[Result], baseline: str, look: dict[str, Look], sentence:
         return None
     data = _table(sorted(known, key=lambda one: (one.share_to_target.bound != "=", one.share_to_target.estimate)))
     spec = spec_of(_drawn(data, baseline, look), sentence)
-    title, unit = f"Cost against {baseline}", known[0].share_to_target.unit
+    title, unit = f"Tuning cost on {known[0].task}", known[0].share_to_target.unit
     caption = f"{CAPTION} In {unit}." if unit else CAPTION
     return Chart("share", title, caption, sentence, spec | {"width": "container"}, spec | {"width": 520}, data)
 
@@ -64,7 +64,7 @@ def _drawn(data: pd.DataFrame, baseline: str, look: dict[str, Look]) -> Spec:
         "type": "quantitative",
         "scale": scale,
         "axis": {"values": ticks(min(ends), max(ends), few=1000), "format": "~g"},
-        "title": f"share of the cost of {baseline} (logarithmic)",
+        "title": f"share of {baseline}'s",
     }
     y = {
         "field": "scheme",

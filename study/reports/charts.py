@@ -26,6 +26,7 @@ class Shown(NamedTuple):
     svg: str
     csv: str
     wide: bool  # it has many small panels
+    first: bool  # it belongs to the answer
 
     @property
     def image(self) -> str:
@@ -98,4 +99,12 @@ def _shown(chart: Chart, task: str, run: str) -> Shown:
     data: pd.DataFrame = chart.data
     csv = data.to_csv(index=False)
     forms = vega.embedded(chart, run), vega.still(chart), csv
-    return Shown(name, chart.title, chart.caption, chart.sentence, *forms, wide="concat" in chart.spec)
+    return Shown(
+        name,
+        chart.title,
+        chart.caption,
+        chart.sentence,
+        *forms,
+        wide="concat" in chart.spec,
+        first=chart.name == "share",
+    )

@@ -51,6 +51,13 @@ def test_a_chart_holds_the_shares_of_the_json_and_every_trial_of_the_record(stor
         assert words == f"scheme.lr = {rate:.6g}, seed = {record['seed'][run]}"
 
 
+def test_the_ranked_chart_belongs_to_the_answer_and_the_others_to_the_body(written):
+    header, _, body = written.path.read_text(encoding="utf-8").partition("</header>")
+    figures = [re.findall(r'<figure class="alive[^"]*" id="(\w+)-', part) for part in (header, body)]
+    assert figures == [["share"], ["score_against_rate", "rates", "over_time"]]
+    assert header.index('id="share-') < header.index("What to do")
+
+
 def test_a_still_chart_is_the_same_in_every_writing_and_names_its_schemes(store, written, tmp_path):
     again = page(NAME, tmp_path, tracking_uri=store, target={"": 0.9})
     names = "figures/share-digits_mlp.svg", "figures/score_against_rate-digits_mlp.svg"
