@@ -59,7 +59,6 @@ class Answers:
     baseline: str
     unit: str
     results: list[Result]  # one a scheme; none where no trial was validated
-    tuned: dict[str, Tuned]  # scheme → its trials and their cost, in that unit; none without a target
     paid: dict[str, dict[str, Paid]]  # scheme → unit → what it paid
     regret: dict[str, float | NotDefined]  # scheme → what its default loses
     price: dict[str, tuple[float, float, float]]  # scheme → seconds a step, × the baseline's
@@ -70,6 +69,7 @@ class Answers:
     grids: list[Grid] = field(default_factory=list)  # of the arms whose trials are a grid over rate and decay
     importances: list[Importance] = field(default_factory=list)  # of arms that search several hyper-parameters
     transfers: list[Transfer] = field(default_factory=list)  # of schemes with the same configurations on several tasks
+    tuned: dict[str, Tuned] = field(default_factory=dict)  # scheme → its trials and their cost; none without a target
     choices: list[Choice] = field(default_factory=list)  # the schemes to use; none where no target was reached
 
 
