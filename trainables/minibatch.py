@@ -9,9 +9,9 @@ from torch import Tensor
 
 from trainables.refusal import Refusal
 from trainables.second_order.graph import Graph, graph_of
-from trainables.second_order.jets import Along
+from trainables.second_order.jets import Along, Bent
 from trainables.second_order.sweep import sweep
-from trainables.second_order.tape import Tape, tape_of
+from trainables.second_order.tape import Tape, faster_of, tape_of
 
 Tensors: TypeAlias = dict[str, Tensor]
 """Parameters, gradients or directions by parameter name; the names carry the layers."""
@@ -19,9 +19,12 @@ Tensors: TypeAlias = dict[str, Tensor]
 Objective: TypeAlias = Callable[[Tensors], Tensor]
 """The mini-batch loss as a function of the parameters: same data and same noise at every call."""
 
-Recipe: TypeAlias = Literal["adjoints", "sweep", "graph"]
+Recipe: TypeAlias = Literal["auto", "adjoints", "sweep", "graph"]
 """The exact ways to a curvature along a direction that the gradient decides: keep what a tangent pass after the
-gradient needs (twice the memory), sweep forward anew (nothing kept), or keep the gradient's own graph."""
+gradient needs (twice the memory), sweep forward anew (nothing kept), or keep the gradient's own graph. `auto` is the
+faster one of adjoints and graph, by a rule on the calls that were recorded (`Tape.loops`)."""
+
+_KEPT = {"auto": faster_of, "adjoints": tape_of, "graph": graph_of}
 
 FORWARD = 0.5
 """The price of a forward pass in gradients; a backward pass is the other half."""
@@ -63,8 +66,8 @@ class Minibatch:
         """
         self.passes += 2 * FORWARD
         with torch.enable_grad(), self._leaves(params) as leaves:
-            if keep in ("graph", "adjoints"):
-                kept = (graph_of if keep == "graph" else tape_of)(self.objective, leaves)
+            if keep in _KEPT:
+                kept = _KEPT[keep](self.objective, leaves)
                 self._kept = (params, kept)
                 loss, gradient = kept.loss, {name: grad.detach() for name, grad in kept.gradient.items()}
             else:
@@ -83,20 +86,21 @@ class Minibatch:
         with torch.enable_grad(), self._leaves(params) as leaves:
             return graph_of(self.objective, leaves).product(vector)
 
-    def curvature(self, params: Tensors, along: Along, share: float) -> Tensor:
+    def curvature(self, params: Tensors, along: Along, share: float, recipe: Recipe = "sweep") -> Tensor:
         """⟨∇²J(θ) v, v⟩, a scalar.
 
         Args:
             params: θ by name
             along: v
             share: of the batch's first examples that are measured on, in (0, 1]
+            recipe: where nothing was kept: by the graph of a gradient if it says so, else by a forward sweep
         """
         if self._kept is not None and self._kept[0] is params and share == 1.0:
             bent = self._kept[1].curvature(along)
             self.passes += bent.price
         else:
             with torch.enable_grad(), self._leaves(params) as leaves:
-                bent = sweep(self._share(share), leaves, along)
+                bent = _anew(self._share(share), leaves, along, recipe)
             self.passes += share * bent.price
         return bent.curvature
 
@@ -106,6 +110,14 @@ class Minibatch:
         if self._part is None:
             raise Refusal(f"share: {share} needs a batch that can be divided: set it to 1, or give the oracle `part`")
         return self._part(share)
+
+
+def _anew(objective: Objective, leaves: Tensors, along: Along, recipe: Recipe) -> Bent:
+    """A curvature of which nothing was kept."""
+    if recipe != "graph":
+        return sweep(objective, leaves, along)
+    bent = graph_of(objective, leaves).curvature(along)
+    return Bent(bent.curvature, 2 * FORWARD + bent.price)
 
 
 @contextmanager

@@ -136,16 +136,18 @@ class Oracle:
         vector: Tensors,
         own_decay: Mapping[str, Any] | None = None,
         share: float = 1.0,
+        recipe: Recipe = "sweep",
     ) -> Tensor:
         """⟨∇²J(θ) v, v⟩, a scalar, exactly.
 
-        At the `params` of a gradient that kept something, by its recipe; elsewhere by a forward sweep.
+        At the `params` of a gradient that kept something, by its recipe; elsewhere anew.
 
         Args:
             params: θ by name
             vector: v, shaped like them
             own_decay: for a `vector` that is that gradient plus λθ: λ by name, empty where there is no decay
             share: of the first examples of each mini-batch that are measured on, in (0, 1]
+            recipe: anew by the graph of a gradient if it says so, else by a forward sweep
 
         >>> oracle, params = Oracle(lambda params: (params["w"] ** 3).sum()), {"w": torch.tensor([1.0, 2.0])}
         >>> _, gradient = oracle.gradient(params, keep="graph")
@@ -154,7 +156,7 @@ class Oracle:
         """
         own = own_decay is not None and len(self._minibatches) == 1  # a mean gradient is no batch's own
         along = Along(vector, self._factor if own else None, (own_decay or {}) if own else {})
-        return self._sum([each.curvature(params, along, share) for each in self._minibatches])
+        return self._sum([each.curvature(params, along, share, recipe) for each in self._minibatches])
 
     def _sum(self, parts: Sequence[Tensor]) -> Tensor:
         """Σ wᵢ of one part a mini-batch."""

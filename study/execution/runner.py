@@ -17,6 +17,7 @@ from study.execution.failures import Hopeless
 from study.execution.progress import Progress
 from study.execution.rehearsal import answerable, rehearse
 from study.execution.tune import Bridge, Ending, TuneSearcher
+from study.plan import recipes
 from study.plan.checks import check_validation
 from study.plan.key import Key
 from study.plan.study import Study
@@ -58,8 +59,12 @@ def run(
             continue  # whatever it reads, its own loop reads
         with answerable(arm, study.source, verbose=cluster.verbose):
             arm.task.splits()  # downloaded and verified here, or refused, before anything starts
+    arms = []
     for arm in study.arms:
         check_validation(arm)
+        with answerable(arm, study.source, verbose=cluster.verbose):
+            arms.append(recipes.settled(arm))
+    study = study._replace(arms=tuple(arms))
     asked = RunOptions(study, tracking_uri, storage.resolve(), cluster, show, check)
     with Lease(study.name, tracking_uri) as lease:
         return _complete(asked, lease)

@@ -28,6 +28,7 @@ class Arm(NamedTuple):
     stopper: Stopper | None = None
     start: tuple[dict[str, Value], ...] = ()  # tried first, as `study.plan.start` gives them
     level: Any = None  # of a recorded arm: mode, metric, chance and target of its task, which need not be here
+    settled: tuple[tuple[str, Value], ...] = ()  # left open by the file (study.plan.recipes)
 
     @property
     def points(self) -> str:
@@ -46,8 +47,9 @@ class Arm(NamedTuple):
             Refusal: where the values are no trial.
         """
         own = {key: value for key, value in values.items() if not isinstance(self.space.get(key), Derived)}
-        flat = Trial.parse({**self.fixed, **own}).flat() if len(own) < len(values) else {}
-        return Trial.parse({**self.fixed, **resolved(self.space, values, flat), "seed": seed})
+        fixed = {**self.fixed, **dict(self.settled)}
+        flat = Trial.parse({**fixed, **own}).flat() if len(own) < len(values) else {}
+        return Trial.parse({**fixed, **resolved(self.space, values, flat), "seed": seed})
 
     @property
     def task(self) -> Any:

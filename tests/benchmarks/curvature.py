@@ -100,6 +100,36 @@ class Recurrent(nn.Module):
         return self.head(self.gru(self.embed(x))[0][:, -1])
 
 
+class ByHand(nn.Module):
+    """A long short-term memory of 64 over 24 steps, its gates written out."""
+
+    def __init__(self):
+        super().__init__()
+        self.input, self.state, self.head = nn.Linear(16, 256), nn.Linear(64, 256, bias=False), nn.Linear(64, 10)
+
+    def forward(self, x):
+        h = c = x.new_zeros(len(x), 64)
+        for now in x.unbind(1):
+            i, f, g, o = (self.input(now) + self.state(h)).chunk(4, -1)
+            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+            h = torch.sigmoid(o) * torch.tanh(c)
+        return self.head(h)
+
+
+class Cells(nn.Module):
+    """The same by torch's cell."""
+
+    def __init__(self):
+        super().__init__()
+        self.cell, self.head = nn.LSTMCell(16, 64), nn.Linear(64, 10)
+
+    def forward(self, x):
+        state = None
+        for now in x.unbind(1):
+            state = self.cell(now, state)
+        return self.head(state[0])
+
+
 NETWORKS = {
     "mnist_mlp": (lambda: mlp(784, 1000, 1000, 10), (784,), 20),
     "mnist_lenet5": (lenet5, (1, 28, 28), 20),
@@ -107,6 +137,8 @@ NETWORKS = {
     "transformer block": (Block, (32, 64), 3),  # at most 2.4 gradients, curvature and all
     "depthwise": (depthwise, (3, 16, 16), 3),  # 2.6
     "gru": (Recurrent, (32, 16), 3),  # 2.6
+    "lstm by hand": (ByHand, (24, 16), 1),  # this and the next are faster by the graph, which `auto` takes
+    "lstm cells": (Cells, (24, 16), 1),
 }
 
 
@@ -132,7 +164,7 @@ def rules():
     found = {}
     for name, direction in (("gradient", SGD()), ("rmsprop", Preconditioned())):
         found[f"{name}, fixed"] = Composed(direction, Fixed(lr=1e-9))
-        for recipe in ("adjoints", "sweep", "graph"):
+        for recipe in ("auto", "adjoints", "sweep", "graph"):
             found[f"{name}, {recipe}"] = Composed(direction, Curvature(recipe=recipe, **small))
     found[f"gradient, every {EVERY}th"] = Composed(SGD(), Curvature(every=EVERY, **small))
     return found

@@ -41,7 +41,9 @@ class Curvature(Scheme):
 
     `every: m` measures at steps 1, m+1, … only and holds L̃ in between; `share: s` measures on the first
     ⌈s · batch⌉ examples. Both are cheaper, and both are other algorithms. `recipe` chooses among exact ways to
-    compute c: kept adjoints, a forward sweep (slower, less memory), or the graph of the gradient (slower still).
+    compute c: by jets, with kept adjoints or in a forward sweep (slower, less memory), or by the graph of the gradient
+    (slower, but for recurrences step by step and calls without a jet). `auto` is the faster of adjoints and graph; a
+    study settles and records it before it starts, and refuses jets of a network that has a call without.
 
     >>> from trainables.oracle import Oracle
     >>> from trainables.schemes import Gradients
@@ -65,7 +67,7 @@ class Curvature(Scheme):
     floor: float = setting(1e-9, valid=(0.0, 1.0))
     every: int = setting(1, valid=(1, 1_000_000))
     share: float = setting(1.0, valid=(1e-6, 1.0))
-    recipe: Literal["adjoints", "sweep", "graph"] = setting("adjoints")
+    recipe: Literal["auto", "adjoints", "sweep", "graph"] = setting("auto")
 
     def init(self, params: Tensors) -> Seen:
         """Nothing seen yet."""
@@ -91,7 +93,7 @@ class Curvature(Scheme):
         steps, measured, average, curvature = state.steps + 1, state.measured, state.average, state.curvature
         if self._measures(state):
             own_decay = (grads.weight_decay or {}) if own else None
-            bent = oracle.curvature(params, direction, own_decay=own_decay, share=self.share)
+            bent = oracle.curvature(params, direction, own_decay=own_decay, share=self.share, recipe=self.recipe)
             bent = bent.double() + _of_penalty(grads.weight_decay or {}, direction)
             curvature = torch.where(square > 0, bent.abs() / square, 0.0)
             measured = measured + 1

@@ -60,6 +60,7 @@ class Lifted(NamedTuple):
     own: Callable[..., Jet] | None = None  # a cheaper `jet` along the gradient; takes an `Own` first
     lean: Callable[..., Jet] | None = None  # a `jet` that needs less memory and more time
     keeps: bool = True  # False where no jet reads the value, which may then be written into
+    cell: bool = False  # True for one step of a recurrent layer
 
 
 class Parts(NamedTuple):

@@ -81,7 +81,7 @@ def gru_cell(
         found = gru_jet(layer, _step(dx), *rest)
         return Jet(found.first[0], found.second[0], found.macs)  # type: ignore[index]
 
-    return Lifted(value, (input, hx, *weights), jet, macs=layer.macs)
+    return Lifted(value, (input, hx, *weights), jet, macs=layer.macs, cell=True)
 
 
 def lstm_cell(
@@ -98,8 +98,12 @@ def lstm_cell(
         return None
     values = torch.lstm_cell(input, hx, w_ih, w_hh, b_ih, b_hh)
     layer = Layer(input[None], tuple(hx), weights, values[0].detach()[None])
-    calls = _apart(values, (input, *hx, *weights), layer, lambda layer, dx, *rest: lstm_jet(layer, _step(dx), *rest))
-    return Parts((calls[1].value, calls[2].value), tuple(calls))
+
+    def jet(layer: Layer, dx: Jet, *rest: Jet) -> Jet:
+        return lstm_jet(layer, _step(dx), *rest)
+
+    both, h, c = _apart(values, (input, *hx, *weights), layer, jet)
+    return Parts((h.value, c.value), (both._replace(cell=True), h, c))
 
 
 def _step(dx: Jet) -> Jet:
