@@ -3,8 +3,9 @@
     LR_STUDY_DATA=… uv run python tests/benchmarks/fused.py [--task mnist_mlp …] [--rule momentum …] [--width 8 32 …]
         [--rounds 3] [--steps 100] [--profile]
 
-On the GPU where there is one, else on the CPU with one thread a process. A trial is ten epochs in mini-batches of 128,
-judged after each; timed are `--steps` steps and a record, interleaved over the rounds, and the trial is told from them.
+On the GPU where there is one (LR_STUDY_CUDA_GRAPHS=1 records its steps), else on the CPU with one thread a process. A
+trial is ten epochs in mini-batches of 128, judged after each; timed are `--steps` steps and a record, interleaved over
+the rounds, and the trial is told from them.
 """
 
 import argparse

@@ -1,5 +1,10 @@
-"""Steps recorded as CUDA graphs: a network too small for its GPU waits for launches, and a graph is launched once."""
+"""Steps recorded as CUDA graphs: a network too small for its GPU waits for launches, and a graph is launched once.
 
+Off unless the environment says LR_STUDY_CUDA_GRAPHS=1: until a recorded step has been held against a plain one on a GPU
+(`pytest -m gpu tests/trainables/run/test_fused.py`), nobody gets one unasked.
+"""
+
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -10,11 +15,12 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from trainables.refusal import first_line
 
+ASKED = "LR_STUDY_CUDA_GRAPHS"
 WARM_UP = 3  # calls before recording: libraries choose their kernels, and take their memory, in the first ones
 
 
 def captured(function: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
-    """A pure function of tensors, recorded as a CUDA graph on a GPU; the function itself elsewhere.
+    """A pure function of tensors, recorded as a CUDA graph on a GPU where that is asked for; else the function itself.
 
     What it returns stays as it is until the next call.
 
@@ -22,7 +28,7 @@ def captured(function: Callable[..., Any], device: torch.device) -> Callable[...
         function: of nestings of tensors on the device; it draws nothing at random and never looks at a value
         device: where it runs
     """
-    return Captured(function) if device.type == "cuda" else function
+    return Captured(function) if device.type == "cuda" and os.environ.get(ASKED) == "1" else function
 
 
 class Captured:

@@ -239,7 +239,8 @@ def test_every_schedule_agrees_over_fifty_steps(schedule):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("width", [1, 3])
-def test_on_a_gpu_a_captured_step_ends_as_its_training_by_itself(width, capsys):
+def test_on_a_gpu_a_captured_step_ends_as_its_training_by_itself(width, capsys, monkeypatch):
+    monkeypatch.setenv("LR_STUDY_CUDA_GRAPHS", "1")
     given = trials(Small(), RULES["momentum with all that a study file may add"][:width])
     fused, alone = FusedRun(given, "cuda"), [Run(trial, "cuda") for trial in given]
     while not fused.finished:
