@@ -85,19 +85,24 @@ class Pack:
     """
 
     def __init__(self, forms: Sequence[Form], matrix: bool) -> None:
-        """`matrix` gives the flat tensor two dimensions, for whom tells matrices from vectors."""
+        """`matrix` gives the flat tensor two dimensions, rows of BYTES, for whom tells matrices from vectors."""
         size, device = forms[0].dtype.itemsize, forms[0].device
         self.names = [form.name for form in forms]
         self._shapes = [form.shape for form in forms]
         counts = [form.shape.numel() for form in forms]
-        gaps = [-count % (BYTES // size) if len(forms) > 1 else 0 for count in counts]
+        gaps = [-count % (BYTES // size) for count in counts]
         lengths = [count + gap for count, gap in zip(counts, gaps, strict=True)]
         self._starts = [size * start for start in accumulate(lengths[:-1], initial=0)]
         self._length = sum(lengths)
-        self._shape = (1, self._length) if matrix else (self._length,)
+        self._shape = (self._length * size // BYTES, BYTES // size) if matrix else (self._length,)
         self._gaps = [torch.zeros(gap, dtype=forms[0].dtype, device=device) if gap else None for gap in gaps]
         likes = [torch.empty(form.shape, dtype=form.dtype, device="meta") for form in forms]
         self._likes, self._places = self._with_gaps(likes), self._with_gaps(range(len(forms)))
+
+    @property
+    def lies(self) -> bool:
+        """True of one tensor without zeros behind it: wherever it lies, it is flat."""
+        return self._gaps == [None]
 
     def _with_gaps(self, entries: Iterable[Any]) -> list[Any]:
         """The entries, each followed by the zeros behind it."""
@@ -116,7 +121,7 @@ class Pack:
         """
         first = tensors[0]
         if not copy and self._holds(tensors):
-            stride = (self._length, 1)[-len(self._shape) :]
+            stride = (self._shape[-1], 1)[-len(self._shape) :]
             return first.as_strided(self._shape, stride, first.storage_offset())
         return _flatten_dense_tensors(self._with_gaps(tensors)).view(self._shape)
 
@@ -174,17 +179,17 @@ class Packs:
 
     def fields(self, state: Any) -> Any:
         """The state of an elementwise scheme, its tensors by name joined."""
-        return _maker(state)([self.joined(own) if isinstance(own, dict) else own for own in state])
+        return maker(state)([self.joined(own) if isinstance(own, dict) else own for own in state])
 
     def named_fields(self, state: Any) -> Any:
         """The state of an elementwise scheme, its tensors by name again."""
         views = self.views()
-        return _maker(state)([views(own) if isinstance(own, dict) else own for own in state])
+        return maker(state)([views(own) if isinstance(own, dict) else own for own in state])
 
     def agree(self, states: dict[str, Any]) -> bool:
         """True where the scalars of the states are the same all over each pack, so that one may stand for all."""
         columns = (column for pack in self.packs.values() for column in pack.columns(states))
-        return all(_is_one(column) for column in columns)
+        return all(are_one(column) for column in columns)
 
     def views(self) -> Callable[[Tensors], Tensors]:
         """A function from such tensors to those of the parameters by name; of one tensor always the same views."""
@@ -210,7 +215,7 @@ class Packs:
             state, count = states[key], len(pack.names)
             columns = [pack.split(leaf) if _is_flat(leaf) else [leaf] * count for leaf in state]
             rows = zip(*columns, strict=True) if columns else [()] * count
-            found.update(zip(pack.names, map(_maker(state), rows), strict=True))
+            found.update(zip(pack.names, map(maker(state), rows), strict=True))
         return {name: found[name] for name in self._names}
 
 
@@ -218,19 +223,23 @@ def _is_flat(leaf: Any) -> bool:
     return isinstance(leaf, Tensor) and leaf.dim() > 0
 
 
-def _is_one(column: Sequence[Any]) -> bool:
+def are_one(column: Sequence[Any]) -> bool:
+    """True where one field of several states is no scalar, or the same in all of them."""
     first = column[0]
     if not isinstance(first, Tensor) or first.dim() > 0 or all(leaf is first for leaf in column):
         return True
+    if any((leaf.dtype, leaf.device) != (first.dtype, first.device) for leaf in column):
+        return False
     return bool((torch.stack(list(column)) == first).all())
 
 
 def _joined_state(pack: Pack, states: dict[str, Any]) -> Any:
     fields = [pack.joined(column) if _is_flat(column[0]) else column[0] for column in pack.columns(states)]
-    return _maker(states[pack.names[0]])(fields)
+    return maker(states[pack.names[0]])(fields)
 
 
-def _maker(state: Any) -> Callable[[Any], Any]:
+def maker(state: Any) -> Callable[[Any], Any]:
+    """The function that makes a state of this form of its fields."""
     return getattr(type(state), "_make", type(state))
 
 
@@ -283,7 +292,8 @@ def _laid(forms: tuple[Form, ...], apart: bool, largest: int | None, singles: bo
         count = form.shape.numel()
         large = largest is not None and count > largest
         if form.dense and form.shape and count > 0 and (singles or not large):
-            kinds[form.dtype, form.device, apart and len(form.shape) > 1, form.name if large else ""].append(form)
+            matrix = len(form.shape) > 1 or not apart
+            kinds[form.dtype, form.device, matrix, form.name if large else ""].append(form)
     alone = singles or largest is None
     packs = [Pack(own, matrix) for (_, _, matrix, _), own in kinds.items() if len(own) > 1 or alone]
     return Packs([form.name for form in forms], packs)

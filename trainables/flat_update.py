@@ -1,7 +1,6 @@
 """The update of a rule whose rate no tensor has a part in: small tensors as one, written over from step to step."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any, NamedTuple, TypeAlias
 
@@ -9,18 +8,13 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
-from trainables.compiled import CompiledUpdate, apart, hoisted
-from trainables.components import floats, with_floats
-from trainables.flat import SMALL, Packs, Tensors, copy, packs_of
+from trainables.compiled import CompiledUpdate, apart
+from trainables.flat import SMALL, Packs, Tensors, are_one, copy, maker, packs_of
 from trainables.schemes import Gradients, Known, Rate
+from trainables.tensorwise import LARGE, Compiled, Ready, advance, is_tensorwise
 
 Composed: TypeAlias = Any  # `trainables.rules.Composed` and its state: that file imports this one
 ComposedState: TypeAlias = Any
-
-
-def is_tensorwise(rule: Composed) -> bool:
-    """True where one tensor after the other may be moved, none of them waiting for what another has to say."""
-    return rule.direction.elementwise and rule.scheme.blind
 
 
 def update_of(rule: Composed, compile: bool) -> "FlatUpdate | CompiledUpdate":  # noqa: A002 — the word of a trial
@@ -60,9 +54,8 @@ class FlatUpdate:
 
     def follow(self, rule: Composed) -> None:
         """Go on with a rule that differs in real numbers, such as a rate that a scheduler has set."""
-        self._rule, numbers = rule, floats(rule)
-        self._numbers = {key: torch.tensor(value, dtype=torch.float64) for key, value in numbers.items()}
-        self._shape = with_floats(rule, dict.fromkeys(numbers, 0.0))
+        self._rule = rule
+        self._compiled = Compiled(rule) if self._compile else None
 
     def gathers(self, params: Tensors) -> bool:
         """True: nothing that is remembered is a gradient that was given."""
@@ -91,13 +84,9 @@ class FlatUpdate:
         alone = {name: params[name] for name in laid.packs.alone}
         known = Known(None, Gradients({}, {}), {}, laid.state.scheme, laid.params | alone, progress)
         rate, scheme = self._rule.scheme.rate(known)
+        after = {n: self._moved(raw[n], p, state.directions[n], _of(rate, n), progress) for n, p in alone.items()}
+        self._write(laid, raw, rate, progress)
         write_over([*tree_leaves(laid.state.scheme), laid.state.lr], [*tree_leaves(scheme), rate.base])
-        after = {
-            n: self._moved(raw[n], param, state.directions[n], _of(rate, n), progress) for n, param in alone.items()
-        }
-        for key, param in laid.params.items():
-            grad = laid.grads[key] if key in laid.grads else laid.packs.packs[key].joined([raw[key]])
-            self._function(param)(grad, param, laid.states[key], _of(rate, key), progress)
         self._given = laid.named if self._compile else params
         return _with(laid, after)
 
@@ -112,25 +101,34 @@ class FlatUpdate:
 
     def _settled(self, raw: Tensors, params: Tensors, state: ComposedState) -> Laid:
         """Parameters and state laid into tensors of their own."""
-        packs = packs_of(params, raw, state.directions, self._rule.decay.on == "matrices", singles=self._compile)
+        matrices, largest = self._rule.decay.on == "matrices", LARGE if self._compile else SMALL
+        packs = packs_of(params, raw, state.directions, matrices, largest, singles=self._compile)
         state = tree_map(torch.clone, state)  # of which two places may hold one tensor
-        every, states = packs.joined(params, copy=True), packs.states(state.directions)
+        every, states = packs.joined(params, copy=True), _sharing(packs, packs.states(state.directions))
         flat = {key: every[key] for key in packs.packs}
-        grads = {key: torch.zeros_like(flat[key]) for key, pack in packs.packs.items() if len(pack.names) > 1}
-        own = state._replace(directions=packs.named_states(states))
-        return Laid(packs, flat, states, grads, _views(packs, flat), _views(packs, grads), own)
+        grads = {key: torch.zeros_like(flat[key]) for key, pack in packs.packs.items() if not pack.lies}
+        own, views = state._replace(directions=packs.named_states(states)), _views(packs, flat)
+        named = {name: views[name] for name in params if name in views}
+        return Laid(packs, flat, states, grads, named, _views(packs, grads), own)
 
     def _moved(self, grad: Tensor, param: Tensor, state: Any, rate: Rate, progress: Tensor) -> tuple[Tensor, Any]:
         """One tensor by itself, out of place; its state holds no memory of the gradient's."""
         moved, after = self._rule.advance(grad, param, state, rate, progress)
         return moved, tree_map(lambda own: own.clone() if own.data_ptr() == grad.data_ptr() else own, after)
 
-    def _function(self, param: Tensor) -> Callable[..., None]:
-        """The function that writes over one flat tensor and its state."""
-        if not self._compile:
-            return partial(_advance, self._rule)
-        form = param.dtype, param.device, param.dim(), param.numel() > SMALL
-        return partial(_compiled(self._shape, form), self._numbers)
+    def _write(self, laid: Laid, raw: Tensors, rate: Rate, progress: Tensor) -> None:
+        """Write over the flat tensors, then over the scalars of their states, which several may share."""
+        scalars: list[tuple[Tensor, Tensor]] = []
+        ready: Ready = {}
+        for key, param in laid.params.items():
+            state, own, pack = laid.states[key], _of(rate, key), laid.packs.packs[key]
+            grad = laid.grads[key] if key in laid.grads else pack.joined([raw[key].to(param.dtype)])
+            if self._compiled is None or param.shape[0] == 1:  # torch would compile a function for one row alone
+                after = advance(self._rule, grad, param, state, own, progress)
+            else:
+                after = self._compiled(key, ready, grad, param, state, own, progress)
+            scalars += zip([leaf for leaf in state if leaf.dim() == 0], after, strict=True)
+        write_over([here for here, _ in scalars], [later for _, later in scalars])
 
 
 def _copy(source: Tensors, target: Tensors) -> None:
@@ -141,6 +139,17 @@ def _views(packs: Packs, flat: Tensors) -> Tensors:
     """The views into some of the flat tensors, by name."""
     pairs = (zip(packs.packs[key].names, packs.packs[key].split(own), strict=True) for key, own in flat.items())
     return dict(chain.from_iterable(pairs))
+
+
+def _sharing(packs: Packs, states: dict[str, Any]) -> dict[str, Any]:
+    """The states, those of flat tensors with the same scalars sharing them."""
+    own = [(key, states[key]) for key in packs.packs]
+    columns = [
+        [column[0]] * len(column) if column[0].dim() == 0 and are_one(column) else column
+        for column in zip(*(state for _, state in own), strict=True)
+    ]
+    rows = zip(*columns, strict=True) if columns else [()] * len(own)
+    return states | {key: maker(state)(row) for (key, state), row in zip(own, rows, strict=True)}
 
 
 def _of(rate: Rate, name: str) -> Rate:
@@ -168,20 +177,3 @@ def write_over(old: Sequence[Tensor], new: Sequence[Tensor]) -> None:
     for here, later in zip(old, apart(old, new), strict=True):
         if later is not here:
             here.copy_(later)
-
-
-def _advance(rule: Composed, grad: Tensor, param: Tensor, state: Any, rate: Rate, progress: Tensor) -> None:
-    moved, after = rule.advance(grad, param, state, rate, progress)
-    write_over([param, *state], [moved, *after])
-
-
-@cache
-def _compiled(shape: Composed, form: tuple[Any, ...]) -> Callable[..., None]:
-    """The compiled move of one flat tensor of any length, by every rule of this shape: real numbers are inputs."""
-
-    def advance(numbers: Mapping[str, Tensor], *moved: Any) -> None:
-        _advance(with_floats(shape, numbers), *moved)
-
-    # Code of its own for every `form`: of one code torch compiles eight functions in a process (compiled.py).
-    advance.__code__ = advance.__code__.replace()
-    return torch.compile(advance, dynamic=True, backend=hoisted)

@@ -13,7 +13,6 @@ from trainables.components import check_values, name_of
 from trainables.directions import Direction
 from trainables.directions.sgd import SGD
 from trainables.flat import owned
-from trainables.flat_update import is_tensorwise
 from trainables.group_memory import GroupMemory, Overwriting
 from trainables.oracle import Oracle
 from trainables.param_group import OWN, Group, check_group, check_rated, check_rule, named, real, rule_of
@@ -21,6 +20,7 @@ from trainables.parameter_state import Layout, adopted, in_order, layout_of, rea
 from trainables.refusal import Refusal
 from trainables.rules import Composed, Coupled, Decay
 from trainables.schemes import Scheme
+from trainables.tensorwise import is_tensorwise
 
 
 class SchemeOptimizer(torch.optim.Optimizer):
