@@ -27,7 +27,7 @@ class Calibrated(NamedTuple):
     scores: list[float]  # its best validation scores on fresh seeds
 
 
-def search_study(task: str, epochs: float, trials: int) -> Study:
+def search_study(task: str, epochs: float, trials: int, record_every: float = 1.0) -> Study:
     """The study that tunes the baseline: a random search of momentum with a cosine schedule.
 
     Choi et al. 2019 (arXiv 1910.05446) and AlgoPerf (arXiv 2306.07179, section 4.2) fix their targets in this way.
@@ -36,11 +36,12 @@ def search_study(task: str, epochs: float, trials: int) -> Study:
         task: whose target is to be fixed.
         epochs: of each trial.
         trials: how many configurations are tried.
+        record_every: epochs from one validation score to the next; the best of them is what a training is worth.
     """
-    return _study(task, SEARCH, {"epochs": epochs, "trials": trials, **BASELINE})
+    return _study(task, SEARCH, {"epochs": epochs, "trials": trials, "record_every": record_every, **BASELINE})
 
 
-def seeds_study(task: str, epochs: float, seeds: int, chosen: Mapping[str, Any]) -> Study:
+def seeds_study(task: str, epochs: float, seeds: int, chosen: Mapping[str, Any], record_every: float = 1.0) -> Study:
     """The study that trains the chosen configuration anew: one trial, whose seeds no tuning has seen.
 
     They are its own because the study's name is part of every key.
@@ -50,8 +51,10 @@ def seeds_study(task: str, epochs: float, seeds: int, chosen: Mapping[str, Any])
         epochs: of each training.
         seeds: how many trainings.
         chosen: the searched values of the best configuration, by their dotted keys.
+        record_every: epochs from one validation score to the next.
     """
-    return _study(task, SEEDS, {"epochs": epochs, "trials": 1, "seeds": seeds, **BASELINE, **chosen})
+    fixed = {"epochs": epochs, "trials": 1, "seeds": seeds, "record_every": record_every}
+    return _study(task, SEEDS, {**fixed, **BASELINE, **chosen})
 
 
 def calibrated(record: pd.DataFrame, chosen: dict[str, Any]) -> Calibrated:

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 @click.option("--epochs", type=click.FloatRange(min=0, min_open=True), default=5.0, show_default=True)
 @click.option("--trials", type=click.IntRange(min=2), default=16, show_default=True, help="Configurations searched.")
 @click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="Fresh seeds of the best one.")
+@click.option(
+    "--record-every",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Epochs from one validation score to the next: as in the study that is to race to this target.",
+)
 @options.tracking_uri
 @click.option(
     "--storage",
@@ -31,6 +38,7 @@ def target(
     epochs: float,
     trials: int,
     seeds: int,
+    record_every: float,
     tracking_uri: str,
     storage: Path,
     address: str | None,
@@ -43,9 +51,8 @@ def target(
     """
     import datetime as dt
 
-    found = _calibrate(
-        task, epochs, trials, seeds, tracking_uri=tracking_uri, storage=storage, address=address, verbose=verbose
-    )
+    store = {"tracking_uri": tracking_uri, "storage": storage, "address": address, "verbose": verbose}
+    found = _calibrate(task, epochs, trials, seeds, record_every, **store)
     if found is None:
         click.echo(f"interrupted; `lr-study target {task}` goes on", err=True)
         raise SystemExit(130)
@@ -56,21 +63,22 @@ def target(
     scores = ", ".join(f"{score:.4f}" for score in sorted(found.scores))
     click.echo(f"best of {trials}: {values}; on {seeds} fresh seeds: {scores}", err=True)
     command = f"lr-study target {task} --epochs {epochs:g} --trials {trials} --seeds {seeds}"
+    command += f" --record-every {record_every:g}" if record_every != 1 else ""
     click.echo(f"target = {found.target:.6g}  # {command}; {dt.date.today()}")
 
 
 def _calibrate(
-    task: str, epochs: float, trials: int, seeds: int, *, tracking_uri: str, **options: Any
+    task: str, epochs: float, trials: int, seeds: int, record_every: float, *, tracking_uri: str, **options: Any
 ) -> "Calibrated | None":
     """Run both studies, recorded as any other, and read the target off them; None if interrupted."""
     import study as lr_study
     from study.answers import calibration
 
-    searched = calibration.search_study(task, epochs, trials)
+    searched = calibration.search_study(task, epochs, trials, record_every)
     if not lr_study.run(searched, tracking_uri=tracking_uri, **options):
         return None
     chosen = calibration.best_configuration(lr_study.read(searched.name, tracking_uri=tracking_uri), searched)
-    fresh = calibration.seeds_study(task, epochs, seeds, chosen)
+    fresh = calibration.seeds_study(task, epochs, seeds, chosen, record_every)
     if not lr_study.run(fresh, tracking_uri=tracking_uri, **options):
         return None
     return calibration.calibrated(lr_study.read(fresh.name, tracking_uri=tracking_uri), chosen)

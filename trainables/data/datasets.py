@@ -174,32 +174,34 @@ def _missing(name: str, place: str, reason: object) -> Refusal:
 
 
 @cache
-def images(name: str, valid_size: int) -> Data:
+def images(name: str, valid_size: int, most: int | None = None) -> Data:
     """The data set of that name, some of its training images held out.
 
     Args:
         name: of the data set; downloaded and verified where it is not there
         valid_size: how many images are held out for validation
+        most: as many of the training images as are used at all, drawn once for all; None: all of them
 
     Raises:
         Refusal: where the data cannot be had, or too many are held out
     """
-    return split(load(name), valid_size)
+    return split(load(name), valid_size, most)
 
 
-def split(images: Images, valid_size: int) -> Data:
+def split(images: Images, valid_size: int, most: int | None = None) -> Data:
     """Training, validation and test rows; the validation rows are the same for every trial and seed.
 
     Args:
         images: all images and labels
         valid_size: how many training images are held out
+        most: as many of the training images as are used at all; None: all of them
 
     Raises:
         Refusal: where none would be left to train on
     """
-    if valid_size >= len(images.train_labels):
-        raise Refusal(f"valid_size must lie below the {len(images.train_labels)} training images, got {valid_size}")
-    order = torch.randperm(len(images.train_labels), generator=torch.Generator().manual_seed(0))
+    order = torch.randperm(len(images.train_labels), generator=torch.Generator().manual_seed(0))[:most]
+    if valid_size >= len(order):
+        raise Refusal(f"valid_size must lie below the {len(order)} training images, got {valid_size}")
     num_train = len(order) - valid_size
     train, valid = order[:num_train].sort().values, order[num_train:].sort().values
     return Data(

@@ -45,7 +45,7 @@ class Cifar10PreResNet(Cifar10):
             num_out = self.width * 2**stage
             for block in range((self.depth - 2) // BLOCK):
                 stride = 2 if stage > 0 and block == 0 else 1
-                layers.append(_Block(_branch(num_in, num_out, stride, norm), num_out - num_in, stride))
+                layers.append(Block(_branch(num_in, num_out, stride, norm), num_out - num_in, stride))
                 num_in = num_out
         last = nn.Linear(num_in, self.num_classes, bias=False).requires_grad_(self.trained_last)
         return nn.Sequential(*layers, norm(num_in), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), last)
@@ -66,7 +66,7 @@ def _branch(num_in: int, num_out: int, stride: int, norm: Callable[[int], nn.Mod
     )  # fmt: skip
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
     """stream + branch(stream); the stream is averaged over `stride` pixels and padded with `more` channels of zeros."""
 
     def __init__(self, branch: nn.Module, more: int, stride: int) -> None:
