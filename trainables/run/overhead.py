@@ -1,9 +1,9 @@
-"""The cost of a rule: time, FLOPs and memory of one training step, as multiples of plain SGD's."""
+"""The cost of a rule: time, FLOPs and memory of one training step, as multiples of plain SGD's, and its price."""
 
 import statistics
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
@@ -12,12 +12,15 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
+from trainables.minibatch import Minibatch
+from trainables.oracle import Oracle
 from trainables.refusal import Refusal
 from trainables.run.flops import Flops
 from trainables.run.loop import Run
 from trainables.trial import Trial
 
 BASE = "sgd"
+QUARTER = 1.25  # a ratio
 WARM_UP = 5  # steps before the first that counts: compilation, and what is allocated once
 
 
@@ -29,11 +32,20 @@ class Overhead(NamedTuple):
     time: float  # median over rounds of the ratio to SGD's step of the same round
     flops: float  # of products (matrices, convolutions), as torch counts them
     memory: float  # parameters, state, and the most that the step holds besides
+    passes: float  # gradients that the step asked for, as records count them
+    gradients: float  # median over rounds of the ratio to one forward and backward of the step's own mini-batch
     refused: str = ""  # why there are no numbers
+
+    @property
+    def differs(self) -> bool:
+        """True where the price that was measured and the one that is counted differ by more than a quarter."""
+        return not (self.refused or 1 / QUARTER <= self.gradients / self.passes <= QUARTER)
 
 
 class _Measured(NamedTuple):
     seconds: list[float]
+    passes: float
+    gradients: list[float]
     flops: float
     memory: float
 
@@ -43,7 +55,8 @@ def overhead(
 ) -> list[Overhead]:
     """The overhead of each row, `common` and the row's own keys making a trial; the first is plain SGD.
 
-    Steps are interleaved, one of every rule a round, so that what else the machine does hits all alike.
+    Steps are interleaved, one of every rule a round and before it one gradient of its mini-batch, so that what else the
+    machine does hits all alike.
 
     Args:
         common: keys of all trials: task, batch size, precision
@@ -69,14 +82,16 @@ def overhead(
         measured = _measured(runs, steps)
     least = measured[BASE]
     found = [_compared(name, own, least) for name, own in measured.items()]
-    nothing = float("nan")
-    return found + [Overhead(name, nothing, nothing, nothing, nothing, why) for name, why in refused.items()]
+    nothing = dict.fromkeys(Overhead._fields[1:-1], float("nan"))
+    return found + [Overhead(name=name, **nothing, refused=why) for name, why in refused.items()]
 
 
 def _compared(name: str, own: _Measured, base: _Measured) -> Overhead:
     ratios = [ours / theirs for ours, theirs in zip(own.seconds, base.seconds, strict=True)]
     flops = own.flops / base.flops if base.flops else 1.0
-    return Overhead(name, statistics.median(own.seconds), statistics.median(ratios), flops, own.memory / base.memory)
+    multiples = statistics.median(ratios), flops, own.memory / base.memory
+    gradients = [step / gradient for step, gradient in zip(own.seconds, own.gradients, strict=True)]
+    return Overhead(name, statistics.median(own.seconds), *multiples, own.passes, statistics.median(gradients))
 
 
 def _measured(runs: Mapping[str, Run], steps: int) -> dict[str, _Measured]:
@@ -84,19 +99,38 @@ def _measured(runs: Mapping[str, Run], steps: int) -> dict[str, _Measured]:
         torch.set_num_threads(run.trial.threads)
         for _ in range(WARM_UP):
             run.step()
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    seconds, gradients = ({name: list[float]() for name in runs} for _ in range(2))
+    before = {name: run.passes for name, run in runs.items()}
     for _ in range(steps):
         for name, run in runs.items():
-            seconds[name].append(_seconds(run))
-    return {name: _Measured(seconds[name], _flops(run), _bytes(run)) for name, run in runs.items()}
+            gradients[name].append(_seconds(_gradient(run), run))
+            seconds[name].append(_seconds(run.step, run))
+    passes = {name: (run.passes - before[name]) / steps for name, run in runs.items()}
+    return {
+        name: _Measured(seconds[name], passes[name], gradients[name], _flops(run), _bytes(run))
+        for name, run in runs.items()
+    }
 
 
-def _seconds(run: Run) -> float:
+def _seconds(work: Callable[[], object], run: Run) -> float:
     _wait(run)
     started = time.perf_counter()
-    run.step()
+    work()
     _wait(run)
     return time.perf_counter() - started
+
+
+def _gradient(run: Run) -> Callable[[], object]:
+    """One forward and backward of the next step's mini-batches, without an update: the run stays as it is."""
+    batches = run._batches()
+    given = [[torch.empty(0)] for _ in batches]  # outputs that are already there: no side effect
+    objectives = [
+        run.objective(batch.inputs, batch.targets, outputs, place)
+        for place, (batch, outputs) in enumerate(zip(batches, given, strict=True))
+    ]
+    size = sum(batch.size for batch in batches)
+    oracle = Oracle.over([Minibatch(each) for each in objectives], [batch.size / size for batch in batches], None)
+    return lambda: oracle.gradient(run.params)
 
 
 def _wait(run: Run) -> None:
