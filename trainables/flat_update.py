@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from trainables.compiled import CompiledUpdate, apart
 from trainables.flat import SMALL, Packs, Tensors, are_one, copy, maker, packs_of
 from trainables.schemes import Gradients, Known, Rate
-from trainables.tensorwise import LARGE, Compiled, Ready, advance, is_tensorwise
+from trainables.tensorwise import LARGE, Compiled, Ready, advance, is_scalar, is_tensorwise
 
 Composed: TypeAlias = Any  # `trainables.rules.Composed` and its state: that file imports this one
 ComposedState: TypeAlias = Any
@@ -127,7 +127,7 @@ class FlatUpdate:
                 after = advance(self._rule, grad, param, state, own, progress)
             else:
                 after = self._compiled(key, ready, grad, param, state, own, progress)
-            scalars += zip([leaf for leaf in state if leaf.dim() == 0], after, strict=True)
+            scalars += zip(filter(is_scalar, state), after, strict=True)
         write_over([here for here, _ in scalars], [later for _, later in scalars])
 
 
@@ -145,7 +145,7 @@ def _sharing(packs: Packs, states: dict[str, Any]) -> dict[str, Any]:
     """The states, those of flat tensors with the same scalars sharing them."""
     own = [(key, states[key]) for key in packs.packs]
     columns = [
-        [column[0]] * len(column) if column[0].dim() == 0 and are_one(column) else column
+        [column[0]] * len(column) if is_scalar(column[0]) and are_one(column) else column
         for column in zip(*(state for _, state in own), strict=True)
     ]
     rows = zip(*columns, strict=True) if columns else [()] * len(own)

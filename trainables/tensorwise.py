@@ -1,16 +1,17 @@
 """The move of one tensor after the other, at a rate that none of them had a part in; compiled for every length."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
 
 from trainables.compiled import apart
 from trainables.components import floats, with_floats
-from trainables.flat import BYTES, maker
+from trainables.flat import BYTES
 from trainables.kernel import Kernel
 from trainables.schemes import Rate
 
@@ -41,11 +42,17 @@ def advance(rule: Composed, grad: Tensor, param: Tensor, state: Any, rate: Rate,
         The scalars of the state after the step.
     """
     moved, after = rule.advance(grad, param, state, rate, progress)
-    new = apart([param, *state], [moved, *after])
-    for here, later in zip([param, *state], new, strict=True):
+    old = [param, *tree_leaves(state)]
+    new = apart(old, [moved, *tree_leaves(after)])
+    for here, later in zip(old, new, strict=True):
         if here.dim() > 0 and later is not here:
             here.copy_(later)
-    return [later for here, later in zip([param, *state], new, strict=True) if here.dim() == 0]
+    return [later for here, later in zip(old, new, strict=True) if here.dim() == 0]
+
+
+def is_scalar(field: Any) -> bool:
+    """True of a field of a state that is a tensor of no dimension; it may be an empty tuple, too."""
+    return isinstance(field, Tensor) and field.dim() == 0
 
 
 class Compiled:
@@ -76,27 +83,26 @@ class Compiled:
             The scalars of the state after the step.
         """
         scale = [] if rate.scale is None else [rate.scale[""]]
-        leaves = [*self._numbers, grad, param, *state, rate.base, progress, *scale]
+        fields = [field for field in state if isinstance(field, Tensor)]
+        leaves = [*self._numbers, grad, param, *fields, rate.base, progress, *scale]
         kernel = self._kernels.get(key)
         if kernel is None:
             forms = tuple((leaf.dim(), leaf.dtype, leaf.device) for leaf in leaves)
-            kernel = _kernel(self._shape, self._names, maker(state), len(state), forms, param.numel() > LARGE)
+            kernel = _kernel(self._shape, self._names, tree_flatten(state)[1], forms, param.numel() > LARGE)
             self._kernels[key] = kernel
-        own = (kernel, *(id(leaf) for leaf in (*state, *scale) if leaf.dim() == 0))
+        own = (kernel, *(id(leaf) for leaf in (*fields, *scale) if leaf.dim() == 0))
         if own not in ready:
             ready[own] = kernel.scalars(*leaves)
         return kernel.loop(ready[own], *leaves)
 
 
 @cache
-def _kernel(
-    shape: Composed, names: tuple[str, ...], make: Callable[..., Any], size: int, forms: tuple[Any, ...], large: bool
-) -> Kernel:
+def _kernel(shape: Composed, names: tuple[str, ...], form: TreeSpec, forms: tuple[Any, ...], large: bool) -> Kernel:
     """`advance` compiled for leaves of these forms, of any length; of `large` ones inductor may share out the loop."""
 
     def function(*leaves: Tensor) -> list[Tensor]:
         numbers, (grad, param, *rest) = leaves[: len(names)], leaves[len(names) :]
-        state, (base, progress, *scale) = make(rest[:size]), rest[size:]
+        state, (base, progress, *scale) = tree_unflatten(rest[: form.num_leaves], form), rest[form.num_leaves :]
         rule = with_floats(shape, dict(zip(names, numbers, strict=True)))
         return advance(rule, grad, param, state, Rate(base, {"": scale[0]} if scale else None), progress)
 

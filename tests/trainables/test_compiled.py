@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_leaves
 from trainables.compiled import FEW, hoisted, ignores_zeros
 from trainables.directions.adam import Adam
 from trainables.directions.momentum import Momentum
+from trainables.directions.rmsprop import RMSProp
 from trainables.directions.sgd import SGD
 from trainables.flat import SMALL
 from trainables.optimizer import SchemeOptimizer
@@ -138,6 +139,7 @@ RULES = {
     "adam, matrices decayed": Composed(Adam(), Fixed(lr=0.01), Decoupled(0.1, on="matrices")),
     "hypergradient": Composed(SGD(), Hypergradient(lr=0.01)),
     "cprop": Composed(Momentum(), CProp()),
+    "rmsprop": Composed(RMSProp(), Fixed(lr=0.01)),
     "hypergradient, adam": Composed(Adam(), Hypergradient(lr=0.01)),
 }
 
@@ -160,7 +162,7 @@ def moved(rule, names=MANY, still=None, scheduled=False, **settings):
     return {name: leaf.detach() for name, leaf in leaves.items()}, optimizer.state_dict()["state"]
 
 
-@pytest.mark.parametrize("rule", list(RULES.values())[:3], ids=list(RULES)[:3])
+@pytest.mark.parametrize("rule", list(RULES.values())[:4], ids=list(RULES)[:4])
 def test_a_compiled_optimizer_is_the_eager_one_but_for_rounding(rule):
     close(moved(rule, compile=True), moved(rule))
 
