@@ -137,7 +137,7 @@ def _dearest(part: Any, question: Question) -> float | None:
 
 def _spacing(part: pd.DataFrame) -> NotDefined | None:
     """Say of points that keep their distance that their best of k varies less than that of independent draws."""
-    names = sorted(set(part["searcher"].astype(str).str.lower()) & SPACED) if "searcher" in part else []
+    names = sorted(_searchers(part) & SPACED)
     if not names:
         return None
     return NotDefined(f"the points of {names[0]} do not depend on results, but on each other: they keep their distance")
@@ -150,7 +150,7 @@ def _drawn(part: Any, depends: str) -> Drawn | NotDefined:
     found = Drawn(*(part[name].iloc[0] for name in (FIELD, LOW, HIGH)))
     if not found.field:
         return found
-    searchers = {*part["searcher"].astype(str).str.lower()} - {"random"} if "searcher" in part else set()
+    searchers = _searchers(part) - {"random"}
     value = part[VALUE]
     whys = {
         depends: bool(depends),
@@ -170,10 +170,11 @@ def _dependence(part: pd.DataFrame, question: Question) -> str:
         return "trials were stopped early, by comparison with others"
     if question.learns is not None:
         return "the searcher learns from earlier trials" if question.learns else ""
-    if "searcher" in part:
-        names = sorted(set(part["searcher"].astype(str).str.lower()) - INDEPENDENT)
-        if any(name.endswith(GIVEN_FIRST) for name in names):
-            return "the first configurations of a search were given, not drawn"
-        if names:
-            return f"the searcher {names[0]} learns from earlier trials"
-    return ""
+    names = sorted(_searchers(part) - INDEPENDENT)
+    if any(name.endswith(GIVEN_FIRST) for name in names):
+        return "the first configurations of a search were given, not drawn"
+    return f"the searcher {names[0]} learns from earlier trials" if names else ""
+
+
+def _searchers(part: Any) -> set[str]:
+    return {str(name).lower() for name in part["searcher"].unique()} if "searcher" in part else set()

@@ -19,7 +19,7 @@ NOT_RUN = NotDefined("the default configuration was not run: give it an arm, wit
 
 
 def regret(
-    record: Any, rows: Any, arm: str, searched: Collection[str] | None, tuned: float | None, sign: float
+    first: Any, rows: Any, arm: str, searched: Collection[str] | None, tuned: float | None, sign: float
 ) -> float | NotDefined:
     """The score that an arm's default loses against the tuned baseline.
 
@@ -27,7 +27,7 @@ def regret(
     it.
 
     Args:
-        record: the rows of one task.
+        first: of one task, the first row of every training.
         rows: its trials (`study.answers.trials`).
         arm: the arm whose default is meant.
         searched: what the arm searches; None where nobody knows, and it is what differs between its trials.
@@ -39,11 +39,10 @@ def regret(
     """
     if tuned is None:
         return NotDefined("the baseline has no expected best")
-    first = record.drop_duplicates(["arm", "repetition", "k", "seed_number"])
-    mine = first[first["arm"] == arm]
-    if searched is None and mine[["repetition", "k"]].drop_duplicates().shape[0] < 2:
+    mine = (first["arm"] == arm).to_numpy()
+    if searched is None and len(first.loc[mine, ["repetition", "k"]].drop_duplicates()) < 2:
         return NotDefined("one configuration does not tell what the arm searches")
-    told = _flat(mine.iloc[0])
+    told = _flat(first.iloc[int(mine.argmax())])
     if is_outside(told.get("task")):  # whose defaults nobody reads; all rows have this task
         told = {key: value for key, value in told.items() if key.split(".")[0] != "task"}
         if any(first[key].nunique(dropna=False) > 1 for key in first if str(key).startswith("task.")):
@@ -53,12 +52,14 @@ def regret(
     except Refusal:
         return NotDefined("its defaults are those of other people's code, or of another version")
     params = [key for key in known if key in first and key != "seed" and (key != "task" or key in told)]
-    moved = {key for key in params if mine[key].nunique(dropna=False) > 1} if searched is None else searched
+    moved = {key for key in params if first.loc[mine, key].nunique(dropna=False) > 1} if searched is None else searched
     default = {key: told[key] if key in told and key not in moved else known[key].default for key in params}
-    same = first[np.all([_equal(first[key], default.get(key)) for key in params], axis=0)]
+    same = np.all([_equal(first[key], default.get(key)) for key in params], axis=0)
+    if not same.any():
+        return NOT_RUN
     keys = ["arm", "repetition", "k"]
     named = rows.rename(columns={"trial": "k"})
-    scores = named.merge(same[keys].drop_duplicates(), on=keys)["score"].dropna().to_numpy(float)
+    scores = named.merge(first.loc[same, keys].drop_duplicates(), on=keys)["score"].dropna().to_numpy(float)
     if scores.size == 0:
         return NOT_RUN
     return cost.default_regret(sign * scores, sign * tuned)
@@ -66,7 +67,7 @@ def regret(
 
 def _flat(row: Any) -> dict[str, Any]:
     """What a trial's row says of its hyper-parameters."""
-    return {key: plain(row[key]) for key in row.index if row[key] == row[key]}
+    return {key: plain(value) for key, value in row.items() if value == value}
 
 
 def _equal(column: Any, other: Any) -> NDArray[np.bool_]:

@@ -39,7 +39,7 @@ def quantities(record: pd.DataFrame) -> list[str]:
 
 
 def _of_quantity(here: pd.DataFrame, name: str) -> pd.DataFrame:
-    known: Any = here.assign(value=here[name].astype(float))
+    known: Any = here[["task", "scheme", "record", "epoch"]].assign(value=here[name].astype(float))
     groups = known[np.isfinite(known["value"])].groupby(["task", "scheme", "record"])
     value, made = groups["value"], groups["epoch"].median().reset_index()
     spread = {"low": value.min(), "median": value.median(), "high": value.max()}

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from study.answers import defaults, over_time
 from study.answers import trials as of_trials
@@ -73,6 +74,7 @@ class Answers:
     choices: list[Choice] = field(default_factory=list)  # the schemes to use; none where no target was reached
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # products this small cost more to share out than to compute
 def answers_of(material: Material, asked: ReportOptions) -> list[Answers]:
     """The answers to every task of a record: what each scheme cost, and what it saves.
 

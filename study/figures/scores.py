@@ -12,18 +12,16 @@ CAPTION = (
     "points were stopped early. Dashed: the target. A scheme that finds its own rate stands at the median of those "
     "that the trial used. Point at a trial to see it."
 )
-COLUMNS = ["scheme", "lr", "score", "test_score", "status", "passes", "repetition", "trial", "seeds", "run_id"]
+COLUMNS = ["scheme", "lr", "score", "test_score", "status", "passes", "repetition", "trial", "seeds"]
+BESIDE = ["run_id", "configuration"]
 LOST = "datum.status === 'diverged' || datum.status === 'failed'"
 
 
-def chart(
-    trials: pd.DataFrame, told: dict[str, str], look: dict[str, Look], target: float | None, sentence: str
-) -> Chart | None:
+def chart(trials: pd.DataFrame, look: dict[str, Look], target: float | None, sentence: str) -> Chart | None:
     """The trials of one task that have a learning rate; None where there are none.
 
     Args:
-        trials: one row a trial (`study.answers.trials`).
-        told: each trial's configuration in words, by its run's id.
+        trials: one row a trial (`study.answers.trials`), with its configuration in words.
         look: of every scheme.
         target: drawn as a line; None: there is none.
         sentence: what the chart shows, in words.
@@ -31,8 +29,7 @@ def chart(
     known: Any = trials[trials["lr"].notna() & trials["score"].notna()]
     if known.empty:
         return None
-    data = known.reindex(columns=COLUMNS).reset_index(drop=True)
-    data["configuration"] = [told.get(str(run), "") for run in data["run_id"]]
+    data = known.reindex(columns=[*COLUMNS, *BESIDE]).reset_index(drop=True)
     schemes = [scheme for scheme in look if scheme in set(data["scheme"])]
     inside = _drawn(schemes, look, target, ticks(data["lr"].min(), data["lr"].max(), few=2))
     facet = {"facet": {"field": "scheme", "type": "nominal", "sort": schemes, "title": None}, "columns": 3}

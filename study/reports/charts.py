@@ -1,7 +1,9 @@
 """The charts of a page that can be asked: their tables, their sentences, and how the page and its files have them."""
 
 import base64
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
@@ -12,21 +14,46 @@ from study.figures.style import Look
 from study.figures.vega import Chart
 from study.records.material import Material, plain
 
-LARGEST = 100_000  # characters of an image within a page, where a script draws the same from a tenth of that
+LARGEST = 50_000  # characters of an image within a page, where a script draws the same from a tenth of that
 
 
-class Shown(NamedTuple):
-    """One chart, alive and still, with its data."""
+@dataclass(frozen=True)
+class Shown:
+    """One chart of a task, alive and still, with its data; it is drawn when it is first asked for."""
 
+    chart: Chart
     name: str  # of its files, without an ending
-    title: str
-    caption: str
-    sentence: str
-    json: str  # for the page's script
-    svg: str
-    csv: str
-    wide: bool  # it has many small panels
-    first: bool  # it belongs to the answer
+    run: str  # where one trial is in MLflow
+
+    @property
+    def wide(self) -> bool:
+        """True where it has many small panels."""
+        return "concat" in self.chart.spec
+
+    @property
+    def first(self) -> bool:
+        """True where it belongs to the answer."""
+        return self.chart.name == "share"
+
+    @property
+    def alone(self) -> bool:
+        """False where the page's table of all trials holds its numbers."""
+        return self.chart.name != "score_against_rate"
+
+    @property
+    def json(self) -> str:
+        """The chart for the page's script."""
+        return vega.embedded(self.chart, self.run)
+
+    @cached_property
+    def svg(self) -> str:
+        """The chart for a file."""
+        return vega.still(self.chart)
+
+    @cached_property
+    def csv(self) -> str:
+        """The numbers that it draws, as CSV."""
+        return self.chart.data.to_csv(index=False)
 
     @property
     def image(self) -> str:
@@ -47,31 +74,31 @@ def of_task(answers: Answers, material: Material, look: dict[str, Look], sentenc
     """
     made = [shares.chart(answers.results, answers.baseline, look, sentence)]
     if answers.results:  # else nothing was validated
-        told = configurations(material, answers.task)
-        made.append(scores.chart(answers.trials, told, look, answers.target, _trials(answers)))
+        every = with_configurations(answers, material)
+        made.append(scores.chart(every, look, answers.target, _trials(answers)))
     made += [
         over_time.rate_chart(answers.rates, look, f"The rate that each scheme's best trial used on {answers.task}."),
         over_time.chart(answers.lines, look, _recorded(answers)),
     ]
-    return [_shown(chart, answers.task, material.run) for chart in made if chart]
+    return [Shown(chart, quote(f"{chart.name}-{answers.task}", safe=""), material.run) for chart in made if chart]
 
 
-def configurations(material: Material, task: str) -> dict[str, str]:
-    """Each training's searched hyper-parameters and seed in words, by its run's id.
+def with_configurations(answers: Answers, material: Material) -> pd.DataFrame:
+    """The trials of a task, each with its searched hyper-parameters and seed in words.
 
     Args:
+        answers: of the task.
         material: the record, and what its arms search.
-        task: whose trainings.
     """
-    here: Any = material.record[material.record["task"] == task]
-    made = {}
+    here: Any = material.record[material.record["task"] == answers.task]
+    made: dict[str, str] = {}
     for arm, rows in here.drop_duplicates("run_id").groupby("arm", sort=False):
         keys = sorted(key for key in material.searched.get(str(arm), ()) if key in rows)
         columns = [rows[key] for key in (*keys, *(["seed"] if "seed" in rows else []))]
         for run, *values in zip(rows["run_id"], *columns, strict=True):
             told = zip((column.name for column in columns), values, strict=True)
             made[str(run)] = ", ".join(f"{key} = {_value(value)}" for key, value in told)
-    return made
+    return answers.trials.assign(configuration=[made.get(str(run), "") for run in answers.trials["run_id"]])
 
 
 def _value(value: object) -> str:
@@ -92,19 +119,3 @@ def _recorded(answers: Answers) -> str:
     """The charts over time in words."""
     names = ", ".join(dict.fromkeys(answers.lines["quantity"]))
     return f"What the best configuration of every scheme recorded on {answers.task} over time: {names}."
-
-
-def _shown(chart: Chart, task: str, run: str) -> Shown:
-    name = quote(f"{chart.name}-{task}", safe="")
-    data: pd.DataFrame = chart.data
-    csv = data.to_csv(index=False)
-    forms = vega.embedded(chart, run), vega.still(chart), csv
-    return Shown(
-        name,
-        chart.title,
-        chart.caption,
-        chart.sentence,
-        *forms,
-        wide="concat" in chart.spec,
-        first=chart.name == "share",
-    )

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from importlib import resources
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 import pandas as pd
@@ -208,7 +209,7 @@ def _part(answers: Answers, material: Material, look: Any) -> TaskPart:
         sheets=_sheets(answers, material),
         figures=drawn.of_task(answers, material, look),
         remarks=[_in_words(text) for text in terminal.remarks(answers.results, suspicions=False)],
-        trials=answers.trials.to_csv(index=False),
+        trials=charts.with_configurations(answers, material).to_csv(index=False),
     )
 
 
@@ -291,7 +292,7 @@ def _splits(record: pd.DataFrame) -> list[str]:
 
 
 def _as_data(text: str) -> str:
-    return "data:text/csv;charset=utf-8;base64," + base64.b64encode(text.encode()).decode()
+    return "data:text/csv;charset=utf-8," + quote(text, safe=",:;=()")
 
 
 def _text(cell: cells.Cell) -> str:
