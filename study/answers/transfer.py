@@ -1,5 +1,6 @@
 """Transfer between the tasks of a study whose arms drew the same configurations on each."""
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,11 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from study.cost import TRIALS_A_CHOICE, NotDefined, transfer_regret
+from study.cost import TRIALS_A_CHOICE, Interval, NotDefined, ends, transfer_draws, transfer_regret
+from study.cost.best_of import FEWEST_TRIALS
 from study.records.material import Material
 from study.records.trials import LOST, Floats
 
 TRIAL = ["repetition", "trial"]
+Losses = dict[
+    int, tuple[Floats, list[Interval]]
+]  # by budget K: on every task and their mean; no interval where none holds
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,8 @@ class Transfer:
     trials: int  # configurations that all tasks have
     regret: dict[int, float] = field(default_factory=dict)  # K → loss against the best of K here
     mean: dict[int, float] = field(default_factory=dict)  # K → over all tasks; empty where their metrics differ
+    interval: dict[int, Interval] = field(default_factory=dict)  # K → of the loss; only of independent trials
+    mean_interval: dict[int, Interval] = field(default_factory=dict)  # likewise of the mean
 
 
 def transfers(
@@ -42,27 +49,49 @@ def transfers(
     made: list[list[Transfer]] = [[] for _ in trials]
     for scheme in dict.fromkeys(scheme for rows in drawn for scheme in rows["scheme"]):
         here = [rows[rows["scheme"] == scheme] for rows in drawn]
-        count, losses = _losses(here, modes)
-        means = {k: float(loss.mean()) for k, loss in losses.items()} if alike else {}
+        generator = np.random.default_rng(zlib.crc32(f"transfer\0{scheme}".encode()))
+        count, losses = _losses(here, modes, generator if _by_chance(here, material) else None)
         for task in range(len(trials)) if losses else ():
-            made[task].append(Transfer(scheme, count, {k: float(loss[task]) for k, loss in losses.items()}, means))
+            made[task].append(_transfer(scheme, count, losses, task, alike=alike))
     return made
 
 
-def _losses(tables: Sequence[Any], modes: Sequence[str]) -> tuple[int, dict[int, Floats]]:
-    """The number of configurations that all tasks have, and by budget K (tasks,) the losses."""
+def _transfer(scheme: str, count: int, losses: Losses, task: int, *, alike: bool) -> Transfer:
+    """What one task is told of a scheme; the mean stands behind the tasks."""
+    here, mean = ({k: float(values[place]) for k, (values, _) in losses.items()} for place in (task, -1))
+    ends_here, ends_mean = ({k: found[place] for k, (_, found) in losses.items() if found} for place in (task, -1))
+    return Transfer(scheme, count, here, mean if alike else {}, ends_here, ends_mean if alike else {})
+
+
+def _by_chance(tables: Sequence[Any], material: Material) -> bool:
+    """Tell if no trial depends on another, nor keeps a distance from it."""
+    arms = {arm for rows in tables for arm in rows["arm"]}
+    searchers = set(material.record.loc[material.record["arm"].isin(list(arms)), "searcher"])
+    return searchers == {"random"} and not any((rows["status"] == "stopped").any() for rows in tables)
+
+
+def _losses(tables: Sequence[Any], modes: Sequence[str], generator: np.random.Generator | None) -> tuple[int, Losses]:
+    """The number of configurations that all tasks have, and the losses; intervals where a generator is given."""
     worths = [_worth(rows.set_index(TRIAL), mode) for rows, mode in zip(tables, modes, strict=True)]
     joined: Any = pd.concat(worths, axis=1, join="inner")
     valid, test = (joined[name].to_numpy(float) for name in ("score", "test_score"))
-    found: dict[int, Floats] = {}
+    found: Losses = {}
     k = 1
     while k * TRIALS_A_CHOICE <= len(valid):
         loss = transfer_regret(valid, test, k)
         if isinstance(loss, NotDefined):
             break
-        found[k] = loss
+        every = np.append(loss, loss.mean())
+        told = len(valid) >= FEWEST_TRIALS and k > 1  # of one configuration nothing is lost
+        found[k] = every, _intervals(valid, test, k, generator, every) if told and generator is not None else []
         k *= 2
     return len(valid), found
+
+
+def _intervals(valid: Floats, test: Floats, k: int, generator: np.random.Generator, losses: Floats) -> list[Interval]:
+    """One interval a task, and last that of their mean."""
+    low, high = (np.vstack([drawn, drawn.mean(axis=0)]) for drawn in transfer_draws(valid, test, k, generator))
+    return [ends(*three) for three in zip(low, high, losses, strict=True)]
 
 
 def _worth(rows: Any, mode: str) -> Any:

@@ -62,7 +62,7 @@ from study.cost.shares import (
     share_to_target_interval,
     times_as_many,
 )
-from study.cost.transfer import transfer_regret
+from study.cost.transfer import transfer_draws, transfer_regret
 from study.cost.typical import improvement_draws, interquartile_draws
 
 __all__ = [
@@ -125,6 +125,7 @@ __all__ = [
     "stratified_bootstrap",
     "student_interval",
     "times_as_many",
+    "transfer_draws",
     "transfer_regret",
     "trials_interval",
     "violates_inclusion",

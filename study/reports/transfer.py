@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from study.answers.study import Answers
+from study.cost import Interval
+from study.cost.best_of import FEWEST_TRIALS
 from study.reports.tables import Cell, Column, Row, Sheet
 
 
@@ -17,21 +19,25 @@ def sheets(answers: Answers) -> list[Sheet]:
     rows = [
         Row(
             transfer.scheme,
-            [*(_cell(transfer.regret.get(k)) for k in ks), _cell(transfer.mean.get(ks[-1]))],
+            [
+                *(_cell(transfer.regret.get(k), transfer.interval.get(k)) for k in ks),
+                _cell(transfer.mean.get(ks[-1]), transfer.mean_interval.get(ks[-1])),
+            ],
         )
         for transfer in told
     ]
     lead = (
         "Of K configurations, the one with the best mean rank on the other tasks is trained here, at the cost of one "
         f"trial: {answers.metric} (test) that it loses against the best validation score here. Over random "
-        f"draws of K of the {_counts([transfer.trials for transfer in told])} configurations that all tasks have; no "
-        "interval is printed, for none has been shown to hold what it promises."
+        f"draws of K of the {_counts([transfer.trials for transfer in told])} configurations that all tasks have; an "
+        f"interval is printed from {FEWEST_TRIALS} of them on that random search drew."
     )
     return [Sheet("Tuned elsewhere", lead, columns, rows)]
 
 
-def _cell(loss: float | None) -> Cell:
-    return Cell("—") if loss is None else Cell(f"{loss:+.4f}")
+def _cell(loss: float | None, ends: Interval | None) -> Cell:
+    between = "" if ends is None else f"{ends.low:+.4f} – {ends.high:+.4f}"
+    return Cell("—") if loss is None else Cell(f"{loss:+.4f}", between)
 
 
 def _counts(numbers: Sequence[int]) -> str:

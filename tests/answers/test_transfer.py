@@ -2,18 +2,24 @@
 
 import itertools
 import re
+import sys
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from recorded import record, training
 
 from study.answers.study import ReportOptions, answers_of
-from study.cost import transfer_regret
+from study.cost import transfer, transfer_draws, transfer_regret
 from study.dispatch.searching import Searching
 from study.plan.parse import parse
 from study.records.material import Material
 from study.reports.page import as_json, markdown, page
+from study.reports.transfer import sheets
 from trainables.refusal import Refusal
+
+sys.path.insert(0, str(ROOT / "tests" / "benchmarks"))
+import transfer_coverage
 
 TEXT = """{question: q, common: {trials: 8, %s}, tasks: {quadratic: {}, digits_mlp: {}},
            arms: {sgd: {}, momentum: {direction: momentum, direction.momentum: {uniform: [0, 0.9]}}}}"""
@@ -58,6 +64,45 @@ def test_without_another_task_or_a_test_score_nothing_is_defined():
     assert not transfer_regret(np.ones((4, 2)), np.full((4, 2), np.nan), 2)
 
 
+# --- its interval -----------------------------------------------------------------------------------
+
+
+def drawn_by_hand(share, ranks, worth, unseen, k):
+    """All k-tuples, drawn with replacement by their shares: the highest rank is chosen, equals by their shares."""
+    ranks, worth, total = [*ranks, unseen[0]], [*worth, unseen[1]], 0.0
+    for tuple_ in itertools.product(range(len(share)), repeat=k):
+        best = [i for i in range(len(share)) if ranks[i] == max(ranks[j] for j in tuple_)]
+        chosen = sum(share[i] * worth[i] for i in best) / sum(share[i] for i in best)
+        total += np.prod([share[i] for i in tuple_]) * chosen
+    return total
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_every_draw_is_that_of_all_tuples_counted(k):
+    """Four configurations on three tasks, of which the first two were lost on the second and third."""
+    generator = np.random.default_rng(k)
+    valid, test = generator.normal(size=(2, 4, 3))
+    valid[:2, 1:] = -np.inf
+    low, high = transfer_draws(valid, test, k, np.random.default_rng(0), draws=2)
+    for row, share in enumerate(transfer.shares(np.ones(4), np.random.default_rng(0), 2)):
+        ranks = [[sum(share[:4][s < one]) + sum(share[:4][s == one]) / 2 for one in s] for s in valid.T]
+        for task in range(3):
+            worth, worst, best = test[:, task], test[:, task].min(), test[:, task].max()
+            there = np.mean([ranks[other] for other in range(3) if other != task], axis=0).round(12)
+            ends = []
+            for own, others in (((-1, worst), (2, best)), ((2, best), (2, worst))):
+                here = drawn_by_hand(share, ranks[task], worth, own, k)
+                ends.append(here - drawn_by_hand(share, there, worth, others, k))
+            assert (low[task, row], high[task, row]) == pytest.approx(ends, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", transfer_coverage.LAWS)
+def test_its_interval_holds_the_truth(name):
+    """At full size in benchmarks/transfer_coverage.py."""
+    for line in transfer_coverage.of_transfer(name, 32, 4, draws=60, bootstrap=150):
+        assert line.share >= 0.93, line
+
+
 # --- the same points --------------------------------------------------------------------------------
 
 
@@ -98,21 +143,24 @@ def test_points_that_cannot_be_the_same_are_refused(text, message):
 # --- the page ---------------------------------------------------------------------------------------
 
 
-def material_of(contents):
-    """Sixteen trials on each of two tasks whose orders are opposite; the last trial is lost on both."""
+def material_of(contents, number=16, searcher="random"):
+    """So many trials on each of two tasks whose orders are opposite; the last trial is lost on both."""
     trainings = [
-        training([0.1], "diverged", k=k, arm=f"a-{task}", task=task)
-        if k == 15
-        else training([score], k=k, arm=f"a-{task}", task=task)
+        training([0.1], "diverged", k=k, arm=f"a-{task}", task=task, searcher=searcher)
+        if k == number - 1
+        else training([score], k=k, arm=f"a-{task}", task=task, searcher=searcher)
         for task, sign in (("digits_mlp", 1), ("mnist_mlp", -1))
-        for k, score in ((k, 0.5 + sign * k / 100) for k in range(16))
+        for k, score in ((k, 0.5 + sign * k / 100) for k in range(number))
     ]
     return Material("mine", record(*trainings), contents=contents)
 
 
+POINTS = {"scheme.lr": {"log_uniform": [1e-3, 1.0]}, "same_points": True}
+SAME = {"a-digits_mlp": POINTS, "a-mnist_mlp": POINTS}
+
+
 def test_the_page_says_what_is_lost_by_tuning_elsewhere():
-    same = {"scheme.lr": {"log_uniform": [1e-3, 1.0]}, "same_points": True}
-    material = material_of({"a-digits_mlp": same, "a-mnist_mlp": same})
+    material = material_of(SAME)
     answers = answers_of(material, ReportOptions(draws=100))
     (transfer,) = answers[0].transfers
     assert (transfer.scheme, transfer.trials, list(transfer.regret)) == ("a", 16, [1, 2])
@@ -125,6 +173,21 @@ def test_the_page_says_what_is_lost_by_tuning_elsewhere():
     assert "Tuned elsewhere" in markdown(made)
     assert f"{expected[0]:+.4f}" in markdown(made)
     assert '"transfers"' in as_json(made)
+
+
+@pytest.mark.parametrize(
+    ("number", "searcher", "printed"), [(32, "random", True), (31, "random", False), (32, "sobol", False)]
+)
+def test_an_interval_is_printed_from_32_independent_trials_on(number, searcher, printed):
+    answers = answers_of(material_of(SAME, number, searcher), ReportOptions(draws=100))
+    (told,) = answers[1].transfers
+    kept = [2, 4] if printed else []
+    assert (list(told.interval), list(told.mean_interval)) == (kept, kept)
+    for k in kept:
+        assert told.interval[k].low <= told.regret[k] <= told.interval[k].high
+        assert told.mean_interval[k].low <= told.mean[k] <= told.mean_interval[k].high
+    (sheet,) = sheets(answers[1])
+    assert [bool(cell.interval) for cell in sheet.rows[0].cells] == [False, *(printed for _ in sheet.columns[1:])]
 
 
 def test_without_the_same_points_there_is_no_such_table():
