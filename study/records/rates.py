@@ -32,7 +32,9 @@ def found(record: pd.DataFrame) -> pd.Series:
     finds = _first(record, [side + rate for side in MAIN for rate in RATES]).isna()
     for name in (f"{side}optimizer" for side in MAIN):
         if name in record:
-            finds |= record[name].isin(_finders())
+            from trainables.optimizers import finders  # here, because torch takes a second that others do not need
+
+            finds |= record[name].isin(list(finders()))
     middle: Any = used(record).where(finds).groupby([record[name] for name in TRIAL]).transform("median")
     return middle.where((middle > 0) & (middle < float("inf")))
 
@@ -45,12 +47,3 @@ def _first(record: pd.DataFrame, names: list[str]) -> pd.Series:
             numbers: Any = pd.to_numeric(record[name], errors="coerce")
             rates = rates.fillna(numbers.astype(float))
     return rates
-
-
-def _finders() -> list[str]:
-    """The names of the optimizers that find their rate."""
-    from trainables.components import members
-    from trainables.optimizers import Optimizer  # here, because torch takes a second that other tables do not need
-
-    found: Any = members(Optimizer)
-    return [name for name, optimizer in found.items() if optimizer.finds_rate]

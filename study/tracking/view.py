@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 from mlflow.entities import Experiment
 
 from study.tracking.store import ARM, PREFIX, RATE
+from trainables.optimizers import finders
 from trainables.space import Value
 
 BEST = "best_valid_score"
@@ -36,8 +37,11 @@ def axes(arm: str, flat: Mapping[str, Value]) -> list[tuple[str, Value]]:
         flat: the trial's own parameters.
 
     Returns:
-        Names and values: the arm, and the logarithm of the rate where the trial has one rate above 0.
+        Names and values: the arm, and the logarithm of the rate where the trial is given one rate above 0 and does not
+        find its own.
     """
+    if flat.get("optimizer") in finders():
+        return [(ARM, arm)]
     rates = [value for name, value in flat.items() if _is_rate(name) and isinstance(value, (int, float))]
     rate = [(RATE, round(math.log10(rates[0]), 4))] if len(rates) == 1 and rates[0] > 0 else []
     return [(ARM, arm), *rate]

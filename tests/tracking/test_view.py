@@ -9,7 +9,7 @@ from simulated import bowl, simulate
 from study.plan.parse import parse
 from study.tracking import Tracker, read
 from study.tracking.store import ARM, RATE
-from study.tracking.view import TAG, view_address
+from study.tracking.view import TAG, axes, view_address
 
 TEXT = """
 question: q
@@ -137,3 +137,8 @@ def test_what_the_compare_page_takes_first_is_a_score(client):
     """It draws the first metric that all runs have, in the order in which a run wrote them."""
     for run in runs(client, filter_string="tags.`lr_study.kind` = 'trial'"):
         assert next(iter(run.data.metrics)) in ("best_valid_score", "valid_score")
+
+
+def test_a_factor_of_a_rate_that_is_found_is_no_axis():
+    assert axes("mine", {"optimizer": "prodigy", "optimizer.lr": 1.0}) == [(ARM, "mine")]
+    assert axes("mine", {"optimizer": "adamw", "optimizer.lr": 0.1}) == [(ARM, "mine"), (RATE, -1.0)]

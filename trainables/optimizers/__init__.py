@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import nn
 
-from trainables.components import Component, name_of
+from trainables.components import Component, members, name_of
 from trainables.constructor import arguments, entry
 from trainables.refusal import Refusal, first_line
 from trainables.space import Limits, LogUniform
@@ -122,6 +122,17 @@ def undecayed_apart(params: list[Any]) -> list[dict[str, Any]]:
             some = [param for param in group["params"] if (param.ndim >= 2) is matrices]
             apart += [{**group, **own, "params": some}] if some else []
     return apart
+
+
+@cache
+def finders() -> frozenset[str]:
+    """The names of those here that find their rate.
+
+    >>> "prodigy" in finders(), "adamw" in finders()
+    (True, False)
+    """
+    found: dict[str, Any] = members(Optimizer)  # type: ignore[type-abstract]
+    return frozenset(name for name, optimizer in found.items() if optimizer.finds_rate)
 
 
 @cache
