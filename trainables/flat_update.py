@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import chain
+from operator import is_
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -95,9 +96,9 @@ class FlatUpdate:
         own = laid.state
         if state.scheme is not own.scheme or state.lr is not own.lr:
             return False
-        if not all(params[name] is tensor for name, tensor in self._given.items()):
+        if not all(map(is_, map(params.get, self._given), self._given.values())):
             return False
-        return all(state.directions[name] is own.directions[name] for name in laid.named)
+        return all(map(is_, map(state.directions.get, laid.named), map(own.directions.get, laid.named)))
 
     def _settled(self, raw: Tensors, params: Tensors, state: ComposedState) -> Laid:
         """Parameters and state laid into tensors of their own."""

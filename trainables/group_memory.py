@@ -66,23 +66,29 @@ class Overwriting:
         if rule != self._rule:
             self._rule = rule
             self._update.follow(rule)
-        places = [leaf.data_ptr() for leaf in leaves.values()]
-        if places != self._places:
-            self._params, self._places = {name: real(leaf.detach()) for name, leaf in leaves.items()}, places
+        self._look(leaves)
         if self._state is None or not all(new is old for new, old in zip(state, self._state, strict=True)):
             state = tree_map(torch.clone, state)  # of which two places may hold one tensor
+        grads = {name: leaf.grad for name, leaf in leaves.items()}
+        graded = {name: leaf for name, leaf in leaves.items() if grads[name] is not None}
         params = self._params
-        still = {name: params[name].clone() for name, leaf in leaves.items() if self._compile and leaf.grad is None}
-        moved, new = self._update(self._gradients(leaves), params, state, progress)
+        still = {name: params[name].clone() for name in leaves if self._compile and name not in graded}
+        moved, new = self._update(self._gradients(grads), params, state, progress)
         self._state = new
-        graded = [name for name, leaf in leaves.items() if leaf.grad is not None]
         if self._compile:
             self._taken(leaves, moved, still)
         else:
             copy([moved[name] for name in graded], [params[name] for name in graded])
-        # As a step of torch's does, which writes into them.
-        torch.autograd.graph.increment_version([leaves[name] for name in graded])
+        torch.autograd.graph.increment_version(
+            list(graded.values())
+        )  # as torch's own step does, which writes into them
         return new
+
+    def _look(self, leaves: Tensors) -> None:
+        """Find the parameters where they lie now."""
+        places = [leaf.data_ptr() for leaf in leaves.values()]
+        if places != self._places:
+            self._params, self._places = {name: real(leaf.detach()) for name, leaf in leaves.items()}, places
 
     def _taken(self, leaves: Tensors, moved: Tensors, still: Tensors) -> None:
         """The parameters as views into what was moved, in which those without a gradient are put back."""
@@ -93,10 +99,10 @@ class Overwriting:
                 leaf.data = torch.view_as_complex(moved[name]) if leaf.is_complex() else moved[name]
             self._params, self._places = moved, [param.data_ptr() for param in moved.values()]
 
-    def _gradients(self, leaves: Tensors) -> Tensors:
+    def _gradients(self, grads: dict[str, Tensor | None]) -> Tensors:
         """Zeros for a parameter without one; copies where the state may keep them, which a loop overwrites."""
         found = {
-            name: torch.zeros_like(param) if (grad := leaves[name].grad) is None else real(grad)
-            for name, param in self._params.items()
+            name: torch.zeros_like(self._params[name]) if grad is None else real(grad) if grad.is_complex() else grad
+            for name, grad in grads.items()
         }
         return found if self._update.gathers(found) else {name: grad.clone() for name, grad in found.items()}

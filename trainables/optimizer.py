@@ -14,7 +14,7 @@ from trainables.directions import Direction
 from trainables.directions.sgd import SGD
 from trainables.flat import owned
 from trainables.group_memory import GroupMemory, Overwriting
-from trainables.oracle import Oracle
+from trainables.oracle import Oracle, Tensors
 from trainables.param_group import OWN, Group, check_group, check_rated, check_rule, named, real, rule_of
 from trainables.parameter_state import Layout, adopted, in_order, layout_of, read, separate, stands, write
 from trainables.refusal import Refusal
@@ -144,7 +144,8 @@ class SchemeOptimizer(torch.optim.Optimizer):
         return loss
 
     def _step(self, index: int, group: Group) -> None:
-        leaves, rule, kept = named(group, self._rule.scheme), rule_of(group, self._rule), self._kept(index)
+        leaves, rule = named(group, self._rule.scheme), rule_of(group, self._rule)
+        kept = self._kept(index, leaves)
         if self._compile or is_tensorwise(rule):
             if index not in self._updates:
                 self._updates[index] = Overwriting(rule, self._compile)
@@ -198,13 +199,14 @@ class SchemeOptimizer(torch.optim.Optimizer):
         params = {name: real(param.detach()) for name, param in named(group, self._rule.scheme).items()}
         return GroupMemory(*rule_of(group, self._rule).init(params), torch.zeros((), dtype=torch.float64))
 
-    def _entries(self, group: Group) -> dict[str, dict[str, Any]]:
-        return {name: self.state[param] for name, param in named(group, self._rule.scheme).items()}
+    def _entries(self, group: Group, leaves: Tensors | None = None) -> dict[str, dict[str, Any]]:
+        leaves = named(group, self._rule.scheme) if leaves is None else leaves
+        return dict(zip(leaves, map(self.state.__getitem__, leaves.values()), strict=True))
 
-    def _kept(self, index: int) -> GroupMemory:
-        """The state at this moment, put together from the parameters' entries."""
+    def _kept(self, index: int, leaves: Tensors | None = None) -> GroupMemory:
+        """The state at this moment, put together from the parameters' entries; `leaves` are the group's, by name."""
         group = self.param_groups[index]
-        entries, standing = self._entries(group), self._standing.get(index)
+        entries, standing = self._entries(group, leaves), self._standing.get(index)
         if standing is not None and stands(standing[1], self._layouts[index], entries):
             return standing[0]
         if not any(entry.get("step") for entry in entries.values()):

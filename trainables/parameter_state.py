@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from operator import is_
 from typing import Any, NamedTuple, TypeAlias
 
 from torch.utils._pytree import MappingKey, SequenceKey, TreeSpec, tree_flatten_with_path, tree_leaves, tree_unflatten
@@ -121,7 +122,8 @@ def stands(leaves: Sequence[Any], layout: Layout, entries: Entries) -> bool:
     """
     if layout.names != tuple(entries):
         return False
-    return all(entries[owners[0]].get(key) is leaf for leaf, (owners, key) in zip(leaves, layout.places, strict=True))
+    found = [entries[owners[0]].get(key) for owners, key in layout.places]
+    return all(map(is_, found, leaves))
 
 
 def separate(entries: Entries) -> None:
