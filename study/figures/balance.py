@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from study.answers.grids import Grid
-from study.answers.grids.predictions import relaxations
 from study.figures.style import COLOURS, INK, MARKERS, MUTED, Panel, canvas, logarithmic, short
 
 KEYED = 4  # tensors with a name of their own in the key; all others are drawn alike
@@ -16,7 +15,7 @@ def panels(grid: Grid) -> list[Panel]:
     """Settled cells of one arm against theory: norm, effective rate, angle, relaxation; none without a point."""
     settled: Any = grid.turning[grid.turning["settled"].astype(bool)]
     settled = settled.assign(ratio=settled["rate"] / settled["decay"])
-    relaxed = relaxations(grid)
+    relaxed = grid.relaxations
     made = [
         _panel(settled, "ratio", "norm", ("η/λ", "norm ‖w‖"), 0.25),
         _panel(settled, "product", "effective_lr", ("ηλ", "effective rate η/‖w‖²"), 0.5),

@@ -28,7 +28,7 @@ def crossing(law):
 
 def found_in(n, rng, law, draws=300):
     """The break-even of an arm without a rate against one with, of n simulated trials each."""
-    searched = arm(n, rng, LAWS[law])
+    searched = arm(n, rng, LAWS[law]).grouped()  # as a report takes it
     charged, hit = free(n, rng)
     width = widths([searched])
     drawn = cost_draws(charged, charged, hit, cost_shares(hit, rng, draws), dearest=10.0)

@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -85,13 +86,13 @@ def test_predictions_hold_where_they_are_true_and_not_where_they_are_false(both)
     told = {(one.number, one.claim.split(":")[0]): one.verdict for one in predictions(ours, [control])}
     assert set(told.values()) == {"holds"}
     assert [one.verdict for one in predictions(control, [ours])] == ["does not", "does not"]
-    twisted = ours._replace(turning=ours.turning.assign(norm=ours.turning["norm"] ** 2, angle=1.0))
+    twisted = replace(ours, turning=ours.turning.assign(norm=ours.turning["norm"] ** 2, angle=1.0))
     verdicts = {one.claim[:7]: one.verdict for one in predictions(twisted, [])}
     assert verdicts["Slope ¼"] == verdicts["The ang"] == "does not"
 
 
 def test_nothing_settled_is_not_testable(both):
-    young = both[0]._replace(cells=both[0].cells.assign(settled=False), turning=both[0].turning.assign(settled=False))
+    young = replace(both[0], cells=both[0].cells.assign(settled=False), turning=both[0].turning.assign(settled=False))
     assert predictions(young, [])[0].verdict == "not testable here"
 
 

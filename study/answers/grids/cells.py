@@ -1,11 +1,15 @@
 """A record as grids over learning rate and weight decay: one row a training, one a training and tensor."""
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from study.answers.grids.collapse import anti_diagonals
+from study.answers.grids.relaxation import relaxation_rate
+from study.cost.quantities import NotDefined
 from study.records import own
 from study.records.trials import LOST, Question, ended, trainings
 
@@ -17,7 +21,8 @@ MEASURED = ("norm", "effective_lr", "angle", "angle_predicted")
 SAME = 1e-6  # of a rate: the schedule is at 1
 
 
-class Grid(NamedTuple):
+@dataclass(frozen=True)
+class Grid:
     """One arm whose trials form a grid."""
 
     arm: str
@@ -45,6 +50,19 @@ class Grid(NamedTuple):
         """The trainings that every cell has at least."""
         counts: Any = self.cells.groupby(["rate", "decay"])["seed"].count()
         return int(counts.min())
+
+    @cached_property
+    def relaxations(self) -> pd.DataFrame:
+        """One row a training and tensor whose relaxation can be seen: its time in steps, and 1/(4ηλ)."""
+        rows: list[dict[str, Any]] = []
+        names = ["rate", "decay", "product", "group", "seed", "tensor"]
+        walks: Any = self.walks.groupby(names, sort=False)
+        for key, walk in walks:
+            found = relaxation_rate(walk["steps"], walk["norm"])
+            if not isinstance(found, NotDefined):
+                known = dict(zip(names, key, strict=True))
+                rows.append({**known, "predicted": 1 / (4 * known["product"]), "steps": 1 / found})
+        return pd.DataFrame(rows, columns=[*names, "predicted", "steps"])
 
 
 def grids(record: pd.DataFrame, mode: str, chance: float) -> list[Grid]:
@@ -76,7 +94,7 @@ def _grid(arm: str, rows: Any, mode: str, chance: float) -> Grid | None:
     """The grid of one arm; cells without decay lie on no anti-diagonal and are left out."""
     rows = rows[rows[DECAY].astype(float) > 0].sort_values([*TRIAL, "record"])
     cells: list[dict[str, Any]] = []
-    walks: list[pd.DataFrame] = []
+    walks: list[dict[str, Any]] = []
     tensors = [name.removeprefix("norm.") for name in rows.columns if name.startswith("norm.")]
     worth = trainings(own.of_record(rows, "passes"), Question("min" if mode == "min" else "max", None, chance, "best"))
     worth = worth.set_index(["repetition", "trial", "seed"])
@@ -92,7 +110,8 @@ def _grid(arm: str, rows: Any, mode: str, chance: float) -> Grid | None:
     frame = pd.DataFrame(cells)
     frame["group"] = anti_diagonals(frame["rate"], frame["decay"])
     columns = ["rate", "decay", "product", "seed", "settled", "tensor", "steps", *MEASURED]
-    walk: Any = pd.concat(walks, ignore_index=True) if walks else pd.DataFrame(columns=columns)
+    joined = {name: np.concatenate([walk[name] for walk in walks]) for name in (walks[0] if walks else ())}
+    walk: Any = pd.DataFrame(joined) if walks else pd.DataFrame(columns=columns)
     walk = walk.dropna(subset=["norm"]).merge(frame[["rate", "decay", "group"]].drop_duplicates())
     last = walk.groupby(["rate", "decay", "seed", "tensor"], sort=False).tail(1).reset_index(drop=True)
     return Grid(str(arm), frame, last, walk)
@@ -122,7 +141,10 @@ def _constant(trial: Any) -> Any:
     return trial[np.minimum.accumulate(full)] if len(trial) else trial
 
 
-def _walk(rows: Any, tensor: str, cell: dict[str, Any]) -> pd.DataFrame:
-    measured = {name: rows.get(f"{name}.{tensor}", pd.Series(np.nan, rows.index)).astype(float) for name in MEASURED}
-    known = {name: cell[name] for name in ("rate", "decay", "product", "seed", "settled")}
-    return pd.DataFrame({**known, "tensor": tensor, "steps": rows["steps"].astype(float), **measured})
+def _walk(rows: Any, tensor: str, cell: dict[str, Any]) -> dict[str, Any]:
+    """The records of one training and tensor, column by column: a table of each would take longer than all else."""
+    missing = np.full(len(rows), np.nan)
+    measured = {name: rows.get(f"{name}.{tensor}", missing) for name in MEASURED} | {"steps": rows["steps"]}
+    known = {name: np.full(len(rows), cell[name]) for name in ("rate", "decay", "product", "seed", "settled")}
+    numbers = {name: np.asarray(values, float) for name, values in measured.items()}
+    return {**known, "tensor": np.full(len(rows), tensor, object), **numbers}

@@ -3,11 +3,9 @@
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from study.answers.grids.cells import Grid
 from study.answers.grids.collapse import Collapse, collapse
-from study.answers.grids.relaxation import relaxation_rate
 from study.answers.grids.slopes import Slope, slope_across, slope_within
 from study.cost.quantities import NotDefined, unbounded
 
@@ -68,20 +66,6 @@ def seeds_alone(grid: Grid) -> float:
     return float(np.sqrt((variances[known] / counts[known]).mean())) if known.any() else float("nan")
 
 
-def relaxations(grid: Grid) -> pd.DataFrame:
-    """One row a training and tensor whose relaxation can be seen: its time in steps, and 1/(4ηλ)."""
-    rows: list[dict[str, Any]] = []
-    walks: Any = grid.walks.groupby(["rate", "decay", "seed", "tensor"], sort=False)
-    for (rate, decay, seed, tensor), walk in walks:
-        found = relaxation_rate(walk["steps"], walk["norm"])
-        if not isinstance(found, NotDefined):
-            product, group = float(walk["product"].iloc[0]), int(walk["group"].iloc[0])
-            known = {"rate": rate, "decay": decay, "product": product, "group": group, "seed": seed, "tensor": tensor}
-            rows.append({**known, "predicted": 1 / (4 * product), "steps": 1 / found})
-    columns = ["rate", "decay", "product", "group", "seed", "tensor", "predicted", "steps"]
-    return pd.DataFrame(rows, columns=columns)
-
-
 def _settled(grid: Grid) -> Any:
     """The settled cells with noise: one row a (cell, tensor), logarithms of its measures averaged over seeds."""
     rows: Any = grid.turning[grid.turning["settled"].astype(bool)]
@@ -132,7 +116,7 @@ def _angles(rows: Any) -> Prediction:
 
 def _relaxes(grid: Grid) -> list[Prediction]:
     claim = "‖w‖⁴ relaxes at 4ηλ a step: slope 1 of log time against log 1/(4ηλ)"
-    seen = relaxations(grid)
+    seen = grid.relaxations
     if seen.empty:
         return [Prediction(4, claim, "not testable here", "no training moved slowly enough to be seen at its records")]
     x, y = np.log(seen["predicted"].astype(float)), np.log(seen["steps"].astype(float))
