@@ -396,7 +396,7 @@ def test_the_sentence_in_the_readme_is_one_that_the_page_says():
         for scheme, share in shares.items()
     ]
     nothing = pd.DataFrame()
-    answers = Answers("digits_mlp", "accuracy", "max", 0.95, "momentum-cosine", "passes", results, {}, {}, {}, {},
+    answers = Answers("digits_mlp", "accuracy", "max", 0.95, "momentum-cosine", "passes", results, {}, {}, {},
                       trials=nothing, best=nothing, rates=nothing, lines=nothing)  # fmt: skip
     assert sentence_text(sentence(answers)) == " ".join(quoted)
 
