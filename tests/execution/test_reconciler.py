@@ -27,8 +27,9 @@ arms:
   cprop: {BOWL, scheme: cprop, seeds: 2, trials: 2}
   loop: {task: "./loops.py:Plain", searcher: tpe, scheme.schedule: cosine}
   stopped: {BOWL, searcher: tpe, parallel: 3, stopper: asha, stopper.reduction: 2, trials: 6}
+  fused: {BOWL, fuse: 2, parallel: 2, searcher: tpe, scheme: plateau, trials: 3}
 """.replace("BOWL", 'task: "./my_task.py:Bowl", task.dim: 50, task.num_examples: 64')
-NUM_TRIALS = 34
+NUM_TRIALS = 37
 WALL_CLOCK = ["run_id", "seconds"]
 LONG = {  # two trials at once on any machine, of several seconds each, and never much to lose
     "RAY_OVERRIDE_RESOURCES": '{"CPU": 2}',
@@ -95,6 +96,25 @@ def test_a_control_runs_at_the_rate_times_the_mean_scale_of_its_source(undisturb
         if not source["diverged"].any():
             spent = sum(piece.scale for piece in pieces(curve)) / 25
             assert spent == pytest.approx(alive[alive["record"] == 25]["mean_scale"].mean(), rel=1e-5)
+
+
+def test_every_lane_of_a_group_is_a_trial_of_its_own(undisturbed, tmp_path_factory):
+    lanes = undisturbed[undisturbed["arm"] == "fused"]
+    alive = lanes[lanes["diverged"] == 0]
+    assert (alive["passes"] == alive["steps"]).all()
+    assert lanes.groupby("k")["run_id"].nunique().tolist() == [1, 1, 1]
+    assert lanes["run_id"].nunique() == 3
+    told = fused_tags(next(path for path in tmp_path_factory.getbasetemp().glob("undisturbed*")))
+    assert told == {0: "2 lanes", 1: "2 lanes", 2: "1 lanes"}
+
+
+def fused_tags(folder):
+    """How many lanes each trial of the fused arm says that it was trained in, by k."""
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    experiment = client.get_experiment_by_name("survival")
+    runs = client.search_runs([experiment.experiment_id], "params.fuse = '2'", max_results=1000)
+    tags = [run.data.tags for run in runs if run.data.tags["lr_study.kind"] == "trial"]
+    return {int(each["lr_study.key"].split("/")[3]): each["lr_study.fused"].partition(";")[0] for each in tags}
 
 
 def by_key(table, arm):
