@@ -53,6 +53,39 @@
     }
   }
 
+  const amounts = { k: 1e3, M: 1e6, G: 1e9, T: 1e12, P: 1e15 };
+
+  function amount(cell) {  // the number that a cell begins with; none comes last
+    const found = /^[≥≤× ]*([-+]?[\d.,]+(?:e[-+]?\d+)?)(?: ([kMGTP])\b)?/.exec(cell.textContent.trim());
+    return found ? parseFloat(found[1].replaceAll(",", "")) * (amounts[found[2]] || 1) : null;
+  }
+
+  function sort(head) {  // by one column; the same column once more turns the order round
+    const body = head.closest("table").tBodies[0], place = head.cellIndex, down = head.ariaSort === "ascending";
+    const key = row => place ? amount(row.cells[place]) : row.dataset.scheme;
+    const order = (one, other) => one === null || other === null ? (one === null) - (other === null)
+      : (down ? -1 : 1) * (place ? one - other : one.localeCompare(other));
+    body.append(...[...body.rows].sort((one, other) => order(key(one), key(other))));
+    for (const each of head.parentElement.cells) each.removeAttribute("aria-sort");
+    head.ariaSort = down ? "descending" : "ascending";
+  }
+
+  function prepare(table) {  // buttons in heads, and where there are many rows a field that filters them
+    for (const head of table.tHead.rows[0].cells) {
+      const button = document.createElement("button");
+      button.append(...head.childNodes);
+      button.addEventListener("click", () => sort(head));
+      head.append(button);
+    }
+    if (table.tBodies[0].rows.length < 6) return;
+    const field = Object.assign(document.createElement("input"), { type: "search", className: "filter", placeholder: "filter rows" });
+    field.setAttribute("aria-label", "filter rows by name");
+    field.addEventListener("input", () => {
+      for (const row of table.tBodies[0].rows) row.hidden = !row.dataset.scheme.includes(field.value.trim());
+    });
+    table.before(field);
+  }
+
   function redraw() {
     for (const view of drawn.splice(0)) view.finalize();
     for (const figure of document.querySelectorAll("figure.alive")) draw(figure);
@@ -62,6 +95,7 @@
     const button = event.target.closest("button[data-scheme]");
     if (button) choose(button.dataset.scheme);
   });
+  document.querySelectorAll("table").forEach(prepare);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   redraw();
 })();

@@ -1,6 +1,6 @@
 """The tables of a page: one row a scheme, every number with its interval, its doubts and the runs behind it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from study.answers import defaults
@@ -10,6 +10,7 @@ from study.cost import NotDefined
 from study.cost.quantities import unbounded
 from study.records.material import Material
 
+NOT_RUN = "not run"
 SHOWN = 1, 4, 16, 64  # of the k at which the expected best is told
 
 
@@ -60,13 +61,23 @@ def sheets(answers: Answers, material: Material) -> list[Sheet]:
     """
     if not answers.results:
         return []
-    links = links_of(answers, material)
+    answers, links = replace(answers, results=by_cost(answers.results)), links_of(answers, material)
     made = [_budgets(answers, links), _rates(answers, links, material)]
     return [_target(answers, links), *made] if answers.target is not None else made
 
 
+def by_cost(results: list[Result]) -> list[Result]:
+    """The cheapest first, as the ranked chart has them; then those of which only a bound, or nothing, is known."""
+    return sorted(results, key=_by_cost)
+
+
+def _by_cost(result: Result) -> tuple[bool, bool, float]:
+    cost = result.expected_cost.estimate
+    return cost is None, result.censored, cost or 0.0
+
+
 def _target(answers: Answers, links: dict[str, str | None]) -> Sheet:
-    units = [answers.unit, *(unit for unit in UNITS if unit != answers.unit)]
+    units, alike = _units(answers)
     columns = [
         Column(
             f"against {answers.baseline}", f"its {answers.unit} as a share of the baseline's; below 1 it saves tuning"
@@ -75,7 +86,11 @@ def _target(answers: Answers, links: dict[str, str | None]) -> Sheet:
         Column("hits", "trials that reached the target"),
         Column("trials to the target", "expected, the first hit included"),
         *(
-            Column(unit, f"{MEANING[unit]} expected up to the first hit, misses and diverged trials included")
+            Column(
+                unit,
+                f"{MEANING[unit]} expected up to the first hit, misses and diverged trials included"
+                + (f"; as many {' and '.join(alike)}" if alike and unit == answers.unit else ""),
+            )
             for unit in units
         ),
     ]
@@ -93,6 +108,18 @@ def _target(answers: Answers, links: dict[str, str | None]) -> Sheet:
         rows.append(Row(result.scheme, cells))
     lead = f"A trial is a hit where its {answers.metric} on validation data reaches {answers.target:.6g} at any epoch."
     return defined(Sheet("What the target costs", lead, columns, rows))
+
+
+def _units(answers: Answers) -> tuple[list[str], list[str]]:
+    """The units that have a column, the one that was asked for first; those that say the same as it have none."""
+    others = [unit for unit in UNITS if unit != answers.unit]
+    paid = answers.paid.values()
+    alike = [unit for unit in others if all(_alike(one[unit].cost, one[answers.unit].cost) for one in paid)]
+    return [answers.unit, *(unit for unit in others if unit not in alike)], alike
+
+
+def _alike(cost: Quantity, other: Quantity) -> bool:
+    return (cost.estimate, cost.low, cost.high) == (other.estimate, other.low, other.high)
 
 
 def _budgets(answers: Answers, links: dict[str, str | None]) -> Sheet:
@@ -174,8 +201,11 @@ def _rates(answers: Answers, links: dict[str, str | None], material: Material) -
 
 
 def defined(sheet: Sheet) -> Sheet:
-    """The table without the columns that are defined for no scheme; the notes say why they are not."""
-    kept = [place for place in range(len(sheet.columns)) if any(row.cells[place].text != "—" for row in sheet.rows)]
+    """The table without the columns that no scheme has a number in; the notes say why."""
+    empty = "—", NOT_RUN
+    kept = [
+        place for place in range(len(sheet.columns)) if any(row.cells[place].text not in empty for row in sheet.rows)
+    ]
     rows = [Row(row.scheme, [row.cells[place] for place in kept]) for row in sheet.rows]
     return Sheet(sheet.title, sheet.lead, [sheet.columns[place] for place in kept], rows)
 
@@ -264,7 +294,7 @@ def _quantity(quantity: Quantity, link: str | None) -> Cell:
 
 def _regret(value: float | NotDefined, link: str | None) -> Cell:
     if isinstance(value, NotDefined):
-        return Cell("not run" if value == defaults.NOT_RUN else "—")
+        return Cell(NOT_RUN if value == defaults.NOT_RUN else "—")
     return Cell(f"{value:+.4f}", link=link)
 
 

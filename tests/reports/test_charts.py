@@ -121,3 +121,43 @@ def test_pointing_shows_the_trial_and_a_name_stays_a_name(dom, written, tmp_path
     assert f"scheme {scores['columns']['scheme'][at]} " in told
     assert re.findall(r'data-scheme="(\w+)" aria-pressed="true"', found) == ["adam"]
     assert set(re.findall(r'<tr data-scheme="(\w+)"[^>]*class="[^"]*faded', found)) == {"sgd"}
+
+
+SORTING = """<script>
+setTimeout(() => {
+  const table = [...document.querySelectorAll("table")].find(one => one.textContent.includes("trials to the target"));
+  const button = [...table.querySelectorAll("button")].find(one => one.textContent === "hits");
+  const names = () => [...table.tBodies[0].rows].filter(row => !row.hidden).map(row => row.dataset.scheme).join();
+  const seen = [names()];
+  for (const _ of [1, 2]) { button.click(); seen.push(names()); }
+  const field = table.previousElementSibling;
+  field.value = "b"; field.dispatchEvent(new Event("input"));
+  document.title = [...seen, names(), button.parentElement.ariaSort].join(" ");
+}, 2000);
+</script></body></html>"""
+
+
+def test_tables_come_cheapest_first_and_sort_and_filter(dom, store, tmp_path):
+    widths = dict(zip("abcdef", (3.0, 0.5, 2.5, 1.0, 2.0, 1.5), strict=True))  # of bowls of rates: wide ones are cheap
+    arms = ", ".join(f"{name}{name}: {{}}" for name in widths)
+    study = parse(f"{{question: which, common: {{task: digits_mlp, epochs: 2, trials: 12}}, arms: {{{arms}}}}}", "six")
+    simulate(study, store, lambda arm, *rest: bowl(-2, widths[arm[0]])(*rest))
+    written, bare = page("six", tmp_path / "page", tracking_uri=store, target={"": 0.8}), tmp_path / "bare.html"
+    text = re.sub(r"<meta http-equiv[^>]*>", "", written.path.read_text(encoding="utf-8"))
+    bare.write_text(text.replace("</body>\n</html>", SORTING), encoding="utf-8")
+    (task,) = json.loads((written.path.parent / "report.json").read_text())["tasks"]
+    first, rising, falling, filtered, sense = re.search(r"<title>(.*?)</title>", dom(bare)).group(1).split(" ")
+    costs = {arm["scheme"]: (arm["censored"], arm["expected_cost"]["estimate"]) for arm in task["arms"]}
+    hits = {arm["scheme"]: arm["hits"] for arm in task["arms"]}
+    assert first.split(",") == sorted(costs, key=lambda name: costs[name])
+    assert [hits[name] for name in rising.split(",")] == sorted(hits.values())
+    assert [hits[name] for name in falling.split(",")] == sorted(hits.values(), reverse=True)
+    assert (filtered, sense) == ("bb", "descending")
+
+
+def test_a_column_that_says_the_same_as_another_is_not_shown(written):
+    text = written.path.read_text(encoding="utf-8")
+    heads = re.findall(r'<th scope="col">(.*?)</th>', text)
+    assert "passes" in heads
+    assert not {"steps", "untuned"} & set(heads)  # a pass a step; nobody ran the default
+    assert "as many steps" in text
