@@ -108,7 +108,7 @@ def page(material: Material, every: list[Answers]) -> Page:
         failed=failures.failure_lines(material.record),
         waiting=[scheme for scheme in order if scheme not in told],
         parts=[_part(answers, material, look) for answers in every],
-        sheets=over_tasks_sheet.sheets(every),
+        sheets=[*over_tasks_sheet.sheets(every), *transfer.side_by_side(every)],
         figures=drawn.of_all_tasks(every, look),
         swatches=swatches,
         reading=_reading(material, every),

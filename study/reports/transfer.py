@@ -35,6 +35,28 @@ def sheets(answers: Answers) -> list[Sheet]:
     return [Sheet("Tuned elsewhere", lead, columns, rows)]
 
 
+def side_by_side(every: Sequence[Answers]) -> list[Sheet]:
+    """One table of all tasks, one row a scheme, at the largest budget; none where nothing drew the same configurations.
+
+    Args:
+        every: the answers of all tasks.
+    """
+    tasks = [answers for answers in every if answers.transfers]
+    told = {answers.task: {one.scheme: one for one in answers.transfers} for answers in tasks}
+    rows = []
+    for scheme in dict.fromkeys(scheme for of_task in told.values() for scheme in of_task):
+        here = [of_task[scheme] for of_task in told.values() if scheme in of_task]
+        k = max(here[0].regret)
+        losses = [_cell(one.regret.get(k), one.interval.get(k)) for one in here]
+        mean = _cell(here[0].mean.get(k), here[0].mean_interval.get(k))
+        rows.append(Row(scheme, [Cell(str(k)), *losses, mean]))
+    columns = [Column("K", "configurations that are compared")]
+    columns += [Column(answers.task, f"{answers.metric} lost there, chosen on the other tasks") for answers in tasks]
+    columns += [Column("mean", "over the tasks, where all have one metric")]
+    lead = "What a scheme loses on each task whose configuration is chosen on the others: see the tables of the tasks."
+    return [Sheet("Tuned elsewhere, task by task", lead, columns, rows)] if rows else []
+
+
 def _cell(loss: float | None, ends: Interval | None) -> Cell:
     between = "" if ends is None else f"{ends.low:+.4f} – {ends.high:+.4f}"
     return Cell("—") if loss is None else Cell(f"{loss:+.4f}", between)

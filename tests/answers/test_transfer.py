@@ -14,7 +14,7 @@ from study.cost import transfer, transfer_draws, transfer_regret
 from study.dispatch.searching import Searching
 from study.plan.parse import parse
 from study.records.material import Material
-from study.reports.page import as_json, markdown, page
+from study.reports.page import as_json, html, markdown, page
 from study.reports.transfer import sheets
 from trainables.refusal import Refusal
 
@@ -171,6 +171,13 @@ def test_the_page_says_what_is_lost_by_tuning_elsewhere():
     assert transfer.mean[2] == pytest.approx(np.mean(expected))
     made = page(material, answers)
     assert "Tuned elsewhere" in markdown(made)
+    beside = made.sheets[-1]
+    assert [column.name for column in beside.columns] == ["K", "digits_mlp", "mnist_mlp", "mean"]
+    assert [cell.text for cell in beside.rows[0].cells] == [
+        "2",
+        *(f"{one:+.4f}" for one in (*expected, np.mean(expected))),
+    ]
+    assert "Tuned elsewhere, task by task" in html(made)
     assert f"{expected[0]:+.4f}" in markdown(made)
     assert '"transfers"' in as_json(made)
 
