@@ -366,6 +366,17 @@ def test_the_command_prints_the_table_the_sentence_and_where_the_page_is(lr_stud
     assert len(json.loads(only.stdout)) == 3
 
 
+def test_without_a_page_the_answer_is_printed_and_nothing_is_written(lr_study, store, whole, tmp_path):
+    asked = "report", "whole", "--tracking-uri", store, "--target", "0.93", "--no-page"
+    done = lr_study(*asked)
+    assert done.returncode == 0, done.stderr
+    assert next(line for line in done.stdout.splitlines() if line.startswith("On digits_mlp")) == whole.sentences[0]
+    assert "page" not in done.stderr
+    assert not list(tmp_path.iterdir())
+    refused = lr_study(*asked, "--record")
+    assert (refused.returncode, "leave out --record" in refused.stderr) == (2, True)
+
+
 def test_a_page_needs_no_code_of_other_people(store, whole, tmp_path):
     """A task in a file that is not here: what a report must know of it is in the record."""
     record = tracking.read("whole", store).assign(task="./gone.py:Ring")
