@@ -4,7 +4,7 @@
 
 Prints the ratio to a minimal loop (SGD and Adam, eager and compiled), to the loop of Ray's own MNIST example (its
 model, batch 64, DataLoader), and, for a transformer of 12 layers that spells, to a minimal loop with torch's fused
-Adam. Beside Ray's, an "epoch" is 100 or 20 steps; evaluation is left out on both sides. Time is the process's own.
+Adam. Beside Ray's, an "epoch" is 100 or 4 steps; evaluation is left out on both sides. Time is the process's own.
 """
 
 import os
@@ -125,7 +125,7 @@ def of_mnist(rounds):
 
 def of_transformer(rounds):
     trial = Trial.parse({"task": "shakespeare_transformer"})
-    train, steps = Run(trial).data.train, 20
+    train, steps = Run(trial).data.train, 4
     rows = train.rows[: steps * trial.batch_size].split(trial.batch_size)
     batches = [(train.inputs[own].long(), train.targets[own].long()) for own in rows]
     flat = {"task": "shakespeare_transformer", "direction": "adam", "scheme.lr": 0.001}
