@@ -102,6 +102,7 @@ class FlatUpdate:
 
     def _settled(self, raw: Tensors, params: Tensors, state: ComposedState) -> Laid:
         """Parameters and state laid into tensors of their own."""
+        self.follow(self._rule)  # what was compiled may be of tensors of other types
         matrices, largest = self._rule.decay.on == "matrices", LARGE if self._compile else SMALL
         packs = packs_of(params, raw, state.directions, matrices, largest, singles=self._compile)
         state = tree_map(torch.clone, state)  # of which two places may hold one tensor

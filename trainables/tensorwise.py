@@ -106,6 +106,7 @@ def _kernel(shape: Composed, names: tuple[str, ...], form: TreeSpec, forms: tupl
         rule = with_floats(shape, dict(zip(names, numbers, strict=True)))
         return advance(rule, grad, param, state, Rate(base, {"": scale[0]} if scale else None), progress)
 
-    rows = LARGE if large else 64
-    like = [torch.empty([rows, BYTES // dtype.itemsize][:dim], dtype=dtype, device=at) for dim, dtype, at in forms]
+    param = forms[len(names) + 1][1]  # whose rows all tensors have, of whatever type
+    lengths = LARGE if large else 64, BYTES // param.itemsize
+    like = [torch.empty(lengths[:dim], dtype=dtype, device=at) for dim, dtype, at in forms]
     return Kernel(function, *like)

@@ -177,7 +177,7 @@ def _of_task(
 
 
 def _options(level: Level, task: str, baseline: str | None, asked: ReportOptions) -> Options:
-    """How the scores of a task are read, against whom, in which unit."""
+    """Settle for a task how scores are read, against whom, and in which unit."""
     target = asked.target.get(task, asked.target.get("", level.target))
     mode = "min" if level.mode == "min" else "max"
     question = Question(mode=mode, target=target, chance=level.chance, score_at="best")

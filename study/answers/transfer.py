@@ -57,7 +57,7 @@ def transfers(
 
 
 def _transfer(scheme: str, count: int, losses: Losses, task: int, *, alike: bool) -> Transfer:
-    """What one task is told of a scheme; the mean stands behind the tasks."""
+    """One task's part of the losses of a scheme, of which the mean stands behind the tasks."""
     here, mean = ({k: float(values[place]) for k, (values, _) in losses.items()} for place in (task, -1))
     ends_here, ends_mean = ({k: found[place] for k, (_, found) in losses.items() if found} for place in (task, -1))
     return Transfer(scheme, count, here, mean if alike else {}, ends_here, ends_mean if alike else {})

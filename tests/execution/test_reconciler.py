@@ -109,7 +109,7 @@ def test_every_lane_of_a_group_is_a_trial_of_its_own(undisturbed, tmp_path_facto
 
 
 def fused_tags(folder):
-    """How many lanes each trial of the fused arm says that it was trained in, by k."""
+    """The number of lanes that each trial of the fused arm says it was trained in, by k."""
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     experiment = client.get_experiment_by_name("survival")
     runs = client.search_runs([experiment.experiment_id], "params.fuse = '2'", max_results=1000)

@@ -173,6 +173,22 @@ def test_a_compiled_optimizer_leaves_what_has_no_gradient_and_follows_a_schedule
     close(moved(rule, compile=True, **settings), moved(rule, **settings))
 
 
+@pytest.mark.parametrize("on", ["all", "matrices"])
+def test_a_compiled_optimizer_follows_a_model_that_changes_its_type(on):
+    def trained(**compiled):
+        leaf = nn.Parameter(torch.linspace(1, 2, 7, dtype=torch.float32))
+        decay = Decoupled(weight_decay=0.01, on=on)
+        optimizer = SchemeOptimizer([("weight", leaf)], Fixed(lr=0.1), Momentum(), decay, **compiled)
+        for step in range(5):
+            if step == 2:
+                leaf.data = leaf.data.double()
+            leaf.grad = leaf.detach().clone()
+            optimizer.step()
+        return leaf.detach()
+
+    torch.testing.assert_close(trained(compile=True), trained(), rtol=1e-6, atol=1e-6)
+
+
 def test_a_few_parameters_are_compiled_by_name():
     rule, few = RULES["hypergradient, adam"], ["0.weight", "1.weight"]
     close(moved(rule, few, compile=True), moved(rule, few))

@@ -151,7 +151,7 @@ class Run:
 
     def step(self) -> None:
         """One step of the rule on the next mini-batch, or on as many as it accumulates."""
-        batches = self._batches()
+        batches = self.batches()
         outputs: list[list[Tree]] = [[] for _ in batches]
         minibatches = list(map(self._minibatch, batches, outputs, range(len(batches))))
         size = sum(batch.size for batch in batches)
@@ -184,13 +184,13 @@ class Run:
 
         return Minibatch(self.objective(batch.inputs, batch.targets, outputs, place), part)
 
-    def objective(self, inputs: Tree, targets: Tree, outputs: list[Tree], place: int = 0) -> Objective:
+    def objective(self, inputs: Tree, targets: Tree, outputs: list[Tree] | None = None, place: int = 0) -> Objective:
         """The loss of a batch of the next step; only its first call moves the buffers and leaves its outputs behind.
 
         Args:
             inputs: as stored
             targets: one an example
-            outputs: takes those of the network; where some are there already, nothing is moved or left
+            outputs: empty, takes those of the network; None, or where some are there already, nothing is moved or left
             place: of the mini-batch among those of the step
         """
         noise = self.noise(self.steps, place)
@@ -204,7 +204,7 @@ class Run:
                 before.append(self.buffers)
             buffers = {name: buffer.clone() for name, buffer in before[0].items()}
             predicted = self.predictor(params, buffers, self.task.augment(inputs))
-            if not outputs:
+            if outputs is not None and not outputs:
                 self.buffers = buffers
                 outputs.append(detached(predicted))
             return self.task.loss(predicted, targets)
@@ -225,7 +225,7 @@ class Run:
         drawn = torch.randperm(len(self.data.train), generator=generator(self.trial.seed, "order", epoch))
         return self.data.train.rows[drawn.to(self.device)]
 
-    def _batches(self) -> list[Batch]:
+    def batches(self) -> list[Batch]:
         """The mini-batches of the next step; the last of an epoch may be fewer, and smaller."""
         epoch, place = divmod(self.steps, self.steps_per_epoch)
         if self._order is None or self._order[0] != epoch:
@@ -282,10 +282,9 @@ class Run:
 
     def _scale_invariant(self) -> list[str]:
         """The scale-invariant parameters at the start, found on the first batch."""
-        inputs, targets, _ = self._batches()[0]
-        outputs = [torch.empty(0)]  # an output that is already there: no side effect
+        inputs, targets, _ = self.batches()[0]
         with seeded(self.device, 0):
-            return spheres.invariant(self.objective(inputs, targets, outputs), self.params)
+            return spheres.invariant(self.objective(inputs, targets), self.params)
 
     def _keep_best(self, score: float, params: Tensors, buffers: Tensors) -> None:
         before = [] if self._best is None else [self._best[0]]
@@ -337,9 +336,8 @@ class Run:
         """Floating-point operations of one gradient, an example, counted on the first training batch."""
         rows = self.data.train.rows[: self.batch_size]
         inputs, targets = self.data.train.at(rows)
-        there = [torch.empty(0)]  # an output that is already there: no side effect
         with Flops() as counted, seeded(self.device, 0):
-            Oracle(self.objective(inputs, targets, there)).gradient(self.params)
+            Oracle(self.objective(inputs, targets)).gradient(self.params)
         return counted.total / len(rows)
 
     def _nothing(self) -> Totals:

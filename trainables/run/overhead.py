@@ -122,12 +122,8 @@ def _seconds(work: Callable[[], object], run: Run) -> float:
 
 def _gradient(run: Run) -> Callable[[], object]:
     """One forward and backward of the next step's mini-batches, without an update: the run stays as it is."""
-    batches = run._batches()
-    given = [[torch.empty(0)] for _ in batches]  # outputs that are already there: no side effect
-    objectives = [
-        run.objective(batch.inputs, batch.targets, outputs, place)
-        for place, (batch, outputs) in enumerate(zip(batches, given, strict=True))
-    ]
+    batches = run.batches()
+    objectives = [run.objective(each.inputs, each.targets, place=place) for place, each in enumerate(batches)]
     size = sum(batch.size for batch in batches)
     oracle = Oracle.over([Minibatch(each) for each in objectives], [batch.size / size for batch in batches], None)
     return lambda: oracle.gradient(run.params)

@@ -151,7 +151,7 @@ def by_hand(trial, make, schedule):
     switch(optimizer, "train")
     for step in range(STEPS):
         run.steps = step
-        (batch,) = run._batches()
+        (batch,) = run.batches()
         for group, lr in zip(optimizer.param_groups, first, strict=True):
             if schedule != Constant():
                 group["lr"] = lr * float(schedule(torch.tensor(step / STEPS, dtype=torch.float64)))
