@@ -20,41 +20,45 @@ SEARCH, SEEDS = "search", "seeds"
 
 
 class Calibrated(NamedTuple):
-    """A target, with the configuration and the scores it comes from."""
+    """Two targets, with the configuration and the scores they come from."""
 
     target: float
+    halfway: float | None  # reached after half of the epochs, a target that asks for less; None without a score then
     chosen: dict[str, Any]  # the searched values of the best configuration
     scores: list[float]  # its best validation scores on fresh seeds
 
 
-def search_study(task: str, epochs: float, trials: int, record_every: float = 1.0) -> Study:
+def search_study(task: str, trials: int, settings: Mapping[str, Any]) -> Study:
     """The study that tunes the baseline: a random search of momentum with a cosine schedule.
 
     Choi et al. 2019 (arXiv 1910.05446) and AlgoPerf (arXiv 2306.07179, section 4.2) fix their targets in this way.
 
     Args:
         task: whose target is to be fixed.
-        epochs: of each trial.
         trials: how many configurations are tried.
-        record_every: epochs from one validation score to the next; the best of them is what a training is worth.
+        settings: of each trial, by their dotted keys: its epochs, and those from one validation score to the next; the
+            best of these scores is what a training is worth.
+
+    Returns:
+        The study.
     """
-    return _study(task, SEARCH, {"epochs": epochs, "trials": trials, "record_every": record_every, **BASELINE})
+    return _study(task, SEARCH, {"trials": trials, **BASELINE, **settings})
 
 
-def seeds_study(task: str, epochs: float, seeds: int, chosen: Mapping[str, Any], record_every: float = 1.0) -> Study:
+def seeds_study(task: str, seeds: int, settings: Mapping[str, Any]) -> Study:
     """The study that trains the chosen configuration anew: one trial, whose seeds no tuning has seen.
 
     They are its own because the study's name is part of every key.
 
     Args:
         task: whose target is to be fixed.
-        epochs: of each training.
         seeds: how many trainings.
-        chosen: the searched values of the best configuration, by their dotted keys.
-        record_every: epochs from one validation score to the next.
+        settings: of the search, and the searched values of its best configuration.
+
+    Returns:
+        The study.
     """
-    fixed = {"epochs": epochs, "trials": 1, "seeds": seeds, "record_every": record_every}
-    return _study(task, SEEDS, {**fixed, **BASELINE, **chosen})
+    return _study(task, SEEDS, {"trials": 1, "seeds": seeds, **BASELINE, **settings})
 
 
 def calibrated(record: pd.DataFrame, chosen: dict[str, Any]) -> Calibrated:
@@ -65,10 +69,13 @@ def calibrated(record: pd.DataFrame, chosen: dict[str, Any]) -> Calibrated:
         chosen: the configuration that was trained anew.
 
     Returns:
-        The target, with the configuration and the scores it comes from.
+        The target, and the same of the first half of the epochs; the configuration and the scores they come from.
     """
-    scores = [float(score) for score in trainings_of(record, _level(record))["score"]]
-    return Calibrated(float(np.median(scores)), chosen, scores)
+    level = _level(record)
+    scores = [float(score) for score in trainings_of(record, level)["score"]]
+    first_half: Any = record[record["epoch"] <= record["epoch"].max() / 2]
+    halfway = None if first_half.empty else float(np.median(trainings_of(first_half, level)["score"]))
+    return Calibrated(float(np.median(scores)), halfway, chosen, scores)
 
 
 def best_configuration(record: pd.DataFrame, study: Study) -> dict[str, Any]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("task")
+@click.argument("words", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--epochs", type=click.FloatRange(min=0, min_open=True), default=5.0, show_default=True)
 @click.option("--trials", type=click.IntRange(min=2), default=16, show_default=True, help="Configurations searched.")
 @click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="Fresh seeds of the best one.")
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("-v", "--verbose", is_flag=True, help="Show what Ray and MLflow say.")
 def target(
     task: str,
+    words: tuple[str, ...],
     epochs: float,
     trials: int,
     seeds: int,
@@ -46,39 +48,47 @@ def target(
 ) -> None:
     """Calibrate TASK's target: tune a baseline, train its best configuration on fresh seeds, print their median.
 
-    The baseline is momentum with a cosine schedule, searched at random. Fix the target before any scheme is tuned,
-    and give it to `report`, `cost` and `replay` as --target; a task of your own carries it as `target = …`.
+    The baseline is momentum with a cosine schedule, searched at random; KEY=VALUE, such as batch_size=32, says
+    otherwise, as in a study file. Fix the target before any scheme is tuned, and give it to `report`, `cost` and
+    `replay` as --target; a task of your own carries it as `target = …`. Beside it is told what the same seeds had
+    reached after half of their epochs: a target that asks for less.
     """
     import datetime as dt
 
+    from study.plan.chosen import values_of
+
+    values = values_of(words)
+    settings = {"epochs": epochs, "record_every": record_every, **values}
     store = {"tracking_uri": tracking_uri, "storage": storage, "address": address, "verbose": verbose}
-    found = _calibrate(task, epochs, trials, seeds, record_every, **store)
+    found = _calibrate(task, trials, seeds, settings, **store)
     if found is None:
-        click.echo(f"interrupted; `lr-study target {task}` goes on", err=True)
+        click.echo(f"interrupted; `{' '.join(['lr-study target', task, *words])}` goes on", err=True)
         raise SystemExit(130)
-    values = ", ".join(
+    chosen = ", ".join(
         f"{key} = {value:.4g}" if isinstance(value, float) else f"{key} = {value}"
         for key, value in found.chosen.items()
     )
     scores = ", ".join(f"{score:.4f}" for score in sorted(found.scores))
-    click.echo(f"best of {trials}: {values}; on {seeds} fresh seeds: {scores}", err=True)
-    command = f"lr-study target {task} --epochs {epochs:g} --trials {trials} --seeds {seeds}"
+    click.echo(f"best of {trials}: {chosen}; on {seeds} fresh seeds: {scores}", err=True)
+    if found.halfway is not None:
+        click.echo(f"after half of the epochs: {found.halfway:.6g}", err=True)
+    command = " ".join(["lr-study target", task, *words, f"--epochs {epochs:g} --trials {trials} --seeds {seeds}"])
     command += f" --record-every {record_every:g}" if record_every != 1 else ""
     click.echo(f"target = {found.target:.6g}  # {command}; {dt.date.today()}")
 
 
 def _calibrate(
-    task: str, epochs: float, trials: int, seeds: int, record_every: float, *, tracking_uri: str, **options: Any
+    task: str, trials: int, seeds: int, settings: dict[str, Any], *, tracking_uri: str, **options: Any
 ) -> "Calibrated | None":
     """Run both studies, recorded as any other, and read the target off them; None if interrupted."""
     import study as lr_study
     from study.answers import calibration
 
-    searched = calibration.search_study(task, epochs, trials, record_every)
+    searched = calibration.search_study(task, trials, settings)
     if not lr_study.run(searched, tracking_uri=tracking_uri, **options):
         return None
     chosen = calibration.best_configuration(lr_study.read(searched.name, tracking_uri=tracking_uri), searched)
-    fresh = calibration.seeds_study(task, epochs, seeds, chosen, record_every)
+    fresh = calibration.seeds_study(task, seeds, {**settings, **chosen})
     if not lr_study.run(fresh, tracking_uri=tracking_uri, **options):
         return None
     return calibration.calibrated(lr_study.read(fresh.name, tracking_uri=tracking_uri), chosen)

@@ -59,6 +59,27 @@ def choose(study: str, words: Sequence[str]) -> Chosen:
     return Chosen(trial, path.stem, name, others, taken)
 
 
+def values_of(words: Sequence[str]) -> dict[str, Any]:
+    """The values in words that are all `key=value`.
+
+    Args:
+        words: of a command line, as a study file would say them.
+
+    Returns:
+        The values by their dotted keys.
+
+    Raises:
+        Refusal: for a word that is none, or a value that cannot be read.
+
+    >>> values_of(["batch_size=32", "scheme.schedule=wsd"])
+    {'batch_size': 32, 'scheme.schedule': 'wsd'}
+    """
+    for word in words:
+        if "=" not in word:
+            raise Refusal(f"a value is written key=value, got {word!r}")
+    return _read(words, {})[1]
+
+
 def _read(words: Sequence[str], arms: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
     """The arm and the values in the words of a command line."""
     arm: str | None = None

@@ -26,6 +26,11 @@ def test_a_diverged_seed_counts_at_chance():
     assert calibrated(RECORD, {}).target == 0.7
 
 
+def test_halfway_is_the_median_after_half_of_the_epochs():
+    assert calibrated(RECORD, {}).halfway == 0.5
+    assert calibrated(RECORD[RECORD["epoch"] == 2], {}).halfway is None
+
+
 def test_without_a_finished_trial_there_is_nothing_to_calibrate_with():
     with pytest.raises(Refusal, match="no trial of 'calibration' came to its end"):
         best_configuration(RECORD.assign(status="diverged"), STUDY)
@@ -34,10 +39,12 @@ def test_without_a_finished_trial_there_is_nothing_to_calibrate_with():
 @pytest.mark.ray
 @pytest.mark.timeout(300)
 def test_the_command_prints_the_median_of_the_seeds_that_it_recorded(lr_study, tmp_path):
-    done = lr_study("target", "digits_mlp", "--epochs", "1", "--trials", "2", "--seeds", "3", "--record-every", "0.5")
+    options = "--epochs", "1", "--trials", "2", "--seeds", "3", "--record-every", "0.5"
+    done = lr_study("target", "digits_mlp", "batch_size=64", *options)
     assert done.returncode == 0, done.stderr
     table = lr_study_table(tmp_path)
     assert table["epoch"].round(1).tolist() == [0.5, 1.0] * 3
+    assert set(table["batch_size"]) == {64}
     middle = sorted(table.groupby("seed_number")["valid_score"].max())[1]
     assert done.stdout.strip().splitlines()[-1].startswith(f"target = {middle:.6g}  # lr-study")
 
