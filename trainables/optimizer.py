@@ -12,15 +12,15 @@ from trainables.closure import Closure
 from trainables.components import check_values, name_of
 from trainables.directions import Direction
 from trainables.directions.sgd import SGD
-from trainables.flat import owned
-from trainables.group_memory import GroupMemory, Overwriting
+from trainables.groups.memory import GroupMemory, Overwriting
+from trainables.groups.param_group import OWN, Group, check_group, check_rated, check_rule, named, real, rule_of
+from trainables.groups.parameter_state import Layout, adopted, in_order, layout_of, read, separate, stands, write
 from trainables.oracle import Oracle, Tensors
-from trainables.param_group import OWN, Group, check_group, check_rated, check_rule, named, real, rule_of
-from trainables.parameter_state import Layout, adopted, in_order, layout_of, read, separate, stands, write
 from trainables.refusal import Refusal
 from trainables.rules import Composed, Coupled, Decay
 from trainables.schemes import Scheme
-from trainables.tensorwise import is_tensorwise
+from trainables.updates.flat import owned
+from trainables.updates.tensorwise import is_tensorwise
 
 
 class SchemeOptimizer(torch.optim.Optimizer):

@@ -12,14 +12,14 @@ from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 from trainables.components import Component, members, name_of
 from trainables.directions import Direction
 from trainables.directions.sgd import SGD
-from trainables.flat import Packs, packs_of
-from trainables.flat_update import update_of
 from trainables.oracle import Oracle, Tensors
 from trainables.refusal import Refusal
 from trainables.schedules import Constant, Schedule
 from trainables.schemes import Gradients, Known, Rate, Scheme
 from trainables.schemes.fixed import Fixed
 from trainables.space import setting
+from trainables.updates.flat import Packs, packs_of
+from trainables.updates.flat_update import update_of
 
 State: TypeAlias = Any
 

@@ -16,7 +16,8 @@ class Direction(Component):
 
     `descends` is True where ⟨gradient, d⟩ > 0 always holds, which curvature rescaling needs. `elementwise` is True
     where every element goes its own way, its state shaped like the tensor or a scalar that no gradient decides: many
-    tensors may then be taken for one (trainables/flat.py). One with a norm or a mean of its tensor in it leaves it.
+    tensors may then be taken for one (trainables/updates/flat.py). One with a norm or a mean of its tensor in it
+    leaves it.
     """
 
     descends: ClassVar[bool]

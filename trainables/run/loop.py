@@ -12,7 +12,6 @@ from torch.utils._pytree import tree_map_only
 
 from trainables.components import name_of
 from trainables.data import Data, Split, Tree, detached, first, picked
-from trainables.flat import owned
 from trainables.minibatch import FORWARD, Minibatch, Objective, Tensors
 from trainables.oracle import Oracle
 from trainables.plugins import untrusted
@@ -26,6 +25,7 @@ from trainables.run.stopping import Rung, best_score, stopped_at
 from trainables.seeds import generator, seed_globally, seed_of, seeded
 from trainables.tasks import Task
 from trainables.trial import Record, Trial
+from trainables.updates.flat import owned
 
 CHECK_EVERY = 16  # steps between two looks at the loss for divergence: a fixed number, so that costs are exact
 REFRESH_BATCHES = 50  # what the authors of schedule-free optimizers advise for BatchNorm's statistics

@@ -7,13 +7,13 @@ from torch.utils._pytree import tree_flatten
 from trainables.components import Component, floats, slots, with_floats
 from trainables.directions import Direction
 from trainables.directions.sgd import SGD
-from trainables.flat import by_name
 from trainables.oracle import Tensors
 from trainables.rules import Composed, Coupled, Decoupled
 from trainables.schemes import Scheme
 from trainables.seeds import generator
 from trainables.testing.fusing import check_fuses_or_says_why
 from trainables.testing.problems import check_resume, copied, noisy_bowl, same, steps, two_layers
+from trainables.updates.flat import by_name
 
 LANE = {"task": "quadratic", "precision": "float64", "batch_size": 64, "evaluate_test": "never", "epochs": 1.0}
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 
-from trainables.kernel import Kernel
+from trainables.updates.kernel import Kernel
 
 pytestmark = pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on a CPU")
 

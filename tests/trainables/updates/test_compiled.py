@@ -9,12 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from trainables.compiled import FEW, hoisted, ignores_zeros
 from trainables.directions.adam import Adam
 from trainables.directions.momentum import Momentum
 from trainables.directions.rmsprop import RMSProp
 from trainables.directions.sgd import SGD
-from trainables.flat import SMALL
 from trainables.optimizer import SchemeOptimizer
 from trainables.oracle import Oracle
 from trainables.refusal import Refusal
@@ -28,6 +26,8 @@ from trainables.schemes.line_search import LineSearch
 from trainables.seeds import generator
 from trainables.testing import same
 from trainables.trial import Trial
+from trainables.updates.compiled import FEW, hoisted, ignores_zeros
+from trainables.updates.flat import SMALL
 
 pytestmark = pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on a CPU")
 

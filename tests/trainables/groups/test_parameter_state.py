@@ -11,8 +11,8 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimi
 from trainables.components import members
 from trainables.directions.adam import Adam
 from trainables.directions.rmsprop import RMSProp
+from trainables.groups.parameter_state import layout_of, read, write
 from trainables.optimizer import SchemeOptimizer
-from trainables.parameter_state import layout_of, read, write
 from trainables.refusal import Refusal
 from trainables.rules import Composed
 from trainables.schedules import Cosine

@@ -10,7 +10,7 @@ from torch.fx import GraphModule, Node
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from trainables.components import floats, with_floats
-from trainables.flat import Packs, Tensors, packs_of
+from trainables.updates.flat import Packs, Tensors, packs_of
 
 Composed: TypeAlias = Any  # `trainables.rules.Composed` and its state: that file imports this one
 ComposedState: TypeAlias = Any

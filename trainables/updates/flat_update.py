@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
-from trainables.compiled import CompiledUpdate, apart
-from trainables.flat import SMALL, Packs, Tensors, are_one, copy, maker, packs_of
 from trainables.schemes import Gradients, Known, Rate
-from trainables.tensorwise import LARGE, Compiled, Ready, advance, is_scalar, is_tensorwise
+from trainables.updates.compiled import CompiledUpdate, apart
+from trainables.updates.flat import SMALL, Packs, Tensors, are_one, copy, maker, packs_of
+from trainables.updates.tensorwise import LARGE, Compiled, Ready, advance, is_scalar, is_tensorwise
 
 Composed: TypeAlias = Any  # `trainables.rules.Composed` and its state: that file imports this one
 ComposedState: TypeAlias = Any

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from trainables.flat import Tensors, copy
-from trainables.flat_update import update_of
-from trainables.param_group import real
+from trainables.groups.param_group import real
 from trainables.rules import Composed, ComposedState
 from trainables.schemes import State
+from trainables.updates.flat import Tensors, copy
+from trainables.updates.flat_update import update_of
 
 
 class GroupMemory(NamedTuple):

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
 
-from trainables.compiled import apart
 from trainables.components import floats, with_floats
-from trainables.flat import BYTES
-from trainables.kernel import Kernel
 from trainables.schemes import Rate
+from trainables.updates.compiled import apart
+from trainables.updates.flat import BYTES
+from trainables.updates.kernel import Kernel
 
 Composed: TypeAlias = Any  # `trainables.rules.Composed`: that file imports this one, by way of flat_update.py
 Ready: TypeAlias = dict[Any, Sequence[Tensor]]

@@ -11,7 +11,6 @@ from trainables.components import members
 from trainables.directions import Direction
 from trainables.directions.adam import Adam
 from trainables.directions.momentum import Momentum
-from trainables.flat import BYTES, SMALL, by_name, packs_of
 from trainables.optimizer import SchemeOptimizer
 from trainables.rules import Composed, Coupled, Decoupled
 from trainables.schedules.decays import Linear
@@ -22,6 +21,7 @@ from trainables.schemes.hypergradient import Hypergradient
 from trainables.schemes.multilevel import MultiLevel
 from trainables.seeds import generator
 from trainables.testing import same
+from trainables.updates.flat import BYTES, SMALL, by_name, packs_of
 
 SHAPES = {
     "0.weight": (30, 17),
