@@ -24,6 +24,10 @@ def memory_serves(folder, least=4_000_000_000):
     return room.f_bavail * room.f_frsize >= least and not room.f_flag & os.ST_NOEXEC
 
 
+# Where bytecode is not kept, as in many containers, two hundred processes compile what they import: half of a study.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 if memory_serves("/dev/shm"):  # noqa: S108 — SQLite waits for a disk at every write: twice the time of all tests of records
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/dev/shm")  # noqa: S108
 
