@@ -191,7 +191,7 @@ def page(
         tracking_uri: the MLflow store that holds its record.
         baseline: the scheme that others are compared with; None: the study file's.
         target: by task, '' for all others; what is not given is the task's own.
-        unit: of the costs: passes, flops, steps, epochs or seconds.
+        unit: of the costs: passes, gradients (the same, measured), flops, steps, epochs or seconds.
         record: write its numbers and files into MLflow too.
 
     Returns:

@@ -21,10 +21,11 @@ from study.answers.transfer import Transfer, transfers
 from study.cost import NotDefined
 from study.records import own
 from study.records.material import Level, Material, level_of, schemes_of
+from study.records.prices import GRADIENTS
 from study.records.trials import Question, best_of, ended, has_scores, trials
 from trainables.refusal import unknown
 
-UNITS = ["passes", "steps", "seconds", "flops"]
+UNITS = ["passes", "steps", "seconds", "flops"]  # and gradients, where an arm's price was measured
 UNTOLD = Spent(NotDefined("a trial does not tell what it used"))
 FEW = 5  # hits: fewer make an interval wide, and its ends depend on single trials
 
@@ -142,7 +143,7 @@ def _of_task(
     level = level_of(here, task)
     options = _options(level, task, baseline if baseline in order else None, asked)
     question, target = options.question, options.question.of("target", task)
-    table = own.of_record(here, asked.unit, material.searched, material.same_points)
+    table = own.of_record(here, asked.unit, material.searched, material.same_points, material.prices)
     every = trials(table, question)
     rows: Any = ended(of_trials.shown(every))
     best = best_of(rows, level.mode)
@@ -188,9 +189,10 @@ def _options(level: Level, task: str, baseline: str | None, asked: ReportOptions
 def _tuned(found: list[Measured], unit: str) -> dict[str, dict[str, Tuned]]:
     """Unit → scheme → its trials and their cost, of those with a target; the unit that was asked for first."""
     raced = {one.trials.scheme: one for one in found if one.paid}
+    measured_too = [GRADIENTS] if any(GRADIENTS in one.trials.beside for one in found) else []
     return {
         each: {scheme: Tuned(one.trials, one.paid.get(each, UNTOLD)) for scheme, one in raced.items()}
-        for each in dict.fromkeys([unit, *UNITS])
+        for each in dict.fromkeys([unit, *UNITS, *measured_too])
     }
 
 

@@ -7,11 +7,11 @@ import pandas as pd
 from study.records import own
 from study.records import rates as rates_of
 from study.records.material import Level
-from study.records.trials import COSTS, Question, trainings, trials
+from study.records.trials import Question, trainings, trials
 
 COLUMNS = [
     *("task", "scheme", "arm", "repetition", "trial", "seeds", "lost", "status", "lr", "score", "test_score"),
-    *COSTS,
+    *("passes", "flops", "steps", "seconds"),
     "run_id",
 ]
 

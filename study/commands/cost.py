@@ -86,7 +86,7 @@ def cost(table: str, json_file: Path | None, markdown: bool, figures: Path | Non
     TABLE is one of
       FILE.csv, FILE.parquet
       STUDY               a study of ours, in --uri, or its saved record; target, chance level and baseline are those
-                          that stand in it; --unit passes, flops, steps, epochs or seconds
+                          that stand in it; --unit passes, gradients, flops, steps, epochs or seconds
       mlflow:EXPERIMENT   with --column score=metrics.NAME and --column scheme=params.NAME or tags.NAME
       optuna:[STUDY]      with --uri; without STUDY every study in the storage, each a scheme
 

@@ -38,7 +38,12 @@ if TYPE_CHECKING:
 @click.option(
     "--target", multiple=True, metavar="[TASK=]SCORE", help="The score that ends the race.  [default: the task's own]"
 )
-@click.option("--unit", default="passes", show_default=True, help="Of the sentence: passes, flops, steps or seconds.")
+@click.option(
+    "--unit",
+    default="passes",
+    show_default=True,
+    help="Of the sentence: passes, gradients (passes as measured), flops, steps or seconds.",
+)
 @click.option("--record", is_flag=True, help="Write the summary, page and figures into MLflow too.")
 @click.option("--no-page", is_flag=True, help="Print the table and the answer; write nothing.")
 def report(study: str, form: str, epochs: bool, tracking_uri: str, no_page: bool, **asked: object) -> None:
@@ -61,7 +66,8 @@ def report(study: str, form: str, epochs: bool, tracking_uri: str, no_page: bool
         if form == "json":
             click.echo(material.record.to_json(orient="records"))
             return
-        click.echo(with_study(material.record, material.text, material.contents).to_csv(index=False).rstrip("\n"))
+        saved = with_study(material.record, material.text, material.contents, material.prices)
+        click.echo(saved.to_csv(index=False).rstrip("\n"))
         return
     click.echo(lr_study.report(material, form))
     written = None if no_page else _page(material, tracking_uri, asked)

@@ -12,6 +12,7 @@ from study.plan import parse
 from study.plan.file import StudyFile, read_file
 from study.plan.tasks import entry_of
 from study.records.saved import without_study
+from trainables.price import Price
 from trainables.refusal import Refusal, first_line
 from trainables.space import written
 from trainables.tasks import Workload
@@ -50,6 +51,7 @@ class Material:
     run: str = ""  # where one trial is in MLflow; {} stands for its run's id
     text: str = ""  # of the study file; empty where nobody knows
     contents: dict[str, dict[str, Any]] = field(default_factory=dict)  # arm → what it fixes and searches; as is text
+    prices: dict[str, list[Price]] = field(default_factory=dict)  # arm → what a step was measured to cost
 
     @property
     def same_points(self) -> set[str]:
@@ -90,7 +92,7 @@ def of_study(name: str, uri: str) -> Material:
     file = _file(about.study_file)
     record = tracking.read(name, uri)
     beside = about.planned, about.arms, file, _dicts(about.contents), about.storage, about.run
-    return Material(name, record, *_said(file), *beside, about.study_file, about.contents)
+    return Material(name, record, *_said(file), *beside, about.study_file, about.contents, about.prices)
 
 
 def of_file(path: Path, needed: Sequence[str] = NEEDED) -> Material:
@@ -106,7 +108,7 @@ def of_file(path: Path, needed: Sequence[str] = NEEDED) -> Material:
     Raises:
         Refusal: where it cannot be read, lacks a column, or holds several studies.
     """
-    record, text, contents = without_study(_frame(path))
+    record, text, contents, prices = without_study(_frame(path))
     missing = [name for name in needed if name not in record]
     if missing:
         raise Refusal(
@@ -118,7 +120,8 @@ def of_file(path: Path, needed: Sequence[str] = NEEDED) -> Material:
         text = shipped.read_text(encoding="utf-8") if shipped else ""
     file = _file(text)
     searched = _dicts(contents) or _searched(text, name)
-    return Material(name, record, *_said(file), file=file, searched=searched, text=text, contents=contents)
+    beside = {"searched": searched, "text": text, "contents": contents, "prices": prices}
+    return Material(name, record, *_said(file), file=file, **beside)
 
 
 def _study_of(record: pd.DataFrame, path: Path) -> str:

@@ -6,14 +6,16 @@ from typing import Any
 import pandas as pd
 
 from study.plan.tasks import entry_of
-from study.records import rates
+from study.records import prices, rates
 from study.records.drawn import with_drawn
+from study.records.prices import GRADIENTS, Prices
 from study.records.table import validated
 from trainables.refusal import unknown
 
-UNITS = {"passes": "passes", "flops": "flops", "steps": "steps", "epochs": "epoch", "seconds": "seconds"}
+RECORDED = {"passes": "passes", "flops": "flops", "steps": "steps", "epochs": "epoch", "seconds": "seconds"}
+UNITS = {**RECORDED, GRADIENTS: GRADIENTS}  # the last where a price was measured: no column of a record
 TIMED = "seconds"  # the unit that no plan tells
-BESIDE = "test_score", "arm", "run_id", "planned", "passes", "flops", "steps", "seconds"
+BESIDE = "test_score", "arm", "run_id", "planned", "passes", "flops", "steps", "seconds", GRADIENTS
 
 
 def of_record(
@@ -21,15 +23,17 @@ def of_record(
     unit: str,
     searched: Mapping[str, Mapping[str, Any]] | None = None,
     same_points: Collection[str] = (),
+    priced: Prices | None = None,
 ) -> pd.DataFrame:
     """The validated table of a record: its validation score is the score, an arm is a scheme.
 
     Args:
         record: as `study.tracking.read` gives it.
-        unit: of the costs: passes (gradient equivalents), flops, steps, epochs or seconds. A failed trial is charged
-            for what it used.
+        unit: of the costs: passes (gradient equivalents, counted), gradients (the same, measured), flops, steps,
+            epochs or seconds. A failed trial is charged for what it used.
         searched: by arm, as `study.records.material.Material` has it; None: nobody knows.
         same_points: arms that drew the same configurations as others of their scheme on other tasks.
+        priced: measured prices of a step, by arm.
 
     Returns:
         The columns of `study.records.table`, and beside them `arm`, `run_id`, `planned`, the cost in every unit;
@@ -37,11 +41,13 @@ def of_record(
         each training was planned to cost; `same_points`, and where it is known what was drawn (`study.records.drawn`).
 
     Raises:
-        Refusal: for a unit that is none.
+        Refusal: for a unit that is none, and for gradients where an arm's price was not measured.
     """
     if unit not in UNITS:
         raise unknown("unit", unit, UNITS)
-    table = record
+    if unit == GRADIENTS:
+        prices.refuse_unmeasured(record, priced or {})
+    table = record.assign(**{GRADIENTS: prices.in_gradients(record, priced)}) if priced else record
     named = {
         "task": table["task"],
         "scheme": schemes(table),
@@ -72,7 +78,8 @@ def planned_costs(record: pd.DataFrame) -> pd.DataFrame:
     Returns:
         One column a unit, the same numbers on all rows of a training. Seconds have no plan.
     """
-    used: Any = record[list(UNITS.values())].set_axis(list(UNITS), axis=1).assign(**{TIMED: float("nan")})
+    units = {unit: name for unit, name in UNITS.items() if name in record}
+    used: Any = record[list(units.values())].set_axis(list(units), axis=1).assign(**{TIMED: float("nan")})
     if "epochs" not in record:
         return used * float("nan")
     epochs: Any = pd.to_numeric(record["epochs"], errors="coerce")

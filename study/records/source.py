@@ -53,7 +53,7 @@ def source_of(material: "Material", unit: str) -> Source:
     baseline = schemes.get(material.baseline, material.baseline)
     notes = tuple(_notes(material, levels))
     return Source(
-        Given(own.of_record(record, unit, material.searched, material.same_points), notes, unit),
+        Given(own.of_record(record, unit, material.searched, material.same_points, material.prices), notes, unit),
         question,
         baseline if baseline in schemes.values() else None,
     )

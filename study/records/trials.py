@@ -28,8 +28,8 @@ OPEN = "running"
 LOST = ("diverged", "failed")
 """How trials end that are worth no more than chance, whatever they said before."""
 ORDERED = "repetition", "trial"
-COSTS = "passes", "flops", "steps", "seconds"
-"""What a training used, beside the one cost that is asked for; seeds of a trial add up."""
+COSTS = "passes", "flops", "steps", "seconds", "gradients"
+"""What a training used, beside the one cost that is asked for; seeds of a trial add up. The last where measured."""
 ROUNDING = 4  # units in the last place by which a mean may miss the target that it equals
 
 
@@ -283,7 +283,8 @@ def _together(table: Any, question: Question) -> pd.DataFrame:
     filled = wide.groupby(level=keys, sort=False).ffill()
     number = about["seeds"].reindex(filled.index.droplevel("epoch")).to_numpy()
     rows = pd.DataFrame(
-        {name: _mean(filled[name], number) for name in means} | {name: filled[name].sum(axis=1) for name in sums}
+        {name: _mean(filled[name], number) for name in means}
+        | {name: filled[name].sum(axis=1, min_count=1) for name in sums}  # nobody's is not 0
     )
     rows = rows.assign(**{name: filled[name].mean(axis=1) * number for name in planned})
     rest = table.drop_duplicates([*keys, "epoch"]).set_index([*keys, "epoch"])

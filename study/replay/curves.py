@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from study.plan.study import Arm
-from study.records.own import UNITS
+from study.records.own import RECORDED
 from study.records.trials import ended, is_lost
 from trainables.refusal import Refusal, unknown
 from trainables.space import Choice, Derived, Domain, Integer, LogNormal, LogUniform, Uniform, lr_beside
@@ -55,8 +55,8 @@ def curves_of(record: pd.DataFrame, arm: Arm, unit: str, of: str | None = None) 
     Raises:
         Refusal: for a unit that is none, where no trial has ended, and where one was stopped early.
     """
-    if unit not in UNITS:
-        raise unknown("unit", unit, UNITS)
+    if unit not in RECORDED:
+        raise unknown("unit", unit, RECORDED)
     every: Any = ended(record)
     rows = every[every["arm"] == (arm.name if of is None else of)].sort_values([*TRIAL, "record"])
     if rows.empty:
@@ -75,7 +75,7 @@ def curves_of(record: pd.DataFrame, arm: Arm, unit: str, of: str | None = None) 
     by_design = "searcher" in rows and (rows["searcher"] == "grid").all()  # its cells were chosen, only seeds drawn
     strata = np.unique(places, axis=0, return_inverse=True)[1] if by_design else np.zeros(len(trials), np.intp)
     return Curves(
-        arm, arm.space, places, scores, [trial[UNITS[unit]].tolist() for trial in trials], lost, strata.reshape(-1)
+        arm, arm.space, places, scores, [trial[RECORDED[unit]].tolist() for trial in trials], lost, strata.reshape(-1)
     )
 
 

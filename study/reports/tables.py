@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from study.answers import defaults
 from study.answers.results import JudgedShare, Quantity, Result
-from study.answers.study import UNITS, Answers
+from study.answers.study import Answers
 from study.cost import NotDefined
 from study.cost.quantities import unbounded
 from study.records.material import Material
@@ -112,8 +112,8 @@ def _target(answers: Answers, links: dict[str, str | None]) -> Sheet:
 
 def _units(answers: Answers) -> tuple[list[str], list[str]]:
     """The units that have a column, the one that was asked for first; those that say the same as it have none."""
-    others = [unit for unit in UNITS if unit != answers.unit]
     paid = answers.paid.values()
+    others = [unit for unit in next(iter(paid), {}) if unit != answers.unit]
     alike = [unit for unit in others if all(_alike(one[unit].cost, one[answers.unit].cost) for one in paid)]
     return [answers.unit, *(unit for unit in others if unit not in alike)], alike
 
@@ -212,6 +212,7 @@ def defined(sheet: Sheet) -> Sheet:
 
 MEANING = {
     "passes": "gradient equivalents",
+    "gradients": "gradient equivalents, as a clock measured them",
     "steps": "steps",
     "seconds": "seconds in steps (as recorded, side by side; an interval holds if none lasts longer than the longest)",
     "flops": "floating-point operations",

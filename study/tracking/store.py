@@ -5,7 +5,7 @@ import json
 import logging
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from mlflow.exceptions import MlflowException
 from study.dispatch.outcome import Recorded
 from study.plan.key import Key
 from study.tracking import embedded
+from trainables.price import Price, read
 from trainables.refusal import Refusal, first_line, unknown
 from trainables.run.stopping import Rung
 
@@ -27,6 +28,7 @@ ARTIFACTS = ".lr-study/artifacts"  # of the embedded store; a server has a place
 PREFIX = "lr_study."
 ARM = "arm"  # a parameter of a trial's run beside its own, as its task is; for MLflow's pages
 RATE = "axis/log10 lr"  # another: MLflow's axes are linear, and its compare page takes the first three by name
+PRICE = "price/"  # how the tags begin in which a search has measured prices of a step
 REPORT = "report"  # the kind of the run that holds a summary's files
 STORAGE = f"{PREFIX}storage"  # of the experiment: the folder that the last driver was given
 CANCEL = f"{PREFIX}cancel"  # of the experiment: when somebody asked for the end
@@ -225,6 +227,20 @@ def trial_runs(store: MlflowClient, experiment: str) -> tuple[dict[Key, Run], li
 def own_tags(run: Run) -> dict[str, str]:
     """The tags that this program wrote, without their prefix."""
     return {tag.removeprefix(PREFIX): value for tag, value in run.data.tags.items() if tag.startswith(PREFIX)}
+
+
+def prices_of(searches: Iterable[Run]) -> dict[str, list[Price]]:
+    """The measured prices of a step, by arm; each stands in a tag of one of the arm's searches.
+
+    Args:
+        searches: the runs of a study's searches.
+    """
+    found: dict[str, list[Price]] = {}
+    for run in searches:
+        tags = own_tags(run)
+        for name in sorted(name for name in tags if name.startswith(PRICE)):
+            found.setdefault(tags["arm"], []).extend(read(tags[name]))
+    return found
 
 
 def recorded_of(run: Run) -> Recorded:

@@ -14,7 +14,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
 from study.tracking.pages import pages_of
-from study.tracking.store import PREFIX, REPORT, STORAGE, find_study, own_tags, runs_of
+from study.tracking.store import PREFIX, REPORT, STORAGE, find_study, own_tags, prices_of, runs_of
+from trainables.price import Price
 
 
 class About(NamedTuple):
@@ -26,6 +27,7 @@ class About(NamedTuple):
     run: str  # the address of one run there; {} stands for its id
     storage: str  # the folder that the last driver was given; empty where it did not say
     contents: dict[str, dict[str, Any]]  # arm → what it fixes and searches, as it was run
+    prices: dict[str, list[Price]]  # arm → what a step of it was measured to cost
 
 
 def about(study: str, uri: str) -> About:
@@ -49,7 +51,8 @@ def about(study: str, uri: str) -> About:
     place = f"{pages_of(uri)}/#/experiments/{experiment}"
     arms = {arm: f"{place}/runs?searchFilter={quote(_trials_of(arm))}" for arm in planned}
     storage = store.get_experiment(experiment).tags.get(STORAGE, "")
-    return About(_study_file(store, searches), planned, arms, f"{place}/runs/{{}}", storage, contents)
+    run, prices = f"{place}/runs/{{}}", prices_of(searches)
+    return About(_study_file(store, searches), planned, arms, run, storage, contents, prices)
 
 
 def publish(study: str, uri: str, metrics: Mapping[str, Mapping[str, float]], files: Iterable[Path]) -> None:
