@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
 
@@ -39,6 +39,7 @@ def run(
     yes: bool = False,
     verbose: bool = False,
     check: bool = True,
+    arms: "Sequence[str]" = (),
 ) -> bool:
     """Run what is missing of a study.
 
@@ -51,9 +52,10 @@ def run(
         yes: grids of more than 10,000 cells are meant; without it they are refused.
         verbose: show what Ray and MLflow say, and tracebacks of the user's code.
         check: make one step of every task or rule that comes from outside before Ray starts.
+        arms: names of those that are run now, in which `*` stands for anything; all where there is none.
 
     Returns:
-        True where the record is complete afterwards.
+        True where the record of these arms is complete afterwards.
 
     Raises:
         Refusal: where the study cannot run, in one line.
@@ -65,7 +67,7 @@ def run(
     if not yes:
         checks.check_size(read_study)
     cluster = runner.Cluster(address, gpus_per_trial, verbose)
-    return runner.run(read_study, tracking_uri, Path(storage), cluster, check=check)
+    return runner.run(read_study, tracking_uri, Path(storage), cluster, arms=arms, check=check)
 
 
 def read(study: str, *, tracking_uri: str = URI) -> "pd.DataFrame":

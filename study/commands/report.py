@@ -53,7 +53,7 @@ def report(study: str, form: str, epochs: bool, tracking_uri: str, no_page: bool
     saves, with intervals and figures; report.md and report.json say the same, figures/ holds every figure with its
     data.
 
-    STUDY may also be a saved record: the .csv that --epochs printed, or a .parquet of it.
+    STUDY may also be a saved record: the .csv that --epochs printed, a .parquet of it, or a folder/ of several.
     """
     import study as lr_study
     from study.records.material import of

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("study")
 @click.option("--trials", type=click.IntRange(min=1), help="Budget of every search, instead of the study's own.")
+@click.option("--arm", "arms", multiple=True, metavar="NAME", help="Run only this arm now (repeatable); * fits all.")
 @options.tracking_uri
 @click.option(
     "--storage",
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 def run(
     study: str,
     trials: int | None,
+    arms: tuple[str, ...],
     tracking_uri: str,
     storage: Path,
     address: str | None,
@@ -53,7 +55,7 @@ def run(
 
     read = parse.load(study, trials)
     if dry_run:
-        click.echo(estimate.dry_run(read))
+        click.echo(estimate.dry_run(read.part(arms)))
         return
     import study as lr_study
     from study.tracking import shown
@@ -61,7 +63,7 @@ def run(
     if fresh:
         _forget(read.name, tracking_uri, storage, ask=not yes)
     where = {"tracking_uri": tracking_uri, "storage": storage, "address": address}
-    complete = lr_study.run(read, **where, gpus_per_trial=gpus, yes=yes, verbose=verbose, check=check)
+    complete = lr_study.run(read, **where, gpus_per_trial=gpus, yes=yes, verbose=verbose, check=check, arms=arms)
     from study.records.failures import all_failed
     from study.records.material import of_study
 

@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -36,9 +36,10 @@ def run(
     cluster: Cluster = Cluster(),  # noqa: B008 — immutable
     show: Callable[[Study, int], Progress] = Progress,
     *,
+    arms: Sequence[str] = (),
     check: bool = True,
 ) -> bool:
-    """Run what is missing of a study.
+    """Run what is missing of a study, or of some of its arms.
 
     Args:
         study: what is asked.
@@ -46,26 +47,27 @@ def run(
         storage: the folder for checkpoints; on a cluster, one that every node sees.
         cluster: the Ray that its trials run on.
         show: makes what shows the progress, from the study and the number of trials that have ended.
+        arms: names of those that are run now, in which `*` stands for anything; all where there is none.
         check: make one step of what comes from outside before Ray starts.
 
     Returns:
-        True where the record is complete afterwards, False where somebody has ended the study.
+        True where the record of these arms is complete afterwards, False where somebody has ended the study.
 
     Raises:
         Refusal: before anything starts, where the study cannot run.
     """
-    for arm in {arm.task: arm for arm in study.arms}.values():
+    for arm in {arm.task: arm for arm in study.part(arms).arms}.values():
         if isinstance(arm.task, Training):
             continue  # whatever it reads, its own loop reads
         with answerable(arm, study.source, verbose=cluster.verbose):
             arm.task.splits()  # downloaded and verified here, or refused, before anything starts
-    arms = []
+    settled = []
     for arm in study.arms:
         check_validation(arm)
         with answerable(arm, study.source, verbose=cluster.verbose):
-            arms.append(recipes.settled(arm))
-    study = study._replace(arms=tuple(arms))
-    asked = RunOptions(study, tracking_uri, storage.resolve(), cluster, show, check)
+            settled.append(recipes.settled(arm))
+    study = study._replace(arms=tuple(settled))
+    asked = RunOptions(study, study.part(arms), tracking_uri, storage.resolve(), cluster, show, check)
     with Lease(study.name, tracking_uri) as lease:
         return _complete(asked, lease)
 
@@ -74,6 +76,7 @@ class RunOptions(NamedTuple):
     """The options of `run`."""
 
     study: Study
+    part: Study  # what of it is run now
     uri: str
     storage: Path
     cluster: Cluster
@@ -82,7 +85,7 @@ class RunOptions(NamedTuple):
 
 
 def _complete(asked: RunOptions, lease: Lease) -> bool:
-    study, storage, cluster = asked.study, asked.storage, asked.cluster
+    part, storage, cluster = asked.part, asked.storage, asked.cluster
 
     def forgotten(key: Key) -> None:
         forget(storage / tracker.folder(key))
@@ -94,16 +97,16 @@ def _complete(asked: RunOptions, lease: Lease) -> bool:
         if known.status is not None:  # a driver may die between the end of a trial and this
             forgotten(key)
     try:
-        dispatcher = Dispatcher(study, recorded, tracker.measured)
+        dispatcher = Dispatcher(part, recorded, tracker.measured)
         if dispatcher.done:
             tracker.keep_files()
         else:
             if asked.check:
-                rehearse(study, verbose=cluster.verbose)
+                rehearse(part, verbose=cluster.verbose)
             connect(cluster)
-            resources = resources_of_a_trial(study, cluster)
-            tracker.open_searches(study.searches())
-            with asked.show(study, dispatcher.num_ended) as progress:
+            resources = resources_of_a_trial(part, cluster)
+            tracker.open_searches(part.searches())
+            with asked.show(part, dispatcher.num_ended) as progress:
                 bridge = Bridge(tracker, dispatcher, progress, storage)
                 _tune(bridge, tracker, resources, cluster)
     except BaseException:  # a refusal, an error, or Ctrl-C: nothing may look as if it still ran

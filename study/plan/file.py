@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from study.plan.plain_yaml import read_plain
-from study.plan.tasks import expand_tasks
+from study.plan.tasks import TASKS, expand_tasks
 from study.search.samplers import GIVEN_FIRST, SAMPLERS
 from study.search.stoppers import NO_STOPPER, STOPPERS
 from trainables.refusal import Refusal, unknown
@@ -108,7 +108,11 @@ class StudyFile(BaseModel):
 
     def written_out(self) -> dict[str, dict[str, Any]]:
         """The arms as they run: on every task, where the file names several."""
-        return expand_tasks(self.arms, self.tasks) if self.tasks else self.arms
+        if self.tasks:
+            return expand_tasks(self.arms, self.tasks)
+        for name in (name for name, own in self.arms.items() if TASKS in own):
+            raise Refusal(f"arm {name!r} names tasks, and the study has none: give it task: NAME")
+        return self.arms
 
 
 def schema() -> dict[str, Any]:
@@ -119,6 +123,10 @@ def schema() -> dict[str, Any]:
     written_schema["properties"]["common"] |= {"anyOf": [arm]}
     for part in ("arms", "tasks"):
         written_schema["properties"][part]["additionalProperties"] = arm
+    some = {"type": "array", "items": {"type": "string"}, "description": "tasks of the study that the arm runs on"}
+    written_schema["properties"]["arms"]["additionalProperties"] = {
+        **arm, "properties": {**arm["properties"], TASKS: some}
+    }  # fmt: skip
     return written_schema
 
 

@@ -1,8 +1,11 @@
 """Studies: arms and their search spaces, validated, or one clear line."""
 
+import fnmatch
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from study.plan.file import Settings, StudyFile
@@ -11,6 +14,7 @@ from study.plan.tasks import entry_of
 from study.search.stoppers import Stopper
 from trainables.components import files_of, slots
 from trainables.plugins import File
+from trainables.refusal import unknown
 from trainables.run.stopping import Rung
 from trainables.space import Derived, Domain, Value, corner, resolved, written
 from trainables.trial import Trial
@@ -138,6 +142,36 @@ class Study(NamedTuple):
         for arm in self.arms:
             for repetition in range(arm.settings.repetitions):
                 yield Search(self.name, arm, repetition)
+
+    def part(self, patterns: Sequence[str]) -> "Study":
+        """The study of some of its arms, and of those whose measured scale one of them replays.
+
+        Args:
+            patterns: names of arms, in which `*` stands for anything; all arms where there is none.
+
+        Raises:
+            Refusal: for a pattern that no arm's name fits.
+        """
+        names = [arm.name for arm in self.arms]
+        fitting = [fnmatch.filter(names, pattern) for pattern in patterns]
+        for pattern, found in zip(patterns, fitting, strict=True):
+            if not found:
+                raise unknown("arm", pattern, names)
+        chosen = set(chain(*fitting)) if patterns else set(names)
+        chosen |= {arm.settings.control_of for arm in self.arms if arm.name in chosen and arm.settings.control_of}
+        return self._replace(arms=tuple(arm for arm in self.arms if arm.name in chosen))
+
+    def missing(self, ended: Iterable[Key]) -> Counter[tuple[str, int]]:
+        """The number of trainings of each search, by arm and repetition, that have not ended.
+
+        Args:
+            ended: the keys of those that have.
+        """
+        planned = {(search.arm.name, search.repetition): search.arm.settings for search in self.searches()}
+        missing = Counter({search: settings.trials * settings.seeds for search, settings in planned.items()})
+        searches = ((key.arm, key.repetition) for key in ended if key.k < planned[key.arm, key.repetition].trials)
+        missing.subtract(searches)
+        return missing
 
     @property
     def num_trials(self) -> int:

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from trainables.refusal import Refusal
+from trainables.refusal import Refusal, unknown
 
 Entries = dict[str, Any]
+
+TASKS = "tasks"  # an arm's entry: the tasks that it runs on, where they are not all
 
 
 def label(task: str) -> str:
@@ -39,18 +41,24 @@ def expand_tasks(arms: Mapping[str, Entries], tasks: Mapping[str, Entries]) -> d
     """Every arm on every task, task by task, as arms that are called ARM-TASK; what an arm says goes before its task.
 
     Args:
-        arms: the entries of every arm, without a task.
+        arms: the entries of every arm, without a task; `tasks` names those that it runs on, where it is not all.
         tasks: the entries that the arms share on each task.
 
     Returns:
         The entries of the arms by their new names.
 
     Raises:
-        Refusal: where an arm or a task's entries name a task, and where two tasks have the same label.
+        Refusal: where an arm or a task's entries name a task, where two tasks have the same label, and where an arm is
+            to run on a task that is not there.
 
     >>> arms = {"sgd": {"trials": 4}, "adam": {"direction": "adam"}}
     >>> expand_tasks(arms, {"quadratic": {"trials": 8}})["sgd-quadratic"]
     {'task': 'quadratic', 'trials': 4}
+
+    An arm that runs on some tasks names them.
+
+    >>> list(expand_tasks({"sgd": {}, "lion": {"tasks": ["ring"]}}, {"quadratic": {}, "ring": {}}))
+    ['sgd-quadratic', 'sgd-ring', 'lion-ring']
 
     A control names the arm that it controls, and controls it on each task.
 
@@ -58,8 +66,10 @@ def expand_tasks(arms: Mapping[str, Entries], tasks: Mapping[str, Entries]) -> d
     {'control-quadratic': {'control_of': 'cprop-quadratic'}}
     """
     made: dict[str, Entries] = {}
+    wanted = {name: _wanted(name, own, tasks) for name, own in arms.items()}
+    arms = {name: {key: value for key, value in own.items() if key != TASKS} for name, own in arms.items()}
     for task, shared in tasks.items():
-        for name, own in arms.items():
+        for name, own in ((name, own) for name, own in arms.items() if task in wanted[name]):
             if "task" in own or "task" in shared:
                 raise Refusal(f"arm {name!r}: task is given twice; a study with tasks gives it to its arms")
             here = f"{name}-{label(task)}"
@@ -69,6 +79,17 @@ def expand_tasks(arms: Mapping[str, Entries], tasks: Mapping[str, Entries]) -> d
             shared_here = {"task": task, **shared}
             made[here] = {**own, "control_of": f"{of}-{label(task)}"} if of else overlaid(shared_here, own)
     return made
+
+
+def _wanted(name: str, own: Entries, tasks: Mapping[str, Entries]) -> list[str]:
+    """The tasks that an arm runs on."""
+    wanted = own.get(TASKS, list(tasks))
+    if not isinstance(wanted, list) or not wanted:
+        raise Refusal(f"arm {name!r}: tasks must be a list of tasks, got {wanted!r}")
+    for task in wanted:
+        if task not in tasks:
+            raise Refusal(f"arm {name!r}: {unknown('task', task, tasks)}")
+    return wanted
 
 
 def overlaid(shared: Mapping[str, Any], own: Mapping[str, Any]) -> Entries:

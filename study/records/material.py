@@ -1,6 +1,7 @@
 """The material of a page: a record, and what its study file says of it."""
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,13 +68,28 @@ def of(study: str | Path, uri: str) -> Material:
     """A recorded study by its name, or a saved record by its path.
 
     Args:
-        study: the name, or the path of a .csv or .parquet file.
+        study: the name, or the path of a saved record.
         uri: of the MLflow store that a name is looked up in.
+
+    Returns:
+        The record, with what is known of its study.
 
     Raises:
         Refusal: where there is no such study or file, or the file is not a record.
     """
-    return of_file(Path(study)) if Path(study).suffix in (".csv", ".parquet") else of_study(str(study), uri)
+    return of_file(Path(study)) if is_saved(study) else of_study(str(study), uri)
+
+
+def is_saved(study: str | Path) -> bool:
+    """True of the path of a saved record: a .csv or .parquet file, or a folder, which is written with a slash.
+
+    Args:
+        study: a name, or a path.
+
+    >>> is_saved("rivals.parquet"), is_saved("study/results/rivals/"), is_saved("rivals")
+    (True, True, False)
+    """
+    return Path(study).suffix in (".csv", ".parquet") or bool(set(str(study)) & {"/", os.sep})
 
 
 def of_study(name: str, uri: str) -> Material:
@@ -102,7 +118,7 @@ def of_file(path: Path, needed: Sequence[str] = NEEDED) -> Material:
     too, or in the shipped study of its name.
 
     Args:
-        path: the file.
+        path: the file; or a folder of .parquet files, each a part of the record.
         needed: the columns that it must have.
 
     Raises:
@@ -132,6 +148,11 @@ def _study_of(record: pd.DataFrame, path: Path) -> str:
 
 
 def _frame(path: Path) -> pd.DataFrame:
+    if path.is_dir():
+        parts = sorted(path.glob("*.parquet"))
+        if not parts:
+            raise Refusal(f"folder {str(path)!r} holds no .parquet file: give a study's name, or a saved record")
+        return pd.concat([_frame(part) for part in parts], ignore_index=True)
     if not path.is_file():
         raise Refusal(f"there is no record {str(path)!r}: give a study's name, or a .csv or .parquet file")
     try:

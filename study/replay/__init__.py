@@ -61,16 +61,15 @@ def read_record(source: str, file: str | None, uri: str) -> tuple[pd.DataFrame, 
             search.
     """
     from study import tracking
-    from study.records.material import of_file
+    from study.records.material import is_saved, of_file
 
-    path = Path(source)
-    if path.suffix not in (".csv", ".parquet"):
+    if not is_saved(source):
         record = tracking.read(source, uri)
         if file:
             return record, load(file, code=False)
         about = tracking.about(source, uri)
         return record, _as_recorded(record, source, about.study_file, about.contents)
-    material = of_file(path, NEEDED)
+    material = of_file(Path(source), NEEDED)
     if file is None and material.contents:
         return material.record, _as_recorded(material.record, material.name, material.text, material.contents)
     if file is None and material.name not in shipped():

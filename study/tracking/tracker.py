@@ -254,15 +254,17 @@ class Tracker:
         return self._outbox.wait(seconds)
 
     def close(self, *, complete: bool) -> None:
-        """Write what is left; searches are finished where the study is complete, else marked as interrupted.
+        """Write what is left. Where a study is complete, or the part of it that ran, the searches of which nothing is
+        missing are finished; all others are marked as interrupted.
 
         A complete study waits for the store as long as it takes. An interrupted one waits a little: what is not
         recorded then is run again.
         """
         self.flush()
         now = int(time.time() * 1000)
-        for run in self._parents.values():
-            self._outbox.put(Mark(run, "FINISHED" if complete else "KILLED", now))
+        missing = self.study.missing(key for key, known in self._runs.items() if known.status is not None)
+        for search, run in self._parents.items():
+            self._outbox.put(Mark(run, "FINISHED" if complete and not missing[search] else "KILLED", now))
         for key, recorded in self._runs.items():
             if recorded.status is None:
                 self._outbox.put(End(key, "KILLED", now))

@@ -41,15 +41,34 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """The table of the study, run once and left alone, with another number of slots than those that are killed."""
+def in_two_parts(tmp_path_factory):
+    """The tables of a part of the study, and of the whole: with another number of slots than those that are killed.
+
+    Also the arms whose searches were finished after the part.
+    """
     folder = tmp_path_factory.mktemp("undisturbed")
     write_study(folder)
     uri = f"sqlite:///{folder}/mlflow.db"
     ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False)
+    assert study.run(str(folder / "survival.yaml"), tracking_uri=uri, storage=folder, arms=["contr*"])
+    part, finished = study.read("survival", tracking_uri=uri), finished_searches(folder)
     assert study.run(str(folder / "survival.yaml"), tracking_uri=uri, storage=folder)
     ray.shutdown()  # its idle workers would share the machine with the drivers that are killed
-    return study.read("survival", tracking_uri=uri)
+    return part, study.read("survival", tracking_uri=uri), finished
+
+
+@pytest.fixture(scope="module")
+def undisturbed(in_two_parts):
+    """The table of the study, left alone."""
+    return in_two_parts[1]
+
+
+def finished_searches(folder):
+    """The arms whose search MLflow shows as finished."""
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    experiment = client.get_experiment_by_name("survival")
+    searches = client.search_runs([experiment.experiment_id], "tags.`lr_study.kind` = 'search'")
+    return {run.data.tags["lr_study.arm"] for run in searches if run.info.status == "FINISHED"}
 
 
 def write_study(folder):
@@ -79,6 +98,13 @@ def test_all_epochs_are_there_without_gap(undisturbed):
         assert trial["record"].tolist() == list(range(1, len(trial) + 1))
         assert trial["diverged"].iloc[-1] or (trial["epoch"].iloc[-1] == 25) == (trial["status"].iloc[-1] != "stopped")
     assert len(undisturbed.groupby(["arm", "repetition", "k", "seed_number"])) == NUM_TRIALS
+
+
+def test_some_arms_are_run_alone_with_those_that_they_follow(in_two_parts):
+    part, whole, finished = in_two_parts
+    assert finished == {"control", "cprop"}
+    chosen = whole[whole["arm"].isin(["control", "cprop"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(part, chosen[part.columns], check_exact=True, check_dtype=False)
 
 
 def test_some_trials_of_the_arm_with_a_stopper_end_early(undisturbed):

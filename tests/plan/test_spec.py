@@ -53,6 +53,15 @@ ARM = "{question: q, arms: {a: {task: quadratic, %s}}}"
         ("{question: q, tasks: {quadratic: {}}, arms: {a: {task: quadratic}}}", "arm 'a': task is given twice"),
         ("{question: q, tasks: {quadratik: {}}, arms: {a: {}}}", "arm 'a-quadratik': unknown task 'quadratik': did"),
         ("{question: q, tasks: {'./x.py:T': {}, './y.py:T': {}}, arms: {a: {}}}", "two tasks are called 'T'"),
+        (
+            "{question: q, tasks: {quadratic: {}}, arms: {a: {tasks: [quadratik]}}}",
+            "arm 'a': unknown task 'quadratik': d",
+        ),
+        (
+            "{question: q, tasks: {quadratic: {}}, arms: {a: {tasks: quadratic}}}",
+            "arm 'a': tasks must be a list of tasks",
+        ),
+        (ARM % "tasks: [quadratic]", "arm 'a' names tasks, and the study has none: give it task: NAME"),
         ("{question: q, tasks: {quadratic: 3}, arms: {a: {}}}", "study 'x': tasks.quadratic input should be"),
         (ARM % "scheme.lrr: 1", "arm 'a': unknown key 'scheme.lrr': did you mean 'scheme.lr'?"),
         (ARM % "scheme: cprob", "unknown scheme 'cprob'"),
@@ -258,3 +267,26 @@ def test_small_files_that_went_wrong_are_refused_for_what_is_wrong(name, message
 
 def test_a_small_file_that_was_refused_is_read(shared):
     assert parse.load(str(shared / "cases" / "studies" / "no_stopper.yaml")).arms[0].stopper is None
+
+
+PARTS = """{question: q, common: {task: quadratic}, arms:
+  {sgd: {}, cprop: {scheme: cprop}, control: {control_of: cprop}, adam: {direction: adam}}}"""
+
+
+@pytest.mark.parametrize(
+    ("patterns", "arms"),
+    [
+        ([], ["sgd", "cprop", "control", "adam"]),
+        (["adam", "sgd"], ["sgd", "adam"]),
+        (["c*"], ["cprop", "control"]),
+        (["control"], ["cprop", "control"]),
+    ],
+    ids=str,
+)
+def test_a_part_of_a_study_has_the_named_arms_and_those_that_they_follow(patterns, arms):
+    assert [arm.name for arm in parse.parse(PARTS, "x").part(patterns).arms] == arms
+
+
+def test_a_part_of_no_arm_is_refused():
+    with pytest.raises(Refusal, match="unknown arm 'adm': did you mean 'adam'"):
+        parse.parse(PARTS, "x").part(["sgd", "adm"])

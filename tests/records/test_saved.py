@@ -9,10 +9,11 @@ import pytest
 from simulated import simulate
 
 from study.plan.parse import parse
-from study.records.material import of_file, of_study
+from study.records.material import of, of_file, of_study
 from study.records.saved import CONTENTS, FILE, with_study
 from study.replay import read_record
 from study.tracking import client
+from trainables.refusal import Refusal
 
 TASK = """
 from dataclasses import dataclass
@@ -112,3 +113,18 @@ def test_a_column_of_something_else_is_refused_in_one_line(written, saved, lr_st
 def test_json_has_no_column_of_the_file(uri, lr_study):
     done = lr_study("report", "mine", "--epochs", "--format", "json", "--tracking-uri", uri)
     assert not {FILE, CONTENTS} & set(json.loads(done.stdout)[0])
+
+
+def test_a_folder_of_parts_is_the_record_that_one_file_is(folder, tmp_path):
+    whole = pd.read_parquet(folder / "x.parquet")
+    for arm, part in whole.groupby("arm"):
+        part.to_parquet(tmp_path / f"{arm}.parquet")
+    joined, one = of_file(tmp_path), of_file(folder / "x.parquet")
+    pd.testing.assert_frame_equal(joined.record, one.record.reset_index(drop=True))
+    assert (joined.name, joined.text, joined.contents) == (one.name, one.text, one.contents)
+    assert of(f"{tmp_path}/", "").name == "mine"
+
+
+def test_a_folder_without_tables_is_refused(tmp_path):
+    with pytest.raises(Refusal, match=r"holds no \.parquet file"):
+        of(f"{tmp_path}/", "")

@@ -88,7 +88,7 @@ def test_only_a_study_of_which_nothing_has_succeeded_starts_anew_when_its_file_c
     recorded(f"changed-{status}", uri, status)
     now = parse(TEXT % 4, f"changed-{status}")
     with Lease(now.name, uri) as lease:
-        asked = runner.RunOptions(now, uri, Path("storage"), Cluster(), Progress, False)
+        asked = runner.RunOptions(now, now, uri, Path("storage"), Cluster(), Progress, False)
         if anew:
             tracker = runner._tracker(asked, lambda key: None, lease)
             assert tracker.recorded() == {}
