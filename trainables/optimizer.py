@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from operator import is_
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from trainables.directions import Direction
 from trainables.directions.sgd import SGD
 from trainables.groups.memory import GroupMemory, Overwriting
 from trainables.groups.param_group import OWN, Group, check_group, check_rated, check_rule, named, real, rule_of
-from trainables.groups.parameter_state import Layout, adopted, in_order, layout_of, read, separate, stands, write
+from trainables.groups.parameter_state import Layout, Standing, adopted, in_order, layout_of, read, separate, write
 from trainables.oracle import Oracle, Tensors
 from trainables.refusal import Refusal
 from trainables.rules import Composed, Coupled, Decay
@@ -98,7 +99,8 @@ class SchemeOptimizer(torch.optim.Optimizer):
         self.progress: float | None = None
         self.passes = 0.0
         self._layouts: dict[int, Layout] = {}
-        self._standing: dict[int, tuple[GroupMemory, list[Any]]] = {}
+        self._standing: dict[int, tuple[GroupMemory, Standing]] = {}
+        self._named: dict[int, Tensors] = {}
         self._module = params if isinstance(params, nn.Module) else None
         if lr is not None:
             check_rated(self._rule.scheme)
@@ -144,7 +146,7 @@ class SchemeOptimizer(torch.optim.Optimizer):
         return loss
 
     def _step(self, index: int, group: Group) -> None:
-        leaves, rule = named(group, self._rule.scheme), rule_of(group, self._rule)
+        leaves, rule = self._leaves(index, group), rule_of(group, self._rule)
         kept = self._kept(index, leaves)
         if self._compile or is_tensorwise(rule):
             if index not in self._updates:
@@ -163,6 +165,13 @@ class SchemeOptimizer(torch.optim.Optimizer):
             if leaf.grad is not None:
                 real(leaf).copy_(moved[name])
         self._keep(index, kept.stepped(state))
+
+    def _leaves(self, index: int, group: Group) -> Tensors:
+        """The parameters of a group by name, named anew where the group has others than at the step before."""
+        own, params = self._named.get(index, {}), group["params"]
+        if len(own) != len(params) or not all(map(is_, own.values(), params)):
+            own = self._named[index] = named(group, self._rule.scheme)
+        return own
 
     def _ask(self, closure: Callable[[], Any] | None) -> Tensor:
         """One step of the one group, by a rule that asks what the closure's loss is here and elsewhere."""
@@ -205,10 +214,11 @@ class SchemeOptimizer(torch.optim.Optimizer):
 
     def _kept(self, index: int, leaves: Tensors | None = None) -> GroupMemory:
         """The state at this moment, put together from the parameters' entries; `leaves` are the group's, by name."""
-        group = self.param_groups[index]
-        entries, standing = self._entries(group, leaves), self._standing.get(index)
-        if standing is not None and stands(standing[1], self._layouts[index], entries):
+        group, standing = self.param_groups[index], self._standing.get(index)
+        leaves = named(group, self._rule.scheme) if leaves is None else leaves
+        if standing is not None and standing[1].holds(list(map(self.state.__getitem__, leaves.values()))):
             return standing[0]
+        entries = self._entries(group, leaves)
         if not any(entry.get("step") for entry in entries.values()):
             return self._fresh(group)  # anew: the parameters may have gone to another device since
         if index not in self._layouts:
@@ -225,7 +235,7 @@ class SchemeOptimizer(torch.optim.Optimizer):
             self._layouts[index] = layout_of(kept, entries)
         leaves = write(kept, self._layouts[index], entries)
         if kept.step > 0:
-            self._standing[index] = (kept, leaves)
+            self._standing[index] = (kept, Standing(leaves, self._layouts[index], entries))
 
     def state_dict(self) -> dict[str, Any]:
         """The state by parameter, and the groups; tensors, numbers and texts only."""
@@ -274,7 +284,7 @@ class SchemeOptimizer(torch.optim.Optimizer):
     def __getstate__(self) -> dict[str, Any]:
         own = {"_rule": self._rule, "_total_steps": self._total_steps, "_layouts": {}, "_module": self._module}
         own |= {"progress": self.progress, "passes": self.passes, "_compile": self._compile}
-        own |= {"_standing": {}, "_updates": {}}
+        own |= {"_standing": {}, "_updates": {}, "_named": {}}
         return {**super().__getstate__(), **own}
 
     # --- what the rule says and hears ----------------------------------------------------------------

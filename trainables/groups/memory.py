@@ -49,6 +49,7 @@ class Overwriting:
         self._update, self._rule, self._compile = update_of(rule, compile), rule, compile
         self._params: Tensors = {}
         self._places: list[int] = []
+        self._complex = False
         self._state: ComposedState | None = None
 
     def __call__(self, rule: Composed, leaves: Tensors, state: ComposedState, progress: Tensor) -> ComposedState:
@@ -69,26 +70,26 @@ class Overwriting:
         self._look(leaves)
         if self._state is None or not all(new is old for new, old in zip(state, self._state, strict=True)):
             state = tree_map(torch.clone, state)  # of which two places may hold one tensor
-        grads = {name: leaf.grad for name, leaf in leaves.items()}
-        graded = {name: leaf for name, leaf in leaves.items() if grads[name] is not None}
-        params = self._params
-        still = {name: params[name].clone() for name in leaves if self._compile and name not in graded}
-        moved, new = self._update(self._gradients(grads), params, state, progress)
+        grads, params = {name: leaf.grad for name, leaf in leaves.items()}, self._params
+        without = [name for name, grad in grads.items() if grad is None]
+        still = {name: params[name].clone() for name in without if self._compile}
+        moved, new = self._update(self._gradients(grads, without), params, state, progress)
         self._state = new
+        graded = {name: leaf for name, leaf in leaves.items() if grads[name] is not None} if without else leaves
         if self._compile:
             self._taken(leaves, moved, still)
         else:
             copy([moved[name] for name in graded], [params[name] for name in graded])
-        torch.autograd.graph.increment_version(
-            list(graded.values())
-        )  # as torch's own step does, which writes into them
+        touched = list(graded.values())
+        torch.autograd.graph.increment_version(touched)  # as torch's own step does, which writes into them
         return new
 
     def _look(self, leaves: Tensors) -> None:
         """Find the parameters where they lie now."""
-        places = [leaf.data_ptr() for leaf in leaves.values()]
+        places = list(map(Tensor.data_ptr, leaves.values()))
         if places != self._places:
             self._params, self._places = {name: real(leaf.detach()) for name, leaf in leaves.items()}, places
+            self._complex = any(leaf.is_complex() for leaf in leaves.values())
 
     def _taken(self, leaves: Tensors, moved: Tensors, still: Tensors) -> None:
         """The parameters as views into what was moved, in which those without a gradient are put back."""
@@ -99,10 +100,9 @@ class Overwriting:
                 leaf.data = torch.view_as_complex(moved[name]) if leaf.is_complex() else moved[name]
             self._params, self._places = moved, [param.data_ptr() for param in moved.values()]
 
-    def _gradients(self, grads: dict[str, Tensor | None]) -> Tensors:
+    def _gradients(self, grads: dict[str, Tensor | None], without: list[str]) -> Tensors:
         """Zeros for a parameter without one; copies where the state may keep them, which a loop overwrites."""
-        found = {
-            name: torch.zeros_like(self._params[name]) if grad is None else real(grad) if grad.is_complex() else grad
-            for name, grad in grads.items()
-        }
+        found: Any = grads | {name: torch.zeros_like(self._params[name]) for name in without} if without else grads
+        if self._complex:
+            found = {name: real(grad) for name, grad in found.items()}
         return found if self._update.gathers(found) else {name: grad.clone() for name, grad in found.items()}

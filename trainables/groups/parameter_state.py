@@ -109,21 +109,20 @@ def read(layout: Layout, entries: Entries) -> State:
     return tree_unflatten([entries[owners[0]][key] for owners, key in layout.places], layout.structure)
 
 
-def stands(leaves: Sequence[Any], layout: Layout, entries: Entries) -> bool:
-    """Tell whether a state still stands in its parameters' entries, as `write` has left it.
+class Standing:
+    """The places of a state in the entries of its parameters, and whether it stands there still."""
 
-    Args:
-        leaves: the tensors of the state
-        layout: their places
-        entries: of the parameters
+    def __init__(self, leaves: Sequence[Any], layout: Layout, entries: Entries) -> None:
+        """Remember the tensors of a state, as `write` has left them in the entries."""
+        self._leaves, self._entries, self._layout = leaves, list(entries.values()), layout
+        self._holders = [entries[owners[0]] for owners, _ in layout.places]
+        self._keys = [key for _, key in layout.places]
 
-    Returns:
-        True where `read` would find these very tensors.
-    """
-    if layout.names != tuple(entries):
-        return False
-    found = [entries[owners[0]].get(key) for owners, key in layout.places]
-    return all(map(is_, found, leaves))
+    def holds(self, entries: Collection[dict[str, Any]]) -> bool:
+        """True where `read` would find these very tensors in the entries, as quickly as can be told at every step."""
+        if len(entries) != len(self._entries) or not all(map(is_, entries, self._entries)):
+            return False
+        return all(map(is_, map(dict.get, self._holders, self._keys), self._leaves))
 
 
 def separate(entries: Entries) -> None:

@@ -59,8 +59,9 @@ class Compiled:
     """`advance`, compiled for all rules of one shape: their real numbers are inputs."""
 
     def __init__(self, rule: Composed) -> None:
-        numbers = {key: value for key, value in floats(rule).items() if not key.startswith("scheme.")}
-        self._shape = replace(with_floats(rule, dict.fromkeys(numbers, 0.0)), scheme=None)
+        # A zero stays what it is: what it switches off, a decay with its schedule, then takes no arithmetic.
+        numbers = {key: value for key, value in floats(rule).items() if value != 0 and not key.startswith("scheme.")}
+        self._shape = replace(with_floats(rule, dict.fromkeys(numbers, 1.0)), scheme=None)
         self._names = tuple(numbers)
         self._numbers = [torch.tensor(value, dtype=torch.float64) for value in numbers.values()]
         self._kernels: dict[str, Kernel] = {}
