@@ -18,7 +18,8 @@ from study.answers.study import answers_of
 from study.figures import apart, svg
 from study.reports import networks, terminal
 from study.reports import writing as pages
-from study.reports.page import Page, page, sentence_text
+from study.reports.page import Page, page
+from study.reports.sentences import sentence_text
 from study.reports.tables import Cell, Sheet
 
 Figures: TypeAlias = dict[str, tuple[str, str]]  # by name: title and SVG

@@ -1,7 +1,7 @@
 """From trials to arms: score, cost, hit and learning rate of every trial, one arm a (task, scheme)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ INDEPENDENT = {"random", "grid", "qmc", "sobol", "halton", "brute_force"}
 """Searchers whose next trial does not depend on the results so far."""
 SPACED = {"qmc", "sobol", "halton"}
 """Those of them whose points keep their distance from each other."""
+TRIALS = "trials"  # the unit in which every trial costs one
 ROUNDING = 1e-9  # by which a rate may lie outside of its ends
 UNTOLD = NotDefined("nobody says from where to where its rates were drawn (--rates)")
 
@@ -61,6 +62,10 @@ class Trials:
     def costs(self) -> Costs:
         """Its costs in the unit of the table."""
         return Costs(self.full, self.charged, self.dearest)
+
+    def in_unit(self, unit: str) -> "Trials":
+        """The same trials with their costs in another unit; as they are where the record does not tell that."""
+        return replace(self, **self.beside[unit]._asdict()) if unit in self.beside else self
 
 
 def arms(rows: pd.DataFrame, question: Question) -> list[Trials]:
@@ -113,8 +118,13 @@ def _arm(part: Any, question: Question) -> Trials:
         key=np.array([f"{repetition}\0{trial}" for repetition, trial in zip(search, part["trial"], strict=True)], str),
         same_points="same_points" in part and bool(part["same_points"].all()),
         notes=notes,
-        beside={unit: _in_unit(part, unit) for unit in COSTS if unit in part and np.isfinite(part[unit]).all()},
+        beside={TRIALS: _each_one(len(part))}
+        | {unit: _in_unit(part, unit) for unit in COSTS if unit in part and np.isfinite(part[unit]).all()},
     )
+
+
+def _each_one(n: int) -> Costs:
+    return Costs(np.ones(n), np.ones(n), 1.0)
 
 
 def _in_unit(part: Any, unit: str) -> Costs:

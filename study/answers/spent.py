@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from study import cost
-from study.answers.arms import Costs, Trials
+from study.answers.arms import TRIALS, Costs, Trials
 from study.answers.results import JudgedShare, Quantity
 from study.cost import Cost, Draws, Interval, NotDefined
 from study.records.own import TIMED
@@ -49,10 +49,13 @@ def spent(arm: Trials, unit: str, stream: Callable[[str], np.random.Generator], 
     costs = {unit: arm.costs} | {name: of for name, of in arm.beside.items() if name != unit}
     if not arm.depends:
         share = cost.cost_shares(arm.hit, stream("cost"), draws)
-        return {name: _independent(arm, of, name, share) for name, of in costs.items()}
-    if arm.searches < 2:
+        made = {name: _independent(arm, of, name, share) for name, of in costs.items()}
+    elif arm.searches < 2:
         raise ValueError(f"one search whose trials depend on each other has no expected cost, got {arm.searches=}")
-    return {name: _observed(arm, of, name, stream, draws) for name, of in costs.items()}
+    else:
+        made = {name: _observed(arm, of, name, stream, draws) for name, of in costs.items()}
+    exact = {TRIALS: replace(made[TRIALS], cost_quantity=made[TRIALS].trials_quantity)} if TRIALS in made else {}
+    return made | exact
 
 
 def share(base: Spent, scheme: Spent, unit: str, compared: int = 1) -> JudgedShare | NotDefined:

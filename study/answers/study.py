@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from study.answers import defaults, over_time
 from study.answers import trials as of_trials
-from study.answers.arms import arms
+from study.answers.arms import TRIALS, arms
 from study.answers.choice import Choice, Tuned, choices
 from study.answers.grids import Grid, grids
 from study.answers.importance import Importance, importances
@@ -25,7 +25,7 @@ from study.records.prices import GRADIENTS
 from study.records.trials import Question, best_of, ended, has_scores, trials
 from trainables.refusal import unknown
 
-UNITS = ["passes", "steps", "seconds", "flops"]  # and gradients, where an arm's price was measured
+UNITS = ["passes", "steps", "seconds", "flops", TRIALS]  # and gradients, where an arm's price was measured
 UNTOLD = Spent(NotDefined("a trial does not tell what it used"))
 FEW = 5  # hits: fewer make an interval wide, and its ends depend on single trials
 
@@ -46,8 +46,8 @@ class ReportOptions:
 class Paid:
     """The cost up to the target in one unit, and that cost as a share of the baseline's."""
 
-    cost: Quantity
-    share: JudgedShare
+    cost: Quantity = field(default_factory=Quantity)
+    share: JudgedShare = field(default_factory=JudgedShare)
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,24 @@ class Answers:
     grids: list[Grid] = field(default_factory=list)  # of the arms whose trials are a grid over rate and decay
     importances: list[Importance] = field(default_factory=list)  # of arms that search several hyper-parameters
     transfers: list[Transfer] = field(default_factory=list)  # of schemes with the same configurations on several tasks
-    tuned: dict[str, Tuned] = field(default_factory=dict)  # scheme → its trials and their cost; none without a target
+    tuned: dict[str, dict[str, Tuned]] = field(default_factory=dict)  # unit → scheme → its trials and their cost
     choices: list[Choice] = field(default_factory=list)  # the schemes to use; none where no target was reached
+    others: dict[str, "Answers"] = field(default_factory=dict)  # unit → the same, costs up to the target told in that
+
+    @property
+    def in_units(self) -> dict[str, "Answers"]:
+        """These answers in every unit that their record tells, in the unit that was asked for first."""
+        return {self.unit: self, **self.others}
+
+    def in_unit(self, unit: str) -> "Answers":
+        """The same answers with costs up to the target, shares of them and the schemes to use in another unit."""
+        told = []
+        for result in self.results:
+            own = Paid(result.expected_cost, result.share_to_target)  # for want of a target, in no unit
+            one = self.paid[result.scheme].get(unit, Paid()) if self.paid else own
+            told.append(replace(result, expected_cost=one.cost, share_to_target=one.share, notes=[*result.notes]))
+        chosen = choices(self.tuned.get(unit, {}), unit)
+        return replace(self, unit=unit if self.paid else self.unit, results=told, choices=chosen, others={})
 
 
 @threadpool_limits.wrap(limits=1, user_api="blas")  # products this small cost more to share out than to compute
@@ -107,6 +123,7 @@ def answers_of(material: Material, asked: ReportOptions) -> list[Answers]:
     if len(made) > 1:
         made = _with_transfers(made, material)
     _tell_over_tasks(made, asked)
+    _tell_in_units(made, asked)
     return made
 
 
@@ -116,7 +133,18 @@ def _tell_over_tasks(made: list[Answers], asked: ReportOptions) -> None:
     options = Options(
         baseline=bases.pop() if len(bases) == 1 else None, unit=asked.unit, seed=asked.seed, draws=asked.draws
     )
-    tell_over_tasks([result for one in made for result in one.results], {one.task: one.tuned for one in made}, options)
+    tuned = {one.task: one.tuned.get(asked.unit, {}) for one in made}
+    tell_over_tasks([result for one in made for result in one.results], tuned, options)
+
+
+def _tell_in_units(made: list[Answers], asked: ReportOptions) -> None:
+    """Fill in the same answers in every other unit, from the same draws; nothing where no task has a target."""
+    for unit in dict.fromkeys(unit for one in made for unit in one.tuned):
+        if unit != asked.unit and any(one.paid for one in made):
+            there = [one.in_unit(unit) for one in made]
+            _tell_over_tasks(there, replace(asked, unit=unit))
+            for one, other in zip(made, there, strict=True):
+                one.others[unit] = other
 
 
 def _with_transfers(made: list[Answers], material: Material) -> list[Answers]:
@@ -163,7 +191,7 @@ def _of_task(
         baseline=baseline,
         unit=asked.unit,
         results=results,
-        tuned=tuned.get(asked.unit, {}),
+        tuned=tuned,
         paid=_paid(tuned, baseline),
         regret=_regrets(material, here, rows, results, baseline, question.sign()),
         price=of_trials.step_price(rows, baseline),
@@ -191,7 +219,7 @@ def _tuned(found: list[Measured], unit: str) -> dict[str, dict[str, Tuned]]:
     raced = {one.trials.scheme: one for one in found if one.paid}
     measured_too = [GRADIENTS] if any(GRADIENTS in one.trials.beside for one in found) else []
     return {
-        each: {scheme: Tuned(one.trials, one.paid.get(each, UNTOLD)) for scheme, one in raced.items()}
+        each: {scheme: Tuned(one.trials.in_unit(each), one.paid.get(each, UNTOLD)) for scheme, one in raced.items()}
         for each in dict.fromkeys([unit, *UNITS, *measured_too])
     }
 

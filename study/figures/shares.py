@@ -28,10 +28,9 @@ def chart(results: list[Result], baseline: str, look: dict[str, Look], sentence:
     if not known or all(one.scheme == baseline for one in known):
         return None
     data = _table(sorted(known, key=lambda one: (one.share_to_target.bound != "=", one.share_to_target.estimate)))
-    spec = spec_of(_drawn(data, baseline, look), sentence)
-    title, unit = f"Tuning cost on {known[0].task}", known[0].share_to_target.unit
-    caption = f"{CAPTION} In {unit}." if unit else CAPTION
-    return Chart("share", title, caption, sentence, spec | {"width": "container"}, spec | {"width": 520}, data)
+    spec = spec_of(_drawn(data, f"{baseline}'s {known[0].share_to_target.unit}", look), sentence)
+    title = f"Tuning cost on {known[0].task}"
+    return Chart("share", title, CAPTION, sentence, spec | {"width": "container"}, spec | {"width": 520}, data)
 
 
 def _table(ranked: list[Result]) -> pd.DataFrame:
@@ -56,7 +55,7 @@ def _table(ranked: list[Result]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _drawn(data: pd.DataFrame, baseline: str, look: dict[str, Look]) -> Spec:
+def _drawn(data: pd.DataFrame, whole: str, look: dict[str, Look]) -> Spec:
     schemes = list(data["scheme"])
     scale = {"type": "log", "nice": False}
     ends = [float(end) for name in ("left", "share", "right") for end in data[name].dropna()]
@@ -64,7 +63,7 @@ def _drawn(data: pd.DataFrame, baseline: str, look: dict[str, Look]) -> Spec:
         "type": "quantitative",
         "scale": scale,
         "axis": {"values": ticks(min(ends), max(ends), few=1000), "format": "~g"},
-        "title": f"share of {baseline}'s",
+        "title": f"share of {whole}",
     }
     y = {
         "field": "scheme",

@@ -138,15 +138,31 @@ def ticks(low: float, high: float, few: float = 300) -> list[float]:
 
 
 def embedded(chart: Chart, run: str) -> str:
-    """The chart as JSON for the page's script: its specification, its table by columns; no tag can be in it.
+    """The chart as JSON for the page's script: its specification, its table by columns, six digits a number.
+
+    No tag can be in it.
 
     Args:
         chart: the chart.
         run: where one trial is in MLflow; {} stands for its run's id, empty: nobody knows.
     """
-    columns = finite(chart.data.to_dict("list"))
+    columns = {name: [_rounded(value) for value in values] for name, values in chart.data.to_dict("list").items()}
     text = json.dumps({"spec": chart.spec, "columns": columns, "run": run}, ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
+
+
+def _rounded(value: Any) -> Any:
+    """A number as a chart needs it; None where it has no place.
+
+    >>> _rounded(1948200.25), _rounded(0.1 + 0.2), _rounded(math.inf), _rounded("sgd")
+    (1948200, 0.3, None, 'sgd')
+    """
+    if not isinstance(value, float):
+        return value
+    if not math.isfinite(value):
+        return None
+    short = float(f"{value:.6g}")
+    return round(value) if abs(value) >= 1e6 else int(short) if short.is_integer() else short
 
 
 def still(chart: Chart) -> str:

@@ -53,7 +53,7 @@ def sheets(answers: Answers, material: Material) -> list[Sheet]:
         f"The cheapest, and every scheme that these trials do not tell from it at 1 − .05/{len(answers.results) - 1}: "
         "the cheapest in truth is one of these 95 times in 100."
     )
-    return [Sheet("What to use", lead, columns, rows)]
+    return [Sheet("What to use", lead, columns, rows, unit=answers.unit)]
 
 
 def _cells(choice: Choice, link: str | None, *, cheapest: bool) -> list[Cell]:

@@ -1,7 +1,7 @@
 """The charts of a page that can be asked: their tables, their sentences, and how the page and its files have them."""
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +13,8 @@ from study.figures import over_time, scores, shares, vega
 from study.figures.style import Look
 from study.figures.vega import Chart
 from study.records.material import Material, plain
+from study.reports.sentences import sentence, sentence_text
+from study.reports.units import each_unit
 
 LARGEST = 50_000  # characters of an image within a page, where a script draws the same from a tenth of that
 
@@ -24,6 +26,8 @@ class Shown:
     chart: Chart
     name: str  # of its files, without an ending
     run: str  # where one trial is in MLflow
+    others: dict[str, Chart] = field(default_factory=dict)  # the same in other units of cost
+    unit: str = ""  # in which it tells costs, where there are others
 
     @property
     def wide(self) -> bool:
@@ -41,9 +45,9 @@ class Shown:
         return self.chart.name != "score_against_rate"
 
     @property
-    def json(self) -> str:
-        """The chart for the page's script."""
-        return vega.embedded(self.chart, self.run)
+    def json(self) -> dict[str, str]:
+        """The chart for the page's script, by the unit."""
+        return {unit: vega.embedded(one, self.run) for unit, one in {self.unit: self.chart, **self.others}.items()}
 
     @cached_property
     def svg(self) -> str:
@@ -63,16 +67,16 @@ class Shown:
         return "data:image/svg+xml;base64," + base64.b64encode(self.svg.encode()).decode()
 
 
-def of_task(answers: Answers, material: Material, look: dict[str, Look], sentence: str) -> list[Shown]:
+def of_task(answers: Answers, material: Material, look: dict[str, Look], units: list[str]) -> list[Shown]:
     """The charts of one task; those that nothing defines are left out.
 
     Args:
         answers: of the task.
         material: the record, for configurations and the addresses of runs.
         look: of every scheme.
-        sentence: the task's answer.
+        units: of the page.
     """
-    made = [shares.chart(answers.results, answers.baseline, look, sentence)]
+    made: list[Chart | None] = []
     if answers.results:  # else nothing was validated
         every = with_configurations(answers, material)
         made.append(scores.chart(every, look, answers.target, _trials(answers)))
@@ -80,7 +84,23 @@ def of_task(answers: Answers, material: Material, look: dict[str, Look], sentenc
         over_time.rate_chart(answers.rates, look, f"The rate that each scheme's best trial used on {answers.task}."),
         over_time.chart(answers.lines, look, _recorded(answers)),
     ]
-    return [Shown(chart, quote(f"{chart.name}-{answers.task}", safe=""), material.run) for chart in made if chart]
+    place = quote(answers.task, safe="")
+    shown = [Shown(chart, f"{chart.name}-{place}", material.run) for chart in made if chart]
+    return [*_in_units(answers, material, look, units), *shown]
+
+
+def _in_units(answers: Answers, material: Material, look: dict[str, Look], units: list[str]) -> list[Shown]:
+    """The charts that follow from the unit of cost."""
+    drawn = {
+        unit: shares.chart(one.results, one.baseline, look, sentence_text(sentence(one)))
+        for unit, one in each_unit(answers, units).items()
+    }
+    others = {unit: chart for unit, chart in drawn.items() if chart}
+    if not others:
+        return []
+    unit, first = next(iter(others.items()))
+    del others[unit]
+    return [Shown(first, f"{first.name}-{quote(answers.task, safe='')}", material.run, others, unit)]
 
 
 def with_configurations(answers: Answers, material: Material) -> pd.DataFrame:

@@ -28,4 +28,5 @@ def sheets(every: list[Answers]) -> list[Sheet]:
         paid = [on.get((scheme, task), {}).get(scheme, {}).get(first.unit) for task in first.tasks]
         shares = [share, *(JudgedShare() if one is None else one.share for one in paid)]
         rows.append(Row(scheme, [share_cell(one, None, base and one.estimate is not None) for one in shares]))
-    return [defined(Sheet(TITLE, LEAD.format(unit=first.unit, baseline=first.against), columns, rows))]
+    lead = LEAD.format(unit=first.unit, baseline=first.against)
+    return [defined(Sheet(TITLE, lead, columns, rows, unit=first.unit))]

@@ -1,7 +1,8 @@
 // The page's own script, behind the libraries: draws the charts, and lets one chosen scheme be chosen everywhere.
 (() => {
   "use strict";
-  const drawn = [];
+  const drawn = new Map();  // figure → its view
+  const switches = document.querySelector("form.switches");
   let chosen = null;
 
   const rows = columns => columns.scheme.map((_, at) =>
@@ -12,6 +13,19 @@
     return JSON.parse(JSON.stringify(spec).replace(/var\((--\w+)\)/g, (_, name) => style.getPropertyValue(name).trim()));
   }
 
+  const unit = () => switches.elements.unit ? switches.elements.unit.value : "";
+  const RATES = ["lr", "factor", "rate", "shown"];  // drawn over decades, whatever costs are
+
+  function scaled(spec) {  // with costs on linear axes, where the reader asks for them
+    if (switches.elements.axes.value !== "linear") return spec;
+    return JSON.parse(JSON.stringify(spec), (_, one) => {
+      if (!one || !one.scale || one.scale.type !== "log" || RATES.includes(one.field)) return one;
+      const { values, ...axis } = one.axis || {};
+      const format = unit() === "flops" ? "~s" : ",~f";
+      return { ...one, axis: { ...axis, format }, scale: { ...one.scale, type: "linear", zero: false, nice: true, padding: 8 } };
+    });
+  }
+
   function fitted(spec, room) {  // small charts side by side, as many as there is room for
     if (!spec.concat) return spec;
     const columns = Math.max(1, Math.floor(room / 300)), width = Math.floor(room / columns) - 65;
@@ -19,14 +33,16 @@
   }
 
   async function draw(figure) {
-    const { spec, columns, run } = JSON.parse(figure.querySelector("script").textContent);
+    const source = [...figure.querySelectorAll("script")].find(one => one.dataset.for === unit()) || figure.querySelector("script");
+    const { spec, columns, run } = JSON.parse(source.textContent);
     const place = figure.querySelector(".chart");
-    const whole = { ...fitted(coloured(spec), place.clientWidth), data: { values: rows(columns) } };
+    if (drawn.has(figure)) drawn.get(figure).finalize();
+    const whole = { ...fitted(coloured(scaled(spec)), place.clientWidth), data: { values: rows(columns) } };
     const { view } = await window.vegaEmbed(place, whole, { ast: true, actions: false, renderer: "svg" });
     view.addEventListener("mouseover", (_, item) => { if (item && item.datum && item.datum.scheme) tell(figure, item.datum, run); });
     view.addEventListener("click", (_, item) => choose(item && item.datum ? item.datum.scheme || item.datum.value : null));
     view.signal("chosen", chosen).runAsync();
-    drawn.push(view);
+    drawn.set(figure, view);
   }
 
   function tell(figure, trial, run) {  // text and a real link, so that no name can be markup and a keyboard reaches it
@@ -45,7 +61,7 @@
 
   function choose(scheme) {
     chosen = scheme === undefined || scheme === chosen ? null : scheme;
-    for (const view of drawn) view.signal("chosen", chosen).runAsync();
+    for (const view of drawn.values()) view.signal("chosen", chosen).runAsync();
     for (const one of document.querySelectorAll("[data-scheme]")) {
       const here = one.dataset.scheme === chosen;
       if (one.matches("button")) one.setAttribute("aria-pressed", String(here));
@@ -86,9 +102,13 @@
     table.before(field);
   }
 
-  function redraw() {
-    for (const view of drawn.splice(0)) view.finalize();
-    for (const figure of document.querySelectorAll("figure.alive")) draw(figure);
+  function drawAll(which = () => true) {
+    for (const figure of document.querySelectorAll("figure.alive")) if (which(figure)) draw(figure);
+  }
+
+  function tellIn(chosen) {  // words, tables and charts that follow from the unit of cost
+    for (const one of document.querySelectorAll("[data-unit]")) one.hidden = one.dataset.unit !== chosen;
+    drawAll(figure => figure.querySelector("script[data-for]"));
   }
 
   document.addEventListener("click", event => {
@@ -96,6 +116,8 @@
     if (button) choose(button.dataset.scheme);
   });
   document.querySelectorAll("table").forEach(prepare);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  redraw();
+  switches.hidden = false;
+  switches.addEventListener("change", event => event.target.name === "unit" ? tellIn(event.target.value) : drawAll());
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll());
+  drawAll();
 })();

@@ -19,22 +19,21 @@ from study.figures.style import COLOURS, STYLES
 from study.records import failures
 from study.records.material import Material, schemes_of
 from study.reports import (
-    advice,
     charts,
     grids,
     importance,
     knowledge,
     knowledge_sheet,
-    over_tasks,
-    over_tasks_sheet,
     terminal,
     transfer,
+    units,
 )
 from study.reports import figures as drawn
 from study.reports import tables as cells
 from study.reports.figures import Group
 from study.reports.sections import published_sheets
-from study.reports.sentences import Words, sentence
+from study.reports.sentences import Words, sentence_text
+from study.reports.units import InUnit
 
 MARKS = {
     "o": "M9.5 5a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0z",
@@ -53,8 +52,7 @@ class TaskPart:
 
     task: str
     baseline: str
-    sentence: Words
-    advice: Words  # what to do; empty where nothing follows
+    in_units: dict[str, InUnit]  # its sentence and what to do, by the unit: that of the page first
     known: list[Words]  # what knowing the rate changes, one sentence a scheme
     schemes: list[str]
     charts: list[charts.Shown]
@@ -63,6 +61,16 @@ class TaskPart:
     remarks: list[str]
     trials: str  # as CSV
 
+    @property
+    def sentence(self) -> Words:
+        """The task's answer, in the unit that was asked for."""
+        return next(iter(self.in_units.values())).sentence
+
+    @property
+    def advice(self) -> Words:
+        """The scheme to use, in that unit; empty where nothing follows."""
+        return next(iter(self.in_units.values())).advice
+
 
 @dataclass(frozen=True)
 class Page:
@@ -70,7 +78,8 @@ class Page:
 
     name: str
     question: str
-    sentence: Words  # over all tasks; empty where there is one
+    units: list[str]  # in which costs are told, that which was asked for first
+    in_units: dict[str, InUnit]  # by the unit, the sentence over all tasks, empty where there is one
     counts: str
     failed: list[str]  # how many trainings failed, then a line an error
     waiting: list[str]  # schemes without a trial that ended
@@ -81,6 +90,11 @@ class Page:
     reading: list[str]
     answers: list[Answers]
 
+    @property
+    def sentence(self) -> Words:
+        """The sentence over all tasks in the unit that was asked for; empty where there is one task."""
+        return next((one.sentence for one in self.in_units.values()), [])
+
 
 def page(material: Material, every: list[Answers]) -> Page:
     """The contents of a study's page; it says so where there is nothing to say.
@@ -90,7 +104,7 @@ def page(material: Material, every: list[Answers]) -> Page:
         every: the answers of all tasks.
     """
     order = schemes_of(material)
-    look = looks(order)
+    look, in_units = looks(order), units.units_of(every)
     told = {scheme for answers in every for scheme in answers.trials["scheme"]}
     swatches = {
         scheme: {
@@ -103,12 +117,13 @@ def page(material: Material, every: list[Answers]) -> Page:
     return Page(
         name=material.name,
         question=material.question,
-        sentence=over_tasks.sentence([result for answers in every for result in answers.results]),
+        units=in_units,
+        in_units=units.of_all_tasks(every, in_units),
         counts=_counts(every),
         failed=failures.failure_lines(material.record),
         waiting=[scheme for scheme in order if scheme not in told],
-        parts=[_part(answers, material, look) for answers in every],
-        sheets=[*over_tasks_sheet.sheets(every), *transfer.side_by_side(every)],
+        parts=[_part(answers, material, look, in_units) for answers in every],
+        sheets=[*units.sheets_of_all_tasks(every, in_units), *transfer.side_by_side(every)],
         figures=drawn.of_all_tasks(every, look),
         swatches=swatches,
         reading=_reading(material, every),
@@ -128,7 +143,7 @@ def html(made: Page) -> str:
     script = f"{vega.bundle()}\n{ours}" if any(part.charts for part in made.parts) else ""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     allowed = f"'sha256-{digest}'" if script else "'none'"
-    return template.render(page=made, css=css, script=script, allowed=allowed) + "\n"
+    return template.render(page=made, css=css, script=script, allowed=allowed, unit_names=units.NAMES) + "\n"
 
 
 def markdown(made: Page) -> str:
@@ -143,10 +158,15 @@ def markdown(made: Page) -> str:
     lines += [f"{made.counts}\n"]
     lines += [f"{made.failed[0]}\n", *(f"* {_plain(line)}" for line in made.failed[1:]), ""] if made.failed else []
     for part in made.parts:
-        tables = [_words(f"{part.task}: {sheet.title}", sheet) for sheet in part.sheets]
+        tables = [_words(f"{part.task}: {sheet.title}", sheet) for sheet in _in_first(part.sheets, made)]
         lines += [terminal.markdown(tables), *(f"* {_plain(remark)}" for remark in part.remarks), ""]
-    lines += [terminal.markdown([_words(sheet.title, sheet)]) for sheet in made.sheets]
+    lines += [terminal.markdown([_words(sheet.title, sheet)]) for sheet in _in_first(made.sheets, made)]
     return "\n".join([*lines, "## How to read this", "", *(f"{text}\n" for text in made.reading)])
+
+
+def _in_first(sheets: list[cells.Sheet], made: Page) -> list[cells.Sheet]:
+    """The tables in the unit that was asked for, and those that have none."""
+    return [sheet for sheet in sheets if sheet.unit in ("", *made.units[:1])]
 
 
 def _words(title: str, sheet: cells.Sheet) -> terminal.TextTable:
@@ -177,6 +197,7 @@ def as_json(made: Page) -> str:
                 "task": part.task,
                 "sentence": sentence_text(part.sentence),
                 "advice": sentence_text(part.advice),
+                "in_units": {unit: _told(one) for unit, one in part.in_units.items()},
                 "choices": [asdict(choice) for choice in answers.choices],
                 "importances": [asdict(one) for one in answers.importances],
                 "transfers": [asdict(transfer) for transfer in answers.transfers],
@@ -187,35 +208,33 @@ def as_json(made: Page) -> str:
             }
         )
     said = {"study": made.name, "question": made.question, "sentence": sentence_text(made.sentence)}
+    said |= {"in_units": {unit: _told(one) for unit, one in made.in_units.items()}}
     contents = said | {"failed": made.failed, "tasks": tasks}
     return json.dumps(finite(contents), indent=1, allow_nan=False) + "\n"
 
 
-def sentence_text(words: Words) -> str:
-    """The words of a sentence, joined."""
-    return "".join(word.text for word in words)
+def _told(one: InUnit) -> dict[str, str]:
+    return {name: sentence_text(words) for name, words in vars(one).items()}
 
 
-def _part(answers: Answers, material: Material, look: Any) -> TaskPart:
-    said = sentence(answers)
+def _part(answers: Answers, material: Material, look: Any, in_units: list[str]) -> TaskPart:
     return TaskPart(
         task=answers.task,
         baseline=answers.baseline,
-        sentence=said,
-        advice=advice.advice(answers),
+        in_units=units.of_task(answers, in_units),
         known=knowledge.sentences(answers.results),
         schemes=[result.scheme for result in answers.results],
-        charts=charts.of_task(answers, material, look, sentence_text(said)),
-        sheets=_sheets(answers, material),
+        charts=charts.of_task(answers, material, look, in_units),
+        sheets=_sheets(answers, material, in_units),
         figures=drawn.of_task(answers, material, look),
         remarks=[_in_words(text) for text in terminal.remarks(answers.results, suspicions=False)],
         trials=charts.with_configurations(answers, material).to_csv(index=False),
     )
 
 
-def _sheets(answers: Answers, material: Material) -> list[cells.Sheet]:
+def _sheets(answers: Answers, material: Material, in_units: list[str]) -> list[cells.Sheet]:
     return [
-        *advice.sheets(answers, material),
+        *units.sheets_of_task(answers, material, in_units),
         *cells.sheets(answers, material),
         *knowledge_sheet.sheets(answers, material),
         *published_sheets(material, answers.task),

@@ -52,6 +52,11 @@ def sentence(answers: "Answers") -> Words:
     return [Word("On "), task, Word(", "), *_to_target(answers, base, others)]
 
 
+def sentence_text(words: Words) -> str:
+    """The words of a sentence, joined."""
+    return "".join(word.text for word in words)
+
+
 def flagged(result: Result, what: str) -> bool:
     """Tell if a suspicion weakens a quantity.
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from study.answers import defaults
+from study.answers.arms import TRIALS
 from study.answers.results import JudgedShare, Quantity, Result
 from study.answers.study import Answers
 from study.cost import NotDefined
@@ -47,23 +48,35 @@ class Sheet:
     columns: list[Column]
     rows: list[Row]
     of: str = "scheme"  # what a row is
+    unit: str = ""  # in which its costs are told, where the page has the same in others; empty: it has it once
 
 
 def sheets(answers: Answers, material: Material) -> list[Sheet]:
-    """Tables of what reaching the target costs, what a budget buys, and what the learning rate asks for.
+    """Tables of what a budget buys, and what the learning rate asks for.
 
     Args:
         answers: of one task.
         material: the record, for the addresses of runs and what arms search.
 
     Returns:
-        The tables, without the first where there is no target; none where nothing was validated.
+        The tables; none where nothing was validated.
     """
     if not answers.results:
         return []
     answers, links = replace(answers, results=by_cost(answers.results)), links_of(answers, material)
-    made = [_budgets(answers, links), _rates(answers, links, material)]
-    return [_target(answers, links), *made] if answers.target is not None else made
+    return [_budgets(answers, links), _rates(answers, links, material)]
+
+
+def target_sheet(answers: Answers, material: Material) -> list[Sheet]:
+    """The table of what reaching the target costs, in the unit of the answers; none where there is no target.
+
+    Args:
+        answers: of one task, in one unit.
+        material: the record, for the addresses of runs.
+    """
+    if answers.target is None or not answers.results:
+        return []
+    return [_target(replace(answers, results=by_cost(answers.results)), links_of(answers, material))]
 
 
 def by_cost(results: list[Result]) -> list[Result]:
@@ -107,18 +120,32 @@ def _target(answers: Answers, links: dict[str, str | None]) -> Sheet:
         ]
         rows.append(Row(result.scheme, cells))
     lead = f"A trial is a hit where its {answers.metric} on validation data reaches {answers.target:.6g} at any epoch."
-    return defined(Sheet("What the target costs", lead, columns, rows))
+    return defined(Sheet("What the target costs", lead, columns, rows, unit=answers.unit))
 
 
 def _units(answers: Answers) -> tuple[list[str], list[str]]:
-    """The units that have a column, the one that was asked for first; those that say the same as it have none."""
-    paid = answers.paid.values()
-    others = [unit for unit in next(iter(paid), {}) if unit != answers.unit]
-    alike = [unit for unit in others if all(_alike(one[unit].cost, one[answers.unit].cost) for one in paid)]
-    return [answers.unit, *(unit for unit in others if unit not in alike)], alike
+    """The units that have a column, that of the answers first; those that say the same as it have none, nor trials."""
+    kept = [unit for unit in [answers.unit] if unit != TRIALS]
+    alike = []
+    for unit in next(iter(answers.paid.values()), {}):
+        if unit not in (answers.unit, TRIALS):
+            same = [other for other in kept if _alike(answers, unit, other)]
+            kept += [] if same else [unit]
+            alike += [unit] if same[:1] == [answers.unit] else []
+    return kept, alike
 
 
-def _alike(cost: Quantity, other: Quantity) -> bool:
+def _alike(answers: Answers, unit: str, other: str) -> bool:
+    return all(alike_in(one[unit].cost, one[other].cost) for one in answers.paid.values())
+
+
+def alike_in(cost: Quantity, other: Quantity) -> bool:
+    """Tell if two costs say the same number, with the same interval.
+
+    Args:
+        cost: in one unit.
+        other: in another.
+    """
     return (cost.estimate, cost.low, cost.high) == (other.estimate, other.low, other.high)
 
 
@@ -207,7 +234,7 @@ def defined(sheet: Sheet) -> Sheet:
         place for place in range(len(sheet.columns)) if any(row.cells[place].text not in empty for row in sheet.rows)
     ]
     rows = [Row(row.scheme, [row.cells[place] for place in kept]) for row in sheet.rows]
-    return Sheet(sheet.title, sheet.lead, [sheet.columns[place] for place in kept], rows)
+    return replace(sheet, columns=[sheet.columns[place] for place in kept], rows=rows)
 
 
 MEANING = {

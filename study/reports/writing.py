@@ -13,8 +13,8 @@ from study.answers.results import Quantity
 from study.answers.study import Answers, ReportOptions, answers_of
 from study.records.material import Material, of, of_file, of_study
 from study.reports import advice, knowledge, over_tasks
-from study.reports.page import as_json, html, markdown, page, sentence_text
-from study.reports.sentences import sentence
+from study.reports.page import as_json, html, markdown, page
+from study.reports.sentences import sentence, sentence_text
 from trainables.refusal import Refusal
 
 __all__ = [

@@ -18,7 +18,7 @@ from study.records.drawn import with_rates
 from study.records.table import validated
 from study.records.trials import Question
 from study.reports.knowledge import sentence, tables
-from study.reports.page import sentence_text
+from study.reports.sentences import sentence_text
 from trainables.refusal import Refusal
 
 LOW, HIGH = 1e-5, 10.0

@@ -35,19 +35,20 @@ def written(store, tmp_path_factory):
 
 def charts(written):
     text = written.path.read_text(encoding="utf-8")
-    return [json.loads(one) for one in re.findall(r'<script type="application/json">(.*?)</script>', text)]
+    first = r'<figure class="alive.*?<script type="application/json"[^>]*>(.*?)</script>'  # of all units
+    return [json.loads(one) for one in re.findall(first, text, re.DOTALL)]
 
 
 def test_a_chart_holds_the_shares_of_the_json_and_every_trial_of_the_record(store, written):
     shares, scores, *_ = charts(written)
     (task,) = json.loads((written.path.parent / "report.json").read_text())["tasks"]
     told = {arm["scheme"]: arm["share_to_target"]["estimate"] for arm in task["arms"]}
-    assert dict(zip(shares["columns"]["scheme"], shares["columns"]["share"], strict=True)) == told
+    assert dict(zip(shares["columns"]["scheme"], shares["columns"]["share"], strict=True)) == pytest.approx(told)
     record = tracking.read(NAME, store).drop_duplicates("run_id").set_index("run_id")
     columns = scores["columns"]
     assert set(columns["run_id"]) == set(record.index)
     for run, rate, words in zip(columns["run_id"], columns["lr"], columns["configuration"], strict=True):
-        assert rate == record["scheme.lr"][run]
+        assert rate == pytest.approx(record["scheme.lr"][run], rel=1e-5)
         assert words == f"scheme.lr = {rate:.6g}, seed = {record['seed'][run]}"
 
 
@@ -137,16 +138,27 @@ setTimeout(() => {
 </script></body></html>"""
 
 
-def test_tables_come_cheapest_first_and_sort_and_filter(dom, store, tmp_path):
-    widths = dict(zip("abcdef", (3.0, 0.5, 2.5, 1.0, 2.0, 1.5), strict=True))  # of bowls of rates: wide ones are cheap
+@pytest.fixture(scope="module")
+def six(store, tmp_path_factory):
+    """The page of six arms: bowls of rates, of which the wide ones are cheap."""
+    widths = dict(zip("abcdef", (3.0, 0.3, 2.5, 1.0, 2.0, 1.5), strict=True))
     arms = ", ".join(f"{name}{name}: {{}}" for name in widths)
-    study = parse(f"{{question: which, common: {{task: digits_mlp, epochs: 2, trials: 12}}, arms: {{{arms}}}}}", "six")
-    simulate(study, store, lambda arm, *rest: bowl(-2, widths[arm[0]])(*rest))
-    written, bare = page("six", tmp_path / "page", tracking_uri=store, target={"": 0.8}), tmp_path / "bare.html"
+    text = f"{{question: which, baseline: bb, common: {{task: digits_mlp, epochs: 2, trials: 12}}, arms: {{{arms}}}}}"
+    simulate(parse(text, "six"), store, lambda arm, *rest: bowl(-2, widths[arm[0]])(*rest))
+    return page("six", tmp_path_factory.mktemp("six"), tracking_uri=store, target={"": 0.8})
+
+
+def titled(dom, written, script, tmp_path):
+    """What a script makes the title of the page, which is opened without its own policy, so that the script may run."""
+    bare = tmp_path / "bare.html"
     text = re.sub(r"<meta http-equiv[^>]*>", "", written.path.read_text(encoding="utf-8"))
-    bare.write_text(text.replace("</body>\n</html>", SORTING), encoding="utf-8")
-    (task,) = json.loads((written.path.parent / "report.json").read_text())["tasks"]
-    first, rising, falling, filtered, sense = re.search(r"<title>(.*?)</title>", dom(bare)).group(1).split(" ")
+    bare.write_text(text.replace("</body>\n</html>", script), encoding="utf-8")
+    return unescape(re.search(r"<title>(.*?)</title>", dom(bare)).group(1))
+
+
+def test_tables_come_cheapest_first_and_sort_and_filter(dom, six, tmp_path):
+    (task,) = json.loads((six.path.parent / "report.json").read_text())["tasks"]
+    first, rising, falling, filtered, sense = titled(dom, six, SORTING, tmp_path).split(" ")
     costs = {arm["scheme"]: (arm["censored"], arm["expected_cost"]["estimate"]) for arm in task["arms"]}
     hits = {arm["scheme"]: arm["hits"] for arm in task["arms"]}
     assert first.split(",") == sorted(costs, key=lambda name: costs[name])
@@ -161,3 +173,39 @@ def test_a_column_that_says_the_same_as_another_is_not_shown(written):
     assert "passes" in heads
     assert not {"steps", "untuned"} & set(heads)  # a pass a step; nobody ran the default
     assert "as many steps" in text
+
+
+SWITCHING = """<script>
+const shown = one => [...one.childNodes].filter(each => !each.hidden).map(each => each.textContent).join("");
+setTimeout(() => document.querySelector("input[name=unit][value=seconds]").click(), 1500);
+setTimeout(() => {
+  const table = [...document.querySelectorAll("div[data-unit] table")].filter(one => !one.parentElement.hidden)
+    .find(one => one.textContent.includes("trials to the target"));
+  const place = [...table.tHead.rows[0].cells].findIndex(head => head.textContent === "seconds");
+  const cells = Object.fromEntries([...table.tBodies[0].rows].map(row =>
+    [row.dataset.scheme, [row.cells[1], row.cells[place]].map(cell => cell.firstChild.textContent.trim())]));
+  const dots = {};
+  for (const dot of document.querySelectorAll('[id^=share] path[aria-roledescription="point"]')) {
+    dot.dispatchEvent(new MouseEvent("mouseover", {bubbles: true}));
+    const told = document.querySelector("[id^=share] .told").textContent;
+    const [, scheme, share] = /scheme (\\w+) · share ([\\d.e-]+)/.exec(told);
+    dots[scheme] = +share;
+  }
+  document.title = JSON.stringify({sentence: shown(document.querySelector(".answers .answer")), cells, dots});
+}, 3500);
+</script></body></html>"""
+
+
+def test_the_unit_switch_changes_numbers_to_those_of_the_json(dom, six, tmp_path):
+    """The sentence, the table's shares and costs, and the dots of the ranked chart."""
+    found = json.loads(titled(dom, six, SWITCHING, tmp_path))
+    (task,) = json.loads((six.path.parent / "report.json").read_text())["tasks"]
+    paid = {arm["scheme"]: arm["paid"] for arm in task["arms"]}
+    assert found["sentence"] == task["in_units"]["seconds"]["sentence"] != task["sentence"]
+    assert found["dots"] == pytest.approx(
+        {name: one["seconds"]["share"]["estimate"] for name, one in paid.items()}, rel=1e-4
+    )
+    for name, one in paid.items():
+        assert float(found["cells"][name][1]) == pytest.approx(one["seconds"]["cost"]["estimate"], rel=0.05)
+        if name != task["baseline"]:
+            assert found["cells"][name][0] == f"{one['seconds']['share']['estimate']:.2f}"

@@ -19,8 +19,7 @@ from study.answers.results import JudgedShare, Result
 from study.answers.study import Answers
 from study.plan.parse import parse
 from study.reports import writing as pages
-from study.reports.page import sentence_text
-from study.reports.sentences import sentence
+from study.reports.sentences import sentence, sentence_text
 from study.reports.writing import ReportOptions
 from trainables.refusal import Refusal
 from trainables.tasks.digits_mlp import DigitsMLP
@@ -75,7 +74,8 @@ def test_the_page_of_a_study_without_a_trial_says_so(store):
 def test_the_page_of_a_half_finished_study_says_how_far_each_search_is(store):
     simulate(parse(TEXT % (8, ARMS), "half"), store, law, most=10)
     written = page("half", tracking_uri=store, target=TARGET)
-    ended = re.findall(r"(\d) of 8 trials have ended: the search is not finished", text_of(written))
+    text = written.path.with_suffix(".md").read_text()  # the page tells it in every unit
+    ended = re.findall(r"(\d) of 8 trials have ended: the search is not finished", text)
     assert sorted(ended) == ["3", "3", "4"]
 
 
@@ -163,7 +163,7 @@ def test_the_page_loads_nothing_and_runs_no_script_but_its_own(whole):
     allowed = re.search(r"default-src 'none'; script-src '(sha256-[^']+)';", text).group(1)
     scripts = re.findall(r"<script([^>]*)>(.*?)</script>", text, flags=re.DOTALL)
     (run,) = [script for kind, script in scripts if kind == ""]
-    assert {kind for kind, _ in scripts} == {"", ' type="application/json"'}
+    assert {kind.split(" data-for=")[0] for kind, _ in scripts} == {"", ' type="application/json"'}
     assert "sha256-" + base64.b64encode(hashlib.sha256(run.encode()).digest()).decode() == allowed
     text = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
     text = re.sub(r'src="data:image/svg\+xml;base64,[^"]+"', "", text)
@@ -189,13 +189,14 @@ def test_every_figure_carries_its_data(whole):
 def test_every_number_leads_to_its_runs(store, whole):
     text = text_of(whole)
     rows = re.findall(r'<th scope="row">.*?</tr>', text, flags=re.DOTALL)
-    assert len(rows) == 2 + 4 * 3  # two to use, and four tables of three schemes
+    shown = re.sub(r'<div data-unit="\w+" hidden>.*?</div>', "", text, flags=re.DOTALL)
+    assert shown.count('<th scope="row">') == 2 + 4 * 3  # two to use, and four tables of three schemes
     for row in rows:
         numbers = re.findall(r"<td[^>]*>(.*?)</td>", row, flags=re.DOTALL)
         bare = [number for number in numbers if re.match(r"[≥≤ ]*[\d.]", number)]
         assert not bare, bare
     record = tracking.read("whole", store)
-    charts = re.findall(r'<script type="application/json">(.*?)</script>', text)
+    charts = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', text)
     (points,) = [chart for chart in map(json.loads, charts) if "run_id" in chart["columns"]]
     assert set(points["columns"]["run_id"]) == set(record["run_id"])
     assert re.fullmatch(r"http://127.0.0.1:5000/#/experiments/\d+/runs/\{\}", points["run"])
@@ -250,7 +251,8 @@ def test_the_json_holds_every_number_of_an_arm(whole):
     assert all(choice["cost"]["estimate"] == paid[choice["scheme"]]["estimate"] for choice in task["choices"])
     assert [task["advice"]] == whole.said.advice
     for arm in task["arms"]:
-        assert set(arm["paid"]) == {"passes", "steps", "seconds", "flops"}
+        assert set(arm["paid"]) == {"passes", "steps", "seconds", "flops", "trials"}
+        assert arm["paid"]["trials"]["cost"] == arm["expected_trials"]
         passes, steps = (arm["paid"][unit]["cost"]["estimate"] for unit in ("passes", "steps"))
         assert passes == steps  # one pass a step in this law
         assert 0 < arm["interquartile_mean"]["low"] <= arm["interquartile_mean"]["estimate"]
