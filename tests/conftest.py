@@ -1,6 +1,7 @@
 """Where the tests find data, and how they run the command."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -63,6 +64,29 @@ def shared():
     if not SHARED.is_dir():
         pytest.skip("needs ../shared, which is not here")
     return SHARED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_migration(tmp_path_factory):
+    """MLflow makes the tables of a store once in this process, in two seconds; other new stores are copies of it."""
+    from study.tracking import embedded
+
+    made, make_tables = tmp_path_factory.mktemp("tables") / "mlflow.db", embedded.make_tables
+
+    def copied(file):
+        if not made.exists():
+            make_tables(made)
+        shutil.copyfile(made, file)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(embedded, "make_tables", copied)
+        yield
+
+
+@pytest.fixture
+def one_slot(monkeypatch):
+    """A Ray that is started here has room for one trial: each further one costs a process that imports torch."""
+    monkeypatch.setenv("RAY_OVERRIDE_RESOURCES", '{"CPU": 1}')
 
 
 class Done(NamedTuple):

@@ -34,14 +34,19 @@ def make(uri: str) -> None:
     file = sqlite_file(uri)
     if file is None or file.exists():
         return
-    from mlflow import MlflowClient  # seconds, which a refusal need not wait
-
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=f"{file.name}-") as folder:
         new = Path(folder) / file.name
-        MlflowClient(tracking_uri=f"{SCHEME}{new}").search_experiments(max_results=1)
+        make_tables(new)
         try:
             os.link(new, file)
         except FileExistsError:  # another process was faster
             pass
         except OSError:  # a file system without links
             new.replace(file)
+
+
+def make_tables(file: Path) -> None:
+    """Make a new file with MLflow's tables in it."""
+    from mlflow import MlflowClient  # seconds, which a refusal need not wait
+
+    MlflowClient(tracking_uri=f"{SCHEME}{file}").search_experiments(max_results=1)

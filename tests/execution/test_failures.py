@@ -15,7 +15,7 @@ from study import tracking
 from study.dispatch.dispatcher import Dispatcher
 from study.dispatch.outcome import Outcome
 from study.execution import failures, runner
-from study.execution.failures import ATTEMPTS, GIVE_UP, Failures, cause_of, line_of
+from study.execution.failures import GIVE_UP, Failures, cause_of, line_of
 from study.plan.parse import parse
 from trainables import ray_trainable as trainable
 from trainables.ray_trainable import Trainable, load, save
@@ -295,7 +295,9 @@ FAILED = {"raises", "dies", "loop_raises", "loop_exits"}
 @pytest.fixture(scope="module", autouse=True)
 def one_ray():
     """The tests of this file run their studies on one, which the first of them starts."""
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_OVERRIDE_RESOURCES", '{"CPU": 1}')
+        yield
     ray.shutdown()
 
 
@@ -318,7 +320,8 @@ def failing(tmp_path_factory):
     """The study as it was recorded: its store, its trials by arm, and what was said of them."""
     folder = tmp_path_factory.mktemp("failing")
     store, said = write_study(folder), io.StringIO()
-    with contextlib.redirect_stderr(said):
+    with contextlib.redirect_stderr(said), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(failures, "ATTEMPTS", 2)  # each is a process that imports torch
         assert study.run(str(folder / "failing.yaml"), **store, check=False)
     client = tracking.client(store["tracking_uri"])
     runs = client.search_runs([client.get_experiment_by_name("failing").experiment_id])
@@ -335,7 +338,7 @@ def test_trials_that_fail_by_themselves_are_recorded_with_their_error_and_the_st
     tags = {arm: run.data.tags for arm, run in failing.trials.items()}
     assert tags["raises"]["lr_study.error"] == "ValueError: no such model"
     assert "its worker process has died" in tags["dies"]["lr_study.error"]
-    assert int(tags["raises"]["lr_study.attempts"]) == ATTEMPTS
+    assert int(tags["raises"]["lr_study.attempts"]) == 2
     assert "trial failing/raises/0/0/0 failed: ValueError: no such model" in failing.said
     assert {of.arm for of in tracking.status("failing", failing.uri) if of.failed} == FAILED
 
@@ -383,21 +386,22 @@ def test_whatever_breaks_a_study_off_nothing_of_it_looks_as_if_it_ran(mine, tmp_
 @pytest.mark.ray
 @pytest.mark.timeout(400)
 def test_a_worker_that_is_gone_when_it_is_to_be_used_again_costs_no_trial(mine, tmp_path, monkeypatch):
-    """However often a trial comes upon such a worker: six of them are there, and each is one attempt of a trial."""
-    monkeypatch.setattr(failures, "ATTEMPTS", 7)
+    """However often a trial comes upon such a worker: four of them are there, and each is one attempt of a trial."""
+    monkeypatch.setattr(failures, "ATTEMPTS", 5)
     (tmp_path / "again.yaml").write_text(
-        "question: q\ncommon: {epochs: 3, batch_size: full, trials: 3}\n"
+        "question: q\ncommon: {epochs: 3, batch_size: full, trials: 2}\n"
         'arms: {leaves: {task: "./tasks.py:Leaves"}, refuses: {task: "./tasks.py:Refuses"}}'
     )
     assert study.run("again.yaml", **mine, check=False)
     for of in tracking.status("again", mine["tracking_uri"]):
-        assert (of.ended, of.failed, of.running) == (3, 0, 0)
+        assert (of.ended, of.failed, of.running) == (2, 0, 0)
 
 
 @pytest.mark.ray
 @pytest.mark.timeout(400)
 def test_a_study_whose_first_trials_all_fail_stops_says_why_and_runs_them_again(mine, tmp_path, monkeypatch):
     monkeypatch.setattr(failures, "GIVE_UP", 1)
+    monkeypatch.setattr(failures, "ATTEMPTS", 1)
     (tmp_path / "hopeless.yaml").write_text(
         'question: q\ncommon: {epochs: 3, trials: 9, batch_size: full}\narms: {raises: {task: "./tasks.py:Raises"}}'
     )
