@@ -8,6 +8,8 @@ import time
 import urllib.request
 from pathlib import Path
 
+from study.tracking import client
+
 
 class Server:
     """MLflow on a port of its own, with a database in a folder."""
@@ -17,6 +19,7 @@ class Server:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
+        client(f"sqlite:///{folder}/mlflow.db")  # else its tables are made, in two seconds, when it starts
         self.uri = f"http://127.0.0.1:{self.port}"
 
     def start(self):

@@ -37,6 +37,7 @@ def test_without_a_finished_trial_there_is_nothing_to_calibrate_with():
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("one_slot")
 @pytest.mark.timeout(300)
 def test_the_command_prints_the_median_of_the_seeds_that_it_recorded(lr_study, tmp_path):
     options = "--epochs", "1", "--trials", "2", "--seeds", "3", "--record-every", "0.5"

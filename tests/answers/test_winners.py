@@ -341,6 +341,7 @@ def test_what_is_not_there_is_refused_in_one_line(lr_study, uri, mine):
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("one_slot")
 def test_a_real_study_from_its_run_to_its_luck(lr_study, tmp_path):
     (tmp_path / "own.py").write_text(OWN)
     (tmp_path / "real.yaml").write_text(THEIRS)

@@ -81,15 +81,16 @@ def listens(address, port):
         return trying.connect_ex((address, port)) == 0
 
 
-def test_a_port_that_is_taken_is_refused_at_once(ui):
+def test_a_port_that_is_taken_is_refused_at_once(folder, lr_study):
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        refused = ui("--port", port)
-        out, said = refused.communicate(timeout=60)
-    assert (refused.returncode, out) == (2, "")
-    assert said.splitlines()[-1].startswith(f"error: 127.0.0.1:{port} cannot be listened on (Address already in use)")
+        done = lr_study("ui", "--port", port, "--tracking-uri", f"sqlite:///{folder}/mlflow.db")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1].startswith(
+        f"error: 127.0.0.1:{port} cannot be listened on (Address already in use)"
+    )
 
 
 def test_a_server_that_dies_says_why_in_one_line(folder, port, monkeypatch):

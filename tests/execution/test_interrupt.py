@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from study.tracking import client
+
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
 
 TEXT = """
@@ -30,9 +32,10 @@ def statuses(folder):
 
 
 @pytest.fixture
-def driver(tmp_path, lr_study_process):
+def driver(tmp_path, one_slot, lr_study_process):
     """A study that would take long, some of its trials ended and others running; a process group as in a terminal."""
     (tmp_path / "long.yaml").write_text(TEXT)
+    client(f"sqlite:///{tmp_path}/mlflow.db")
     process = lr_study_process("run", "long.yaml", process_group=0)
     try:
         deadline = time.monotonic() + 200

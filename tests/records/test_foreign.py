@@ -70,18 +70,19 @@ def test_what_is_not_there_is_refused_and_nothing_is_created(optuna_storage, tmp
 
 
 @pytest.mark.filterwarnings("ignore")  # MLflow's own, of its file store
-@pytest.mark.parametrize("prefix", ["", "file://"])
-def test_a_folder_of_mlflows_file_store_is_refused_with_the_command_that_copies_it(tmp_path, monkeypatch, prefix):
+def test_a_folder_of_mlflows_file_store_is_refused_with_the_command_that_copies_it(tmp_path, monkeypatch):
     from mlflow import MlflowClient
 
     with monkeypatch.context() as patched:
         patched.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
         MlflowClient(tracking_uri=f"{tmp_path}/mlruns").create_experiment("theirs")
-    with pytest.raises(
-        Refusal, match=r"no more: `(.*)` copies it into a database; then give --uri sqlite:///FILE"
-    ) as told:
-        experiments.read_experiment("theirs", f"{prefix}{tmp_path}/mlruns", {"score": "metrics.accuracy"})
-    command = str(told.value).split("`")[1].replace("FILE", f"{tmp_path}/copied.db")
+    said = r"no more: `(.*)` copies it into a database; then give --uri sqlite:///FILE"
+    commands = set()
+    for prefix in ("", "file://"):
+        with pytest.raises(Refusal, match=said) as told:
+            experiments.read_experiment("theirs", f"{prefix}{tmp_path}/mlruns", {"score": "metrics.accuracy"})
+        commands.add(str(told.value).split("`")[1].replace("FILE", f"{tmp_path}/copied.db"))
+    (command,) = commands
     subprocess.run([sys.executable, "-m", *shlex.split(command)], check=True, capture_output=True)
     copied = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/copied.db")
     assert copied.get_experiment_by_name("theirs") is not None
