@@ -18,8 +18,8 @@ from trainables.schedules import Constant, Schedule
 from trainables.schemes import Gradients, Known, Rate, Scheme
 from trainables.schemes.fixed import Fixed
 from trainables.space import setting
+from trainables.updates import update_of
 from trainables.updates.flat import Packs, packs_of
-from trainables.updates.flat_update import update_of
 
 State: TypeAlias = Any
 
@@ -254,7 +254,7 @@ class Composed(Rule):
         state: ComposedState,
         progress: Tensor,
         oracle: Oracle | None = None,
-        numel: int | None = None,
+        numel: Tensor | int | None = None,
     ) -> tuple[Tensors, ComposedState]:
         """Update the parameters; a pure function of tensors wherever the scheme does not ask the oracle.
 

@@ -9,8 +9,8 @@ from torch.utils._pytree import tree_map
 from trainables.groups.param_group import real
 from trainables.rules import Composed, ComposedState
 from trainables.schemes import State
+from trainables.updates import update_of
 from trainables.updates.flat import Tensors, copy
-from trainables.updates.flat_update import update_of
 
 
 class GroupMemory(NamedTuple):

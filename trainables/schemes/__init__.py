@@ -36,7 +36,7 @@ class Known(NamedTuple):
     state: State  # the scheme's own
     params: Tensors
     progress: Tensor  # of the training, in [0, 1], a scalar
-    numel: int | None = None  # of all parameters, where some of what stands in `params` is no parameter's
+    numel: Tensor | int | None = None  # of all parameters, where some of what stands in `params` is no parameter's
 
 
 class Scheme(Component):

@@ -104,7 +104,7 @@ class CProp(Scheme):
         numbers = Numbers(self.beta, count * (1 - self.beta), count - 1 + self.eps, self.eps, self.c)
         seen = known.grads.raw if self.order == "sgd" else known.grads.decayed
         parts = {n: self._part(g, state.mean[n], state.square[n], count == 1, numbers) for n, g in seen.items()}
-        size = known.numel or sum(part.scale.numel() for part in parts.values())
+        size = sum(part.scale.numel() for part in parts.values()) if known.numel is None else known.numel
         scale = torch.stack([part.scale.sum() for part in parts.values()]).sum(dtype=torch.float64) / size
         steps = state.num_steps + 1
         after = History(
@@ -236,7 +236,12 @@ def _block(
 
 def _is_plain(grad: Tensor, *numbers: float | Tensor) -> bool:
     """True where real memory may be walked: an ordinary CPU tensor, outside of vmap, autograd and the compiler."""
-    if torch.compiler.is_compiling() or torch.is_grad_enabled() or grad.device.type != "cpu":
+    if (
+        type(grad) is not Tensor
+        or torch.compiler.is_compiling()
+        or torch.is_grad_enabled()
+        or grad.device.type != "cpu"
+    ):
         return False
     wrapped = torch._C._functorch.is_functorch_wrapped_tensor  # type: ignore[attr-defined]  — torch has no public name
     return not any(isinstance(tensor, Tensor) and wrapped(tensor) for tensor in (grad, *numbers))

@@ -1,47 +1,19 @@
-"""The update of a composed rule, compiled: many parameters as one flat tensor, written over from step to step."""
+"""The update of a composed rule, compiled by name: for every set of parameters anew."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
-from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from trainables.components import floats, with_floats
-from trainables.updates.flat import Packs, Tensors, packs_of
+from trainables.updates.flat import Tensors
 
 Composed: TypeAlias = Any  # `trainables.rules.Composed` and its state: that file imports this one
 ComposedState: TypeAlias = Any
-
-FEW = 8
-"""Up to so many parameters are compiled by name: their gradients then need not be gathered."""
-
-
-class Standing(NamedTuple):
-    """The memory that an update writes over, by name and as the compiled function takes it."""
-
-    params: Tensors
-    state: ComposedState
-    packs: Packs
-    flat: tuple[Tensors, ComposedState]
-    grads: Tensors  # flat
-    views: Tensors  # of these, by name
-    numel: int  # of the parameters
-
-    def holds(self, params: Tensors, state: ComposedState) -> bool:
-        """Tell whether these are the very tensors of the step before.
-
-        Args:
-            params: by name
-            state: of the rule
-
-        Returns:
-            True where none has to be laid into flat tensors.
-        """
-        parts = all(own is given for own, given in zip(self.state, state, strict=True))
-        return parts and all(params[name] is own for name, own in self.params.items())
 
 
 class CompiledUpdate:
@@ -49,14 +21,9 @@ class CompiledUpdate:
 
     It takes over the memory of parameters and state: what it returns stands where they stood. Out of place, every step
     would read the memory that it is about to write, which is a third of what such an update reads and writes.
-
-    More than a few parameters lie in one flat tensor, for which the time to compile does not grow with their number.
-    At the first step they are copied there; the parameters that are returned are views into it.
     """
 
     def __init__(self, rule: Composed) -> None:
-        self._standing: Standing | None = None
-        self._flat: bool | None = None
         self.follow(rule)
 
     def follow(self, rule: Composed) -> None:
@@ -64,6 +31,10 @@ class CompiledUpdate:
         self._rule, numbers = rule, floats(rule)
         self._numbers = {key: torch.tensor(value, dtype=torch.float64) for key, value in numbers.items()}
         self._shape = with_floats(rule, dict.fromkeys(numbers, 0.0))
+
+    def gathers(self, params: Tensors) -> bool:
+        """False: what is remembered may be a gradient that was given."""
+        return False
 
     def __call__(
         self, raw: Tensors, params: Tensors, state: ComposedState, progress: Tensor
@@ -79,39 +50,8 @@ class CompiledUpdate:
         Returns:
             The parameters after the step, and the state.
         """
-        found = self._standing
-        if found is None or not found.holds(params, state):
-            if not self.gathers(params):
-                return self._function(params)(self._numbers, raw, params, state, progress)
-            found = self._standing = self._settled(raw, params, state)
-        dense = self._rule.dense(raw, state)
-        grads = [dense[name] for name in found.views]
-        torch._foreach_copy_(list(found.views.values()), grads)  # type: ignore[attr-defined]  — torch has no public name
-        self._function(found.flat[0])(self._numbers, found.grads, *found.flat, progress, found.numel)
-        return found.params, found.state
-
-    def _function(self, params: Tensors) -> Callable[..., Any]:
-        """The compiled function for these parameters, or the flat tensors that stand for them."""
-        return _compiled(self._shape, tuple((name, p.shape, p.dtype, p.device) for name, p in params.items()))
-
-    def gathers(self, params: Tensors) -> bool:
-        """True where gradients are copied, so that nothing that is remembered is one of them."""
-        if self._flat is None:
-            parts = self._rule.direction, self._rule.scheme
-            elementwise = all(part.elementwise for part in parts)
-            self._flat = len(params) > FEW and elementwise and ignores_zeros(self._rule)
-        return self._flat
-
-    def _settled(self, raw: Tensors, params: Tensors, state: ComposedState) -> Standing:
-        """Parameters and state laid into flat tensors of their own."""
-        apart = self._rule.decay.on == "matrices"
-        packs = packs_of(params, raw, state.directions, apart, largest=None)
-        own = state._replace(directions=packs.states(state.directions), scheme=packs.fields(state.scheme))
-        flat, own = tree_map(torch.clone, (packs.joined(params), own))  # two places that hold one tensor hold two
-        grads, views = {key: torch.zeros_like(tensor) for key, tensor in flat.items()}, packs.views()
-        numel = sum(param.numel() for param in params.values())
-        named = own._replace(directions=packs.named_states(own.directions), scheme=packs.named_fields(own.scheme))
-        return Standing(views(flat), named, packs, (flat, own), grads, views(grads), numel)
+        forms = tuple((name, p.shape, p.dtype, p.device) for name, p in params.items())
+        return _compiled(self._shape, forms)(self._numbers, raw, params, state, progress)
 
 
 def ignores_zeros(rule: Composed) -> bool:
@@ -141,29 +81,19 @@ def apart(old: Sequence[Tensor], new: Sequence[Tensor]) -> list[Tensor]:
 
 @cache
 def _compiled(shape: Composed, forms: tuple[Any, ...]) -> Callable[..., Any]:
-    """The compiled update of every rule of this shape, for parameters of these forms: real numbers are inputs.
-
-    With the number of elements given, parameters and state are flat, and nothing but written over.
-    """
+    """The compiled update of every rule of this shape, for parameters of these forms: real numbers are inputs."""
 
     def update(
-        numbers: Mapping[str, Tensor],
-        raw: Tensors,
-        params: Tensors,
-        state: ComposedState,
-        progress: Tensor,
-        numel: int | None = None,
-    ) -> tuple[Tensors, ComposedState] | None:
-        moved, after = with_floats(shape, numbers).update(raw, params, state, progress, numel=numel)
+        numbers: Mapping[str, Tensor], raw: Tensors, params: Tensors, state: ComposedState, progress: Tensor
+    ) -> tuple[Tensors, ComposedState]:
+        moved, after = with_floats(shape, numbers).update(raw, params, state, progress)
         old, _ = tree_flatten((params, state))
         new, structure = tree_flatten((moved, after))
         new = apart(old, new)
-        flat = numel is not None  # then the next step gathers its gradient into the memory of this one
-        given = () if flat else raw.values()
         for place, (here, later) in enumerate(zip(old, new, strict=True)):
-            if (later.ndim > 0 or flat) and not any(later is kept for kept in (here, *given)):
+            if later.ndim > 0 and not any(later is kept for kept in (here, *raw.values())):
                 new[place] = here.copy_(later)
-        return None if flat else tree_unflatten(new, structure)
+        return tree_unflatten(new, structure)
 
     # Code of its own, for every `forms`, too: of one code torch compiles eight functions in a process, and runs all
     # others uncompiled, with other bits and without a word.

@@ -1,5 +1,6 @@
 """`compile: true`: the same mathematics, written over the memory of the step before."""
 
+import math
 import shutil
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,9 +17,10 @@ from trainables.directions.sgd import SGD
 from trainables.optimizer import SchemeOptimizer
 from trainables.oracle import Oracle
 from trainables.refusal import Refusal
-from trainables.rules import Composed, Decoupled
+from trainables.rules import Composed, Coupled, Decoupled
 from trainables.run.loop import Run
 from trainables.schemes import Rate, Scheme
+from trainables.schemes.control import Control
 from trainables.schemes.cprop import CProp
 from trainables.schemes.fixed import Fixed
 from trainables.schemes.hypergradient import Hypergradient
@@ -26,8 +28,9 @@ from trainables.schemes.line_search import LineSearch
 from trainables.seeds import generator
 from trainables.testing import same
 from trainables.trial import Trial
-from trainables.updates.compiled import FEW, hoisted, ignores_zeros
+from trainables.updates.compiled import hoisted, ignores_zeros
 from trainables.updates.flat import SMALL
+from trainables.updates.tensorwise import LARGE
 
 pytestmark = pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on a CPU")
 
@@ -134,7 +137,7 @@ def test_scale_invariant_tensors_are_measured_alike():
 # --- many tensors as one -------------------------------------------------------------------------------------
 
 
-MANY = {f"{place}.weight": ((3, 4), (5,), (7, 2), (), (1, SMALL + 1))[place % 5] for place in range(FEW + 1)}
+MANY = {f"{place}.weight": ((3, 4), (5,), (7, 2), (), (1, SMALL + 1))[place % 5] for place in range(9)}
 RULES = {
     "adam, matrices decayed": Composed(Adam(), Fixed(lr=0.01), Decoupled(0.1, on="matrices")),
     "hypergradient": Composed(SGD(), Hypergradient(lr=0.01)),
@@ -189,9 +192,36 @@ def test_a_compiled_optimizer_follows_a_model_that_changes_its_type(on):
     torch.testing.assert_close(trained(compile=True), trained(), rtol=1e-6, atol=1e-6)
 
 
-def test_a_few_parameters_are_compiled_by_name():
-    rule, few = RULES["hypergradient, adam"], ["0.weight", "1.weight"]
-    close(moved(rule, few, compile=True), moved(rule, few))
+def test_a_tensor_that_cannot_lie_flat_is_compiled_by_name_where_the_scheme_looks_at_it():
+    def trained(**compiled):
+        leaf = nn.Parameter(drawn("start", "0.weight").t())  # its strides are its own
+        optimizer = SchemeOptimizer([("0.weight", leaf)], Hypergradient(lr=0.01), **compiled)
+        for step in range(3):
+            leaf.grad = drawn(f"gradient {step}", "0.weight").t()
+            optimizer.step()
+        return leaf.detach()
+
+    torch.testing.assert_close(trained(compile=True), trained())
+
+
+@pytest.mark.parametrize(
+    "scheme", [Control(lr=0.1, scales="0:1 0.5:0.25"), Hypergradient(lr=0.01, form="multiplicative")]
+)
+def test_what_a_scheme_says_of_all_tensors_is_the_same_over_large_and_small_ones(scheme):
+    names = {"large": (2, LARGE), "small": (3, 4), "other": (5,)}
+
+    def trained(**compiled):
+        leaves = {n: nn.Parameter(torch.linspace(-1, 1, math.prod(s)).view(s)) for n, s in names.items()}
+        decay = Coupled(weight_decay=0.1)
+        optimizer = SchemeOptimizer(list(leaves.items()), scheme, decay=decay, total_steps=4, **compiled)
+        for _ in range(4):
+            for leaf in leaves.values():
+                leaf.grad = leaf.detach().cos()
+            optimizer.step()
+        return {name: leaf.detach() for name, leaf in leaves.items()}, optimizer.state_dict()["state"]
+
+    ours, theirs = trained(compile=True), trained()
+    torch.testing.assert_close(tree_leaves(ours), tree_leaves(theirs), rtol=2e-5, atol=1e-6)
 
 
 def test_zeros_beside_a_tensor_are_seen_to_count_where_they_do():
