@@ -1,4 +1,4 @@
-"""One step of whatever comes from outside, in the driver and before Ray starts: what is broken costs seconds."""
+"""One step of whatever may not fit together, in the driver and before Ray starts: what is broken costs seconds."""
 
 import contextlib
 import json
@@ -19,6 +19,7 @@ from study.plan.study import Arm, Study
 from trainables.components import slots
 from trainables.plugins import is_outside
 from trainables.refusal import Refusal, first_line
+from trainables.rules import Composed
 from trainables.run.fused import FusedRun
 from trainables.run.own_loop import begin
 from trainables.space import corner
@@ -32,7 +33,9 @@ class _TimeIsUp(BaseException):
 
 
 def rehearse(study: Study, *, verbose: bool = False, seconds: float = SECONDS) -> None:
-    """Make one step, on the CPU, of every distinct (task, rule) that comes from a module or file of the user's.
+    """Make one step, on the CPU, of every distinct (task, rule) that may fail in a way that no study file shows.
+
+    These are tasks and rules from a module or file of the user's, and rules that do not take every model.
 
     Args:
         study: what is about to run.
@@ -44,9 +47,12 @@ def rehearse(study: Study, *, verbose: bool = False, seconds: float = SECONDS) -
     """
     deadline = time.monotonic() + seconds
     with contextlib.suppress(_TimeIsUp):
-        for arm, trial in _from_outside(study):
+        for arm, trial in _doubtful(study):
             with answerable(arm, study.source, verbose=verbose), _until(deadline):
-                _step(trial)
+                try:
+                    _step(trial)
+                except Refusal as refusal:
+                    raise Refusal(f"arm {arm.name!r}: {refusal}") from refusal
 
 
 @contextlib.contextmanager
@@ -78,14 +84,14 @@ def answerable(arm: Arm, source: str = "", *, verbose: bool) -> Iterator[None]:
         raise Refusal(f"arm {arm.name!r}: one step of {names} fails: {told} ({place}){hint}") from error
 
 
-def _from_outside(study: Study) -> Iterator[tuple[Arm, Trial]]:
-    """One arm of every distinct (task, rule) that has something from outside, with a trial of it."""
+def _doubtful(study: Study) -> Iterator[tuple[Arm, Trial]]:
+    """One arm of every distinct (task, rule) of which a step is to be tried, with a trial of it."""
     seen = set[str]()
     for arm in study.arms:
         trial = arm.trial({key: corner(domain) for key, domain in arm.space.items()}, seed=0)
         flat = trial.flat()
         chosen = json.dumps({key: str(flat[key]) for key, slot in slots(Trial, flat).items() if slot.family})
-        if _names(flat) and chosen not in seen:
+        if (_names(flat) or not isinstance(trial.rule, Composed)) and chosen not in seen:
             seen.add(chosen)
             yield arm, trial
 

@@ -90,6 +90,12 @@ def test_what_fails_is_refused_with_its_error_and_the_line_of_the_users_code(arm
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("rule", ["rule: split", "optimizer: muon"])
+def test_a_shipped_rule_that_does_not_take_the_model_is_refused(rule):
+    with pytest.raises(Refusal, match=r"arm 'broken': .*matri"):
+        rehearse(study_of(f"good: {{}}, broken: {{{rule}}}"))
+
+
 def test_from_the_command_line_it_takes_no_ray_and_v_shows_the_traceback(lr_study, tmp_path):
     (tmp_path / "mine.yaml").write_text(STUDY % "broken: {task: './tasks.py:Raises'}")
     begun = ray.is_initialized()  # by another test of this process
