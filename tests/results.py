@@ -144,9 +144,10 @@ def section(name: str) -> tuple[str, dict[Path, str]]:
 
 
 def _drawn(made: Page, chosen: tuple[str, ...]) -> Figures:
-    groups = [group for part in made.parts for group in part.figures] + made.figures
-    panels = [panel for group in groups for panel in group.panels if panel.name in chosen]
-    return {panel.name: (panel.label, panel.file) for panel in panels}
+    panels = [panel for part in made.parts for group in part.figures for panel in group.panels]
+    charts = [chart for group in (made.charts, *(part.charts for part in made.parts)) for chart in group]
+    still = {panel.name: (panel.label, panel.file) for panel in panels if panel.name in chosen}
+    return still | {chart.name: (chart.label, chart.svg) for chart in charts if chart.name in chosen}
 
 
 def replaced(readme: str, name: str, text: str) -> str:

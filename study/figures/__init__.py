@@ -7,7 +7,7 @@ is light or dark. The same results give the same bytes: no dates, no random name
 from pathlib import Path
 
 from study.answers.results import Result
-from study.figures import best, known, target
+from study.figures import best, known, target, vega
 from study.figures.style import Look, Panel, looks
 
 __all__ = ["Look", "Panel", "looks", "save"]
@@ -29,15 +29,10 @@ def save(results: list[Result], folder: Path, baseline: str | None = None) -> li
     tasks = list(dict.fromkeys(result.task for result in results))
     for place, task in enumerate(tasks):
         here = [result for result in results if result.task == task]
-        panels = {
-            "expected_best": best.panel(here, look),
-            "cost_to_target": target.panel(here, look, baseline),
-            "known_cost": known.panel(here, look),
-        }
-        for name, panel in panels.items():
-            if panel is not None:
-                stem = folder / (f"{name}-{place + 1}" if len(tasks) > 1 else name)
-                panel.figure.savefig(stem.with_suffix(".png"), dpi=200, facecolor="white")
-                panel.data.to_csv(stem.with_suffix(".csv"), index=False)
+        for chart in (kind.chart(here, look, baseline) for kind in (best, target, known)):
+            if chart is not None:
+                stem = folder / (f"{chart.name}-{place + 1}" if len(tasks) > 1 else chart.name)
+                stem.with_suffix(".png").write_bytes(vega.picture(chart))
+                vega.numbers(chart).to_csv(stem.with_suffix(".csv"), index=False)
                 made += [stem.with_suffix(".png"), stem.with_suffix(".csv")]
     return made

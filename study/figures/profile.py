@@ -7,20 +7,24 @@ import pandas as pd
 
 from study import cost
 from study.answers.results import Result
-from study.figures.style import LineEnd, Look, Panel, canvas, margin, name_ends, plainly
+from study.figures import curves
+from study.figures.style import Look
+from study.figures.vega import Chart, spec_of
 
 MOST = 4.0  # AlgoPerf's r_max
+CAPTION = (
+    "On which share of the tasks a scheme's tuning costs at most τ times the cheapest's. Further up and left is "
+    "better; a target that was never reached, or not by every search, is a miss. The six best are named; point at a "
+    "grey line to see whose it is."
+)
 
 
-def panel(results: list[Result], look: Mapping[str, Look]) -> Panel | None:
-    """The performance profile over all tasks that have a target.
+def chart(results: list[Result], look: Mapping[str, Look]) -> Chart | None:
+    """The performance profile over all tasks that have a target; None where fewer than two have one, or a cost.
 
     Args:
         results: of all tasks.
         look: of the schemes that are drawn.
-
-    Returns:
-        The figure; None where fewer than two tasks have a target, or no scheme has a cost.
     """
     results = [result for result in results if result.target is not None]
     tasks = list(dict.fromkeys(result.task for result in results))
@@ -32,24 +36,35 @@ def panel(results: list[Result], look: Mapping[str, Look]) -> Panel | None:
     for result in results:
         if result.expected_cost.estimate is not None and not result.censored:
             times[schemes.index(result.scheme), tasks.index(result.task)] = result.expected_cost.estimate
-    taus = np.unique(np.concatenate([np.linspace(1, MOST, 100), _steps(times)]))
-    shares = cost.performance_profile(times, taus)
-    axes, ends = canvas(3.3, right=margin(schemes) + 0.25), []
-    for scheme, share in zip(schemes, shares, strict=True):
-        axes.plot(taus, share, drawstyle="steps-post", color=look[scheme].colour, linestyle=look[scheme].line,
-                  linewidth=1.8)  # fmt: skip
-        ends.append(LineEnd(taus[-1], share[-1], scheme))
-    axes.xaxis.set_major_formatter(plainly)
-    axes.set(xlim=(1, MOST), ylim=(-0.03, 1.03), xlabel="τ: times the cheapest scheme's cost", ylabel="share of tasks")
-    name_ends(axes, ends, look)
-    rows = [
-        (s, tau, share) for s, line in zip(schemes, shares, strict=True) for tau, share in zip(taus, line, strict=True)
-    ]
-    return Panel(f"{len(tasks)} tasks", axes.figure, pd.DataFrame(rows, columns=["scheme", "tau", "share_of_tasks"]))
+    data = table(schemes, times)
+    best = [schemes[place] for place in np.argsort(-cost.profile_scores(times), kind="stable")]
+    data = curves.named(data, best, "tau", "share_of_tasks", logarithmic=False)
+    x = {
+        "field": "tau",
+        "type": "quantitative",
+        "title": "τ: times the cheapest scheme's cost",
+        "scale": {"zero": False},
+    }
+    y = {"field": "share_of_tasks", "title": "share of tasks"}
+    sentence = f"Performance profile over {len(tasks)} tasks: the share of tasks within τ times the cheapest's cost."
+    spec = spec_of(curves.drawn(data, look, x, y, step=True), sentence)
+    alive, still = spec | {"width": "container"}, spec | curves.STILL
+    return Chart("profile", "Performance profile", CAPTION, sentence, alive, still, data)
 
 
-def _steps(times: np.ndarray) -> np.ndarray:
-    """Where a curve jumps, within the plot."""
+def table(schemes: list[str], times: np.ndarray) -> pd.DataFrame:
+    """One row a (scheme, τ) at which its curve jumps, or ends.
+
+    Args:
+        schemes: the rows of the costs.
+        times: (schemes, tasks) expected costs, infinite where a target was missed.
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
-        ratios = (times / times.min(axis=0)).ravel()
-    return ratios[np.isfinite(ratios) & (ratios >= 1) & (ratios <= MOST)]
+        ratios = times / times.min(axis=0)
+    rows = []
+    for scheme, ratio, every in zip(schemes, ratios, times, strict=True):
+        jumps = ratio[np.isfinite(ratio) & (ratio >= 1) & (ratio <= MOST) & np.isfinite(every)]
+        for tau in np.unique([1.0, *jumps, MOST]):
+            share = cost.performance_profile(times, np.array([tau]))[schemes.index(scheme), 0]
+            rows.append((scheme, float(tau), float(share)))
+    return pd.DataFrame(rows, columns=["scheme", "tau", "share_of_tasks"])

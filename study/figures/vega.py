@@ -29,6 +29,8 @@ SHAPES = dict(
 )
 CHOSEN = {"condition": {"test": "chosen === null || datum.scheme === chosen", "value": 0.9}, "value": 0.12}
 """The opacity of a mark: full where its scheme, or none, is chosen."""
+PLACES = "left", "right", "open", "label", "named", "end", "place"
+"""Columns that say where marks stand, and nothing else."""
 AXIS = {
     "domainColor": "var(--muted)",
     "gridColor": "var(--line)",
@@ -58,6 +60,11 @@ class Chart(NamedTuple):
     spec: Spec  # without data, as wide as its place
     still: Spec  # the same for a file
     data: pd.DataFrame
+
+
+def numbers(chart: Chart) -> pd.DataFrame:
+    """The table of a chart without the places of its marks."""
+    return chart.data.drop(columns=list(PLACES), errors="ignore")
 
 
 def by_scheme(look: Mapping[str, Look], schemes: list[str]) -> Spec:
@@ -100,17 +107,17 @@ def decades(values: Iterable[float]) -> Spec:
     """
     known = [float(value) for value in values if value > 0]
     places = ticks(min(known), max(known))
-    return {"scale": {"type": "log", "nice": False}, "axis": {"values": places, "format": "~g"}}
+    return {"scale": {"type": "log", "nice": False}, "axis": {"values": places, "format": ",~g", "labelOverlap": True}}
 
 
 def spec_of(inside: Spec, sentence: str) -> Spec:
-    """A whole specification: with its look, its text, and the parameter that links charts.
+    """A whole specification: with its look, its text, and two parameters, the scheme chosen and that pointed at.
 
     Args:
         inside: what is drawn.
         sentence: the text.
     """
-    chosen = {"params": [{"name": "chosen", "value": None}]}
+    chosen = {"params": [{"name": "chosen", "value": None}, {"name": "pointed", "value": None}]}
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "description": sentence,
@@ -167,12 +174,22 @@ def _rounded(value: Any) -> Any:
 
 def still(chart: Chart) -> str:
     """The chart as the text of an SVG file, on white; the same chart, the same bytes."""
+    return vl_convert.vegalite_to_svg(_on_white(chart))
+
+
+def picture(chart: Chart) -> bytes:
+    """The chart as a PNG file, on white; the same chart, the same bytes."""
+    return vl_convert.vegalite_to_png(_on_white(chart), ppi=200)
+
+
+def _on_white(chart: Chart) -> str:
+    """The still specification with its table and the colours of a file."""
     values = finite(chart.data.to_dict("records"))
     silent = {**CONFIG, "aria": False}  # else every mark says what it is, at length
     text = json.dumps(chart.still | {"config": silent, "data": {"values": values}})
     for colour, name in THEME.items():
         text = text.replace(f"var(--{name})", colour)
-    return vl_convert.vegalite_to_svg(text.replace('"transparent"', '"white"'))
+    return text.replace('"transparent"', '"white"')
 
 
 @cache

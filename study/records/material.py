@@ -81,15 +81,17 @@ def of(study: str | Path, uri: str) -> Material:
 
 
 def is_saved(study: str | Path) -> bool:
-    """True of the path of a saved record: a .csv or .parquet file, or a folder, which is written with a slash.
+    """True of the path of a saved record: a .csv or .parquet file, or a folder that is there or ends with a slash.
 
     Args:
         study: a name, or a path.
 
-    >>> is_saved("rivals.parquet"), is_saved("study/results/rivals/"), is_saved("rivals")
-    (True, True, False)
+    >>> is_saved("rivals.parquet"), is_saved("study/results/rivals/"), is_saved("rivals"), is_saved("a <b>name</b>")
+    (True, True, False, False)
     """
-    return Path(study).suffix in (".csv", ".parquet") or bool(set(str(study)) & {"/", os.sep})
+    text = str(study)
+    folder = text.endswith(("/", os.sep)) or (bool(set(text) & {"/", os.sep}) and Path(study).is_dir())
+    return folder or Path(study).suffix in (".csv", ".parquet")
 
 
 def of_study(name: str, uri: str) -> Material:

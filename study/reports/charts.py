@@ -4,12 +4,12 @@ import base64
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pandas as pd
 
 from study.answers.study import Answers
-from study.figures import over_time, scores, shares, vega
+from study.figures import best, known, over_time, profile, scores, shares, target, vega
 from study.figures.style import Look
 from study.figures.vega import Chart
 from study.records.material import Material, plain
@@ -40,6 +40,12 @@ class Shown:
         return self.chart.name == "share"
 
     @property
+    def label(self) -> str:
+        """Its title and task, for a file."""
+        place = unquote(self.name.partition("-")[2])
+        return f"{self.chart.title}: {'all tasks' if place == 'all' else place}"
+
+    @property
     def alone(self) -> bool:
         """False where the page's table of all trials holds its numbers."""
         return self.chart.name != "score_against_rate"
@@ -57,7 +63,7 @@ class Shown:
     @cached_property
     def csv(self) -> str:
         """The numbers that it draws, as CSV."""
-        return self.chart.data.to_csv(index=False)
+        return vega.numbers(self.chart).to_csv(index=False)
 
     @property
     def image(self) -> str:
@@ -76,7 +82,8 @@ def of_task(answers: Answers, material: Material, look: dict[str, Look], units: 
         look: of every scheme.
         units: of the page.
     """
-    made: list[Chart | None] = []
+    made: list[Chart | None] = [known.chart(answers.results, look, answers.baseline)]
+    made.append(best.chart(answers.results, look, answers.baseline, answers.mode))
     if answers.results:  # else nothing was validated
         every = with_configurations(answers, material)
         made.append(scores.chart(every, look, answers.target, _trials(answers)))
@@ -86,21 +93,39 @@ def of_task(answers: Answers, material: Material, look: dict[str, Look], units: 
     ]
     place = quote(answers.task, safe="")
     shown = [Shown(chart, f"{chart.name}-{place}", material.run) for chart in made if chart]
-    return [*_in_units(answers, material, look, units), *shown]
+    return [*_in_units(answers, look, units, material.run), *shown]
 
 
-def _in_units(answers: Answers, material: Material, look: dict[str, Look], units: list[str]) -> list[Shown]:
+def of_all_tasks(every: list[Answers], look: dict[str, Look], units: list[str]) -> list[Shown]:
+    """The performance profile, in all units; none where fewer than two tasks have a target.
+
+    Args:
+        every: the answers of all tasks.
+        look: of every scheme.
+        units: of the page.
+    """
+    results = {unit: [one for answers in every for one in answers.in_units[unit].results] for unit in units}
+    return _together({unit: profile.chart(found, look) for unit, found in results.items()}, "all", "")
+
+
+def _in_units(answers: Answers, look: dict[str, Look], units: list[str], run: str) -> list[Shown]:
     """The charts that follow from the unit of cost."""
-    drawn = {
-        unit: shares.chart(one.results, one.baseline, look, sentence_text(sentence(one)))
-        for unit, one in each_unit(answers, units).items()
+    told, place = each_unit(answers, units), quote(answers.task, safe="")
+    ranked = {
+        unit: shares.chart(one.results, one.baseline, look, sentence_text(sentence(one))) for unit, one in told.items()
     }
+    costs = {unit: target.chart(one.results, look, one.baseline) for unit, one in told.items()}
+    return [*_together(ranked, place, run), *_together(costs, place, run)]
+
+
+def _together(drawn: dict[str, Chart | None], place: str, run: str) -> list[Shown]:
+    """One chart in several units as one; none where nothing defines it."""
     others = {unit: chart for unit, chart in drawn.items() if chart}
     if not others:
         return []
-    unit, first = next(iter(others.items()))
-    del others[unit]
-    return [Shown(first, f"{first.name}-{quote(answers.task, safe='')}", material.run, others, unit)]
+    unit = next(iter(others))
+    first = others.pop(unit)
+    return [Shown(first, f"{first.name}-{place}", run, others, unit)]
 
 
 def with_configurations(answers: Answers, material: Material) -> pd.DataFrame:

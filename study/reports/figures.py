@@ -9,17 +9,12 @@ import pandas as pd
 
 from study.answers.study import Answers
 from study.figures import (
-    Look,
     Panel,
     balance,
-    best,
     collapse,
     grid,
     heat,
-    known,
-    profile,
     svg,
-    target,
 )
 from study.records.material import Material
 
@@ -70,22 +65,6 @@ class Group(NamedTuple):
 
 
 CAPTIONS = {
-    "cost_to_target": (
-        "Cost to the target",
-        "Point: expected cost up to the first hit. Bar: 95 % interval; an arrow where nothing bounds it from above, "
-        "a hollow point where the target was missed and the cost is a lower bound. Dashed: the baseline.",
-    ),
-    "known_cost": (
-        "What knowing the rate is worth",
-        "Take a rate that once worked, and search around it: what tuning costs whoever knows the rate within a factor, "
-        "up to all that was searched, where nothing is known. A scheme without a rate to search costs the same. Band: "
-        "95 % interval.",
-    ),
-    "expected_best": (
-        "Expected best of k trials",
-        "What the best of k random trials scores on validation data. Band: 95 % interval, drawn where it is known to "
-        "hold what it promises. Dashed: the target.",
-    ),
     "heat": (
         "Steps until a loss",
         "Steps of the first record whose loss is low enough, the darker the more; '>': not within those given.",
@@ -107,23 +86,17 @@ CAPTIONS = {
         "Every settled training and scale-invariant tensor, when rates last were constant. Dashed: theory, which fixes "
         "the slopes ¼ and ½, and leaves nothing free in angle and relaxation time.",
     ),
-    "profile": (
-        "Performance profile",
-        "On which share of the tasks a scheme's tuning costs at most τ times the cheapest's. Further up and left is "
-        "better; a target that was never reached, or not by every search, is a miss.",
-    ),
 }
 MANY = {"grid": "large", "collapse": "wide", "balance": "wide"}
 """Figures of many panels, one a quantity or a scheme: small ones in rows of three, or large ones in rows of two."""
 
 
-def of_task(answers: Answers, material: Material, look: dict[str, Look]) -> list[Group]:
+def of_task(answers: Answers, material: Material) -> list[Group]:
     """The figures of one task; those that nothing defines are left out.
 
     Args:
         answers: of the task.
         material: the record, for what the study file asks to be drawn and for the addresses of runs.
-        look: of every scheme.
 
     Returns:
         One group a kind of figure.
@@ -132,9 +105,6 @@ def of_task(answers: Answers, material: Material, look: dict[str, Look]) -> list
         "grid": [panel for one in answers.grids for panel in grid.panels(one)],
         "collapse": [collapse.panel(one) for one in answers.grids],
         "balance": [panel for one in answers.grids for panel in balance.panels(one)],
-        "cost_to_target": [target.panel(answers.results, look, answers.baseline)],
-        "known_cost": [known.panel(answers.results, look)],
-        "expected_best": [best.panel(answers.results, look)],
         "heat": [heat.panel(_of(answers, material), material.file.heat)]
         if material.file and material.file.heat
         else [],
@@ -147,20 +117,6 @@ def _of(answers: Answers, material: Material) -> pd.DataFrame:
     """The task's part of the record."""
     rows: Any = material.record[material.record["task"] == answers.task]
     return rows
-
-
-def of_all_tasks(every: list[Answers], look: dict[str, Look]) -> list[Group]:
-    """The figures over all tasks.
-
-    Args:
-        every: the answers of all tasks.
-        look: of every scheme.
-
-    Returns:
-        One group, or none where fewer than two tasks have a target.
-    """
-    panel = profile.panel([result for answers in every for result in answers.results], look)
-    return [_group("profile", [panel], "all")] if panel else []
 
 
 def _group(name: str, panels: list[Panel], place: str) -> Group:

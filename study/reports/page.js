@@ -32,14 +32,32 @@
     return { ...spec, columns, concat: spec.concat.map(one => ({ ...one, width })) };
   }
 
+  function sourceOf(figure) {  // what it draws, in the unit that is chosen
+    const all = [...figure.querySelectorAll("script")];
+    return JSON.parse((all.find(one => one.dataset.for === unit()) || all[0]).textContent);
+  }
+
+  const quoted = value => /[",\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
+
+  function save(figure) {  // its numbers as CSV; they lie in the page once
+    const { columns } = sourceOf(figure), lines = [Object.keys(columns), ...rows(columns).map(Object.values)];
+    const text = lines.map(line => line.map(value => quoted(value === null ? "" : String(value))).join(",")).join("\n");
+    const link = Object.assign(document.createElement("a"), { download: `${figure.id}.csv` });
+    link.href = "data:text/csv;charset=utf-8," + encodeURIComponent(text + "\n");
+    link.click();
+  }
+
   async function draw(figure) {
-    const source = [...figure.querySelectorAll("script")].find(one => one.dataset.for === unit()) || figure.querySelector("script");
-    const { spec, columns, run } = JSON.parse(source.textContent);
+    const { spec, columns, run } = sourceOf(figure);
     const place = figure.querySelector(".chart");
     if (drawn.has(figure)) drawn.get(figure).finalize();
     const whole = { ...fitted(coloured(scaled(spec)), place.clientWidth), data: { values: rows(columns) } };
     const { view } = await window.vegaEmbed(place, whole, { ast: true, actions: false, renderer: "svg" });
-    view.addEventListener("mouseover", (_, item) => { if (item && item.datum && item.datum.scheme) tell(figure, item.datum, run); });
+    view.addEventListener("mouseover", (_, item) => {
+      const datum = item && item.datum;
+      view.signal("pointed", datum && datum.scheme ? datum.scheme : null).runAsync();
+      if (datum && datum.scheme) tell(figure, datum, run);
+    });
     view.addEventListener("click", (_, item) => choose(item && item.datum ? item.datum.scheme || item.datum.value : null));
     view.signal("chosen", chosen).runAsync();
     drawn.set(figure, view);
@@ -114,8 +132,10 @@
   document.addEventListener("click", event => {
     const button = event.target.closest("button[data-scheme]");
     if (button) choose(button.dataset.scheme);
+    if (event.target.matches("button.data")) save(event.target.closest("figure"));
   });
   document.querySelectorAll("table").forEach(prepare);
+  for (const button of document.querySelectorAll("button.data")) button.hidden = false;
   switches.hidden = false;
   switches.addEventListener("change", event => event.target.name === "unit" ? tellIn(event.target.value) : drawAll());
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll());

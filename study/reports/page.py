@@ -85,7 +85,7 @@ class Page:
     waiting: list[str]  # schemes without a trial that ended
     parts: list[TaskPart]
     sheets: list[cells.Sheet]  # over all tasks, and so are these
-    figures: list[Group]
+    charts: list[charts.Shown]
     swatches: dict[str, dict[str, Any]]
     reading: list[str]
     answers: list[Answers]
@@ -124,7 +124,7 @@ def page(material: Material, every: list[Answers]) -> Page:
         waiting=[scheme for scheme in order if scheme not in told],
         parts=[_part(answers, material, look, in_units) for answers in every],
         sheets=[*units.sheets_of_all_tasks(every, in_units), *transfer.side_by_side(every)],
-        figures=drawn.of_all_tasks(every, look),
+        charts=charts.of_all_tasks(every, look, in_units),
         swatches=swatches,
         reading=_reading(material, every),
         answers=every,
@@ -226,7 +226,7 @@ def _part(answers: Answers, material: Material, look: Any, in_units: list[str]) 
         schemes=[result.scheme for result in answers.results],
         charts=charts.of_task(answers, material, look, in_units),
         sheets=_sheets(answers, material, in_units),
-        figures=drawn.of_task(answers, material, look),
+        figures=drawn.of_task(answers, material),
         remarks=[_in_words(text) for text in terminal.remarks(answers.results, suspicions=False)],
         trials=charts.with_configurations(answers, material).to_csv(index=False),
     )

@@ -28,18 +28,15 @@ def units_of(every: list[Answers]) -> list[str]:
     """
     kept: list[str] = []
     for unit in every[0].in_units if every else ():
-        known = any(
-            unit in paid and paid[unit].cost.estimate is not None for one in every for paid in one.paid.values()
-        )
+        paid = [of.get(unit) for one in every for of in one.paid.values()]
+        known = all(paid) and any(one.cost.estimate is not None for one in paid if one)
         if not kept or (known and not any(_alike(every, unit, other) for other in kept)):
             kept.append(unit)
     return kept
 
 
 def _alike(every: list[Answers], unit: str, other: str) -> bool:
-    return all(
-        unit in paid and alike_in(paid[unit].cost, paid[other].cost) for one in every for paid in one.paid.values()
-    )
+    return all(alike_in(paid[unit].cost, paid[other].cost) for one in every for paid in one.paid.values())
 
 
 def of_task(answers: Answers, units: list[str]) -> dict[str, InUnit]:

@@ -87,10 +87,10 @@ def write(material: Material, folder: Path, asked: ReportOptions = ReportOptions
     every = answers_of(material, asked)
     made = page(material, every)
     texts = {"report.html": html(made), "report.md": markdown(made), "report.json": as_json(made)}
-    groups = [group for part in made.parts for group in part.figures] + made.figures
+    groups = [group for part in made.parts for group in part.figures]
     for panel in (panel for group in groups for panel in group.panels):
         texts |= {f"figures/{panel.name}.svg": panel.file, f"figures/{panel.name}.csv": panel.csv}
-    for chart in (chart for part in made.parts for chart in part.charts):
+    for chart in [*made.charts, *(chart for part in made.parts for chart in part.charts)]:
         texts |= {f"figures/{chart.name}.svg": chart.svg, f"figures/{chart.name}.csv": chart.csv}
     try:
         (folder / "figures").mkdir(parents=True, exist_ok=True)

@@ -34,13 +34,14 @@ def written(store, tmp_path_factory):
 
 
 def charts(written):
+    """Name → what is embedded, in the first unit."""
     text = written.path.read_text(encoding="utf-8")
-    first = r'<figure class="alive.*?<script type="application/json"[^>]*>(.*?)</script>'  # of all units
-    return [json.loads(one) for one in re.findall(first, text, re.DOTALL)]
+    first = r'<figure class="alive[^>]* id="(\w+)-.*?<script type="application/json"[^>]*>(.*?)</script>'
+    return {name: json.loads(one) for name, one in re.findall(first, text, re.DOTALL)}
 
 
 def test_a_chart_holds_the_shares_of_the_json_and_every_trial_of_the_record(store, written):
-    shares, scores, *_ = charts(written)
+    shares, scores = (charts(written)[name] for name in ("share", "score_against_rate"))
     (task,) = json.loads((written.path.parent / "report.json").read_text())["tasks"]
     told = {arm["scheme"]: arm["share_to_target"]["estimate"] for arm in task["arms"]}
     assert dict(zip(shares["columns"]["scheme"], shares["columns"]["share"], strict=True)) == pytest.approx(told)
@@ -55,7 +56,8 @@ def test_a_chart_holds_the_shares_of_the_json_and_every_trial_of_the_record(stor
 def test_the_ranked_chart_belongs_to_the_answer_and_the_others_to_the_body(written):
     header, _, body = written.path.read_text(encoding="utf-8").partition("</header>")
     figures = [re.findall(r'<figure class="alive[^"]*" id="(\w+)-', part) for part in (header, body)]
-    assert figures == [["share"], ["score_against_rate", "rates", "over_time"]]
+    body = ["cost_to_target", "expected_best", "score_against_rate", "rates", "over_time"]
+    assert figures == [["share"], body]
     assert header.index('id="share-') < header.index("What to do")
 
 
@@ -91,7 +93,7 @@ def dom(tmp_path_factory):
 
 def test_charts_are_drawn_under_the_pages_own_policy(dom, written):
     text = dom(written.path)
-    assert len(re.findall(r"<svg[^>]* class=\"marks\"", text)) == 4
+    assert len(re.findall(r"<svg[^>]* class=\"marks\"", text)) == 6
     (sentence,) = written.sentences
     assert f'aria-label="{sentence}"' in unescape(text)
 
@@ -116,7 +118,7 @@ def test_pointing_shows_the_trial_and_a_name_stays_a_name(dom, written, tmp_path
     assert not re.findall(r"<script>alert|<img src=x|<b>bold", found)
     shown = r'class="told"[^>]*>(scheme \w+ · trial.*?)<a href="[^"]*/runs/(\w+)">its run</a>'
     ((told, run),) = re.findall(shown, found)
-    _, scores, *_ = charts(written)
+    scores = charts(written)["score_against_rate"]
     at = scores["columns"]["run_id"].index(run)
     assert scores["columns"]["configuration"][at] in told
     assert f"scheme {scores['columns']['scheme'][at]} " in told
