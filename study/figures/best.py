@@ -31,7 +31,7 @@ def chart(here: list[Result], look: Mapping[str, Look], baseline: str | None = N
     sign = 1 if mode == "min" else -1
     best = sorted(here, key=lambda one: (one.scheme != baseline, sign * one.expected_best[max(one.expected_best)]))
     data = curves.named(table(here), [result.scheme for result in best], "k", "expected_best", logarithmic=False)
-    last = int(data["k"].max())
+    last = max(max(result.expected_best) for result in here)
     ks = [2**power for power in range(last.bit_length()) if 2**power <= last]
     scale = {"type": "log", "base": 2, "nice": False, "domain": [1, max(last, 2)]}
     x = {
