@@ -19,7 +19,6 @@ import vl_convert
 from study.answers.results import finite
 from study.figures.style import COLOURS, MARKERS, STYLES, Look
 from study.figures.svg import THEME
-from trainables.data.datasets import cache_folder
 
 Spec = dict[str, Any]
 
@@ -198,6 +197,8 @@ def bundle() -> str:
 
     To make it takes seconds, so that it is kept beside prepared data, under its version.
     """
+    from trainables.data.datasets import cache_folder  # which imports torch; a chart for a file needs none
+
     kept = cache_folder() / f"vega-{version('vl-convert-python')}.js"
     if kept.is_file():
         return kept.read_text(encoding="utf-8")
