@@ -16,7 +16,12 @@ from study.records.material import Material, plain
 from study.reports.sentences import sentence, sentence_text
 from study.reports.units import each_unit
 
-LARGEST = 50_000  # characters of an image within a page, where a script draws the same from a tenth of that
+STILL = (
+    "share",
+    "cost_to_target",
+    "expected_best",
+)  # drawn where no script runs, too: ten times as long as what it needs
+LARGEST = 60_000  # characters of such an image
 
 
 @dataclass(frozen=True)
@@ -67,8 +72,8 @@ class Shown:
 
     @property
     def image(self) -> str:
-        """The still chart as the address of an image, for readers without a script; empty where it is large."""
-        if len(self.svg) > LARGEST:
+        """The still chart as the address of an image, for readers without a script; empty where that has none."""
+        if self.chart.name not in STILL or len(self.svg) > LARGEST:
             return ""
         return "data:image/svg+xml;base64," + base64.b64encode(self.svg.encode()).decode()
 

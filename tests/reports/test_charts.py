@@ -6,8 +6,10 @@ import shutil
 import subprocess
 from html import unescape
 
+import numpy as np
 import pytest
 from mlflow import MlflowClient
+from recorded import record, training
 from simulated import bowl, simulate
 
 from study import page, tracking
@@ -45,12 +47,12 @@ def test_a_chart_holds_the_shares_of_the_json_and_every_trial_of_the_record(stor
     (task,) = json.loads((written.path.parent / "report.json").read_text())["tasks"]
     told = {arm["scheme"]: arm["share_to_target"]["estimate"] for arm in task["arms"]}
     assert dict(zip(shares["columns"]["scheme"], shares["columns"]["share"], strict=True)) == pytest.approx(told)
-    record = tracking.read(NAME, store).drop_duplicates("run_id").set_index("run_id")
+    read = tracking.read(NAME, store).drop_duplicates("run_id").set_index("run_id")
     columns = scores["columns"]
-    assert set(columns["run_id"]) == set(record.index)
+    assert set(columns["run_id"]) == set(read.index)
     for run, rate, words in zip(columns["run_id"], columns["lr"], columns["configuration"], strict=True):
-        assert rate == pytest.approx(record["scheme.lr"][run], rel=1e-5)
-        assert words == f"scheme.lr = {rate:.6g}, seed = {record['seed'][run]}"
+        assert rate == pytest.approx(read["scheme.lr"][run], rel=1e-5)
+        assert words == f"scheme.lr = {rate:.6g}, seed = {read['seed'][run]}"
 
 
 def test_the_ranked_chart_belongs_to_the_answer_and_the_others_to_the_body(written):
@@ -175,6 +177,39 @@ def test_a_column_that_says_the_same_as_another_is_not_shown(written):
     assert "passes" in heads
     assert not {"steps", "untuned"} & set(heads)  # a pass a step; nobody ran the default
     assert "as many steps" in text
+
+
+MARKUP = '</script><script>alert(1)</script><img src=x onerror="document.title=1">&lt;b'
+LOOKING = """<script>
+setTimeout(() => {
+  for (const one of document.querySelectorAll("button, input, summary")) one.click();
+  const marks = document.querySelectorAll(".chart path");
+  for (const mark of marks) mark.dispatchEvent(new MouseEvent("mouseover", {bubbles: true}));
+}, 1500);
+setTimeout(() => document.title = JSON.stringify({
+  loaded: performance.getEntriesByType("resource").map(one => one.name).filter(name => !name.startsWith("data:")),
+  images: document.querySelectorAll("img").length, charts: document.querySelectorAll(".chart svg").length,
+  scripts: document.querySelectorAll("script:not([type])").length, title: document.title}), 4000);
+</script></body></html>"""
+
+
+def test_markup_in_every_field_stays_text_and_no_request_leaves_the_page(dom, tmp_path):
+    """Opened without the page's own policy: names of study, task, arms, searcher, metric, parameters and quantities."""
+    names = {"study": MARKUP, "task": f"t{MARKUP}", "searcher": "random", "metric": f"m{MARKUP}", "target": 0.8}
+    rng, made = np.random.default_rng(0), []
+    for arm in ("a", "b"):
+        for k in range(12):
+            rate, top = 10 ** rng.uniform(-3, 0), 0.7 + 0.2 * rng.uniform()
+            beside = {f"extra{MARKUP}": 0.5, f"scheme.{MARKUP}": f"<b>{k}", "scheme.lr": rate, "status": "finished"}
+            made.append(training([top - 0.1, top], arm=f"{arm}{MARKUP}", k=k, **names, **beside))
+    record(*made).to_parquet(tmp_path / "markup.parquet")
+    written = page(tmp_path / "markup.parquet", tmp_path / "page")
+    found = json.loads(titled(dom, written, LOOKING, tmp_path))
+    assert found["title"] == f"{MARKUP} · LR Study"
+    assert found["charts"] >= 5
+    assert found["scripts"] == 2  # the page's own, and this test's
+    assert found["images"] == 0
+    assert found["loaded"] == []
 
 
 SWITCHING = """<script>
