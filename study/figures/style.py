@@ -1,5 +1,6 @@
 """The look of every figure: one colour, line and marker a scheme, everywhere the same; names beside their lines."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#4d4d4d"]
 """Okabe and Ito's, told apart by people who do not see all colours; without yellow, lost on white."""
 STYLES = ["-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5))]
+FEW = 4  # families from which hues tell them
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 INK, MUTED, LINE, BAD = "#1c1e21", "#646a73", "#d5d9de", "#b3261e"
 ON_LIGHT, ON_DARK = "#10202f", "#fdfdfd"  # on a cell of a map, which is the same on a light and on a dark page
@@ -50,17 +52,28 @@ class LineEnd(NamedTuple):
 
 
 def looks(schemes: Iterable[str]) -> dict[str, Look]:
-    """One look a scheme, by its place: no two alike among the first 28.
+    """One look a scheme, no two alike among the first 28: a hue of its own, or where there are more schemes than hues,
+    one of its family, told by the first word of its name, with marks and lines of their own within.
 
     >>> looks(["sgd", "adam"])["adam"].colour
     '#d55e00'
+    >>> many = looks(["sgd", "sgd-hd", "adam-cosine", "adam-wsd", "cprop", "cprop-adam", "prodigy", "dog"])
+    >>> many["sgd"].colour == many["sgd-hd"].colour != many["cprop"].colour, many["sgd"].marker, many["sgd-hd"].marker
+    (True, 'o', 's')
     """
-    made = {}
-    for place, scheme in enumerate(schemes):
-        style = STYLES[place // len(COLOURS) % len(STYLES)]
-        marker = MARKERS[(place + place // len(COLOURS)) % len(MARKERS)]
-        made[scheme] = Look(COLOURS[place % len(COLOURS)], style, marker)
+    names = list(schemes)
+    families = list(dict.fromkeys(map(_family, names)))
+    alone = len(names) <= len(COLOURS) or len(families) < FEW  # a study of one family would have one hue
+    made: dict[str, Look] = {}
+    for place, scheme in enumerate(names):
+        hue = (place if alone else families.index(_family(scheme))) % len(COLOURS)
+        member = sum(look.colour == COLOURS[hue] for look in made.values())
+        made[scheme] = Look(COLOURS[hue], STYLES[member % len(STYLES)], MARKERS[(hue + member) % len(MARKERS)])
     return made
+
+
+def _family(scheme: str) -> str:
+    return re.split(r"[-_ ]", scheme, maxsplit=1)[0]
 
 
 def canvas(height: float, *, width: float = WIDTH, left: float = 0.62, right: float = 0.12, bottom: float = 0.5) -> Any:
