@@ -19,11 +19,13 @@ from ray import tune
 
 from trainables.components import name_of
 from trainables.plugins import File, receive, trusted
+from trainables.price import written
 from trainables.refusal import first_line
 from trainables.run import artifacts
 from trainables.run.fused import FusedRun
 from trainables.run.loop import Run
 from trainables.run.own_loop import OwnLoop, begin
+from trainables.run.pricing import device_name, price_of
 from trainables.run.stopping import Rung
 from trainables.trial import Trial
 
@@ -42,8 +44,8 @@ class Trainable(tune.Trainable):
 
     A trial ends early where it falls short of one of its rungs in `config["bars"]`. The checkpoint, one for all, is in
     the last folder that is named: its trial is recorded last. Trials with no folder are recorded already, and trained
-    again because others are trained beside them. `config["files"]` are other people's files that trials name. All of
-    these are JSON.
+    again because others are trained beside them. `config["files"]` are other people's files that trials name. What a
+    step costs is measured first, unless `config["priced"]` has the device's kind, or is null. All of these are JSON.
 
     The checkpoint carries every record so far, and `config["mark"]`. A trial started again finds it, reports all its
     records again, and goes on; whether that happens here or on another node makes no difference.
@@ -73,6 +75,7 @@ class Trainable(tune.Trainable):
         trials = [Trial.parse({key: trusted(value) for key, value in flat.items()}) for flat in told["trials"]]
         bars = [[Rung(*bar) for bar in each] for each in told["bars"]]
         torch.set_num_threads(trials[0].threads)
+        self._price = self._priced(trials)
         self._folders = [Path(folder) if folder else None for folder in told["folders"]]
         self._folder = next(folder for folder in reversed(self._folders) if folder)
         with told_what_to_change(trials[0]):
@@ -81,6 +84,11 @@ class Trainable(tune.Trainable):
         self._resumed = max(len(lane.records) for lane in lanes(self._training))
         self._saved = time.monotonic()
         return self._training
+
+    def _priced(self, trials: list[Trial]) -> str:
+        """The price of a step, as a record keeps it; empty where nobody asks."""
+        device, known = "cuda" if torch.cuda.is_available() else "cpu", json.loads(self._told["priced"])
+        return "" if known is None or device in known else written([price_of(trials, device)])
 
     def _fresh(self, trials: list[Trial], bars: list[list[Rung]]) -> Training:
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -91,7 +99,7 @@ class Trainable(tune.Trainable):
     def step(self) -> dict[str, Any]:
         error = self._told.get("error", "")  # it has failed too often: there is nothing left but to say so
         if error:
-            return {"done": True, "finished": True, "error": error, "lanes": []}
+            return {"done": True, "finished": True, "error": error, "lanes": [], "price": ""}
         with copyable():
             return self._go_on()
 
@@ -108,7 +116,9 @@ class Trainable(tune.Trainable):
                 artifacts.save(lane.artifacts(), folder)
         place = {"host": socket.gethostname(), "device": device_name(run.device), "resumed": self._resumed}
         every = [self._report(number, lane) for number, lane in enumerate(lanes(run))]
-        return {"done": run.finished, "finished": run.finished, "error": "", "lanes": every, **place}
+        price, self._price = self._price, ""
+        told = {"error": "", "lanes": every, "price": price, **place}
+        return {"done": run.finished, "finished": run.finished, **told}
 
     def _report(self, number: int, lane: Run | OwnLoop) -> dict[str, Any]:
         """The records of a lane that have not been reported yet, and how it stands."""
@@ -220,8 +230,3 @@ def _say_unused(file: Path, error: Exception) -> None:
 def forget(folder: Path) -> None:
     """Remove the state of a finished run, and the folder with it."""
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def device_name(device: torch.device) -> str:
-    """The name that the device calls itself."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -13,6 +13,7 @@ from ray.tune.search import Searcher
 from study.dispatch.dispatcher import Assignment, Dispatcher
 from study.dispatch.outcome import Outcome, Status
 from study.execution.failures import Failures, line_of, traceback_of
+from study.execution.pricing import NOT_NOW, Pricing
 from study.execution.progress import Progress
 from study.plan.key import Key
 from study.tracking import Tracker
@@ -46,6 +47,7 @@ class Bridge(Callback):
     def __init__(self, tracker: Tracker, dispatcher: Dispatcher, progress: Progress, storage: Path) -> None:
         self._tracker, self._dispatcher, self._progress = tracker, dispatcher, progress
         self.storage = storage
+        self._pricing = Pricing(tracker)
         self.hopeless = ""  # why no further trial is worth its cost
         self._running: dict[str, Assignment] = {}
         self._last: dict[str, Mapping[str, Any]] = {}
@@ -72,8 +74,8 @@ class Bridge(Callback):
             "files": sorted({file for lane in lanes for file in files_of(lane.trial)}),
             "folders": ["" if lane.recorded else str(self._folder(lane.key)) for lane in lanes],
         }
-        mark = self._tracker.mark(assignment.search)
-        return {"mark": mark, **{name: json.dumps(value) for name, value in told.items()}}
+        mark, priced = self._tracker.mark(assignment.search), self._pricing.asked(trial_id, assignment)
+        return {"mark": mark, "priced": priced, **{name: json.dumps(value) for name, value in told.items()}}
 
     def _folder(self, key: Key) -> Path:
         return self.storage / self._tracker.folder(key)
@@ -92,6 +94,8 @@ class Bridge(Callback):
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         self._last[trial.trial_id] = result
+        self._pricing.told(trial.trial_id, self._running[trial.trial_id], result["price"])
+        trial.config["priced"] = NOT_NOW  # where it is tried again
         for lane, told in _told(self._running[trial.trial_id], result):
             for number, flat in enumerate(told["records"], start=told["first"] + 1):
                 self._tracker.log(lane.key, number, Record.parse(flat))
@@ -160,6 +164,7 @@ class Bridge(Callback):
         """What Tune's trial was given; nothing else is kept of it."""
         self._last.pop(trial_id, None)
         self._tracebacks.pop(trial_id, None)
+        self._pricing.left(trial_id)
         for lane in self._running[trial_id].lanes:
             self._scores.pop(lane.key, None)
         self._up.discard(trial_id)

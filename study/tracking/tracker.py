@@ -19,6 +19,7 @@ from study.tracking.outbox import Outbox
 from study.tracking.store import (
     CANCEL,
     PREFIX,
+    PRICE,
     STORAGE,
     TERMINAL,
     client,
@@ -27,13 +28,15 @@ from study.tracking.store import (
     is_away,
     own_tags,
     parameter_text,
+    prices_of,
     recorded_of,
     runs_of,
     shown,
     trial_runs,
     without_retries,
 )
-from study.tracking.writer import Artifact, End, Item, Mark, Open, Points, Writer
+from study.tracking.writer import Artifact, End, Item, Mark, Open, Points, Tag, Writer
+from trainables.price import Price, written
 from trainables.refusal import Refusal
 from trainables.tasks import Workload
 from trainables.trial import Record, Trial
@@ -75,6 +78,7 @@ class Tracker:
         self._provenance = dict(provenance or {})
         self._parents: dict[tuple[str, int], str] = {}
         self._runs: dict[Key, Recorded] = {}
+        self.prices: dict[str, list[Price]] = {}  # by arm
         self._waiting: dict[Key, list[Point]] = defaultdict(list)
         self._flushed = self._asked = time.monotonic()
         self._ignored = self._client.get_experiment(self._experiment).tags.get(CANCEL, "")  # of an earlier driver
@@ -201,6 +205,17 @@ class Tracker:
         if time.monotonic() - self._flushed > FLUSH_SECONDS:
             self.flush()
 
+    def price(self, search: Search, price: Price) -> None:
+        """Write down beside a search what a step of its arm was measured to cost.
+
+        Args:
+            search: of the trial before which it was measured.
+            price: with what it was measured at.
+        """
+        own = self.prices.setdefault(search.arm.name, [])
+        own.append(price)
+        self._outbox.put(Tag(self._parent(search), f"{PREFIX}{PRICE}{len(own)}", written([price])))
+
     def finish(self, key: Key, status: Status, score: float, error: str = "", **tags: str) -> None:
         """Write down that a training has ended: its metrics first, its status last.
 
@@ -291,6 +306,7 @@ class Tracker:
                 refusal.succeeded = succeeded
                 raise
             self._parents[tags["arm"], int(tags["repetition"])] = run.info.run_id
+        self.prices = prices_of(parents)
         for run in parents:  # now that none is refused
             self._client.update_run(run.info.run_id, status="RUNNING")
         for run in surplus:

@@ -50,7 +50,15 @@ class Mark(NamedTuple):
     milliseconds: int
 
 
-Item: TypeAlias = Open | Points | Artifact | End | Mark
+class Tag(NamedTuple):
+    """A tag of a search."""
+
+    run: str
+    name: str
+    text: str
+
+
+Item: TypeAlias = Open | Points | Artifact | End | Mark | Tag
 
 
 class Writer:
@@ -70,6 +78,8 @@ class Writer:
                 self._client.log_batch(self.runs[item.key], metrics=metrics, tags=tags)
             elif isinstance(item, Artifact):
                 self._client.log_artifact(self.runs[item.key], item.path)
+            elif isinstance(item, Tag):
+                self._client.set_tag(item.run, item.name, item.text)
             else:
                 run = self.runs[item.key] if isinstance(item, End) else item.run
                 self._client.set_terminated(run, item.status, item.milliseconds)

@@ -94,7 +94,7 @@ TRIAL = {"task": "quadratic", "epochs": 6, "batch_size": "full", "scheme.lr": 0.
 @pytest.fixture
 def config(tmp_path):
     told = {"trials": [TRIAL], "bars": [[]], "files": [], "folders": [str(tmp_path / "here")]}
-    return {"mark": MARK, **{name: json.dumps(value) for name, value in told.items()}}
+    return {"mark": MARK, "priced": "null", **{name: json.dumps(value) for name, value in told.items()}}
 
 
 @pytest.fixture

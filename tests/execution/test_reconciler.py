@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from napping import TASK
 
 import study
+from study import tracking
 from trainables.schemes.control import pieces
 
 TEXT = """
@@ -27,9 +28,10 @@ arms:
   cprop: {BOWL, scheme: cprop, seeds: 2, trials: 2}
   loop: {task: "./loops.py:Plain", searcher: tpe, scheme.schedule: cosine}
   stopped: {BOWL, searcher: tpe, parallel: 3, stopper: asha, stopper.reduction: 2, trials: 6}
-  fused: {BOWL, fuse: 2, parallel: 2, searcher: tpe, scheme: plateau, trials: 3}
+  fused: {BOWL, fuse: 2, parallel: 2, searcher: tpe, scheme: plateau, stopper: asha, stopper.reduction: 2, trials: 7}
 """.replace("BOWL", 'task: "./my_task.py:Bowl", task.dim: 50, task.num_examples: 64')
-NUM_TRIALS = 37
+NUM_TRIALS = 41
+ARMS = "random", "tpe", "adam", "control", "cprop", "loop", "stopped", "fused"
 WALL_CLOCK = ["run_id", "seconds"]
 LONG = {  # two trials at once on any machine, of several seconds each, and never much to lose
     "RAY_OVERRIDE_RESOURCES": '{"CPU": 2}',
@@ -91,6 +93,7 @@ def check_record(folder):
     assert {run.info.status for run in runs} == {"FINISHED"}
     assert not list(folder.glob(".lr-study/checkpoints/**/*.p*t"))
     assert not list(folder.glob(".lr-study/tune/*"))
+    check_prices(folder)
 
 
 def test_all_epochs_are_there_without_gap(undisturbed):
@@ -107,8 +110,9 @@ def test_some_arms_are_run_alone_with_those_that_they_follow(in_two_parts):
     pd.testing.assert_frame_equal(part, chosen[part.columns], check_exact=True, check_dtype=False)
 
 
-def test_some_trials_of_the_arm_with_a_stopper_end_early(undisturbed):
-    assert set(undisturbed.loc[undisturbed["arm"] == "stopped", "status"]) >= {"stopped", "finished"}
+@pytest.mark.parametrize("arm", ["stopped", "fused"])
+def test_some_trials_of_an_arm_with_a_stopper_end_early(arm, undisturbed):
+    assert set(undisturbed.loc[undisturbed["arm"] == arm, "status"]) >= {"stopped", "finished"}
 
 
 def test_a_control_runs_at_the_rate_times_the_mean_scale_of_its_source(undisturbed):
@@ -128,10 +132,23 @@ def test_every_lane_of_a_group_is_a_trial_of_its_own(undisturbed, tmp_path_facto
     lanes = undisturbed[undisturbed["arm"] == "fused"]
     alive = lanes[lanes["diverged"] == 0]
     assert (alive["passes"] == alive["steps"]).all()
-    assert lanes.groupby("k")["run_id"].nunique().tolist() == [1, 1, 1]
-    assert lanes["run_id"].nunique() == 3
+    assert lanes.groupby("k")["run_id"].nunique().tolist() == [1] * 7
+    assert lanes["run_id"].nunique() == 7
     told = fused_tags(next(path for path in tmp_path_factory.getbasetemp().glob("undisturbed*")))
-    assert told == {0: "2 lanes", 1: "2 lanes", 2: "1 lanes"}
+    assert told == {**dict.fromkeys(range(6), "2 lanes"), 6: "1 lanes"}
+
+
+def test_the_step_of_every_arm_is_priced_once(undisturbed, tmp_path_factory):
+    check_prices(next(path for path in tmp_path_factory.getbasetemp().glob("undisturbed*")))
+
+
+def check_prices(folder):
+    """One price an arm, on this kind of device; none of a loop that is its own."""
+    prices = tracking.about("survival", f"sqlite:///{folder}/mlflow.db").prices
+    assert {arm: [price.why for price in told] for arm, told in prices.items()} == {
+        arm: ["its loop is its own" if arm == "loop" else ""] for arm in ARMS
+    }
+    assert all(price.steps == 20 and price.gradients > 0.5 for arm in {*ARMS} - {"loop"} for price in prices[arm])
 
 
 def fused_tags(folder):

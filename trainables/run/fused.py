@@ -1,7 +1,7 @@
 """Trainings of equal shapes as one program, a lane each; every one of them ends as it would have by itself."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from textwrap import shorten
 from typing import Any
 
@@ -101,6 +101,15 @@ class FusedRun:
         """Make one step of every lane, to see that nothing is broken."""
         with seeded(self.device, 0):
             self._state = self._step(self._state, self._drawing.batches(self.steps), self._progress())
+
+    def gradients(self) -> Callable[[], object]:
+        """One forward and backward of the next step's mini-batches in every lane, without an update; nothing changes.
+
+        Returns:
+            A function that computes them; the mini-batches have been drawn.
+        """
+        batches, state = self._drawing.batches(self.steps), self._state
+        return lambda: [self._program.gradient(state.params, state.buffers, each) for each in batches]
 
     def _progress(self) -> Tensor:
         shares = [min(self.steps / lane.num_steps, 1.0) for lane in self.lanes]

@@ -1,9 +1,8 @@
 """The cost of a rule: time, FLOPs and memory of one training step, as multiples of plain SGD's, and its price."""
 
 import statistics
-import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
@@ -12,15 +11,14 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
-from trainables.minibatch import Minibatch
-from trainables.oracle import Oracle
+from trainables.price import differ
 from trainables.refusal import Refusal
 from trainables.run.flops import Flops
 from trainables.run.loop import Run
+from trainables.run.pricing import gradient, seconds
 from trainables.trial import Trial
 
 BASE = "sgd"
-QUARTER = 1.25  # a ratio
 WARM_UP = 5  # steps before the first that counts: compilation, and what is allocated once
 
 
@@ -39,7 +37,7 @@ class Overhead(NamedTuple):
     @property
     def differs(self) -> bool:
         """True where the price that was measured and the one that is counted differ by more than a quarter."""
-        return not (self.refused or 1 / QUARTER <= self.gradients / self.passes <= QUARTER)
+        return not self.refused and differ(self.gradients, self.passes)
 
 
 class _Measured(NamedTuple):
@@ -99,39 +97,17 @@ def _measured(runs: Mapping[str, Run], steps: int) -> dict[str, _Measured]:
         torch.set_num_threads(run.trial.threads)
         for _ in range(WARM_UP):
             run.step()
-    seconds, gradients = ({name: list[float]() for name in runs} for _ in range(2))
+    steps_of, gradients = ({name: list[float]() for name in runs} for _ in range(2))
     before = {name: run.passes for name, run in runs.items()}
     for _ in range(steps):
         for name, run in runs.items():
-            gradients[name].append(_seconds(_gradient(run), run))
-            seconds[name].append(_seconds(run.step, run))
+            gradients[name].append(seconds(gradient(run), run.device) / run.trial.accumulate)
+            steps_of[name].append(seconds(run.step, run.device))
     passes = {name: (run.passes - before[name]) / steps for name, run in runs.items()}
     return {
-        name: _Measured(seconds[name], passes[name], gradients[name], _flops(run), _bytes(run))
+        name: _Measured(steps_of[name], passes[name], gradients[name], _flops(run), _bytes(run))
         for name, run in runs.items()
     }
-
-
-def _seconds(work: Callable[[], object], run: Run) -> float:
-    _wait(run)
-    started = time.perf_counter()
-    work()
-    _wait(run)
-    return time.perf_counter() - started
-
-
-def _gradient(run: Run) -> Callable[[], object]:
-    """One forward and backward of the next step's mini-batches, without an update: the run stays as it is."""
-    batches = run.batches()
-    objectives = [run.objective(each.inputs, each.targets, place=place) for place, each in enumerate(batches)]
-    size = sum(batch.size for batch in batches)
-    oracle = Oracle.over([Minibatch(each) for each in objectives], [batch.size / size for batch in batches], None)
-    return lambda: oracle.gradient(run.params)
-
-
-def _wait(run: Run) -> None:
-    if run.device.type == "cuda":
-        torch.cuda.synchronize(run.device)
 
 
 def _flops(run: Run) -> float:

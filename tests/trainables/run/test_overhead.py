@@ -12,7 +12,8 @@ from study.commands.overhead import overhead as command
 from trainables.components import members
 from trainables.refusal import Refusal
 from trainables.run.loop import Run
-from trainables.run.overhead import Allocations, _gradient, overhead
+from trainables.run.overhead import Allocations, overhead
+from trainables.run.pricing import gradient
 from trainables.schemes import Scheme
 from trainables.tasks.digits_mlp import DigitsMLP
 from trainables.trial import Trial
@@ -62,7 +63,7 @@ def losses(monkeypatch):
 
 ROWS = {
     "adam": ({"direction": "adam"}, 1.0, 1.0),
-    "mean of two": ({"accumulate": 2}, 2.0, 1.0),
+    "mean of two": ({"accumulate": 2}, 2.0, 2.0),
     "graph": ({"scheme": "curvature", "scheme.recipe": "graph"}, 3.0, 1.0),
     "sweep": ({"scheme": "curvature", "scheme.recipe": "sweep"}, None, 2.0),
 }
@@ -83,7 +84,7 @@ def test_the_gradient_beside_a_step_leaves_the_training_as_it_is():
     keys = {**COMMON, "direction": "adam"}
     alone, beside = (Run(Trial.parse(keys)) for _ in range(2))
     for _ in range(3):
-        _gradient(beside)()
+        gradient(beside)()
         for run in (alone, beside):
             run.step()
     assert all(torch.equal(alone.params[name], beside.params[name]) for name in alone.params)
