@@ -1,7 +1,9 @@
 """What a step with the curvature costs, in gradient steps: batch 128, float32, one thread, interleaved.
 
-    uv run python tests/benchmarks/curvature.py [rounds] [device] [network …]
+    uv run python tests/benchmarks/curvature.py [rounds] [device] [auto] [network …]
 
+`auto` times the recipe that is taken by default along the gradient, and nothing else. Freed memory is kept, as in a
+trial: to ask the system for it anew at every step takes as long as a gradient does.
 A step is forward, backward, curvature, and the update of the parameters; the base is the same step at a fixed
 rate. Prints the count of products (`Oracle.passes`), the median of the measured ratios with their range, and the
 largest memory of a step above what is held between steps, as a ratio too: on a CUDA device what its allocator tells,
@@ -24,6 +26,7 @@ from trainables.directions import Direction
 from trainables.directions.sgd import SGD
 from trainables.oracle import Oracle
 from trainables.rules import Composed
+from trainables.run.memory import keep_freed_memory
 from trainables.schemes.curvature import Curvature
 from trainables.schemes.fixed import Fixed
 from trainables.tasks import shakespeare_transformer as blocks
@@ -158,9 +161,14 @@ def stepper(network, shape, rule, device):
     return step
 
 
-def rules():
-    """The steps compared; the level is tiny, so that all of them stay where they start."""
+def rules(only=None):
+    """The steps compared, or `only` one recipe's; the level is tiny, so that all of them stay where they start."""
     small = {"level": 1e-6}
+    if only:
+        return {
+            "gradient, fixed": Composed(SGD(), Fixed(lr=1e-9)),
+            f"gradient, {only}": Composed(SGD(), Curvature(recipe=only, **small)),
+        }
     found = {}
     for name, direction in (("gradient", SGD()), ("rmsprop", Preconditioned())):
         found[f"{name}, fixed"] = Composed(direction, Fixed(lr=1e-9))
@@ -223,15 +231,16 @@ def peak_of_cpu(step):
     return max(change[1] for change in changes) - (total - first)
 
 
-def main(rounds, device, networks):
+def main(rounds, device, networks, only=None):
     torch.set_num_threads(1)
+    keep_freed_memory()
     print(f"{'':38} count  median [  min,   max]  memory  ms of the base")
     for network in networks:
         build, shape, repeats = NETWORKS[network]
-        steps = {name: stepper(build, shape, rule, device) for name, rule in rules().items()}
+        steps = {name: stepper(build, shape, rule, device) for name, rule in rules(only).items()}
         seconds = timed(steps, repeats, rounds, device)
         counts = {name: statistics.mean(step() for _ in range(10)) for name, step in steps.items()}
-        memory = {name: peak(stepper(build, shape, rule, device), device) for name, rule in rules().items()}
+        memory = {name: peak(stepper(build, shape, rule, device), device) for name, rule in rules(only).items()}
         for name in steps:
             base = f"{name.split(',')[0]}, fixed"
             if name == base:
@@ -247,4 +256,6 @@ def main(rounds, device, networks):
 
 if __name__ == "__main__":
     rounds, device, *networks = [*sys.argv[1:], *["9", "cpu"][len(sys.argv) - 1 :]]
-    main(int(rounds), device, networks or NETWORKS)
+    main(
+        int(rounds), device, [name for name in networks if name != "auto"] or NETWORKS, *{"auto"}.intersection(networks)
+    )

@@ -37,7 +37,7 @@ def tanh(x: Tensor) -> Tensor:
 
 
 def _polynomial(numbers: list[int], x: Tensor) -> Tensor:
-    value = torch.full_like(x, float(numbers[-1]))
-    for number in reversed(numbers[:-1]):
-        value = value * x + float(number)
-    return value
+    value = x * float(numbers[-1])
+    for number in reversed(numbers[1:-1]):
+        value = (value + float(number)) * x
+    return value + float(numbers[0])
