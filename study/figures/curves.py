@@ -7,14 +7,13 @@ import numpy as np
 import pandas as pd
 
 from study.figures.style import Look, spread
-from study.figures.vega import Spec, lines_by_scheme
+from study.figures.vega import SEEN, Spec, lines_by_scheme
 
 MOST = 6  # lines with a colour and a name
 HEIGHT = 250  # pixels
 STILL = {"width": 330, "padding": {"left": 5, "right": 25, "top": 5, "bottom": 5}}  # names may be wider than counted
 LETTERS = 17
 MINE = "datum.named || chosen === datum.scheme || pointed === datum.scheme"
-SEEN = "chosen === null || chosen === datum.scheme"
 CALM = {"test": f"({SEEN}) && ({MINE})", "value": 0.95}
 OPACITY = {"condition": [CALM, {"test": SEEN, "value": 0.45}], "value": 0.12}
 

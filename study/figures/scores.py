@@ -5,13 +5,14 @@ from typing import Any
 import pandas as pd
 
 from study.figures.style import Look
-from study.figures.vega import CHOSEN, Chart, Spec, by_scheme, spec_of, ticks
+from study.figures.vega import CHOSEN, SEEN, Chart, Spec, by_scheme, spec_of, ticks
 
 CAPTION = (
     "One point a trial, at the best score it had; crosses diverged or failed and stand at what they count as; hollow "
     "points were stopped early. Dashed: the target. A scheme that finds its own rate stands at the median of those "
-    "that the trial used. Point at a trial to see it."
+    "that the trial used. Point at a trial to see it; drag across rates to ask what lies between two."
 )
+BETWEEN = {"name": "between", "select": {"type": "interval", "encodings": ["x"]}}
 COLUMNS = ["scheme", "lr", "score", "test_score", "status", "passes", "repetition", "trial", "seeds"]
 BESIDE = ["run_id", "configuration"]
 LOST = "datum.status === 'diverged' || datum.status === 'failed'"
@@ -34,7 +35,7 @@ def chart(trials: pd.DataFrame, look: dict[str, Look], target: float | None, sen
     inside = _drawn(schemes, look, target, ticks(data["lr"].min(), data["lr"].max(), few=2))
     facet = {"facet": {"field": "scheme", "type": "nominal", "sort": schemes, "title": None}, "columns": 3}
     panels = spec_of({**facet, "spec": inside | {"width": 200, "height": 130}}, sentence)
-    alive = spec_of(inside | {"width": "container", "height": 340}, sentence)
+    alive = spec_of(_brushed(inside) | {"width": "container", "height": 340}, sentence)
     return Chart("score_against_rate", "Score against learning rate", CAPTION, sentence, alive, panels, data)
 
 
@@ -62,3 +63,11 @@ def _drawn(schemes: list[str], look: dict[str, Look], target: float | None, rate
     rule = {"type": "rule", "color": "var(--muted)", "strokeDash": [4, 3]}
     dashed = {"mark": rule, "encoding": {"y": {"datum": target}}}
     return {"layer": [*([dashed] if target is not None else []), points, crosses]}
+
+
+def _brushed(inside: Spec) -> Spec:
+    """The same, with a range of rates that is dragged across; trials beyond it fade."""
+    opacity = {**CHOSEN, "condition": {**CHOSEN["condition"], "test": {"and": [SEEN, {"param": "between"}]}}}
+    *dashed, points, crosses = inside["layer"]
+    faded = [{**one, "encoding": {**one["encoding"], "opacity": opacity}} for one in (points, crosses)]
+    return {**inside, "layer": [*dashed, {**faded[0], "params": [BETWEEN]}, faded[1]]}

@@ -26,7 +26,8 @@ CROSS = "M-.6-1L0-.4.6-1 1-.6.4 0 1 .6.6 1 0 .4-.6 1-1 .6-.4 0-1-.6Z"
 SHAPES = dict(
     zip(MARKERS, ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross", CROSS], strict=True)
 )
-CHOSEN = {"condition": {"test": "chosen === null || datum.scheme === chosen", "value": 0.9}, "value": 0.12}
+SEEN = "chosen === null || datum.scheme === chosen"
+CHOSEN: Spec = {"condition": {"test": SEEN, "value": 0.9}, "value": 0.12}
 """The opacity of a mark: full where its scheme, or none, is chosen."""
 PLACES = "left", "right", "open", "label", "named", "end", "place"
 """Columns that say where marks stand, and nothing else."""

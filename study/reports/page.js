@@ -59,6 +59,7 @@
       if (datum && datum.scheme) tell(figure, datum, run);
     });
     view.addEventListener("click", (_, item) => choose(item && item.datum ? item.datum.scheme || item.datum.value : null));
+    if (figure.id.startsWith("score_against_rate")) view.addSignalListener("between", (_, range) => tellBetween(figure, range, columns));
     view.signal("chosen", chosen).runAsync();
     drawn.set(figure, view);
   }
@@ -75,6 +76,17 @@
       link.textContent = "its run";
       link.before(" · ");
     }
+  }
+
+  function tellBetween(figure, range, columns) {  // the trials whose rates lie between two that were dragged across
+    const place = figure.querySelector(".told"), ends = range.lr && [...range.lr].sort((one, other) => one - other);
+    if (!ends) { place.textContent = ""; return; }
+    const inside = rows(columns).filter(one => one.lr >= ends[0] && one.lr <= ends[1]);
+    const lost = inside.filter(one => one.status === "diverged" || one.status === "failed").length;
+    const counts = Map.groupBy(inside, one => one.scheme);
+    const each = [...counts].map(([scheme, trials]) => `${scheme} ${trials.length}`).join(", ");
+    const [low, high] = ends.map(end => +end.toPrecision(2));
+    place.textContent = `rates ${low} to ${high}: ${inside.length} trials, ${lost} lost${each ? ` · ${each}` : ""}`;
   }
 
   function choose(scheme) {

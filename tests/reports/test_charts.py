@@ -246,3 +246,32 @@ def test_the_unit_switch_changes_numbers_to_those_of_the_json(dom, six, tmp_path
         assert float(found["cells"][name][1]) == pytest.approx(one["seconds"]["cost"]["estimate"], rel=0.05)
         if name != task["baseline"]:
             assert found["cells"][name][0] == f"{one['seconds']['share']['estimate']:.2f}"
+
+
+DRAGGING = """<script>
+setTimeout(() => {
+  const figure = document.querySelector("[id^=score_against_rate]"), svg = figure.querySelector(".chart svg");
+  figure.scrollIntoView();
+  const {left, top} = svg.getBoundingClientRect();
+  const send = (type, x, where) => where.dispatchEvent(new PointerEvent(type,
+    {clientX: left + x, clientY: top + 100, bubbles: true, button: 0, buttons: 1, view: window}));
+  send("pointerdown", 120, document.elementFromPoint(left + 120, top + 100));
+  for (let x = 130; x <= 300; x += 10) send("pointermove", x, window);
+  send("pointerup", 300, window);
+  setTimeout(() => document.title = figure.querySelector(".told").textContent, 800);
+}, 2500);
+</script></body></html>"""
+
+
+def test_dragging_across_rates_counts_the_trials_between_them(dom, six, tmp_path):
+    told = titled(dom, six, DRAGGING, tmp_path)
+    low, high, number, lost, schemes = re.fullmatch(
+        r"rates ([\d.e-]+) to ([\d.e-]+): (\d+) trials, (\d+) lost · (.*)", told
+    ).groups()
+    columns = charts(six)["score_against_rate"]["columns"]
+    least, most = (
+        sum(float(low) * (1 + by) <= rate <= float(high) * (1 - by) for rate in columns["lr"]) for by in (0.05, -0.05)
+    )
+    assert 0 < least <= int(number) <= most < len(columns["lr"])
+    assert sum(int(each.split(" ")[1]) for each in schemes.split(", ")) == int(number)
+    assert int(lost) <= columns["status"].count("diverged")
