@@ -39,6 +39,7 @@ def connect(cluster: Cluster) -> None:
     os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "inf")  # of its own state, from which nobody restores
     os.environ.setdefault("TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S", "600")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_prestart_worker_first_driver", "0")  # idle ones lack the environment of Tune's
     if "RAY_ENABLE_UV_RUN_RUNTIME_ENV" not in os.environ:  # Ray has read it already, when it was imported
         ray_constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV = False  # workers share this environment, no other uv makes one
     for name in [name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")]:

@@ -286,6 +286,7 @@ def test_a_record_is_not_gone_on_with_after_their_file_has_changed(elsewhere, tm
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("one_slot")
 @pytest.mark.timeout(300)
 def test_a_study_of_their_components_runs_from_any_folder(elsewhere, lr_study_process, tmp_path_factory, monkeypatch):
     """From the command line, then on from Python in another folder; the workers are in a third."""
