@@ -24,6 +24,7 @@ from study.reports import (
     importance,
     knowledge,
     knowledge_sheet,
+    prices,
     terminal,
     transfer,
     units,
@@ -34,6 +35,7 @@ from study.reports.figures import Group
 from study.reports.sections import published_sheets
 from study.reports.sentences import Words, sentence_text
 from study.reports.units import InUnit
+from trainables.price import Price
 
 MARKS = {
     "o": "M9.5 5a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0z",
@@ -60,6 +62,7 @@ class TaskPart:
     figures: list[Group]
     remarks: list[str]
     trials: str  # as CSV
+    prices: dict[str, list[Price]]  # scheme → what a step was measured to cost
 
     @property
     def sentence(self) -> Words:
@@ -190,6 +193,7 @@ def as_json(made: Page) -> str:
                 | {"paid": {unit: {"cost": vars(one.cost), "share": vars(one.share)} for unit, one in paid.items()}}
                 | {"default_regret": None if isinstance(regret, NotDefined) else regret}
                 | {"step_price": answers.price.get(result.scheme)}
+                | _priced(part, result.scheme)
             )
         level = {"metric": answers.metric, "mode": answers.mode, "target": answers.target, "unit": answers.unit}
         tasks.append(
@@ -213,6 +217,11 @@ def as_json(made: Page) -> str:
     return json.dumps(finite(contents), indent=1, allow_nan=False) + "\n"
 
 
+def _priced(part: TaskPart, scheme: str) -> dict[str, list[dict[str, Any]]]:
+    """What a step of the scheme was measured to cost; nothing where nobody measured."""
+    return {"prices": [price._asdict() for price in part.prices[scheme]]} if scheme in part.prices else {}
+
+
 def _told(one: InUnit) -> dict[str, str]:
     return {name: sentence_text(words) for name, words in vars(one).items()}
 
@@ -227,7 +236,11 @@ def _part(answers: Answers, material: Material, look: Any, in_units: list[str]) 
         charts=charts.of_task(answers, material, look, in_units),
         sheets=_sheets(answers, material, in_units),
         figures=drawn.of_task(answers, material),
-        remarks=[_in_words(text) for text in terminal.remarks(answers.results, suspicions=False)],
+        remarks=[
+            *prices.remarks(answers),
+            *(_in_words(text) for text in terminal.remarks(answers.results, suspicions=False)),
+        ],
+        prices=prices.of_schemes(answers, material),
         trials=charts.with_configurations(answers, material).to_csv(index=False),
     )
 
@@ -236,6 +249,7 @@ def _sheets(answers: Answers, material: Material, in_units: list[str]) -> list[c
     return [
         *units.sheets_of_task(answers, material, in_units),
         *cells.sheets(answers, material),
+        *prices.sheets(prices.of_schemes(answers, material)),
         *knowledge_sheet.sheets(answers, material),
         *published_sheets(material, answers.task),
         *importance.sheets(answers.importances),
