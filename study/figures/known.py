@@ -9,6 +9,7 @@ from study.answers.results import KnownCost, Result, finite
 from study.figures import curves
 from study.figures.style import Look
 from study.figures.vega import Chart, decades, spec_of
+from study.plan.tasks import label
 
 CAPTION = (
     "Take a rate that once worked, and search around it: what tuning costs whoever knows the rate within a factor, up "
@@ -31,7 +32,7 @@ def chart(here: list[Result], look: Mapping[str, Look], baseline: str | None = N
     data = table(here)
     cheap = sorted(told, key=lambda scheme: (scheme != baseline, _points(told[scheme])[-1].estimate))
     data = curves.named(data, cheap, "factor", "expected_cost", logarithmic=True)
-    unit, task = here[0].expected_cost.unit or "cost", here[0].task
+    unit, task = here[0].expected_cost.unit or "cost", label(here[0].task)
     x = {"field": "factor", "type": "quantitative", "title": "the rate is known within a factor of (logarithmic)"}
     y = {
         "field": "expected_cost",

@@ -4,6 +4,7 @@ from study.answers.results import Result
 from study.figures import ranked
 from study.figures.style import Look
 from study.figures.vega import Chart, spec_of
+from study.plan.tasks import label
 
 CAPTION = (
     "Point: the expected cost up to the first hit over the baseline's. Bar: its 95 % interval; an arrow where nothing "
@@ -28,5 +29,5 @@ def chart(results: list[Result], baseline: str, look: dict[str, Look], sentence:
     data = ranked.table(shares, "share").assign(verdict=[share.verdict for share in shares.values()])
     title = f"share of {baseline}'s {known[0].share_to_target.unit}"
     spec = spec_of(ranked.drawn(data, "share", title, 1.0, look), sentence)
-    name = f"Tuning cost on {known[0].task}"
+    name = f"Tuning cost on {label(known[0].task)}"
     return Chart("share", name, CAPTION, sentence, spec | {"width": "container"}, spec | ranked.still(520), data)

@@ -4,6 +4,7 @@ from study.answers.results import Quantity, Result
 from study.figures import ranked
 from study.figures.style import Look
 from study.figures.vega import Chart, spec_of
+from study.plan.tasks import label
 
 CAPTION = (
     "Point: expected cost up to the first hit. Bar: 95 % interval; an arrow where nothing bounds it from above, a "
@@ -27,7 +28,7 @@ def chart(here: list[Result], look: dict[str, Look], baseline: str | None) -> Ch
         return None
     costs = {result.scheme: result.expected_cost for result in known}
     data = ranked.table(costs, "expected_cost").assign(label=[_label(one) for one in costs.values()])
-    unit, task = known[0].expected_cost.unit or "cost", known[0].task
+    unit, task = known[0].expected_cost.unit or "cost", label(known[0].task)
     rule = costs[baseline].estimate if baseline in costs else None
     sentence = f"The {unit} up to the first hit on {task}, the cheapest scheme first: {_listed(costs)}."
     spec = spec_of(ranked.drawn(data, "expected_cost", f"{unit} up to the first hit", rule, look), sentence)

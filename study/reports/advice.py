@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from study.answers.choice import Choice
 from study.answers.results import JudgedShare
 from study.answers.study import Answers
+from study.plan.tasks import label
 from study.records.material import Material
 from study.reports.sentences import NAMED, Word, Words, counted, listed, settling, told
 from study.reports.tables import Cell, Column, Row, Sheet, links_of
@@ -16,7 +17,11 @@ def advice(answers: Answers) -> Words:
     if not answers.choices:
         return []
     best, *others = answers.choices
-    words = [Word(f"To reach {answers.target:.4g} {answers.metric} on "), Word(answers.task, "task"), Word(", use ")]
+    words = [
+        Word(f"To reach {answers.target:.4g} {answers.metric} on "),
+        Word(label(answers.task), "task"),
+        Word(", use "),
+    ]
     words += [Word(best.scheme, "scheme"), Word(_at(best))]
     if not others:
         return [*words, Word("; every other scheme is told from it." if len(answers.results) > 1 else ".")]

@@ -12,6 +12,7 @@ from study.answers.study import Answers
 from study.figures import best, known, over_time, profile, scores, shares, target, vega
 from study.figures.style import Look
 from study.figures.vega import Chart
+from study.plan.tasks import label
 from study.records.material import Material, plain
 from study.reports.sentences import sentence, sentence_text
 from study.reports.units import each_unit
@@ -93,7 +94,9 @@ def of_task(answers: Answers, material: Material, look: dict[str, Look], units: 
         every = with_configurations(answers, material)
         made.append(scores.chart(every, look, answers.target, _trials(answers)))
     made += [
-        over_time.rate_chart(answers.rates, look, f"The rate that each scheme's best trial used on {answers.task}."),
+        over_time.rate_chart(
+            answers.rates, look, f"The rate that each scheme's best trial used on {label(answers.task)}."
+        ),
         over_time.chart(answers.lines, look, _recorded(answers)),
     ]
     place = quote(answers.task, safe="")
@@ -162,10 +165,10 @@ def _trials(answers: Answers) -> str:
     lost = int(rows["status"].isin(["diverged", "failed"]).sum())
     hits = sum(result.hits or 0 for result in answers.results)
     reached = "" if answers.target is None else f"; {hits:,} trials in all reached {answers.target:.4g}"
-    return f"{len(rows):,} trials of {answers.task} by their learning rate, {lost:,} of them lost{reached}."
+    return f"{len(rows):,} trials of {label(answers.task)} by their learning rate, {lost:,} of them lost{reached}."
 
 
 def _recorded(answers: Answers) -> str:
     """The charts over time in words."""
     names = ", ".join(dict.fromkeys(answers.lines["quantity"]))
-    return f"What the best configuration of every scheme recorded on {answers.task} over time: {names}."
+    return f"What the best configuration of every scheme recorded on {label(answers.task)} over time: {names}."

@@ -5,6 +5,7 @@ import math
 from study.answers.knowledge import FACTORS
 from study.answers.results import EvenFactor, JudgedShare, KnownCost, Quantity, Result
 from study.cost.quantities import unbounded
+from study.plan.tasks import label
 from study.reports.sentences import Word, Words, told
 from study.reports.terminal import TextTable, quantity_text
 
@@ -64,7 +65,7 @@ def sentence(result: Result, base: Result) -> Words:
     times = Word(told(_inverse(share) if saves else share), "number")
     start = [
         Word("On "),
-        Word(result.task, "task"),
+        Word(label(result.task), "task"),
         Word(", tuned from nothing, "),
         dear,
         Word(" costs "),

@@ -1,6 +1,7 @@
 """The answer over all tasks that have a target: one sentence for the study, and one table."""
 
 from study.answers.results import Quantity, Result, ShareOverTasks
+from study.plan.tasks import label
 from study.reports.sentences import Word, Words, listed, verdicts
 from study.reports.terminal import TextTable, quantity_text
 
@@ -31,7 +32,7 @@ def sentence(results: list[Result]) -> Words:
     if not told:
         return []
     first = next(iter(told.values()))
-    start = [Word("Over "), *listed(first.tasks, kind="task")]
+    start = [Word("Over "), *listed([label(task) for task in first.tasks], kind="task")]
     base = told.get(first.against)
     if base is None or base.missing:
         return [*start, Word(f", no share is defined: {first.missing}.")]

@@ -2,6 +2,7 @@
 
 from study.answers.results import JudgedShare
 from study.answers.study import Answers
+from study.plan.tasks import label
 from study.reports.over_tasks import LEAD, TITLE, told_over_tasks
 from study.reports.tables import Column, Row, Sheet, defined, share_cell
 
@@ -20,7 +21,7 @@ def sheets(every: list[Answers]) -> list[Sheet]:
     on = {(result.scheme, answers.task): answers.paid for answers in every for result in answers.results}
     columns = [
         Column("over all", f"geometric mean of its shares of the {first.unit} of {first.against}; below 1 it saves"),
-        *(Column(task, f"its share of the {first.unit} of {first.against}") for task in first.tasks),
+        *(Column(label(task), f"its share of the {first.unit} of {first.against}") for task in first.tasks),
     ]
     rows = []
     for scheme, share in told.items():

@@ -16,6 +16,7 @@ from study.answers.study import Answers
 from study.cost import NotDefined
 from study.figures import looks, vega
 from study.figures.style import COLOURS, STYLES
+from study.plan.tasks import label
 from study.records import failures
 from study.records.material import Material, schemes_of
 from study.reports import (
@@ -63,6 +64,11 @@ class TaskPart:
     remarks: list[str]
     trials: str  # as CSV
     prices: dict[str, list[Price]]  # scheme → what a step was measured to cost
+
+    @property
+    def label(self) -> str:
+        """The task's name; of one's own, that of its class."""
+        return label(self.task)
 
     @property
     def sentence(self) -> Words:
@@ -161,10 +167,10 @@ def markdown(made: Page) -> str:
     lines += [f"{made.counts}\n"]
     lines += [f"{made.failed[0]}\n", *(f"* {_plain(line)}" for line in made.failed[1:]), ""] if made.failed else []
     for part in made.parts:
-        tables = [_words(f"{part.task}: {sheet.title}", sheet) for sheet in _in_first(part.sheets, made)]
+        tables = [_words(f"{part.label}: {sheet.title}", sheet) for sheet in _in_first(part.sheets, made)]
         lines += [terminal.markdown(tables), *(f"* {_plain(remark)}" for remark in part.remarks), ""]
     lines += [terminal.markdown([_words(sheet.title, sheet)]) for sheet in _in_first(made.sheets, made)]
-    return "\n".join([*lines, "## How to read this", "", *(f"{text}\n" for text in made.reading)])
+    return "\n".join([*lines, "## How to read this", "", *(f"{_plain(text)}\n" for text in made.reading)])
 
 
 def _in_first(sheets: list[cells.Sheet], made: Page) -> list[cells.Sheet]:
@@ -302,6 +308,7 @@ def _reading(material: Material, every: list[Answers]) -> list[str]:
             "Where a task has no target, schemes are compared at a budget: what it costs each of them to reach the "
             "baseline's expected best of K trials. A target is a score fixed before tuning, from other seeds."
         )
+    texts += [f"{label(one.task)} is the class {one.task}." for one in every if label(one.task) != one.task]
     texts += _splits(material.record)
     if material.run:
         texts.append(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from study.answers.results import JudgedShare, Quantity, Result
 from study.cost.quantities import unbounded
+from study.plan.tasks import label
 from study.reports.terminal import times_text
 
 if TYPE_CHECKING:  # with torch, for the tasks: other people's tables need none
@@ -28,7 +29,7 @@ NAMED = 3  # schemes that a sentence names; the table has all
 
 def sentence(answers: "Answers") -> Words:
     """Say in one sentence or two what a task's trials tell."""
-    task = Word(answers.task, "task")
+    task = Word(label(answers.task), "task")
     results = answers.results
     if not results:
         return [Word("On "), task, Word(", no trial was validated: nothing may be selected, so nothing is compared.")]

@@ -387,9 +387,13 @@ def test_a_page_needs_no_code_of_other_people(store, whole, tmp_path):
     """A task in a file that is not here: what a report must know of it is in the record."""
     record = tracking.read("whole", store).assign(task="./gone.py:Ring")
     record.to_parquet(tmp_path / "gone.parquet")
-    (sentence,) = page(tmp_path / "gone.parquet", target={"": 0.93}, baseline="sgd").sentences
+    written = page(tmp_path / "gone.parquet", target={"": 0.93}, baseline="sgd")
+    (sentence,) = written.sentences
     form = re.sub(r"[\d.]+", "#", whole.sentences[0])  # the name of a task is part of what draws are seeded by
-    assert re.sub(r"[\d.]+", "#", sentence.replace("./gone.py:Ring", "digits_mlp")) == form
+    assert re.sub(r"[\d.]+", "#", sentence.replace("Ring", "digits_mlp")) == form
+    told = written.path.with_suffix(".md").read_text()
+    assert "Ring is the class ./gone.py:Ring." in told
+    assert told.count("./gone.py:Ring") == 1
 
 
 def test_the_sentence_in_the_readme_is_one_that_the_page_says():
