@@ -76,7 +76,9 @@ class CompiledFlat:
             self._tell(rate)
             after = moved_alone(self._rule, raw, alone, state, rate, progress)
         else:
-            after = {name: (param, state.directions[name]) for name, param in alone.items()}  # without elements
+            # Without elements; a state counts its steps all the same.
+            apply = self._rule.direction.apply
+            after = {n: (param, apply(raw[n], state.directions[n], param)[1]) for n, param in alone.items()}
         ends = moved(self._pieces, list(grads.values()), progress)
         places = chain.from_iterable(piece.scalars for piece in self._pieces)
         own = {id(here): (here, later) for here, later in zip(places, chain.from_iterable(ends), strict=True)}.values()

@@ -138,6 +138,7 @@ def test_scale_invariant_tensors_are_measured_alike():
 
 
 MANY = {f"{place}.weight": ((3, 4), (5,), (7, 2), (), (1, SMALL + 1))[place % 5] for place in range(9)}
+MANY["empty"] = (0, 3)
 RULES = {
     "adam, matrices decayed": Composed(Adam(), Fixed(lr=0.01), Decoupled(0.1, on="matrices")),
     "hypergradient": Composed(SGD(), Hypergradient(lr=0.01)),
@@ -165,9 +166,9 @@ def moved(rule, names=MANY, still=None, scheduled=False, **settings):
     return {name: leaf.detach() for name, leaf in leaves.items()}, optimizer.state_dict()["state"]
 
 
-@pytest.mark.parametrize("rule", list(RULES.values())[:4], ids=list(RULES)[:4])
+@pytest.mark.parametrize("rule", ["adam, matrices decayed", "hypergradient, adam", "cprop", "rmsprop"])
 def test_a_compiled_optimizer_is_the_eager_one_but_for_rounding(rule):
-    close(moved(rule, compile=True), moved(rule))
+    close(moved(RULES[rule], compile=True), moved(RULES[rule]))
 
 
 def test_a_compiled_optimizer_leaves_what_has_no_gradient_and_follows_a_scheduler():
@@ -275,7 +276,7 @@ def test_what_a_compiled_optimizer_moves_lies_in_one_tensor_and_stays_there():
         places.append([leaf.data_ptr() for leaf in leaves.values()])
         versions = [leaf._version for leaf in leaves.values()]
     assert places[0] == places[1] == places[2]
-    assert len({leaf.untyped_storage().data_ptr() for leaf in leaves.values() if leaf.dim()}) == 1
+    assert len({leaf.untyped_storage().data_ptr() for leaf in leaves.values() if leaf.numel()}) == 1
     assert all(versions)
     leaves["0.weight"].data = torch.zeros_like(leaves["0.weight"])  # somebody moves it elsewhere: taken from there
     before = {name: leaf.detach().clone() for name, leaf in leaves.items()}
