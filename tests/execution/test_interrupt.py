@@ -74,15 +74,14 @@ def test_ctrl_c_twice_ends_it_at_once(driver):
     assert "Traceback" not in err
 
 
-def test_status_and_cancel_work_from_another_process(driver, tmp_path, lr_study_process):
-    other = lr_study_process("status", "long")
-    told, err = other.communicate(timeout=180)
-    assert other.returncode == 0, err
-    assert re.fullmatch(r"random repetition 0: [1-9]\d*/200 trials, [1-9]\d* running, [\d:]+ left\n", told), told
-    other = lr_study_process("cancel", "long")
-    asked, err = other.communicate(timeout=180)
-    assert other.returncode == 0, err
-    assert "asked long to end" in asked
+def test_status_and_cancel_work_from_another_process(driver, tmp_path, lr_study):
+    told = lr_study("status", "long")
+    assert told.returncode == 0, told.stderr
+    line = r"random repetition 0: [1-9]\d*/200 trials, [1-9]\d* running, [\d:]+ left\n"
+    assert re.fullmatch(line, told.stdout), told.stdout
+    asked = lr_study("cancel", "long")
+    assert asked.returncode == 0, asked.stderr
+    assert "asked long to end" in asked.stdout
     _, err = driver.communicate(timeout=180)
     assert driver.returncode == 130, err
     assert GOES_ON in err
