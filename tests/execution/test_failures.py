@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 import ray
 import torch
@@ -359,6 +360,15 @@ def test_a_loop_that_raises_leaves_its_own_traceback_without_secrets_and_one_tha
     assert 'raise Odd("age", "postgresql://…@db/people")' in text
     table = study.report("failing", "csv", tracking_uri=failing.uri)
     assert {"./loops.py:Trains", "quadratic"} <= set(table.replace("\n", ",").split(",")), "both kinds in one table"
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(400)
+@pytest.mark.usefixtures("failing")
+def test_no_process_is_started_that_waits_for_work_which_only_others_get():
+    names = [process.name() for process in psutil.Process().children(recursive=True)]
+    assert "raylet" in names
+    assert not [name for name in names if name.startswith("ray::IDLE")]
 
 
 def test_whatever_breaks_a_study_off_nothing_of_it_looks_as_if_it_ran(mine, tmp_path, monkeypatch):
