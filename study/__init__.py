@@ -9,6 +9,7 @@ print(study.page("quickstart").path)  # everything about it, as one HTML file
 """
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
     from study.answers.winners import Winner
     from study.plan.study import Study
-    from study.reports.writing import Material, Written
+    from study.records.material import Material
+    from study.reports.kept import Written
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing of a study goes anywhere unasked
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -40,6 +42,7 @@ def run(
     verbose: bool = False,
     check: bool = True,
     arms: "Sequence[str]" = (),
+    live: bool = False,
 ) -> bool:
     """Run what is missing of a study.
 
@@ -53,6 +56,7 @@ def run(
         verbose: show what Ray and MLflow say, and tracebacks of the user's code.
         check: make one step of every task or rule that comes from outside before Ray starts.
         arms: names of those that are run now, in which `*` stands for anything; all where there is none.
+        live: rewrite the page now and then while trials run, below `storage`.
 
     Returns:
         True where the record of these arms is complete afterwards.
@@ -62,12 +66,14 @@ def run(
     """
     from study.execution import runner
     from study.plan import checks, parse
+    from study.reports.live import LivePage
 
     read_study = parse.load(study) if isinstance(study, str) else study
     if not yes:
         checks.check_size(read_study)
     cluster = runner.Cluster(address, gpus_per_trial, verbose)
-    return runner.run(read_study, tracking_uri, Path(storage), cluster, arms=arms, check=check)
+    beside = LivePage(read_study.name, Path(storage), tracking_uri) if live else nullcontext()
+    return runner.run(read_study, tracking_uri, Path(storage), cluster, arms=arms, check=check, beside=beside)
 
 
 def read(study: str, *, tracking_uri: str = URI) -> "pd.DataFrame":
@@ -159,7 +165,7 @@ def forget(study: str, *, tracking_uri: str = URI, storage: str | Path | None = 
     import shutil
 
     from study import tracking
-    from study.reports.writing import folder_of
+    from study.reports.kept import folder_of
 
     place = Path(storage) if storage else _storage_of(tracking.about(study, tracking_uri).storage)
     with tracking.Lease(study, tracking_uri):
@@ -197,17 +203,27 @@ def page(
         record: write its numbers and files into MLflow too.
 
     Returns:
-        The files, and what the page says first.
+        The files, and what the page says first. Where a page of the same record, options and program stands there,
+        nothing is computed or written, and it says `unchanged`.
 
     Raises:
         Refusal: where the study is not there, the folder cannot be written, or something is asked for that it has not.
     """
     from study import tracking
-    from study.reports import writing as pages
+    from study.answers.asked import ReportOptions
+    from study.records.material import Material, of
+    from study.reports import kept
 
-    material = study if isinstance(study, pages.Material) else pages.of(study, tracking_uri)
-    place = Path(folder) if folder else pages.folder_of(_storage_of(material.storage), material.name)
-    written = pages.write(material, place, pages.ReportOptions(baseline, dict(target or {}), unit))
-    if record and material.run:  # else it was read from a file
+    material = study if isinstance(study, Material) else of(study, tracking_uri)
+    place = Path(folder) if folder else kept.folder_of(_storage_of(material.storage), material.name)
+    asked = ReportOptions(baseline, dict(target or {}), unit)
+    written = kept.find(place, kept.key_of(material, asked))
+    if written is None:
+        from study.reports import writing
+
+        written = writing.write(material, place, asked)
+    store = tracking.shown(tracking_uri)
+    if record and material.run and not (written.unchanged and kept.is_published(place, store)):  # else from a file
         tracking.publish(material.name, tracking_uri, written.metrics, written.files)
+        kept.publish(place, store)
     return written

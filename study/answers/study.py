@@ -9,6 +9,7 @@ from threadpoolctl import threadpool_limits
 from study.answers import defaults, over_time
 from study.answers import trials as of_trials
 from study.answers.arms import TRIALS, arms
+from study.answers.asked import ReportOptions
 from study.answers.choice import Choice, Tuned, choices
 from study.answers.grids import Grid, grids
 from study.answers.importance import Importance, importances
@@ -28,18 +29,6 @@ from trainables.refusal import unknown
 UNITS = ["passes", "steps", "seconds", "flops", TRIALS]  # and gradients, where an arm's price was measured
 UNTOLD = Spent(NotDefined("a trial does not tell what it used"))
 FEW = 5  # hits: fewer make an interval wide, and its ends depend on single trials
-
-
-@dataclass(frozen=True)
-class ReportOptions:
-    """Settings of a report; those that are not given follow from the study file and the tasks."""
-
-    baseline: str | None = None
-    target: dict[str, float] = field(default_factory=dict)  # by task; '' for all others
-    unit: str = "passes"
-    budget: int | None = None
-    seed: int = 0
-    draws: int = 10_000
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from study.commands import options
 from trainables.refusal import Refusal
 
 if TYPE_CHECKING:
-    from study.reports.writing import Material, Said, Written
+    from study.records.material import Material
+    from study.reports.kept import Said, Written
 
 
 @click.command()
@@ -75,7 +76,7 @@ def report(study: str, form: str, epochs: bool, tracking_uri: str, no_page: bool
         said = written.said if written else _said(material, asked)
         click.echo("".join(f"\n{sentence}\n" for sentence in chain(*said)), nl=False)
     if written:
-        click.echo(f"\npage: {written.path}", err=True)
+        click.echo(f"\npage: {written.path}{' (unchanged)' if written.unchanged else ''}", err=True)
 
 
 def _said(material: "Material", asked: dict) -> "Said":

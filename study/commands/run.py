@@ -63,7 +63,9 @@ def run(
     if fresh:
         _forget(read.name, tracking_uri, storage, ask=not yes)
     where = {"tracking_uri": tracking_uri, "storage": storage, "address": address}
-    complete = lr_study.run(read, **where, gpus_per_trial=gpus, yes=yes, verbose=verbose, check=check, arms=arms)
+    complete = lr_study.run(
+        read, **where, gpus_per_trial=gpus, yes=yes, verbose=verbose, check=check, arms=arms, live=True
+    )
     from study.records.failures import all_failed
     from study.records.material import of_study
 
@@ -94,7 +96,7 @@ def _forget(name: str, tracking_uri: str, storage: Path, *, ask: bool) -> None:
 def _page(material: "Material", tracking_uri: str, storage: Path) -> None:
     """Write the page and say where it is; a record that no page can be made of is still a record."""
     import study as lr_study
-    from study.reports.writing import folder_of
+    from study.reports.kept import folder_of
     from trainables.refusal import Refusal
 
     try:
@@ -105,4 +107,4 @@ def _page(material: "Material", tracking_uri: str, storage: Path) -> None:
         return
     for sentence in chain(*written.said):
         click.echo(f"\n{sentence}")
-    click.echo(f"\nThe page about it:      {written.path}", err=True)
+    click.echo(f"\nThe page about it:      {written.path}{' (unchanged)' if written.unchanged else ''}", err=True)

@@ -5,31 +5,18 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import ray
 from ray._private import ray_constants
 from ray.tune.execution import class_cache
 
+from study.execution.settings import Cluster
 from study.execution.surroundings import refuse_unusable
 from study.plan.study import Study
 from trainables.refusal import Refusal, first_line
 from trainables.trial import Trial
 
 WAIT_SECONDS = 300.0  # for the first worker of a cluster: a machine in a cloud needs minutes to start
-
-
-class Cluster(NamedTuple):
-    """The Ray that trials run on, and the devices that each may take."""
-
-    address: str | None = None  # of a running Ray; None: RAY_ADDRESS, and without it one is started here
-    gpus_per_trial: float | None = None  # None: one where there are any
-    verbose: bool = False
-
-    @property
-    def is_joined(self) -> bool:
-        """True where it was there before us, so that nodes may come and go."""
-        return bool(self.address or os.environ.get("RAY_ADDRESS"))  # the latter is how `ray job submit` says it
 
 
 def connect(cluster: Cluster) -> None:

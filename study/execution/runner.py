@@ -1,29 +1,23 @@
-"""Runs a study: makes its record complete, whatever happened before. The only file that builds a `Tuner`."""
+"""Runs a study: makes its record complete, whatever happened before. Ray is imported where something is missing."""
 
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from ray import tune
-from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
-
 from study.dispatch.dispatcher import Dispatcher
 from study.execution import provenance
-from study.execution.cluster import Cluster, connect, resources_of_a_trial
-from study.execution.failures import Hopeless
 from study.execution.progress import Progress
 from study.execution.rehearsal import answerable, rehearse
-from study.execution.tune import Bridge, Ending, TuneSearcher
+from study.execution.settings import Cluster
 from study.plan import recipes
 from study.plan.checks import check_validation
 from study.plan.key import Key
 from study.plan.study import Study
 from study.tracking import Lease, OtherContents, Tracker
 from study.tracking import forget as forget_record
-from trainables.ray_trainable import Trainable, forget
 from trainables.training import Training
 
 STORAGE = Path(".lr-study")
@@ -38,6 +32,7 @@ def run(
     *,
     arms: Sequence[str] = (),
     check: bool = True,
+    beside: AbstractContextManager[object] = nullcontext(),  # noqa: B008 — reusable
 ) -> bool:
     """Run what is missing of a study, or of some of its arms.
 
@@ -49,6 +44,7 @@ def run(
         show: makes what shows the progress, from the study and the number of trials that have ended.
         arms: names of those that are run now, in which `*` stands for anything; all where there is none.
         check: make one step of what comes from outside before Ray starts.
+        beside: is entered while trials run.
 
     Returns:
         True where the record of these arms is complete afterwards, False where somebody has ended the study.
@@ -67,7 +63,7 @@ def run(
         with answerable(arm, study.source, verbose=cluster.verbose):
             settled.append(recipes.settled(arm))
     study = study._replace(arms=tuple(settled))
-    asked = RunOptions(study, study.part(arms), tracking_uri, storage.resolve(), cluster, show, check)
+    asked = RunOptions(study, study.part(arms), tracking_uri, storage.resolve(), cluster, show, check, beside)
     with Lease(study.name, tracking_uri) as lease:
         return _complete(asked, lease)
 
@@ -82,13 +78,14 @@ class RunOptions(NamedTuple):
     cluster: Cluster
     show: Callable[[Study, int], Progress]
     check: bool
+    beside: AbstractContextManager[object] = nullcontext()
 
 
 def _complete(asked: RunOptions, lease: Lease) -> bool:
     part, storage, cluster = asked.part, asked.storage, asked.cluster
 
     def forgotten(key: Key) -> None:
-        forget(storage / tracker.folder(key))
+        shutil.rmtree(storage / tracker.folder(key), ignore_errors=True)
 
     tracker = _tracker(asked, forgotten, lease)
     tracker.remember_storage(storage)
@@ -103,18 +100,25 @@ def _complete(asked: RunOptions, lease: Lease) -> bool:
         else:
             if asked.check:
                 rehearse(part, verbose=cluster.verbose)
-            connect(cluster)
-            resources = resources_of_a_trial(part, cluster)
-            tracker.open_searches(part.searches())
-            with asked.show(part, dispatcher.num_ended) as progress:
-                bridge = Bridge(tracker, dispatcher, progress, storage)
-                _tune(bridge, tracker, resources, cluster)
+            _train(asked, tracker, dispatcher)
     except BaseException:  # a refusal, an error, or Ctrl-C: nothing may look as if it still ran
         with suppress(Exception):  # the first error is the one to be told
             tracker.close(complete=False)
         raise
     tracker.close(complete=dispatcher.done)
     return dispatcher.done
+
+
+def _train(asked: RunOptions, tracker: Tracker, dispatcher: Dispatcher) -> None:
+    """Train what is missing, on Ray."""
+    from study.execution import tuner
+    from study.execution.cluster import connect, resources_of_a_trial
+
+    connect(asked.cluster)
+    resources = resources_of_a_trial(asked.part, asked.cluster)
+    tracker.open_searches(asked.part.searches())
+    with asked.beside, asked.show(asked.part, dispatcher.num_ended) as progress:
+        tuner.fit(tuner.Bridge(tracker, dispatcher, progress, asked.storage), tracker, resources, asked.cluster)
 
 
 def _tracker(asked: RunOptions, forgotten: Callable[[Key], None], lease: Lease) -> Tracker:
@@ -128,36 +132,3 @@ def _tracker(asked: RunOptions, forgotten: Callable[[Key], None], lease: Lease) 
     sys.stderr.write(f"no trial of {name} has succeeded yet, and its file has changed: it starts anew\n")
     forget_record(name, asked.uri)
     return Tracker(asked.study, asked.uri, provenance.tags(), forgotten, lease.check)
-
-
-def _tune(bridge: Bridge, tracker: Tracker, resources: Mapping[str, float], cluster: Cluster) -> None:
-    folder = bridge.storage / "tune"
-    own = folder / tracker.own_name  # Tune's state of every driver so far, from which nobody restores
-    shutil.rmtree(own, ignore_errors=True)
-    tuner = tune.Tuner(
-        tune.with_resources(Trainable, dict(resources)),
-        tune_config=TuneConfig(
-            search_alg=TuneSearcher(bridge),
-            num_samples=-1,
-            reuse_actors=True,
-            trial_name_creator=lambda trial: trial.trial_id,
-            trial_dirname_creator=lambda trial: trial.trial_id,
-        ),
-        run_config=RunConfig(
-            name=tracker.own_name,
-            storage_path=str(folder),
-            callbacks=[bridge],
-            stop=Ending(tracker, bridge),
-            failure_config=FailureConfig(max_failures=-1),  # `Failures` decides
-            checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-            verbose=3 if cluster.verbose else 0,
-        ),
-    )
-    try:
-        tuner.fit()
-    finally:
-        shutil.rmtree(own, ignore_errors=True)
-    if bridge.broken:
-        raise bridge.broken
-    if bridge.hopeless:
-        raise Hopeless(f"study {tracker.study.name!r} is stopped: {bridge.hopeless}")

@@ -89,6 +89,7 @@ class Page:
     question: str
     units: list[str]  # in which costs are told, that which was asked for first
     in_units: dict[str, InUnit]  # by the unit, the sentence over all tasks, empty where there is one
+    progress: str  # how far a study is that is not complete
     counts: str
     failed: list[str]  # how many trainings failed, then a line an error
     waiting: list[str]  # schemes without a trial that ended
@@ -128,6 +129,7 @@ def page(material: Material, every: list[Answers]) -> Page:
         question=material.question,
         units=in_units,
         in_units=units.of_all_tasks(every, in_units),
+        progress=_progress(material, every),
         counts=_counts(every),
         failed=failures.failure_lines(material.record),
         waiting=[scheme for scheme in order if scheme not in told],
@@ -157,7 +159,7 @@ def html(made: Page) -> str:
 
 def markdown(made: Page) -> str:
     """The sentences, the tables and the notes, as Markdown."""
-    lines = [f"# {_plain(made.name)}", ""]
+    lines = [f"# {_plain(made.name)}", "", *([f"{made.progress} have ended.", ""] if made.progress else [])]
     lines += [f"**{_plain(sentence_text(made.sentence))}**\n"] if made.sentence else []
     sentences = [sentence_text(part.sentence) for part in made.parts] or ["No trial has ended yet."]
     lines += [f"**{_plain(text)}**\n" for text in sentences]
@@ -273,6 +275,12 @@ def _in_words(text: str) -> str:
     for quantity in fields(Result):
         text = text.replace(quantity.name, quantity.name.replace("_", " "))
     return text
+
+
+def _progress(material: Material, every: list[Answers]) -> str:
+    """The trials that have ended of those that are planned; empty where all have, or nobody knows the plan."""
+    ended, planned = sum(len(answers.trials) for answers in every), sum(material.planned.values())
+    return f"{ended:,} of {planned:,} trials" if ended < planned else ""
 
 
 def _counts(every: list[Answers]) -> str:

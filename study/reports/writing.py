@@ -6,13 +6,13 @@ numbers. The same record gives the same bytes.
 
 import math
 from pathlib import Path
-from typing import NamedTuple
-from urllib.parse import quote
 
+from study.answers.asked import ReportOptions
 from study.answers.results import Quantity
-from study.answers.study import Answers, ReportOptions, answers_of
+from study.answers.study import Answers, answers_of
 from study.records.material import Material, of, of_file, of_study
-from study.reports import advice, knowledge, over_tasks
+from study.reports import advice, kept, knowledge, over_tasks
+from study.reports.kept import Said, Written, folder_of
 from study.reports.page import as_json, html, markdown, page
 from study.reports.sentences import sentence, sentence_text
 from trainables.refusal import Refusal
@@ -31,43 +31,6 @@ __all__ = [
     "said",
     "write",
 ]
-
-
-class Said(NamedTuple):
-    """The answer in sentences."""
-
-    over_tasks: list[str]  # one for the study, where it has several tasks
-    sentences: list[str]  # one a task
-    known: list[str]  # what knowing the rate changes
-    advice: list[str]  # what to do, a sentence a task where something follows
-
-
-class Written(NamedTuple):
-    """The page that was written, what it says first, and the numbers of every arm."""
-
-    path: Path
-    files: list[Path]  # all of them, the page among them
-    said: Said
-    metrics: dict[str, dict[str, float]]
-
-    @property
-    def sentences(self) -> list[str]:
-        """The answer, a sentence a task."""
-        return self.said.sentences
-
-
-def folder_of(storage: Path, study: str) -> Path:
-    """The folder of a study's page by default: inside `storage`, whatever the study is called.
-
-    Args:
-        storage: the folder of all that a study keeps.
-        study: its name; what no folder can be called is quoted.
-
-    >>> folder_of(Path("here"), "../x"), folder_of(Path("here"), "..")
-    (PosixPath('here/reports/..%2Fx'), PosixPath('here/reports/%2E%2E'))
-    """
-    name = quote(study, safe="")
-    return storage / "reports" / (name if name.strip(".") else name.replace(".", "%2E"))
 
 
 def write(material: Material, folder: Path, asked: ReportOptions = ReportOptions()) -> Written:  # noqa: B008 — immutable
@@ -92,15 +55,17 @@ def write(material: Material, folder: Path, asked: ReportOptions = ReportOptions
         texts |= {f"figures/{panel.name}.svg": panel.file, f"figures/{panel.name}.csv": panel.csv}
     for chart in [*made.charts, *(chart for part in made.parts for chart in part.charts)]:
         texts |= {f"figures/{chart.name}.svg": chart.svg, f"figures/{chart.name}.csv": chart.csv}
+    written = Written(folder / "report.html", [folder / name for name in texts], said(every), metrics(every))
     try:
         (folder / "figures").mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
-            (folder / name).write_text(text, encoding="utf-8")
+            kept.replace(folder / name, text)
+        kept.keep(folder, kept.key_of(material, asked), written)
     except OSError as error:
         raise Refusal(
             f"the page cannot be written into {str(folder)!r} ({error.strerror}): give another folder"
         ) from error
-    return Written(folder / "report.html", [folder / name for name in texts], said(every), metrics(every))
+    return written
 
 
 def said(every: list[Answers]) -> Said:

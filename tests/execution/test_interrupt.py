@@ -61,6 +61,7 @@ def test_ctrl_c_ends_it_cleanly_and_says_how_to_go_on(driver, tmp_path):
     assert driver.returncode == 130, err
     assert GOES_ON in err
     assert "Traceback" not in err
+    assert "The page, rewritten while trials run:  .lr-study/reports/long/report.html\n" in err
     assert statuses(tmp_path) == {"FINISHED", "KILLED"}
 
 

@@ -9,8 +9,8 @@ from mlflow import MlflowClient
 import study
 from study import tracking
 from study.execution import runner
-from study.execution.cluster import Cluster
 from study.execution.progress import Progress
+from study.execution.settings import Cluster
 from study.plan.parse import parse
 from study.tracking import Lease, OtherContents, Tracker
 from trainables.refusal import Refusal
