@@ -15,7 +15,7 @@ import study
 from study import tracking
 from study.dispatch.dispatcher import Dispatcher
 from study.dispatch.outcome import Outcome
-from study.execution import failures, runner
+from study.execution import cluster, failures, tuner
 from study.execution.failures import GIVE_UP, Failures, cause_of, line_of
 from study.plan.parse import parse
 from trainables import ray_trainable as trainable
@@ -382,9 +382,9 @@ def test_whatever_breaks_a_study_off_nothing_of_it_looks_as_if_it_ran(mine, tmp_
         assert bridge.next_config("second") == "FINISHED"
         raise bridge.broken
 
-    monkeypatch.setattr(runner, "connect", lambda cluster: None)
-    monkeypatch.setattr(runner, "resources_of_a_trial", lambda study, cluster: {})
-    monkeypatch.setattr(runner, "_tune", breaks)
+    monkeypatch.setattr(cluster, "connect", lambda *_: None)
+    monkeypatch.setattr(cluster, "resources_of_a_trial", lambda *_: {})
+    monkeypatch.setattr(tuner, "fit", breaks)
     with pytest.raises(Refusal, match="asked again"):
         study.run("failing.yaml", **mine, check=False)
     client = tracking.client(mine["tracking_uri"])
