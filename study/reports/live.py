@@ -14,6 +14,7 @@ from typing import Self
 from study.reports.kept import folder_of
 from trainables.refusal import Refusal
 
+FIRST_SECONDS = 90.0  # a short study has its page at the end, and all its cores until then
 LEAST_SECONDS = 30.0  # between two writings
 SHARE = 20  # and so many times what the last one took: else it eats the cores that the study measures
 END_SECONDS = 5.0
@@ -28,18 +29,18 @@ class LivePage:
     terminal: Ctrl-C is the driver's, which ends it.
     """
 
-    def __init__(self, study: str, storage: Path, tracking_uri: str, *, least: float = LEAST_SECONDS) -> None:
+    def __init__(self, study: str, storage: Path, tracking_uri: str, *, first: float = FIRST_SECONDS) -> None:
         """Prepare it; nothing is written before it is entered.
 
         Args:
             study: its name.
             storage: the folder that holds the folder of its page.
             tracking_uri: the MLflow store that holds its record.
-            least: seconds between two writings, and before the first.
+            first: seconds before the first writing.
         """
         folder = folder_of(storage, study)
         self._words = [sys.executable, "-m", "study.reports.live", study, str(folder.resolve())]
-        self._path, self._known, self._least = folder / "report.html", {"MLFLOW_TRACKING_URI": tracking_uri}, least
+        self._path, self._known, self._first = folder / "report.html", {"MLFLOW_TRACKING_URI": tracking_uri}, first
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._write, daemon=True)
 
@@ -55,12 +56,12 @@ class LivePage:
         self._thread.join()
 
     def _write(self) -> None:
-        pause = self._least
+        pause = self._first
         while not self._over.wait(pause):
             started = time.monotonic()
             with suppress(OSError):  # no memory for a process, for one
                 self._write_once()
-            pause = max(self._least, SHARE * (time.monotonic() - started))
+            pause = max(LEAST_SECONDS, SHARE * (time.monotonic() - started))
 
     def _write_once(self) -> None:
         environment = {**os.environ, **self._known, "OMP_NUM_THREADS": "1"}  # no argument: everybody can read those

@@ -27,7 +27,7 @@ def store(tmp_path):
 
 def test_it_is_written_meanwhile_and_says_how_far_the_study_is(store, tmp_path, capfd):
     path = tmp_path / "reports" / "half" / "report.html"
-    with LivePage("half", tmp_path, store, least=0.01):
+    with LivePage("half", tmp_path, store, first=0.01):
         deadline = time.monotonic() + 100
         while not path.exists():
             assert time.monotonic() < deadline
@@ -46,7 +46,7 @@ def test_it_is_written_meanwhile_and_says_how_far_the_study_is(store, tmp_path, 
 
 def test_who_leaves_ends_the_writing_at_once_and_one_that_fails_ends_nothing(tmp_path):
     before = threading.active_count()
-    with LivePage("none", tmp_path, f"sqlite:///{tmp_path}/none.db", least=0.01):
+    with LivePage("none", tmp_path, f"sqlite:///{tmp_path}/none.db", first=0.01):
         time.sleep(0.3)
         started = time.monotonic()
     assert time.monotonic() - started < 10
