@@ -73,8 +73,10 @@ def calibrated(record: pd.DataFrame, chosen: dict[str, Any]) -> Calibrated:
     """
     level = _level(record)
     scores = [float(score) for score in trainings_of(record, level)["score"]]
-    first_half: Any = record[record["epoch"] <= record["epoch"].max() / 2]
-    halfway = None if first_half.empty else float(np.median(trainings_of(first_half, level)["score"]))
+    half = record["epoch"].max() / 2
+    first_half: Any = record[~(record["epoch"] > half)]  # with what was lost before it scored at all
+    scored = bool((record["epoch"] <= half).any())
+    halfway = float(np.median(trainings_of(first_half, level)["score"])) if scored else None
     return Calibrated(float(np.median(scores)), halfway, chosen, scores)
 
 

@@ -56,8 +56,12 @@ def target(
     import datetime as dt
 
     from study.plan.chosen import values_of
+    from trainables.refusal import Refusal
 
     values = values_of(words)
+    for key in (key for key in ("task", "epochs", "record_every") if key in values):
+        remedy = "TASK names it" if key == "task" else f"say --{key.replace('_', '-')}"
+        raise Refusal(f"{key} is not said as KEY=VALUE here: {remedy}")
     settings = {"epochs": epochs, "record_every": record_every, **values}
     store = {"tracking_uri": tracking_uri, "storage": storage, "address": address, "verbose": verbose}
     found = _calibrate(task, trials, seeds, settings, **store)

@@ -169,8 +169,10 @@ class Study(NamedTuple):
         """
         planned = {(search.arm.name, search.repetition): search.arm.settings for search in self.searches()}
         missing = Counter({search: settings.trials * settings.seeds for search, settings in planned.items()})
-        searches = ((key.arm, key.repetition) for key in ended if key.k < planned[key.arm, key.repetition].trials)
-        missing.subtract(searches)
+        for key in ended:
+            search = key.arm, key.repetition
+            if search in planned and key.k < planned[search].trials:  # else of a budget that was larger
+                missing[search] -= 1
         return missing
 
     @property

@@ -29,7 +29,7 @@ LOST = ("diverged", "failed")
 """How trials end that are worth no more than chance, whatever they said before."""
 ORDERED = "repetition", "trial"
 COSTS = "passes", "flops", "steps", "seconds", "gradients"
-"""What a training used, beside the one cost that is asked for; seeds of a trial add up. The last where measured."""
+"""Costs of a training beside the one that is asked for; seeds of a trial add up. The last where it was measured."""
 ROUNDING = 4  # units in the last place by which a mean may miss the target that it equals
 
 

@@ -226,7 +226,7 @@ def as_json(made: Page) -> str:
 
 
 def _priced(part: TaskPart, scheme: str) -> dict[str, list[dict[str, Any]]]:
-    """What a step of the scheme was measured to cost; nothing where nobody measured."""
+    """The measured prices of a step of the scheme; nothing where nobody measured."""
     return {"prices": [price._asdict() for price in part.prices[scheme]]} if scheme in part.prices else {}
 
 

@@ -46,6 +46,11 @@ def test_every_command_has_a_help_that_teaches():
         assert len(shown.output.splitlines()) > 5, f"`{name} --help` says too little"
 
 
+@pytest.mark.parametrize("word", ["task=mnist_logreg", "epochs=2", "record_every=0.5"])
+def test_a_target_takes_nothing_twice(word, lr_study):
+    refused(lr_study("target", "digits_mlp", word), f"{word.partition('=')[0]} is not said as KEY=VALUE here")
+
+
 def test_an_unknown_study_is_refused_with_the_nearest(lr_study):
     refused(lr_study("run", "quickstrat"), "unknown study 'quickstrat'", "did you mean 'quickstart'?")
 

@@ -287,6 +287,12 @@ def test_a_part_of_a_study_has_the_named_arms_and_those_that_they_follow(pattern
     assert [arm.name for arm in parse.parse(PARTS, "x").part(patterns).arms] == arms
 
 
+def test_trainings_that_are_missing_are_those_of_the_budget_whatever_was_recorded_beyond_it():
+    study = parse.parse("{question: q, common: {task: quadratic, trials: 3, seeds: 2}, arms: {a: {}, b: {}}}", "x")
+    ended = [Key("x", "a", 0, k, seed) for k in range(4) for seed in range(2)] + [Key("x", "b", 5, 0)]
+    assert study.missing(ended) == {("a", 0): 0, ("b", 0): 6}
+
+
 def test_a_part_of_no_arm_is_refused():
     with pytest.raises(Refusal, match="unknown arm 'adm': did you mean 'adam'"):
         parse.parse(PARTS, "x").part(["sgd", "adm"])

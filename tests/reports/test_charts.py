@@ -153,7 +153,7 @@ def six(store, tmp_path_factory):
 
 
 def titled(dom, written, script, tmp_path):
-    """What a script makes the title of the page, which is opened without its own policy, so that the script may run."""
+    """The title that a script gives to the page, opened without its own policy, so that the script may run."""
     bare = tmp_path / "bare.html"
     text = re.sub(r"<meta http-equiv[^>]*>", "", written.path.read_text(encoding="utf-8"))
     bare.write_text(text.replace("</body>\n</html>", script), encoding="utf-8")

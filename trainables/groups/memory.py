@@ -105,4 +105,4 @@ class Overwriting:
         found: Any = grads | {name: torch.zeros_like(self._params[name]) for name in without} if without else grads
         if self._complex:
             found = {name: real(grad) for name, grad in found.items()}
-        return found if self._update.gathers(found) else {name: grad.clone() for name, grad in found.items()}
+        return found if self._update.gathers else {name: grad.clone() for name, grad in found.items()}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
@@ -23,6 +23,8 @@ class CompiledUpdate:
     would read the memory that it is about to write, which is a third of what such an update reads and writes.
     """
 
+    gathers: ClassVar[bool] = False  # what is remembered may be a gradient that was given
+
     def __init__(self, rule: Composed) -> None:
         self.follow(rule)
 
@@ -31,10 +33,6 @@ class CompiledUpdate:
         self._rule, numbers = rule, floats(rule)
         self._numbers = {key: torch.tensor(value, dtype=torch.float64) for key, value in numbers.items()}
         self._shape = with_floats(rule, dict.fromkeys(numbers, 0.0))
-
-    def gathers(self, params: Tensors) -> bool:
-        """False: what is remembered may be a gradient that was given."""
-        return False
 
     def __call__(
         self, raw: Tensors, params: Tensors, state: ComposedState, progress: Tensor

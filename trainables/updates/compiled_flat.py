@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
@@ -30,6 +30,8 @@ class CompiledFlat:
     cannot lie flat (strides of its own, say) and the scheme looks at tensors, all is compiled by name.
     """
 
+    gathers: ClassVar[bool] = True  # nothing that is remembered is a gradient that was given
+
     def __init__(self, rule: Composed) -> None:
         self._laid: Laid | None = None
         self._pieces: Sequence[Piece] = ()
@@ -45,10 +47,6 @@ class CompiledFlat:
         self._moving = replace(rule, scheme=Told()) if rule.scheme.blind else rule
         if not all(piece.follows(self._moving) for piece in self._pieces):
             self._laid = None
-
-    def gathers(self, params: Tensors) -> bool:
-        """True: nothing that is remembered is a gradient that was given."""
-        return True
 
     def __call__(
         self, raw: Tensors, params: Tensors, state: ComposedState, progress: Tensor

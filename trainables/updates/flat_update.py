@@ -1,7 +1,7 @@
 """The update of a rule whose rate no tensor has a part in: small tensors as one, written over from step to step."""
 
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
@@ -22,6 +22,8 @@ class FlatUpdate:
     their own.
     """
 
+    gathers: ClassVar[bool] = True  # nothing that is remembered is a gradient that was given
+
     def __init__(self, rule: Composed) -> None:
         self._laid: Laid | None = None
         self._given: Tensors = {}
@@ -30,10 +32,6 @@ class FlatUpdate:
     def follow(self, rule: Composed) -> None:
         """Go on with a rule that differs in real numbers, such as a rate that a scheduler has set."""
         self._rule = rule
-
-    def gathers(self, params: Tensors) -> bool:
-        """True: nothing that is remembered is a gradient that was given."""
-        return True
 
     def __call__(
         self, raw: Tensors, params: Tensors, state: ComposedState, progress: Tensor

@@ -165,7 +165,7 @@ def _is_scalar(node: Node) -> bool:
 def _part(
     whole: GraphModule, given: Sequence[Node], made: Sequence[Node], returned: Sequence[Node] | None = None
 ) -> GraphModule:
-    """What makes some of the operations of what is given; it returns all of them unless told which."""
+    """The function that makes some of the operations from what is given; it returns all of them unless told which."""
     needed, open_ = set(), [node for node in made if node not in given]
     while open_:
         node = open_.pop()
