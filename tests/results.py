@@ -18,9 +18,9 @@ from study.answers.study import answers_of
 from study.figures import apart, svg
 from study.reports import networks, terminal
 from study.reports import writing as pages
+from study.reports.cells import Cell, Sheet
 from study.reports.page import Page, page
 from study.reports.sentences import sentence_text
-from study.reports.tables import Cell, Sheet
 
 Figures: TypeAlias = dict[str, tuple[str, str]]  # by name: title and SVG
 GRIDS = "What weight decay and learning rate decide together", "What theory predicts of such a grid"

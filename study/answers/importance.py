@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 
 from study.records.material import Material, plain
-from trainables.space import Choice, Derived, Domain, Value, domain_of, lr_beside
+from trainables.rates import lr_beside
+from trainables.space import Choice, Derived, Domain, Value, domain_of
 
 FEWEST_TRIALS = 20  # of which the best five are a quarter
 

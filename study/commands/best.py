@@ -77,7 +77,7 @@ def _text(winner: "Winner") -> str:
 
 def _found(winner: "Winner") -> str:
     """The rate that its rule found; what it was given stands in the configuration."""
-    from trainables.space import lr_of
+    from trainables.rates import lr_of
 
     given = lr_of(winner.configuration)
     return "" if winner.lr is None or winner.lr == given else f"; it found a rate of {winner.lr:.3g}"

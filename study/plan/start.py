@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from trainables.rates import lr_beside
 from trainables.refusal import Refusal, unknown
-from trainables.space import Derived, Domain, Value, lr_beside, written
+from trainables.space import Derived, Domain, Value, written
 
 
 def start_of(

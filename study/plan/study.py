@@ -14,9 +14,10 @@ from study.plan.tasks import entry_of
 from study.search.stoppers import Stopper
 from trainables.components import files_of, slots
 from trainables.plugins import File
+from trainables.rates import resolved
 from trainables.refusal import unknown
 from trainables.run.stopping import Rung
-from trainables.space import Derived, Domain, Value, corner, resolved, written
+from trainables.space import Derived, Domain, Value, corner, written
 from trainables.trial import Trial
 
 STOPPER = "stopper."  # before the fields of a stopper

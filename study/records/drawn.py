@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from trainables.rates import RATES, SIDES
 from trainables.refusal import Refusal, unknown
-from trainables.space import RATES, SIDES, LogUniform, domain_of
+from trainables.space import LogUniform, domain_of
 
 FIELD, LOW, HIGH, VALUE = "drawn_field", "drawn_low", "drawn_high", "drawn"  # the columns that say it
 

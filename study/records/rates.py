@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from trainables.space import RATES, SIDES
+from trainables.rates import RATES, SIDES
 
 MAIN = "", SIDES[0]  # in front of the keys of the rule whose rate a record tells: a split's is that of its first side
 TRIAL = "task", "arm", "repetition", "k"

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from study.plan.study import Arm
 from study.records.own import RECORDED
 from study.records.trials import ended, is_lost
+from trainables.rates import lr_beside
 from trainables.refusal import Refusal, unknown
-from trainables.space import Choice, Derived, Domain, Integer, LogNormal, LogUniform, Uniform, lr_beside
+from trainables.space import Choice, Derived, Domain, Integer, LogNormal, LogUniform, Uniform
 from trainables.trial import Trial
 
 Floats = NDArray[np.float64]

@@ -7,8 +7,8 @@ from study.answers.results import JudgedShare
 from study.answers.study import Answers
 from study.plan.tasks import label
 from study.records.material import Material
+from study.reports.cells import Cell, Column, Row, Sheet, links_of
 from study.reports.sentences import NAMED, Word, Words, counted, listed, settling, told
-from study.reports.tables import Cell, Column, Row, Sheet, links_of
 from study.reports.terminal import MOST
 
 

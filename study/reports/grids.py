@@ -8,7 +8,7 @@ from study.answers.grids.collapse import Collapse
 from study.answers.grids.predictions import Prediction, collapsed, predictions, seeds_alone
 from study.cost import NotDefined
 from study.cost.quantities import unbounded
-from study.reports.tables import Cell, Column, Row, Sheet
+from study.reports.cells import Cell, Column, Row, Sheet
 
 COLUMNS = [
     Column("within over across", "0 where only ηλ matters; a 95 % interval from the noncentral F distribution"),

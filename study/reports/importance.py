@@ -7,7 +7,7 @@ from study.answers.importance import Importance, importances
 from study.answers.trials import trials_of
 from study.records.material import Material, level_of
 from study.records.trials import ended
-from study.reports.tables import Cell, Column, Row, Sheet
+from study.reports.cells import Cell, Column, Row, Sheet
 from study.reports.terminal import TextTable
 
 TITLE = "Importance of hyper-parameters"

@@ -4,8 +4,8 @@ from study.answers.knowledge import FACTORS
 from study.answers.results import KnownCost
 from study.answers.study import Answers
 from study.records.material import Material
+from study.reports.cells import Cell, Column, Row, Sheet, cost_cell, defined, doubts, links_of
 from study.reports.knowledge import LEAD, TITLE, even_text
-from study.reports.tables import Cell, Column, Row, Sheet, cost_cell, defined, doubts, links_of
 
 
 def sheets(answers: Answers, material: Material) -> list[Sheet]:

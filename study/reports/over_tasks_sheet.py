@@ -3,8 +3,8 @@
 from study.answers.results import JudgedShare
 from study.answers.study import Answers
 from study.plan.tasks import label
+from study.reports.cells import Column, Row, Sheet, defined, share_cell
 from study.reports.over_tasks import LEAD, TITLE, told_over_tasks
-from study.reports.tables import Column, Row, Sheet, defined, share_cell
 
 
 def sheets(every: list[Answers]) -> list[Sheet]:

@@ -6,7 +6,7 @@ from typing import Any
 from study.answers.study import Answers
 from study.records.material import Material
 from study.records.prices import GRADIENTS
-from study.reports.tables import Cell, Column, Row, Sheet
+from study.reports.cells import Cell, Column, Row, Sheet
 from trainables.price import Price, differ
 
 LEAD = (

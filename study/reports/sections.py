@@ -8,7 +8,7 @@ from study.answers.heat_map import cell_text, steps_until, value_text
 from study.answers.published import COLUMNS, beside, verdict
 from study.plan.file import Heat, Published, StudyFile
 from study.records.material import Material
-from study.reports.tables import Cell, Column, Row, Sheet
+from study.reports.cells import Cell, Column, Row, Sheet
 from study.reports.terminal import TextTable
 
 

@@ -1,54 +1,39 @@
 """The tables of a page: one row a scheme, every number with its interval, its doubts and the runs behind it."""
 
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 from study.answers import defaults
 from study.answers.arms import TRIALS
-from study.answers.results import JudgedShare, Quantity, Result
+from study.answers.results import Quantity, Result
 from study.answers.study import Answers
 from study.cost import NotDefined
-from study.cost.quantities import unbounded
 from study.records.material import Material
+from study.reports.cells import (
+    NOT_RUN,
+    Cell,
+    Column,
+    Row,
+    Sheet,
+    between,
+    cost_cell,
+    defined,
+    digits,
+    doubts,
+    links_of,
+    quantity_cell,
+    share_cell,
+)
 
-NOT_RUN = "not run"
+MEANING = {
+    "passes": "gradient equivalents",
+    "gradients": "gradient equivalents, as a clock measured them",
+    "steps": "steps",
+    "seconds": "seconds in steps (as recorded, side by side; an interval holds if none lasts longer than the longest)",
+    "flops": "floating-point operations",
+    "epochs": "epochs",
+}
 SHOWN = 1, 4, 16, 64  # of the k at which the expected best is told
-
-
-class Cell(NamedTuple):
-    """A number, its interval, what weakens it, and where the runs behind it are."""
-
-    text: str
-    interval: str = ""
-    flags: tuple[str, ...] = ()
-    link: str | None = None
-    kind: str = ""  # of a share: saves, costs, unclear
-
-
-class Column(NamedTuple):
-    """The name of a column, and what it says."""
-
-    name: str
-    help: str = ""
-
-
-class Row(NamedTuple):
-    """The row of one scheme."""
-
-    scheme: str
-    cells: list[Cell]
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """One table of the page."""
-
-    title: str
-    lead: str
-    columns: list[Column]
-    rows: list[Row]
-    of: str = "scheme"  # what a row is
-    unit: str = ""  # in which its costs are told, where the page has the same in others; empty: it has it once
 
 
 def sheets(answers: Answers, material: Material) -> list[Sheet]:
@@ -175,9 +160,9 @@ def _budgets(answers: Answers, links: dict[str, str | None]) -> Sheet:
         weak = doubts(result, "expected_best")
         cells = [
             *(_score(result, k, link, weak if place == 0 else ()) for place, k in enumerate(shown)),
-            Cell(_digits(at), link=link),
-            _quantity(result.interquartile_mean, link),
-            _quantity(result.improvement, link) if not base else Cell("baseline"),
+            Cell(digits(at), link=link),
+            quantity_cell(result.interquartile_mean, link),
+            quantity_cell(result.improvement, link) if not base else Cell("baseline"),
             share_cell(result.share_at_budget, link, base),
             _regret(answers.regret[result.scheme], link),
         ]
@@ -215,10 +200,10 @@ def _rates(answers: Answers, links: dict[str, str | None], material: Material) -
         run = None if top is None else material.link(top["run_id"])
         of_trial = [None if top is None else float(top[name]) for name in ("lr", "score", "test_score")]
         cells = [
-            Cell(_digits(of_trial[0], ".3g"), "", doubts(result, "learning_rate"), run),
-            *(Cell(_digits(value), link=run) for value in of_trial[1:]),
+            Cell(digits(of_trial[0], ".3g"), "", doubts(result, "learning_rate"), run),
+            *(Cell(digits(value), link=run) for value in of_trial[1:]),
             Cell(str(_diverged(answers, scheme)), "", doubts(result, "diverged"), link),
-            *(Cell(_digits(result.sensitivity[name]), link=link) for name in ("full", "window")),
+            *(Cell(digits(result.sensitivity[name]), link=link) for name in ("full", "window")),
             Cell("—" if result.width_decades is None else f"{result.width_decades:.1f} decades", link=link),
             _price(answers.price.get(scheme), link),
         ]
@@ -227,50 +212,9 @@ def _rates(answers: Answers, links: dict[str, str | None], material: Material) -
     return defined(Sheet("What the learning rate asks for", lead, columns, rows))
 
 
-def defined(sheet: Sheet) -> Sheet:
-    """The table without the columns that no scheme has a number in; the notes say why."""
-    empty = "—", NOT_RUN
-    kept = [
-        place for place in range(len(sheet.columns)) if any(row.cells[place].text not in empty for row in sheet.rows)
-    ]
-    rows = [Row(row.scheme, [row.cells[place] for place in kept]) for row in sheet.rows]
-    return replace(sheet, columns=[sheet.columns[place] for place in kept], rows=rows)
-
-
-MEANING = {
-    "passes": "gradient equivalents",
-    "gradients": "gradient equivalents, as a clock measured them",
-    "steps": "steps",
-    "seconds": "seconds in steps (as recorded, side by side; an interval holds if none lasts longer than the longest)",
-    "flops": "floating-point operations",
-    "epochs": "epochs",
-}
-
-
-def links_of(answers: Answers, material: Material) -> dict[str, str | None]:
-    """The address of every scheme's trials in MLflow; None where nobody knows it.
-
-    Args:
-        answers: of one task.
-        material: the record, which has the addresses of arms.
-    """
-    arms: Any = answers.trials[["arm", "scheme"]].drop_duplicates()
-    return {scheme: material.runs.get(arm) for arm, scheme in arms.itertuples(index=False)}
-
-
 def _diverged(answers: Answers, scheme: str) -> int:
     rows: Any = answers.trials[answers.trials["scheme"] == scheme]
     return int((rows["status"] == "diverged").sum())
-
-
-def doubts(result: Result, what: str) -> tuple[str, ...]:
-    """The suspicions that weaken a quantity.
-
-    Args:
-        result: of one arm.
-        what: the quantity, as flags name it.
-    """
-    return tuple(flag.words for flag in result.flags if flag.weakens == what)
 
 
 def _trials(answers: Answers, result: Result, link: str | None) -> Cell:
@@ -278,46 +222,11 @@ def _trials(answers: Answers, result: Result, link: str | None) -> Cell:
     return Cell(str(result.n), f"{diverged} diverged" if diverged else "", doubts(result, "n"), link)
 
 
-def cost_cell(quantity: Quantity, link: str | None, flags: tuple[str, ...] = ()) -> Cell:
-    """A cost with its interval.
-
-    Args:
-        quantity: a dash where it has no estimate.
-        link: the address of the runs behind it.
-        flags: what weakens it.
-    """
-    if quantity.estimate is None:
-        return Cell("—")
-    sign = {"=": "", "<": "≤ ", ">": "≥ "}[quantity.bound]
-    return Cell(sign + amount(quantity.estimate), _between(quantity, amount), flags, link)
-
-
-def share_cell(paid: JudgedShare, link: str | None, base: bool) -> Cell:
-    """A share with its interval and its verdict.
-
-    Args:
-        paid: a dash where it has no estimate.
-        link: the address of the runs behind it.
-        base: whether it is the baseline's own.
-    """
-    if base:
-        return Cell("baseline")
-    if paid.estimate is None:
-        return Cell("—")
-    words = {"unclear": ("cannot be told from none",), "unknown": ("no interval",)}.get(paid.verdict, ())
-    sign = {"=": "", "<": "≤ ", ">": "≥ "}[paid.bound]
-    return Cell(f"{sign}{amount(paid.estimate)}", _between(paid, amount), words, link, paid.verdict)
-
-
 def _score(result: Result, k: int, link: str | None, flags: tuple[str, ...]) -> Cell:
     if k not in result.expected_best:
         return Cell("—")
     low, high = result.expected_best_interval.get(k, (None, None))
-    return Cell(_digits(result.expected_best[k]), _between(Quantity(0.0, low, high), _digits), flags, link)
-
-
-def _quantity(quantity: Quantity, link: str | None) -> Cell:
-    return Cell(_digits(quantity.estimate, ".3f"), _between(quantity, lambda end: f"{end:.3f}"), (), link)
+    return Cell(digits(result.expected_best[k]), between(Quantity(0.0, low, high), digits), flags, link)
 
 
 def _regret(value: float | NotDefined, link: str | None) -> Cell:
@@ -328,28 +237,3 @@ def _regret(value: float | NotDefined, link: str | None) -> Cell:
 
 def _price(price: tuple[float, float, float] | None, link: str | None) -> Cell:
     return Cell("—") if price is None else Cell(f"{price[0]:.2f}", f"{price[1]:.2f} – {price[2]:.2f}", (), link)
-
-
-def _between(quantity: Quantity, form) -> str:  # noqa: ANN001 - a number's text
-    if quantity.low is None or quantity.high is None:
-        return ""
-    ends = [unbounded(end, form) for end in (quantity.low, quantity.high)]
-    return f"{ends[0]} – {ends[1]}"
-
-
-def amount(value: float) -> str:
-    """Three digits, with a factor in letters where they would be many.
-
-    >>> amount(0.4821), amount(12.3), amount(1234.0), amount(3.2e12), amount(250_000)
-    ('0.48', '12.3', '1,234', '3.2 T', '250 k')
-    """
-    if value < 10:
-        return f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
-    for size, letter in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e5, "k")):
-        if value >= size:
-            return f"{value / (1e3 if letter == 'k' else size):.3g} {letter}"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _digits(value: float | None, form: str = ".4f") -> str:
-    return "—" if value is None or value != value else format(value, form)

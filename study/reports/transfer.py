@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from study.answers.study import Answers
 from study.cost import Interval
 from study.cost.best_of import FEWEST_TRIALS
-from study.reports.tables import Cell, Column, Row, Sheet
+from study.reports.cells import Cell, Column, Row, Sheet
 
 
 def sheets(answers: Answers) -> list[Sheet]:

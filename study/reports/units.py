@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from study.answers.study import Answers
 from study.records.material import Material
 from study.reports import advice, over_tasks, over_tasks_sheet
+from study.reports.cells import Sheet
 from study.reports.sentences import Words, sentence
-from study.reports.tables import Sheet, alike_in, target_sheet
+from study.reports.tables import alike_in, target_sheet
 
 NAMES = {"flops": "FLOPs"}
 """Words for a unit, where they are not its name."""

@@ -12,8 +12,9 @@ from study.answers.results import Quantity
 from study.answers.study import Answers, answers_of
 from study.records.material import Material, of, of_file, of_study
 from study.reports import advice, kept, knowledge, over_tasks
+from study.reports.forms import as_json, html, markdown
 from study.reports.kept import Said, Written, folder_of
-from study.reports.page import as_json, html, markdown, page
+from study.reports.page import page
 from study.reports.sentences import sentence, sentence_text
 from trainables.refusal import Refusal
 

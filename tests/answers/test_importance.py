@@ -6,7 +6,8 @@ from recorded import record, training
 
 from study.answers.study import ReportOptions, answers_of
 from study.records.material import Material
-from study.reports.page import markdown, page
+from study.reports.forms import markdown
+from study.reports.page import page
 from study.reports.summary import whole
 from study.search.importance import importance
 from trainables.space import Choice, LogNormal, LogUniform, Uniform

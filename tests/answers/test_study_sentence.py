@@ -14,8 +14,9 @@ from study.records.material import Material
 from study.records.source import source_of
 from study.records.table import validated
 from study.records.trials import Question
+from study.reports.forms import as_json, html, markdown
 from study.reports.over_tasks import sentence, tables
-from study.reports.page import as_json, html, markdown, page
+from study.reports.page import page
 from study.reports.sentences import sentence_text
 
 HITS = {"one": {"base": 10, "good": 30, "never": 8}, "two": {"base": 4, "good": 24, "never": 0}}

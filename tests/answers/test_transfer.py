@@ -14,7 +14,8 @@ from study.cost import transfer, transfer_draws, transfer_regret
 from study.dispatch.searching import Searching
 from study.plan.parse import parse
 from study.records.material import Material
-from study.reports.page import as_json, html, markdown, page
+from study.reports.forms import as_json, html, markdown
+from study.reports.page import page
 from study.reports.transfer import sheets
 from trainables.refusal import Refusal
 

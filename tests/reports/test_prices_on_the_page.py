@@ -8,7 +8,8 @@ from recorded import record, training
 from study.answers.study import ReportOptions, answers_of
 from study.records.material import Material
 from study.reports import prices
-from study.reports.page import Page, as_json, markdown, page
+from study.reports.forms import as_json, markdown
+from study.reports.page import Page, page
 from trainables.price import Price
 
 SGD = Price("cpu", "cpu, 1 thread", 1.08, 1.0, 20)
