@@ -28,6 +28,8 @@ def memory_serves(folder, least=4_000_000_000):
 # Where bytecode is not kept, as in many containers, two hundred processes compile what they import: half of a study.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# A process a core is busy already: a second thread in each would spin while it waits for the first.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 if memory_serves("/dev/shm"):  # noqa: S108 — SQLite waits for a disk at every write: twice the time of all tests of records
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/dev/shm")  # noqa: S108
