@@ -8,11 +8,6 @@
   const rows = columns => columns.scheme.map((_, at) =>
     Object.fromEntries(Object.entries(columns).map(([name, values]) => [name, values[at]])));
 
-  function coloured(spec) {  // with the page's colours, as they are now: light or dark
-    const style = getComputedStyle(document.documentElement);
-    return JSON.parse(JSON.stringify(spec).replace(/var\((--\w+)\)/g, (_, name) => style.getPropertyValue(name).trim()));
-  }
-
   const unit = () => switches.elements.unit ? switches.elements.unit.value : "";
   const RATES = ["lr", "factor", "rate", "shown"];  // drawn over decades, whatever costs are
 
@@ -51,8 +46,10 @@
     const { spec, columns, run } = sourceOf(figure);
     const place = figure.querySelector(".chart");
     if (drawn.has(figure)) drawn.get(figure).finalize();
-    const whole = { ...fitted(coloured(scaled(spec)), place.clientWidth), data: { values: rows(columns) } };
+    const whole = { ...fitted(scaled(spec), place.clientWidth), data: { values: rows(columns) } };
     const { view } = await window.vegaEmbed(place, whole, { ast: true, actions: false, renderer: "svg" });
+    place.setAttribute("role", "img");  // its name is the chart's sentence; a reader need not hear every mark
+    place.querySelector("svg").setAttribute("aria-hidden", "true");
     view.addEventListener("mouseover", (_, item) => {
       const datum = item && item.datum;
       view.signal("pointed", datum && datum.scheme ? datum.scheme : null).runAsync();
@@ -150,6 +147,5 @@
   for (const button of document.querySelectorAll("button.data")) button.hidden = false;
   switches.hidden = false;
   switches.addEventListener("change", event => event.target.name === "unit" ? tellIn(event.target.value) : drawAll());
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll());
   drawAll();
 })();

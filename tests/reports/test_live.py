@@ -33,7 +33,7 @@ def test_it_is_written_meanwhile_and_says_how_far_the_study_is(store, tmp_path, 
             assert time.monotonic() < deadline
             time.sleep(0.1)
     assert capfd.readouterr().err == f"The page, rewritten while trials run:  {path}\n"
-    assert "half · 10 of 16 trials have ended</p>" in path.read_text(encoding="utf-8")
+    assert "half · 10 of 16 trials have ended</h1>" in path.read_text(encoding="utf-8")
     simulate(parse(TEXT, "half"), store, law)
     last = page("half", path.parent, tracking_uri=store)
     alone = page("half", tmp_path / "alone", tracking_uri=store)
@@ -41,7 +41,7 @@ def test_it_is_written_meanwhile_and_says_how_far_the_study_is(store, tmp_path, 
     assert {file.name: file.read_bytes() for file in last.files} == {
         file.name: file.read_bytes() for file in alone.files
     }
-    assert "trials have ended</p>" not in path.read_text(encoding="utf-8")
+    assert "trials have ended</h1>" not in path.read_text(encoding="utf-8")
 
 
 def test_who_leaves_ends_the_writing_at_once_and_one_that_fails_ends_nothing(tmp_path):
