@@ -1,0 +1,37 @@
+"""Cells of the shipped answers, computed again from the tables by a script that knows nothing of `study/`."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+RESULTS = Path(__file__).parents[2] / "study" / "results"
+CELLS = [  # README's words, the table, task, scheme
+    ("0.25 [0.12 – 0.40]; 62 of 64", "schemes", "fashion_mlp", "prodigy"),
+    ("7.16 [2.59 – 36.6]; 4 of 64", "schemes", "fashion_mlp", "curvature"),
+    ("0.51 [0.15 – 1.28]; 13 of 64", "schemes", "mnist_logreg", "adamw-wsd"),
+]
+
+
+def expected_cost(rows: pd.DataFrame) -> tuple[float, int]:
+    """Passes up to the first of n trials in random order that reaches the target, and the number h that do.
+
+    A miss costs all of its passes, a hit those up to its first record at the target. Each miss comes before all hits
+    once in h + 1 orders.
+    """
+    hits, misses = [], []
+    for _, records in rows.sort_values("epoch").groupby("k"):
+        reached = records[records["valid_score"] >= records["target"]]
+        ended_well = len(reached) and not records["diverged"].any()
+        (hits if ended_well else misses).append((reached if ended_well else records.tail(1))["passes"].iloc[0])
+    return sum(misses) / (len(hits) + 1) + sum(hits) / len(hits), len(hits)
+
+
+@pytest.mark.parametrize(("words", "table", "task", "scheme"), CELLS, ids=lambda value: str(value)[:20])
+def test_a_cell_of_the_readme_is_that_of_the_table(words, table, task, scheme):
+    rows = pd.read_parquet(RESULTS / f"{table}.parquet").dropna(subset=["epoch"])
+    cost, hits = expected_cost(rows[rows["arm"] == f"{scheme}-{task}"])
+    base, _ = expected_cost(rows[rows["arm"] == f"momentum-cosine-{task}"])
+    assert re.match(r"([\d.]+) .*; (\d+) of", words).groups() == (f"{cost / base:.2f}", str(hits))
+    assert words in (RESULTS / "README.md").read_text(encoding="utf-8")
