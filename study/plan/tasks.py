@@ -1,6 +1,6 @@
 """The same arms on several tasks: a study file's `tasks`, written out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from trainables.refusal import Refusal, unknown
@@ -17,6 +17,15 @@ def label(task: str) -> str:
     ('fashion_mlp', 'Ring')
     """
     return task.rpartition(":")[2]
+
+
+def class_notes(tasks: Iterable[str]) -> list[str]:
+    """Say of each task of one's own which class its label stands for.
+
+    >>> class_notes(["./my_task.py:Ring", "fashion_mlp"])
+    ['Ring is the class ./my_task.py:Ring.']
+    """
+    return [f"{label(task)} is the class {task}." for task in dict.fromkeys(tasks) if label(task) != task]
 
 
 def entry_of(arm: str, task: str) -> str:

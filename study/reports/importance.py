@@ -5,6 +5,7 @@ from typing import Any
 
 from study.answers.importance import Importance, importances
 from study.answers.trials import trials_of
+from study.plan.tasks import label
 from study.records.material import Material, level_of
 from study.records.trials import ended
 from study.reports.cells import Cell, Column, Row, Sheet
@@ -39,7 +40,7 @@ def text_tables(material: Material) -> list[TextTable]:
         for sheet in sheets(told):
             rows = [[row.scheme, *(cell.text for cell in row.cells)] for row in sheet.rows]
             names = ["scheme", *(column.name for column in sheet.columns)]
-            made.append(TextTable(f"{task}: {TITLE}", names, rows, [LEAD]))
+            made.append(TextTable(f"{label(task)}: {TITLE}", names, rows, [LEAD]))
     return made
 
 

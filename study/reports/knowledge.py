@@ -31,7 +31,7 @@ def tables(results: list[Result]) -> list[TextTable]:
         unit = known[0].expected_cost.unit
         columns = ["scheme", "from nothing", *(f"within ×{factor}" for factor in FACTORS), "breaks even within"]
         said = ["".join(word.text for word in words) for words in sentences(here)]
-        title = f"{task}: {unit} to target, for whoever knows the rate within a factor"
+        title = f"{label(task)}: {unit} to target, for whoever knows the rate within a factor"
         made.append(TextTable(title, columns, [_row(result) for result in known], said))
     return made
 

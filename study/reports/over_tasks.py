@@ -65,4 +65,6 @@ def tables(results: list[Result]) -> list[TextTable]:
     missing = [share.missing for share in told.values() if share.missing]
     said = "".join(word.text for word in sentence(results))
     title = f"{TITLE}: {first.unit} to target, as a share of those of {first.against}"
-    return [TextTable(title, ["scheme", *first.tasks, "over all"], rows, list(dict.fromkeys([said, *missing])))]
+    return [
+        TextTable(title, ["scheme", *map(label, first.tasks), "over all"], rows, list(dict.fromkeys([said, *missing])))
+    ]

@@ -9,7 +9,7 @@ from study.answers.results import Result
 from study.answers.study import Answers
 from study.figures import looks
 from study.figures.style import COLOURS, STYLES
-from study.plan.tasks import label
+from study.plan.tasks import class_notes, label
 from study.records import failures
 from study.records.material import Material, schemes_of
 from study.reports import (
@@ -218,7 +218,7 @@ def _reading(material: Material, every: list[Answers]) -> list[str]:
             "Where a task has no target, schemes are compared at a budget: what it costs each of them to reach the "
             "baseline's expected best of K trials. A target is a score fixed before tuning, from other seeds."
         )
-    texts += [f"{label(one.task)} is the class {one.task}." for one in every if label(one.task) != one.task]
+    texts += class_notes(one.task for one in every)
     texts += _splits(material.record)
     if material.run:
         texts.append(
@@ -236,6 +236,6 @@ def _splits(record: pd.DataFrame) -> list[str]:
     told: Any = record.dropna(subset=["hidden_share"]).drop_duplicates(["task", "arm"])
     return [
         f"Arm {row.arm} moves hidden matrices by a rule of their own: {row.hidden_share:.0%} of all numbers in the "
-        f"parameters of {row.task}."
+        f"parameters of {label(str(row.task))}."
         for row in told.itertuples()
     ]

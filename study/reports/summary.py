@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from study.answers.trials import trials_of
+from study.plan.tasks import class_notes, label
 from study.records import failures
 from study.records.material import Material, level_of
 from study.records.trials import best_of, ended
@@ -91,10 +92,10 @@ def render(frame: pd.DataFrame, form: str) -> str:
         Refusal: for any other form.
     """
     if form == "text":
-        return _text(_shown(frame))
+        return "\n".join([_text(_shown(frame)), *class_notes(frame["task"])])
     if form == "markdown":
-        shown = _shown(frame)
-        return markdown([TextTable("", [COLUMNS[name] for name in shown.columns], _cells(shown), [])]).rstrip("\n")
+        shown, remarks = _shown(frame), class_notes(frame["task"])
+        return markdown([TextTable("", [COLUMNS[name] for name in shown.columns], _cells(shown), remarks)]).rstrip("\n")
     if form == "json":
         return json.dumps(frame.astype(object).where(frame.notna(), None).to_dict("records"), indent=2)
     if form == "csv":
@@ -149,8 +150,9 @@ def _cell(value: Any) -> str:
 
 
 def _shown(frame: pd.DataFrame) -> pd.DataFrame:
-    """The columns that people read: those of failed and running trials where there are any."""
-    return frame.drop(columns=[name for name in ("failed", "running") if not frame[name].to_numpy().any()])
+    """What people read: those of failed and running trials where there are any, tasks of one's own by their class."""
+    empty = [name for name in ("failed", "running") if not frame[name].to_numpy().any()]
+    return frame.drop(columns=empty).assign(task=frame["task"].map(label))
 
 
 def _text(frame: pd.DataFrame) -> str:

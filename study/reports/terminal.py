@@ -6,6 +6,7 @@ from typing import NamedTuple
 from study.answers.replayed import Replayed
 from study.answers.results import JudgedShare, Quantity, Result
 from study.cost.quantities import unbounded
+from study.plan.tasks import class_notes, label
 
 MOST, LEAST = 10.0, 1.1  # times as many trials: beyond these a number would say more than is known
 
@@ -52,7 +53,8 @@ def _costs(task: str, here: list[Result]) -> TextTable:
         ]
         for result in here
     ]
-    return TextTable(f"{task}: tuning cost up to the target{target}", columns, rows, [*_settled(here), *remarks(here)])
+    title = f"{label(task)}: tuning cost up to the target{target}"
+    return TextTable(title, columns, rows, [*_settled(here), *remarks(here), *class_notes([task])])
 
 
 def _settled(here: list[Result]) -> list[str]:
@@ -104,7 +106,7 @@ def _scores(task: str, here: list[Result]) -> TextTable:
         spread = [_or_dash(result.sensitivity[name], ".4f") for name in ("full", "window")]
         width = "—" if result.width_decades is None else f"{result.width_decades:.1f} decades"
         rows.append([result.scheme, *best, *spread, width])
-    return TextTable(f"{task}: expected best of k trials", columns, rows, [])
+    return TextTable(f"{label(task)}: expected best of k trials", columns, rows, [])
 
 
 def replayed_table(task: str, answers: list[Replayed]) -> TextTable:
@@ -127,7 +129,7 @@ def replayed_table(task: str, answers: list[Replayed]) -> TextTable:
         ]
         for row in answers
     ]
-    return TextTable(f"{task}: searches over recorded trials", columns, rows, [])
+    return TextTable(f"{label(task)}: searches over recorded trials", columns, rows, class_notes([task]))
 
 
 def quantity_text(quantity: Quantity, suffix: str = "", digits: int = 3) -> str:

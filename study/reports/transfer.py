@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from study.answers.study import Answers
 from study.cost import Interval
 from study.cost.best_of import FEWEST_TRIALS
+from study.plan.tasks import label
 from study.reports.cells import Cell, Column, Row, Sheet
 
 
@@ -51,7 +52,9 @@ def side_by_side(every: Sequence[Answers]) -> list[Sheet]:
         mean = _cell(here[0].mean.get(k), here[0].mean_interval.get(k))
         rows.append(Row(scheme, [Cell(str(k)), *losses, mean]))
     columns = [Column("K", "configurations that are compared")]
-    columns += [Column(answers.task, f"{answers.metric} lost there, chosen on the other tasks") for answers in tasks]
+    columns += [
+        Column(label(answers.task), f"{answers.metric} lost there, chosen on the other tasks") for answers in tasks
+    ]
     columns += [Column("mean", "over the tasks, where all have one metric")]
     lead = "What a scheme loses on each task whose configuration is chosen on the others: see the tables of the tasks."
     return [Sheet("Tuned elsewhere, task by task", lead, columns, rows)] if rows else []
