@@ -209,7 +209,6 @@ def page(
     Raises:
         Refusal: where the study is not there, the folder cannot be written, or something is asked for that it has not.
     """
-    from study import tracking
     from study.answers.asked import ReportOptions
     from study.records.material import Material, of
     from study.reports import kept
@@ -222,8 +221,17 @@ def page(
         from study.reports import writing
 
         written = writing.write(material, place, asked)
-    store = tracking.shown(tracking_uri)
-    if record and material.run and not (written.unchanged and kept.is_published(place, store)):  # else from a file
-        tracking.publish(material.name, tracking_uri, written.metrics, written.files)
-        kept.publish(place, store)
+    if record and material.run:  # else from a file
+        _publish(written, material.name, tracking_uri)
     return written
+
+
+def _publish(written: "Written", name: str, tracking_uri: str) -> None:
+    """Write a page into MLflow, where that has not got it as it is."""
+    from study import tracking
+    from study.reports import kept
+
+    folder, store = written.path.parent, tracking.shown(tracking_uri)
+    if not (written.unchanged and kept.is_published(folder, store)):
+        tracking.publish(name, tracking_uri, written.metrics, written.files)
+        kept.publish(folder, store)

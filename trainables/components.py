@@ -153,7 +153,7 @@ def slots(cls: type[Component], chosen: Mapping[str, Any], prefix: str = "") -> 
         Refusal: for a member that is not there
     """
     found: dict[str, Slot] = {}
-    hints = get_type_hints(cls)
+    hints = _hints(cls)
     for entry in fields(cls):  # type: ignore[arg-type]  — every component is a dataclass
         key, family, default = prefix + entry.name, hints[entry.name], _default(entry)
         if not _is_family(family):
@@ -189,6 +189,12 @@ def _given(default: Any, name: object, prefix: str, chosen: Mapping[str, Any]) -
     return {key: value for key, value in given.items() if not key.startswith(replaced)}
 
 
+@cache
+def _hints(cls: type[Component]) -> dict[str, Any]:
+    """The types of a component's fields; to read them from its source's words takes a while."""
+    return get_type_hints(cls)
+
+
 def _default(entry: Any) -> Any:
     return entry.default_factory() if entry.default_factory is not MISSING else entry.default
 
@@ -211,7 +217,7 @@ def _flat(component: Component, prefix: str) -> dict[str, Value]:
 
 def _build(cls: type[F], flat: Mapping[str, Any], prefix: str) -> F:
     arguments: dict[str, Any] = {}
-    hints = get_type_hints(cls)
+    hints = _hints(cls)
     for entry in fields(cls):  # type: ignore[arg-type]
         key, family, default = prefix + entry.name, hints[entry.name], _default(entry)
         if _is_family(family):
@@ -270,7 +276,7 @@ def check_values(component: Component, prefix: str = "") -> None:
         component: its fields and those of the components in it are checked, and how they go together
         prefix: of the keys in the refusals
     """
-    hints = get_type_hints(type(component))
+    hints = _hints(type(component))
     for entry in fields(component):  # type: ignore[arg-type]
         key, value, hint = prefix + entry.name, getattr(component, entry.name), hints[entry.name]
         if not _is_family(hint):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from study import cost
 from study.answers.arms import UNTOLD, Trials
-from study.answers.measured import Measured
+from study.answers.measured import Measured, of_each
 from study.answers.results import EvenFactor, Flag, KnownCost, factor_of
 from study.cost import Cost, Curve, Draws, NotDefined, Searched
 
@@ -33,13 +33,8 @@ def tell_known(here: list[Measured], base: Measured | None) -> None:
     arms = {one.trials.scheme: searched(one.trials) for one in raced}
     narrowed = [arm for arm in arms.values() if isinstance(arm, Searched)]
     width = _widths(narrowed) if narrowed else NotDefined("no scheme here has a rate that could be known better")
-    curves: dict[str, Curve] = {}
-    for one in raced:
-        arm = arms[one.trials.scheme]
-        if isinstance(arm, NotDefined):
-            one.note("known_cost is", arm if arm is not UNTOLD or one.trials.lr is not None else None)
-        elif not isinstance(width, NotDefined):
-            _tell_curve(one, curves.setdefault(one.trials.scheme, _curve(one, arm, width)), arm)
+    drawn = of_each(lambda one: _curve(one, arms[one.trials.scheme], width), raced)
+    curves = {one.trials.scheme: curve for one, curve in zip(raced, drawn, strict=True) if curve is not None}
     for one in raced:
         if base is not None and one is not base and {one.trials.scheme, base.trials.scheme} <= {*curves}:
             _tell_even(one, base, curves)
@@ -81,7 +76,19 @@ def _decades(factor: float) -> float:
     return float(2 * np.log10(factor))
 
 
-def _curve(one: Measured, arm: Searched | None, width: Floats) -> Curve:
+def _curve(one: Measured, arm: Searched | NotDefined | None, width: Floats | NotDefined) -> Curve | None:
+    """A scheme's curve, which is told in its result; None where there is none."""
+    if isinstance(arm, NotDefined):
+        one.note("known_cost is", arm if arm is not UNTOLD or one.trials.lr is not None else None)
+        return None
+    if isinstance(width, NotDefined):
+        return None
+    made = _drawn(one, arm, width)
+    _tell_curve(one, made, arm)
+    return made
+
+
+def _drawn(one: Measured, arm: Searched | None, width: Floats) -> Curve:
     draws = min(DRAWS, one.options.draws)
     if arm is not None:
         dearest = float(one.trials.full.max()) if one.trials.dearest is None else one.trials.dearest

@@ -15,7 +15,7 @@ from study.answers.arms import Trials, arms
 from study.answers.choice import Tuned
 from study.answers.compared import compare
 from study.answers.knowledge import tell_known
-from study.answers.measured import Measured, Options
+from study.answers.measured import Measured, Options, of_each
 from study.answers.over_tasks import tell_over_tasks
 from study.answers.results import Flag, Result
 from study.records.trials import Question, trials
@@ -56,10 +56,9 @@ def measured(here: list[Trials], options: Options) -> list[Measured]:
         here: the arms.
         options: how scores are read, against whom, at what budget, in which unit.
     """
-    made = [Measured(arm, options) for arm in here]
+    made = of_each(lambda arm: Measured(arm, options), here)
     base = next((one for one in made if one.trials.scheme == options.baseline), None)
-    for one in made:
-        compare(one, base, len(made) - 1)
+    of_each(lambda one: compare(one, base, len(made) - 1), made)
     tell_known(made, base)
     _flag_inclusions(made, options)
     return made

@@ -73,11 +73,14 @@ class BestDraws:
         steps = np.add.reduceat(scores, starts) / counts
         share = shares(counts, generator, draws)
         seen, unseen = np.cumsum(share[:, :-1], axis=1), share[:, -1]
+        below = np.empty_like(seen)
+        below[:, 0] = unseen
+        np.add(seen[:, :-1], unseen[:, None], out=below[:, 1:])
         self.best = steps[-1]
         self.top = steps[-1] + scores[-1] - scores[-1 - reach]
         self._rises_low, self._rises_high = np.diff(steps, prepend=worst), np.diff(steps, append=self.top)
-        self._below_high = np.minimum(seen, 1.0)  # F, the share of trials below each step
-        self._below_low = np.column_stack([unseen, np.minimum(seen[:, :-1] + unseen[:, None], 1.0)])
+        self._below_high = np.minimum(seen, 1.0, out=seen)  # F, the share of trials below each step
+        self._below_low = np.minimum(below, 1.0, out=below)
         mean = share[:, :-1] @ (np.add.reduceat(costs, starts) / counts)
         self.cost = Draws(mean, mean + unseen * (costs.max() if dearest is None else dearest))
 
@@ -122,12 +125,20 @@ def _left(below: Floats, rises: Floats, k: int) -> Floats:
     """(draws,) F^k · rises: what the best of k lacks to the top, for F (draws, m) and the steps between scores (m,)."""
     found = np.empty(len(below))
     for here in _blocks(len(below)):
-        power, square = np.ones_like(below[here]), below[here]
-        for digit in f"{k:b}"[::-1]:
-            power = power * square if digit == "1" else power
-            square = square * square
-        found[here] = power @ rises
+        found[here] = _power(below[here], k) @ rises
     return found
+
+
+def _power(base: Floats, k: int) -> Floats:
+    """The elements to the power of k ≥ 1, by squares of squares, in two arrays: to take new ones takes as long."""
+    power, square = np.ones_like(base), base.copy()
+    while True:
+        if k % 2:
+            np.multiply(power, square, out=power)
+        k //= 2
+        if not k:
+            return power
+        np.multiply(square, square, out=square)
 
 
 def _smallest(below: Floats, rises: Floats, allowed: Floats, most: int) -> Floats:
@@ -147,8 +158,9 @@ def _smallest(below: Floats, rises: Floats, allowed: Floats, most: int) -> Float
         while 2 ** len(squares) <= most:
             squares.append(np.square(squares[-1]))
         power, misses = np.ones_like(squares[0]), np.zeros(len(squares[0]), int)
+        longer = np.empty_like(power)
         for digit, square in reversed(list(enumerate(squares))):
-            longer = power * square
+            np.multiply(power, square, out=longer)
             missed = (longer @ rises > allowed[here]) & (misses + 2**digit <= most)
             np.copyto(power, longer, where=missed[:, None])
             misses[missed] += 2**digit

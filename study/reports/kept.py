@@ -9,7 +9,7 @@ import io
 import json
 import pickle
 from functools import cache
-from importlib.metadata import distributions
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -21,7 +21,7 @@ from study.records.material import Material
 FILE = ".made.json"
 PACKAGES = Path(__file__).parents[1], Path(trainables.__file__).parent
 SOURCES = {".py", ".jinja", ".css", ".js", ".yaml"}
-LIBRARIES = {"jinja2", "matplotlib", "numpy", "pandas", "scipy", "vl-convert-python"}
+LIBRARIES = "jinja2", "matplotlib", "numpy", "pandas", "scipy", "vl-convert-python"
 """Those whose versions may change a byte of a page."""
 
 BESIDE = {"file", "storage"}  # of a material: the first is read from its text, the second is on no page
@@ -152,8 +152,7 @@ def _digest(file: Path) -> str:
 @cache
 def _program() -> bytes:
     """The digest of this program's files and its libraries' versions."""
-    found = sorted((each.name.lower(), each.version) for each in distributions() if each.name.lower() in LIBRARIES)
-    digest = hashlib.sha256(json.dumps(found).encode())
+    digest = hashlib.sha256(json.dumps({name: version(name) for name in LIBRARIES}).encode())
     for package in PACKAGES:
         for file in sorted(each for each in package.rglob("*") if each.suffix in SOURCES):
             digest.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes())

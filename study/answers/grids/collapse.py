@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 from scipy.special import ncfdtr
 
 from study.cost.quantities import NotDefined
@@ -93,6 +92,7 @@ def collapse(scores: ArrayLike, groups: ArrayLike) -> Collapse | NotDefined:
 
 def _noncentrality(observed: float, between: int, within: int, share: float) -> float:
     """The noncentrality at which that share of an F lies below the observed one; 0 where none puts so much there."""
+    from scipy.optimize import brentq  # half a second, which only a study with a grid need wait
 
     def missing(noncentrality: float) -> float:
         return float(ncfdtr(between, within, noncentrality, observed)) - share

@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize_scalar
 
 from study.cost.quantities import NotDefined
 
@@ -30,6 +29,8 @@ def relaxation_rate(steps: ArrayLike, norms: ArrayLike) -> float | NotDefined:
     >>> round(relaxation_rate(steps, (2 + 5 * np.exp(-0.003 * steps)) ** 0.25), 6)
     0.003
     """
+    from scipy.optimize import minimize_scalar  # half a second, which only a study with a grid need wait
+
     steps, fourth = np.asarray(steps, float), np.asarray(norms, float) ** 4
     if len(steps) < FEWEST or not np.isfinite(fourth).all():
         return NotDefined(f"there are fewer than {FEWEST} records at a constant rate")
