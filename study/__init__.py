@@ -181,6 +181,22 @@ def _storage_of(recorded: str) -> Path:
     return Path(recorded) if recorded and Path(recorded).is_dir() else Path(".lr-study")
 
 
+def page_folder(study: str, tracking_uri: str = URI) -> Path:
+    """The folder where `run` and `report` write the page of a recorded study, where they are told no other.
+
+    Args:
+        study: its name.
+        tracking_uri: the MLflow store that holds its record.
+
+    Raises:
+        Refusal: where the study is not there.
+    """
+    from study import tracking
+    from study.reports.kept import folder_of
+
+    return folder_of(_storage_of(tracking.about(study, tracking_uri).storage), study)
+
+
 def page(
     study: "str | Path | Material",
     folder: str | Path | None = None,

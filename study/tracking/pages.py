@@ -12,9 +12,6 @@ from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
 from typing import IO, TypeAlias
 
-from mlflow import MlflowClient
-from mlflow.entities import Experiment
-
 from study.tracking import embedded, view
 from study.tracking.store import client, find_study, shown
 from trainables.refusal import Refusal
@@ -49,12 +46,11 @@ def address(study: str | None, uri: str, port: int = PORT) -> str:
     Raises:
         Refusal: where the store or the study is not there.
     """
-    if study is not None:
-        store, number = find_study(study, uri)
-        return view.view_address(pages_of(uri, port), store.get_experiment(number))
-    embedded.refuse_missing(uri)
-    latest = _latest(client(uri))
-    return view.view_address(pages_of(uri, port), latest) if latest else pages_of(uri, port)
+    study = study or latest(uri)
+    if study is None:
+        return pages_of(uri, port)
+    store, number = find_study(study, uri)
+    return view.view_address(pages_of(uri, port), store.get_experiment(number))
 
 
 @contextmanager
@@ -86,9 +82,15 @@ def serving(uri: str, port: int = PORT) -> Iterator[Callable[[], None]]:
             _end(server)
 
 
-def _latest(store: MlflowClient) -> Experiment | None:
-    """The experiment of the trial that started last."""
-    every = {experiment.experiment_id: experiment for experiment in store.search_experiments()}
+def latest(uri: str) -> str | None:
+    """The name of the study of the trial that started last; None where none has started.
+
+    Raises:
+        Refusal: where the store is not there.
+    """
+    embedded.refuse_missing(uri)
+    store = client(uri)
+    every = {experiment.experiment_id: experiment.name for experiment in store.search_experiments()}
     runs = store.search_runs(list(every), view.TRIALS, max_results=1, order_by=["attributes.start_time DESC"])
     return every[runs[0].info.experiment_id] if runs else None
 

@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+import urllib.error
 import urllib.request
 from contextlib import closing
 
@@ -53,8 +54,10 @@ def ui(folder, lr_study_process):
         process.communicate(timeout=30)
 
 
-def test_an_address_is_printed_when_it_answers_and_opens_the_study(ui, port):
-    shown = ui("first", "--port", port)
+def test_an_address_is_printed_when_it_answers_and_opens_the_study(ui, port, folder):
+    page = folder / ".lr-study" / "reports" / "first" / "report.html"
+    page.parent.mkdir(parents=True)
+    shown = ui("first", "--port", port, "--page")
     line = shown.stdout.readline().strip()  # nothing is waited for after this
     base, _, place = line.partition("/#/")
     assert base == f"http://127.0.0.1:{port}"
@@ -67,12 +70,24 @@ def test_an_address_is_printed_when_it_answers_and_opens_the_study(ui, port):
     tags = {tag["key"]: tag["value"] for tag in experiment["tags"]}
     assert experiment["name"] == "first"
     assert json.loads(json.loads(tags[f"mlflow.sharedViewState.{view}"])["state"])["groupBy"]
-    assert not listens("127.0.0.2", port)  # as it would where it listened on every address of this machine
+    served = shown.stdout.readline().strip()
+    assert served == f"http://127.0.0.1:{port + 1}/first"
+    for text in ("one", "another"):  # as it is rewritten while the study runs
+        page.write_text(text)
+        with urllib.request.urlopen(served, timeout=10) as answer:  # noqa: S310 — our own
+            assert answer.read().decode() == text
+    for other in ("", "last", "lost"):  # none, one without a page, no study
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(f"http://127.0.0.1:{port + 1}/{other}", timeout=10)
+    for each in (port, port + 1):
+        assert not listens("127.0.0.2", each)  # as it would where it listened on every address of this machine
     shown.send_signal(signal.SIGINT)
     rest, said = shown.communicate(timeout=30)
     assert (shown.returncode, rest) == (0, "")
-    assert said.splitlines() == ["MLflow's server is starting …", "Ctrl-C ends it"]
+    assert said.splitlines()[1:] == ["MLflow's server is starting …", "Ctrl-C ends it"]
+    assert said.startswith("first has no page yet")
     assert not listens("127.0.0.1", port)
+    assert not listens("127.0.0.1", port + 1)
 
 
 def listens(address, port):
@@ -103,6 +118,22 @@ def test_without_a_name_the_study_that_ran_last_is_opened(folder, monkeypatch):
     monkeypatch.chdir(folder)
     uri = f"sqlite:///{folder}/mlflow.db"
     assert pages.address(None, uri) == pages.address("last", uri) != pages.address("first", uri)
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("lost", "--page"), "'lost'"),
+        (("first", "--host", "0.0.0.0"), "say --page too"),  # noqa: S104 — refused
+        (("first", "--page", "--host", "203.0.113.1"), "pages cannot be served on 203.0.113.1:"),
+    ],
+    ids=["no study", "no page", "no such address"],
+)
+def test_a_page_that_cannot_be_served_is_refused_before_a_server_starts(lr_study, folder, words, why):
+    done = lr_study("ui", *words, "--tracking-uri", f"sqlite:///{folder}/mlflow.db")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert why in done.stderr
+    assert "starting" not in done.stderr
 
 
 def test_a_study_or_store_that_is_not_there_is_refused_and_none_is_made(folder, tmp_path, lr_study):
