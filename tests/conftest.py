@@ -123,11 +123,11 @@ def lr_study(tmp_path, monkeypatch, capfd):
 
 @pytest.fixture
 def lr_study_process(tmp_path):
-    """Start the command `lr-study` in an empty folder, as a process of its own."""
+    """Start the command `lr-study` in an empty folder, as a process of its own; `before` is run in it first."""
 
-    def start(*arguments, env=None, cwd=tmp_path, **options):
+    def start(*arguments, before="", env=None, cwd=tmp_path, **options):
         return subprocess.Popen(
-            [sys.executable, "-c", "from study.cli import main; main()", *map(str, arguments)],
+            [sys.executable, "-c", f"{before}\nfrom study.cli import main; main()", *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

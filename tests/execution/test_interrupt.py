@@ -19,6 +19,10 @@ common: {task: quadratic, task.dim: 50, batch_size: 4, epochs: 40, trials: 200}
 arms:
   random: {searcher: random}
 """
+AT_ONCE = """
+from study.reports import live
+live.LEAST_SECONDS = live.SHARE = live.LivePage.__init__.__kwdefaults__["first"] = 1
+"""
 GOES_ON = "interrupted; `lr-study run long.yaml` goes on"
 
 
@@ -32,11 +36,11 @@ def statuses(folder):
 
 
 @pytest.fixture
-def driver(tmp_path, one_slot, lr_study_process):
+def driver(request, tmp_path, one_slot, lr_study_process):
     """A study that would take long, some of its trials ended and others running; a process group as in a terminal."""
     (tmp_path / "long.yaml").write_text(TEXT)
     client(f"sqlite:///{tmp_path}/mlflow.db")
-    process = lr_study_process("run", "long.yaml", process_group=0)
+    process = lr_study_process("run", "long.yaml", process_group=0, before=getattr(request, "param", ""))
     try:
         deadline = time.monotonic() + 200
         while not {"FINISHED", "RUNNING"} <= statuses(tmp_path):
@@ -75,7 +79,21 @@ def test_ctrl_c_twice_ends_it_at_once(driver):
     assert "Traceback" not in err
 
 
-def test_status_and_cancel_work_from_another_process(driver, tmp_path, lr_study):
+def ended(page):
+    """The trials that had ended when the page was written; none where it is not there yet."""
+    text = page.read_text(encoding="utf-8") if page.exists() else ""
+    return {int(number) for number in re.findall(r"long · (\d+) of 200 trials have ended</h1>", text)}
+
+
+@pytest.mark.parametrize("driver", [AT_ONCE], indirect=True, ids=["with a page that does not wait"])
+def test_the_page_is_rewritten_meanwhile_and_status_and_cancel_work_from_another_process(driver, tmp_path, lr_study):
+    page, seen, deadline = tmp_path / ".lr-study" / "reports" / "long" / "report.html", set(), time.monotonic() + 200
+    while len(seen) < 2:
+        assert driver.poll() is None, driver.communicate()
+        assert time.monotonic() < deadline, seen
+        seen |= ended(page)
+        time.sleep(0.1)
+    assert max(seen) < 200
     told = lr_study("status", "long")
     assert told.returncode == 0, told.stderr
     line = r"random repetition 0: [1-9]\d*/200 trials, [1-9]\d* running, [\d:]+ left\n"
