@@ -23,7 +23,7 @@ from study.cost import NotDefined
 from study.records import own
 from study.records.material import Level, Material, level_of, schemes_of
 from study.records.prices import GRADIENTS
-from study.records.trials import Question, best_of, ended, has_scores, trials
+from study.records.trials import Question, best_of, curves, ended, has_scores, trials
 from trainables.refusal import unknown
 
 UNITS = ["passes", "steps", "seconds", "flops", TRIALS]  # and gradients, where an arm's price was measured
@@ -57,6 +57,7 @@ class Answers:
     best: pd.DataFrame  # the best trial of every scheme
     rates: pd.DataFrame  # the rates that those used
     lines: pd.DataFrame  # what their configurations recorded over time
+    curves: pd.DataFrame = field(default_factory=pd.DataFrame)  # the scores of every trial, record by record
     grids: list[Grid] = field(default_factory=list)  # of the arms whose trials are a grid over rate and decay
     importances: list[Importance] = field(default_factory=list)  # of arms that search several hyper-parameters
     transfers: list[Transfer] = field(default_factory=list)  # of schemes with the same configurations on several tasks
@@ -161,7 +162,7 @@ def _of_task(
     options = _options(level, task, baseline if baseline in order else None, asked)
     question, target = options.question, options.question.of("target", task)
     table = own.of_record(here, asked.unit, material.searched, material.same_points, material.prices)
-    every = trials(table, question)
+    every = trials(told := curves(table, question), question)
     rows: Any = ended(of_trials.shown(every))
     best = best_of(rows, level.mode)
     found: list[Measured] = []
@@ -188,6 +189,7 @@ def _of_task(
         best=best,
         rates=of_trials.rates(here, best),
         lines=over_time.bands(here, best),
+        curves=of_trials.shown_curves(told),
         grids=grids(here, level.mode, level.chance),
         importances=importances(here, rows, level.mode, material),
         choices=choices(tuned.get(asked.unit, {}), asked.unit),

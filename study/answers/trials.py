@@ -7,7 +7,7 @@ import pandas as pd
 from study.records import own
 from study.records import rates as rates_of
 from study.records.material import Level
-from study.records.trials import Question, trainings, trials
+from study.records.trials import COSTS, Question, trainings, trials
 
 COLUMNS = [
     *("task", "scheme", "arm", "repetition", "trial", "seeds", "lost", "status", "lr", "score", "test_score"),
@@ -51,6 +51,19 @@ def shown(rows: pd.DataFrame, *more: str) -> pd.DataFrame:
         more: columns that are wanted besides, before the others.
     """
     return rows.assign(lr=rows["found"].fillna(rows["lr"])).reindex(columns=[*more, *COLUMNS])
+
+
+def shown_curves(table: pd.DataFrame) -> pd.DataFrame:
+    """The score of every trial after every record, and what it had cost by then in every unit that is known.
+
+    table: one row a record of a trial (`study.records.trials.curves`).
+
+    Returns:
+        Columns scheme, repetition, trial, epoch, score_then, and `passes_then` … for each cost that the table has.
+    """
+    costs = {name: f"{name}_then" for name in COSTS if name in table}
+    keys = ["scheme", "repetition", "trial", "epoch"]
+    return table.reindex(columns=[*keys, "score", *costs]).rename(columns={"score": "score_then", **costs})
 
 
 def _best(level: Level) -> Question:

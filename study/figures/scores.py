@@ -27,7 +27,8 @@ def chart(trials: pd.DataFrame, look: dict[str, Look], target: float | None, sen
         target: drawn as a line; None: there is none.
         sentence: what the chart shows, in words.
     """
-    known: Any = trials[trials["lr"].notna() & trials["score"].notna()]
+    here = trials["lr"].notna() & trials["score"].notna()
+    known: Any = trials[here]
     if known.empty:
         return None
     data = known.reindex(columns=[*COLUMNS, *BESIDE]).reset_index(drop=True)
@@ -36,7 +37,8 @@ def chart(trials: pd.DataFrame, look: dict[str, Look], target: float | None, sen
     facet = {"facet": {"field": "scheme", "type": "nominal", "sort": schemes, "title": None}, "columns": 3}
     panels = spec_of({**facet, "spec": inside | {"width": 200, "height": 130}}, sentence)
     alive = spec_of(_brushed(inside) | {"width": "container", "height": 340}, sentence)
-    return Chart("score_against_rate", "Score against learning rate", CAPTION, sentence, alive, panels, data)
+    rows = {"row": [place for place, one in enumerate(here) if one]}
+    return Chart("score_against_rate", "Score against learning rate", CAPTION, sentence, alive, panels, data, rows)
 
 
 def _drawn(schemes: list[str], look: dict[str, Look], target: float | None, rates: list[float]) -> Spec:

@@ -58,8 +58,9 @@ class Chart(NamedTuple):
     caption: str
     sentence: str  # said to people who do not see it
     spec: Spec  # without data, as wide as its place
-    still: Spec  # the same for a file
+    still: Spec  # the same for a file; with data of its own where that draws less
     data: pd.DataFrame
+    columns: dict[str, list[Any]] | None = None  # the table as a page has it, where that is not `data` (`embedded`)
 
 
 def numbers(chart: Chart) -> pd.DataFrame:
@@ -111,18 +112,19 @@ def decades(values: Iterable[float]) -> Spec:
 
 
 def spec_of(inside: Spec, sentence: str) -> Spec:
-    """A whole specification: with its look, its text, and two parameters, the scheme chosen and that pointed at.
+    """A whole specification: with its look, its text, and three parameters, the scheme chosen, that (or the trial)
+    pointed at, and the two rates between which the reader asks for trials.
 
     Args:
         inside: what is drawn.
         sentence: the text.
     """
-    chosen = {"params": [{"name": "chosen", "value": None}, {"name": "pointed", "value": None}]}
+    asked = {"params": [{"name": name, "value": None} for name in ("chosen", "pointed", "rates")]}
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "description": sentence,
         "config": CONFIG,
-        **chosen,
+        **asked,
         **inside,
     }
 
@@ -147,28 +149,34 @@ def ticks(low: float, high: float, few: float = 300) -> list[float]:
 def embedded(chart: Chart, run: str) -> str:
     """The chart as JSON for the page's script: its specification, its table by columns, six digits a number.
 
-    No tag can be in it.
+    A column `row` stands for those rows of the page's table of all trials; where an entry is a list, there is a row a
+    number in it, and a number in its place is the entry whose list is the same. No tag can be in it.
 
     Args:
         chart: the chart.
         run: where one trial is in MLflow; {} stands for its run's id, empty: nobody knows.
     """
-    columns = {name: [_rounded(value) for value in values] for name, values in chart.data.to_dict("list").items()}
+    table: dict[Any, list[Any]] = chart.data.to_dict("list")
+    columns = chart.columns or {name: [rounded(value) for value in values] for name, values in table.items()}
     text = json.dumps({"spec": chart.spec, "columns": columns, "run": run}, ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any, digits: int = 6) -> Any:
     """A number as a chart needs it; None where it has no place.
 
-    >>> _rounded(1948200.25), _rounded(0.1 + 0.2), _rounded(math.inf), _rounded("sgd")
-    (1948200, 0.3, None, 'sgd')
+    Args:
+        value: a number, or a text, which stays.
+        digits: of a number below a million.
+
+    >>> rounded(1948200.25), rounded(0.1 + 0.2), rounded(math.inf), rounded("sgd"), rounded(0.86543, 4)
+    (1948200, 0.3, None, 'sgd', 0.8654)
     """
     if not isinstance(value, float):
         return value
     if not math.isfinite(value):
         return None
-    short = float(f"{value:.6g}")
+    short = float(f"{value:.{digits}g}")
     return round(value) if abs(value) >= 1e6 else int(short) if short.is_integer() else short
 
 
@@ -184,9 +192,9 @@ def picture(chart: Chart) -> bytes:
 
 def _on_white(chart: Chart) -> str:
     """The still specification with its table and the colours of a file."""
-    values = finite(chart.data.to_dict("records"))
+    values = chart.still["data"]["values"] if "data" in chart.still else chart.data.to_dict("records")
     silent = {**CONFIG, "aria": False}  # else every mark says what it is, at length
-    text = json.dumps(chart.still | {"config": silent, "data": {"values": values}})
+    text = json.dumps(chart.still | {"config": silent, "data": {"values": finite(values)}})
     for colour, name in THEME.items():
         text = text.replace(f"var(--{name})", colour)
     return text.replace('"transparent"', '"white"')

@@ -90,8 +90,22 @@ def trials(table: pd.DataFrame, question: Question) -> pd.DataFrame:
     Raises:
         Refusal: where the cost of a trial falls.
     """
+    return _reduced(curves(table, question), question)
+
+
+def curves(table: pd.DataFrame, question: Question) -> pd.DataFrame:
+    """One row a record of a trial, its seeds taken together, in the order of trials: what `trials` is read off.
+
+    Args:
+        table: as for `trials`, or what this function has given: then nothing changes.
+        question: as for `trials`.
+
+    Returns:
+        The table's columns; `score` is the mean of a trial's seeds from the record on at which each has had one, costs
+        are added over them.
+    """
     table = _prepared(table)
-    return _reduced(table if _one_seed_each(table) else _together(table, question), question)
+    return table if _one_seed_each(table) else _together(table, question)
 
 
 def trainings(table: pd.DataFrame, question: Question) -> pd.DataFrame:

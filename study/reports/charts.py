@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 import pandas as pd
 
 from study.answers.study import Answers
-from study.figures import best, known, over_time, profile, scores, shares, target, vega
+from study.figures import best, known, learning, over_time, profile, scores, shares, target, vega
 from study.figures.style import Look
 from study.figures.vega import Chart
 from study.plan.tasks import label
@@ -79,20 +79,23 @@ class Shown:
         return "data:image/svg+xml;base64," + base64.b64encode(self.svg.encode()).decode()
 
 
-def of_task(answers: Answers, material: Material, look: dict[str, Look], units: list[str]) -> list[Shown]:
+def of_task(
+    answers: Answers, trials: pd.DataFrame, material: Material, look: dict[str, Look], units: list[str]
+) -> list[Shown]:
     """The charts of one task; those that nothing defines are left out.
 
     Args:
         answers: of the task.
-        material: the record, for configurations and the addresses of runs.
+        trials: its trials, as `with_configurations` gives them: the page has them as they are here.
+        material: the record, for the addresses of runs.
         look: of every scheme.
         units: of the page.
     """
     made: list[Chart | None] = [known.chart(answers.results, look, answers.baseline)]
     made.append(best.chart(answers.results, look, answers.baseline, answers.mode))
     if answers.results:  # else nothing was validated
-        every = with_configurations(answers, material)
-        made.append(scores.chart(every, look, answers.target, _trials(answers)))
+        made.append(scores.chart(trials, look, answers.target, _trials(answers)))
+        made.append(learning.chart(answers.curves, trials, look, answers.target, answers.mode, label(answers.task)))
     made += [
         over_time.rate_chart(
             answers.rates, look, f"The rate that each scheme's best trial used on {label(answers.task)}."
@@ -137,7 +140,7 @@ def _together(drawn: dict[str, Chart | None], place: str, run: str) -> list[Show
 
 
 def with_configurations(answers: Answers, material: Material) -> pd.DataFrame:
-    """The trials of a task, each with its searched hyper-parameters and seed in words.
+    """The trials of a task, each with its searched hyper-parameters and seed in words; `best` where its scheme's best.
 
     Args:
         answers: of the task.
@@ -151,7 +154,8 @@ def with_configurations(answers: Answers, material: Material) -> pd.DataFrame:
         for run, *values in zip(rows["run_id"], *columns, strict=True):
             told = zip((column.name for column in columns), values, strict=True)
             made[str(run)] = ", ".join(f"{key} = {_value(value)}" for key, value in told)
-    return answers.trials.assign(configuration=[made.get(str(run), "") for run in answers.trials["run_id"]])
+    told = answers.trials.assign(configuration=[made.get(str(run), "") for run in answers.trials["run_id"]])
+    return told.assign(best=told.index.isin(answers.best.index)).reset_index(drop=True)
 
 
 def _value(value: object) -> str:

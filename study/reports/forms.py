@@ -28,8 +28,8 @@ def html(made: Page) -> str:
     )
     environment.filters["as_data"] = _as_data
     template = environment.from_string((folder / "page.html.jinja").read_text(encoding="utf-8"))
-    css, ours = ((folder / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
-    script = f"{vega.bundle()}\n{ours}" if any(part.charts for part in made.parts) else ""
+    css, *ours = ((folder / name).read_text(encoding="utf-8") for name in ("page.css", "trials.js", "page.js"))
+    script = "\n".join([vega.bundle(), *ours]) if any(part.charts for part in made.parts) else ""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     allowed = f"'sha256-{digest}'" if script else "'none'"
     return template.render(page=made, css=css, script=script, allowed=allowed, unit_names=units.NAMES) + "\n"

@@ -5,9 +5,6 @@
   const switches = document.querySelector("form.switches");
   let chosen = null;
 
-  const rows = columns => columns.scheme.map((_, at) =>
-    Object.fromEntries(Object.entries(columns).map(([name, values]) => [name, values[at]])));
-
   const unit = () => switches.elements.unit ? switches.elements.unit.value : "";
   const RATES = ["lr", "factor", "rate", "shown"];  // drawn over decades, whatever costs are
 
@@ -27,15 +24,18 @@
     return { ...spec, columns, concat: spec.concat.map(one => ({ ...one, width })) };
   }
 
-  function sourceOf(figure) {  // what it draws, in the unit that is chosen
+  function sourceOf(figure) {  // what it draws, in the unit that is chosen: one specification for each, or one for all
     const all = [...figure.querySelectorAll("script")];
-    return JSON.parse((all.find(one => one.dataset.for === unit()) || all[0]).textContent);
+    const { spec, columns, run } = JSON.parse((all.find(one => one.dataset.for === unit()) || all[0]).textContent);
+    const [field, title] = `${unit()}_then` in columns ? [`${unit()}_then`, unit()] : ["epoch", "epoch"];
+    const named = JSON.parse(JSON.stringify(spec), (key, one) => ({ "field @field": field, "title @unit": title })[`${key} ${one}`] || one);
+    return { spec: named, rows: Trials.rows(columns, Trials.of(figure)), field, run };
   }
 
   const quoted = value => /[",\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
 
   function save(figure) {  // its numbers as CSV; they lie in the page once
-    const { columns } = sourceOf(figure), lines = [Object.keys(columns), ...rows(columns).map(Object.values)];
+    const { rows } = sourceOf(figure), lines = [Object.keys(rows[0]), ...rows.map(Object.values)];
     const text = lines.map(line => line.map(value => quoted(value === null ? "" : String(value))).join(",")).join("\n");
     const link = Object.assign(document.createElement("a"), { download: `${figure.id}.csv` });
     link.href = "data:text/csv;charset=utf-8," + encodeURIComponent(text + "\n");
@@ -43,22 +43,35 @@
   }
 
   async function draw(figure) {
-    const { spec, columns, run } = sourceOf(figure);
+    const { spec, rows, field, run } = sourceOf(figure);
     const place = figure.querySelector(".chart");
     if (drawn.has(figure)) drawn.get(figure).finalize();
-    const whole = { ...fitted(scaled(spec), place.clientWidth), data: { values: rows(columns) } };
+    const whole = { ...fitted(scaled(spec), place.clientWidth), data: { values: rows } };
     const { view } = await window.vegaEmbed(place, whole, { ast: true, actions: false, renderer: "svg" });
     place.setAttribute("role", "img");  // its name is the chart's sentence; a reader need not hear every mark
     place.querySelector("svg").setAttribute("aria-hidden", "true");
-    view.addEventListener("mouseover", (_, item) => {
-      const datum = item && item.datum;
-      view.signal("pointed", datum && datum.scheme ? datum.scheme : null).runAsync();
+    const curves = figure.id.startsWith("learning_curves");
+    const under = curves ? event => passing(view, place, event, rows, field) : (_, item) => item && item.datum;
+    view.addEventListener(curves ? "mousemove" : "mouseover", (event, item) => {
+      const datum = under(event, item);
+      view.signal("pointed", datum && datum.scheme ? (curves ? datum.row : datum.scheme) : null).runAsync();
       if (datum && datum.scheme) tell(figure, datum, run);
     });
-    view.addEventListener("click", (_, item) => choose(item && item.datum ? item.datum.scheme || item.datum.value : null));
-    if (figure.id.startsWith("score_against_rate")) view.addSignalListener("between", (_, range) => tellBetween(figure, range, columns));
+    view.addEventListener("click", (event, item) => {
+      const datum = under(event, item);
+      choose(datum ? datum.scheme || datum.value : null);
+    });
+    if (figure.id.startsWith("score_against_rate")) view.addSignalListener("between", (_, range) => tellBetween(figure, range, rows));
     view.signal("chosen", chosen).runAsync();
     drawn.set(figure, view);
+  }
+
+  function passing(view, place, event, rows, field) {  // the point of the curve that passes nearest to the pointer
+    const box = place.querySelector("svg").getBoundingClientRect(), [left, top] = view.origin(), around = view.padding();
+    const [across, up] = ["x", "y"].map(name => view.scale(name));
+    const points = rows.map(datum => ({ datum, x: across(datum[field]), y: up(datum.score_then) }));
+    const at = [event.clientX - box.left - left - around.left, event.clientY - box.top - top - around.top];
+    return Trials.nearest(points, at, 12);
   }
 
   function tell(figure, trial, run) {  // text and a real link, so that no name can be markup and a keyboard reaches it
@@ -75,10 +88,10 @@
     }
   }
 
-  function tellBetween(figure, range, columns) {  // the trials whose rates lie between two that were dragged across
+  function tellBetween(figure, range, rows) {  // the trials whose rates lie between two that were dragged across
     const place = figure.querySelector(".told"), ends = range.lr && [...range.lr].sort((one, other) => one - other);
     if (!ends) { place.textContent = ""; return; }
-    const inside = rows(columns).filter(one => one.lr >= ends[0] && one.lr <= ends[1]);
+    const inside = rows.filter(one => one.lr >= ends[0] && one.lr <= ends[1]);
     const lost = inside.filter(one => one.status === "diverged" || one.status === "failed").length;
     const counts = Map.groupBy(inside, one => one.scheme);
     const each = [...counts].map(([scheme, trials]) => `${scheme} ${trials.length}`).join(", ");

@@ -137,13 +137,14 @@ def page(material: Material, every: list[Answers]) -> Page:
 
 
 def _part(answers: Answers, material: Material, look: Any, in_units: list[str]) -> TaskPart:
+    trials = charts.with_configurations(answers, material)
     return TaskPart(
         task=answers.task,
         baseline=answers.baseline,
         in_units=units.of_task(answers, in_units),
         known=knowledge.sentences(answers.results),
         schemes=[result.scheme for result in answers.results],
-        charts=charts.of_task(answers, material, look, in_units),
+        charts=charts.of_task(answers, trials, material, look, in_units),
         sheets=_sheets(answers, material, in_units),
         figures=drawn.of_task(answers, material),
         remarks=[
@@ -151,7 +152,7 @@ def _part(answers: Answers, material: Material, look: Any, in_units: list[str]) 
             *(_in_words(text) for text in terminal.remarks(answers.results, suspicions=False)),
         ],
         prices=prices.of_schemes(answers, material),
-        trials=charts.with_configurations(answers, material).to_csv(index=False),
+        trials=trials.drop(columns="best").to_csv(index=False, lineterminator="\n"),
     )
 
 

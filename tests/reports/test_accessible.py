@@ -78,7 +78,7 @@ def test_a_chart_is_one_image_that_is_told_by_its_sentence(opened, written):
     tab = opened()
     charts = tab.locator("figure.alive .chart")
     told = charts.evaluate_all("all => all.map(one => [one.getAttribute('role'), one.getAttribute('aria-label')])")
-    assert len(told) == 6
+    assert len(told) == 7
     assert {role for role, _ in told} == {"img"}
     assert all(words.endswith(".") for _, words in told)
     assert told[0][1] == written.sentences[0]

@@ -1,12 +1,15 @@
 """The charts of a page: they hold the table's numbers, and in a real browser they draw, answer and stay text."""
 
+import io
 import json
 import re
 import shutil
 import subprocess
 from html import unescape
+from urllib.parse import unquote
 
 import numpy as np
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from recorded import record, training
@@ -42,13 +45,21 @@ def charts(written):
     return {name: json.loads(one) for name, one in re.findall(first, text, re.DOTALL)}
 
 
+def table_of(written):
+    """The trials of the page's first task, as it holds them for its charts and for a reader."""
+    (link, *_) = re.findall(
+        r'<a class="data trials"[^>]* href="data:text/csv[^,]*,(.*?)"', written.path.read_text("utf-8")
+    )
+    return pd.read_csv(io.StringIO(unquote(link)))
+
+
 def test_a_chart_holds_the_shares_of_the_json_and_every_trial_of_the_record(store, written):
     shares, scores = (charts(written)[name] for name in ("share", "score_against_rate"))
     (task,) = json.loads((written.path.parent / "report.json").read_text())["tasks"]
     told = {arm["scheme"]: arm["share_to_target"]["estimate"] for arm in task["arms"]}
     assert dict(zip(shares["columns"]["scheme"], shares["columns"]["share"], strict=True)) == pytest.approx(told)
     read = tracking.read(NAME, store).drop_duplicates("run_id").set_index("run_id")
-    columns = scores["columns"]
+    columns = table_of(written).iloc[scores["columns"]["row"]]
     assert set(columns["run_id"]) == set(read.index)
     for run, rate, words in zip(columns["run_id"], columns["lr"], columns["configuration"], strict=True):
         assert rate == pytest.approx(read["scheme.lr"][run], rel=1e-5)
@@ -58,7 +69,7 @@ def test_a_chart_holds_the_shares_of_the_json_and_every_trial_of_the_record(stor
 def test_the_ranked_chart_belongs_to_the_answer_and_the_others_to_the_body(written):
     header, _, body = written.path.read_text(encoding="utf-8").partition("</header>")
     figures = [re.findall(r'<figure class="alive[^"]*" id="(\w+)-', part) for part in (header, body)]
-    body = ["cost_to_target", "expected_best", "score_against_rate", "rates", "over_time"]
+    body = ["cost_to_target", "expected_best", "score_against_rate", "learning_curves", "rates", "over_time"]
     assert figures == [["share"], body]
     assert header.index('id="share-') < header.index("What to do")
 
@@ -95,7 +106,7 @@ def dom(tmp_path_factory):
 
 def test_charts_are_drawn_under_the_pages_own_policy(dom, written):
     text = dom(written.path)
-    assert len(re.findall(r"<svg[^>]* class=\"marks\"", text)) == 6
+    assert len(re.findall(r"<svg[^>]* class=\"marks\"", text)) == 7
     (sentence,) = written.sentences
     assert f'aria-label="{sentence}"' in unescape(text)
 
@@ -120,10 +131,9 @@ def test_pointing_shows_the_trial_and_a_name_stays_a_name(dom, written, tmp_path
     assert not re.findall(r"<script>alert|<img src=x|<b>bold", found)
     shown = r'class="told"[^>]*>(scheme \w+ · trial.*?)<a href="[^"]*/runs/(\w+)">its run</a>'
     ((told, run),) = re.findall(shown, found)
-    scores = charts(written)["score_against_rate"]
-    at = scores["columns"]["run_id"].index(run)
-    assert scores["columns"]["configuration"][at] in told
-    assert f"scheme {scores['columns']['scheme'][at]} " in told
+    trial = table_of(written).set_index("run_id").loc[run]
+    assert trial["configuration"] in told
+    assert f"scheme {trial['scheme']} " in told
     assert re.findall(r'data-scheme="(\w+)" aria-pressed="true"', found) == ["adam"]
     assert set(re.findall(r'<tr data-scheme="(\w+)"[^>]*class="[^"]*faded', found)) == {"sgd"}
 
@@ -268,10 +278,50 @@ def test_dragging_across_rates_counts_the_trials_between_them(dom, six, tmp_path
     low, high, number, lost, schemes = re.fullmatch(
         r"rates ([\d.e-]+) to ([\d.e-]+): (\d+) trials, (\d+) lost · (.*)", told
     ).groups()
-    columns = charts(six)["score_against_rate"]["columns"]
+    columns = table_of(six)
     least, most = (
         sum(float(low) * (1 + by) <= rate <= float(high) * (1 - by) for rate in columns["lr"]) for by in (0.05, -0.05)
     )
     assert 0 < least <= int(number) <= most < len(columns["lr"])
     assert sum(int(each.split(" ")[1]) for each in schemes.split(", ")) == int(number)
-    assert int(lost) <= columns["status"].count("diverged")
+    assert int(lost) <= (columns["status"] == "diverged").sum()
+
+
+CURVES = """<script>
+setTimeout(() => {
+  const figure = document.querySelector("[id^=learning_curves]"), svg = figure.querySelector(".chart svg");
+  const lines = [...svg.querySelectorAll(".layer_0_marks path")], box = svg.getBoundingClientRect();
+  const seen = lines.map(line => {
+    const ends = line.getAttribute("d").match(/-?[\\d.]+/g).map(Number), on = line.getScreenCTM();
+    const [x, y] = ends.slice(-2);
+    svg.dispatchEvent(new PointerEvent("mousemove",  // a MouseEvent has whole pixels
+      {bubbles: true, clientX: on.a * x + on.e, clientY: on.d * y + on.f}));
+    const link = figure.querySelector(".told a");
+    return [figure.querySelector(".told").textContent, link && link.href.split("/").at(-1), y];
+  });
+  const count = () => [0, 1, 2].map(at => svg.querySelectorAll(`.layer_${at}_marks path`).length);
+  const calm = count();
+  document.querySelector('button[data-scheme="bb"]').click();
+  setTimeout(() => document.title = JSON.stringify({seen, calm, chosen: count()}), 800);
+}, 2500);
+</script></body></html>"""
+
+
+def test_pointing_at_a_learning_curve_shows_its_trial_and_a_chosen_scheme_has_all_its_curves_in_colour(
+    dom, six, tmp_path
+):
+    found = json.loads(titled(dom, six, CURVES, tmp_path))
+    table = table_of(six).set_index("run_id")
+    (points,) = [one["columns"] for name, one in charts(six).items() if name == "learning_curves"]
+    assert len(found["seen"]) == len(points["row"]) == 72
+    lasts, heights = [], []
+    for told, run, height in found["seen"]:
+        assert f"scheme {table['scheme'][run]} · trial {table['trial'][run]} · " in told
+        assert f"configuration {table['configuration'][run]} · its run" in told
+        place = points["row"].index(table.index.get_loc(run))
+        lasts.append(points["score_then"][place][-1])
+        heights.append(height)
+    assert len({run for _, run, _ in found["seen"]}) >= len(set(heights)) > 50  # some end in the same point
+    assert np.corrcoef(lasts, heights)[0, 1] == pytest.approx(-1, abs=1e-3)
+    assert found["calm"] == [72, 0, 6]
+    assert found["chosen"] == [72, 12, 1]

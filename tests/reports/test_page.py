@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import io
 import json
 import math
 import re
@@ -176,9 +177,11 @@ def test_every_figure_carries_its_data(whole):
     text, folder = text_of(whole), whole.path.parent / "figures"
     alive = r'<figure class="alive[^>]* id="([^"]+)">.*?<script type="application/json"[^>]*>(.*?)</script>'
     held = {name: json.loads(data)["columns"] for name, data in re.findall(alive, text, flags=re.DOTALL)}
-    wanted = "share", "cost_to_target", "expected_best", "score_against_rate", "rates", "over_time"
+    wanted = "share", "cost_to_target", "expected_best", "score_against_rate", "learning_curves", "rates", "over_time"
     assert {f"{name}-digits_mlp" for name in wanted} <= set(held)
     for name, columns in held.items():
+        if "row" in columns:  # its numbers are those of the table of trials, below
+            continue
         file = pd.read_csv(folder / f"{name}.csv")
         for column in file:
             values = pd.Series(columns[column]).astype(file[column].dtype)
@@ -201,9 +204,13 @@ def test_every_number_leads_to_its_runs(store, whole):
         assert not bare, bare
     record = tracking.read("whole", store)
     charts = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', text)
-    (points,) = [chart for chart in map(json.loads, charts) if "run_id" in chart["columns"]]
-    assert set(points["columns"]["run_id"]) == set(record["run_id"])
-    assert re.fullmatch(r"http://127.0.0.1:5000/#/experiments/\d+/runs/\{\}", points["run"])
+    found = [chart for chart in map(json.loads, charts) if "row" in chart["columns"]]
+    (table,) = re.findall(r'<a class="data trials"[^>]* href="data:text/csv[^,]*,(.*?)"', text)
+    runs = pd.read_csv(io.StringIO(unquote(table)))["run_id"]
+    assert len(found) == 2
+    for points in found:
+        assert set(runs.iloc[points["columns"]["row"]]) == set(record["run_id"])
+        assert re.fullmatch(r"http://127.0.0.1:5000/#/experiments/\d+/runs/\{\}", points["run"])
 
 
 def test_the_links_name_the_runs_as_mlflow_finds_them(store):
