@@ -1,4 +1,7 @@
-"""A page for every reader: by keyboard, aloud, in the dark, without a script, on paper; in a real Chromium."""
+"""A page for every reader: by mouse and keyboard, aloud, in the dark, without a script, on paper; in a real Chromium.
+
+Whatever they do, no tab asks anybody for anything.
+"""
 
 import io
 import json
@@ -11,7 +14,9 @@ import pytest
 from recorded import record, training
 
 from study import page
+from study.records.saved import with_study
 
+MARKUP = '</script><script>document.title = 1</script><img src=x onerror="document.title = 2"><b class=markup>'
 DRAWN = "[...document.querySelectorAll('figure.alive .chart')].every(one => one.querySelector('svg[aria-hidden]'))"
 
 
@@ -43,12 +48,13 @@ def chromium():
 
 @pytest.fixture
 def opened(chromium, written):
-    """Open the page; by default at a width where all figures stand below each other."""
-    tabs = []
+    """Open a page; by default at a width where all figures stand below each other."""
+    tabs, asked = [], []
 
-    def open_page(width=760, **options):
+    def open_page(width=760, path=written.path, **options):
         tabs.append(chromium.new_page(viewport={"width": width, "height": 800}, **options))
-        tabs[-1].goto(written.path.as_uri())
+        tabs[-1].on("request", lambda request: asked.append(request.url))
+        tabs[-1].goto(path.as_uri())
         if options.get("java_script_enabled", True):
             for _ in range(100):
                 if tabs[-1].evaluate(DRAWN):
@@ -59,6 +65,8 @@ def opened(chromium, written):
     yield open_page
     for tab in tabs:
         tab.close()
+    assert [url for url in asked if not url.startswith("data:") and not url.endswith(".html")] == []
+    assert len([url for url in asked if url.endswith(".html")]) == len(tabs)
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
@@ -165,3 +173,39 @@ def test_on_paper_there_are_sentence_tables_and_notes_and_no_controls(opened, wr
     for words in (*written.sentences, *written.said.advice, *headings):
         assert re.sub(r"\s+", "", words) in text
     assert "filter" not in text
+
+
+def test_a_mouse_on_a_dot_shows_the_trial_whose_rate_is_the_dots_place(opened, written):
+    """From left to right dots lie as rates do, whatever the page's script knows of them."""
+    tab = opened()
+    figure = tab.locator("[id^=score_against_rate]")
+    figure.scroll_into_view_if_needed()
+    boxes = figure.locator(".chart .mark-symbol path").evaluate_all(
+        "all => all.map(one => one.getBoundingClientRect()).map(box => [box.x + box.width / 2, box.y + box.height / 2])"
+    )
+    drawn = json.loads(figure.locator("script").first.text_content())["columns"]
+    trials = sorted(zip(drawn["lr"], drawn["scheme"], drawn["score"], strict=True))
+    assert len(boxes) == len(trials) == 72
+    for place in (0, 1, -1):
+        tab.mouse.move(*sorted(boxes)[place])
+        _, scheme, score = trials[place]
+        told = figure.locator(".told").text_content()
+        assert told.startswith(f"scheme {scheme} · trial ")
+        assert f"score {float(f'{score:.5g}')}" in told
+
+
+def test_markup_in_a_study_file_and_in_errors_stays_text(opened, tmp_path):
+    """Question, source of published numbers, and the error of a failed training; without the page's own policy."""
+    published = {"source": MARKUP, "within": 0.1, "finals": {"sgd": {"valid_score": 0.5}}}
+    file = {"question": MARKUP, "published": published, "arms": {"sgd": {"task": "quadratic"}}}
+    made = [training([0.4, 0.5], arm="sgd", k=k, error="") for k in range(8)]
+    made.append(training([0.4], "failed", arm="sgd", k=8, error=MARKUP))
+    with_study(record(*made), json.dumps(file), {"sgd": {}}).to_parquet(tmp_path / "odd.parquet")
+    path = page(tmp_path / "odd.parquet", tmp_path).path
+    text = path.read_text(encoding="utf-8")
+    path.write_text(re.sub(r"<meta http-equiv[^>]*>", "", text), encoding="utf-8")
+    tab = opened(path=path)
+    assert tab.locator("body").inner_text().count(MARKUP) >= 3
+    assert tab.locator("img, b.markup").count() == 0
+    assert tab.locator("script:not([type])").count() == 1
+    assert tab.title() == "s · LR Study"
