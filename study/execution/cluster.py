@@ -10,6 +10,7 @@ import ray
 from ray._private import ray_constants
 from ray.tune.execution import class_cache
 
+from study.execution.lone_ray import lone
 from study.execution.settings import Cluster
 from study.execution.surroundings import refuse_unusable
 from study.plan.study import Study
@@ -37,12 +38,13 @@ def connect(cluster: Cluster) -> None:
     level = logging.INFO if cluster.verbose else logging.ERROR
     logging.getLogger("ray.tune").setLevel(level)
     try:
-        ray.init(
-            address=cluster.address,
-            log_to_driver=cluster.verbose,
-            logging_level=level,
-            include_dashboard=None if cluster.is_joined else False,
-        )
+        with lone(forward_logs=cluster.verbose):
+            ray.init(
+                address=cluster.address,
+                log_to_driver=cluster.verbose,
+                logging_level=level,
+                include_dashboard=None if cluster.is_joined else False,
+            )
     except ConnectionError as error:
         raise Refusal(f"Ray cannot be joined: {first_line(error)}") from error
     except OSError as error:

@@ -371,6 +371,15 @@ def test_no_process_is_started_that_waits_for_work_which_only_others_get():
     assert not [name for name in names if name.startswith("ray::IDLE")]
 
 
+@pytest.mark.ray
+@pytest.mark.timeout(400)
+@pytest.mark.usefixtures("failing")
+def test_no_process_is_started_that_serves_people_or_other_machines():
+    running = [" ".join(process.cmdline()) for process in psutil.Process().children(recursive=True)]
+    assert any("raylet" in line for line in running)
+    assert not [line for line in running if "monitor.py" in line or "dashboard.py" in line]
+
+
 def test_whatever_breaks_a_study_off_nothing_of_it_looks_as_if_it_ran(mine, tmp_path, monkeypatch):
     def asked(self):
         raise Refusal("asked again, it is another trial")
