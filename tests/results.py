@@ -15,7 +15,7 @@ import pandas as pd
 
 from study.answers.grids.drops import drops
 from study.answers.study import answers_of
-from study.figures import apart, svg
+from study.figures import apart, vega
 from study.reports import networks, terminal
 from study.reports import writing as pages
 from study.reports.cells import Cell, Sheet
@@ -83,8 +83,8 @@ def _distances() -> pd.DataFrame:
 
 def labels() -> Figures:
     """How far apart arms are as functions."""
-    panel = apart.panel(_distances())
-    return {"labels": (f"As functions: {panel.title}", svg.svg_text(panel.figure, "labels"))} if panel else {}
+    chart = apart.chart(_distances())
+    return {"labels": (f"As functions: {chart.title}", vega.still(chart))} if chart else {}
 
 
 def _columns(sheet: Sheet, first: int) -> Sheet:
@@ -114,11 +114,7 @@ def _sheet(sheets: list[Sheet], title: str) -> Sheet:
 
 def _grid_figures(task: str) -> tuple[str, ...]:
     """Those of a grid's page that the README shows."""
-    return (
-        f"grid-{task}-normalised%3A%20validation",
-        f"collapse-{task}-normalised",
-        f"collapse-{task}-unnormalised",
-    )
+    return f"grid-{task}-normalised", f"collapse-{task}"
 
 
 SECTIONS = {
@@ -144,10 +140,9 @@ def section(name: str) -> tuple[str, dict[Path, str]]:
 
 
 def _drawn(made: Page, chosen: tuple[str, ...]) -> Figures:
-    panels = [panel for part in made.parts for group in part.figures for panel in group.panels]
-    charts = [chart for group in (made.charts, *(part.charts for part in made.parts)) for chart in group]
-    still = {panel.name: (panel.label, panel.file) for panel in panels if panel.name in chosen}
-    return still | {chart.name: (chart.label, chart.svg) for chart in charts if chart.name in chosen}
+    places = [("all tasks", made.charts), *((part.task, part.charts) for part in made.parts)]
+    charts = [(place, chart) for place, there in places for chart in there if chart.name in chosen]
+    return {chart.name: (f"{chart.chart.title}: {place}", chart.svg) for place, chart in charts}
 
 
 def replaced(readme: str, name: str, text: str) -> str:

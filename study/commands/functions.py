@@ -53,14 +53,14 @@ def functions(study: str, tracking_uri: str, markdown: bool, output: Path | None
     else:
         terminal.terminal(made)
     if output is not None:
-        from study.figures import apart
+        from study.figures import apart, vega
 
         output.mkdir(parents=True, exist_ok=True)
         distances.to_csv(output / "distances.csv", index=False)
         averages.to_csv(output / "averages.csv", index=False)
-        drawn = apart.panel(distances)
+        drawn = apart.chart(distances)
         if drawn is not None:
-            drawn.figure.savefig(output / "distances.png", dpi=200, facecolor="white")
+            (output / "distances.png").write_bytes(vega.picture(drawn))
 
 
 def _study(name: str, uri: str, trust: bool) -> "Study":

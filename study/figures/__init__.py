@@ -1,16 +1,15 @@
 """Answers as figures: one module a figure, each with the numbers that it draws.
 
-A *panel* is one small figure of one task, drawn with matplotlib alone; `svg` writes it for a file or for a page that
-is light or dark. The same results give the same bytes: no dates, no random names.
+The same results give the same bytes: no dates, no random names.
 """
 
 from pathlib import Path
 
 from study.answers.results import Result
 from study.figures import best, known, target, vega
-from study.figures.style import Look, Panel, looks
+from study.figures.style import Look, looks
 
-__all__ = ["Look", "Panel", "looks", "save"]
+__all__ = ["Look", "looks", "save"]
 
 
 def save(results: list[Result], folder: Path, baseline: str | None = None) -> list[Path]:

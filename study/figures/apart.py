@@ -4,10 +4,13 @@ from typing import Any
 
 import pandas as pd
 
-from study.figures.style import LineEnd, Panel, canvas, looks, margin, name_ends
+from study.figures.style import looks
+from study.figures.vega import Chart, lines_by_scheme, spec_of
+
+CAPTION = "Solid: the distance of labels over the seeds. Dashed: what it would be were both arms one."
 
 
-def panel(distances: pd.DataFrame) -> Panel | None:
+def chart(distances: pd.DataFrame) -> Chart | None:
     """Every arm against the first one; None where there are not two.
 
     distances: columns first, second, record, distance, expected, chance (`study.answers.networks.distances`).
@@ -16,15 +19,22 @@ def panel(distances: pd.DataFrame) -> Panel | None:
         return None
     first = str(distances["first"].iloc[0])
     told: Any = distances[distances["first"] == first]
-    look = looks(dict.fromkeys(told["second"]))
-    axes, ends = canvas(3.0, right=margin(look) + 0.25), []
-    for arm, (colour, _, marker) in look.items():
-        here = told[told["second"] == arm].sort_values("record")
-        record, distance = here["record"].to_numpy(float), here["distance"].to_numpy(float)
-        axes.plot(record, distance, color=colour, marker=marker, markersize=4, linewidth=1.6)
-        axes.plot(record, here["expected"], color=colour, linewidth=1.0, dashes=(3, 2), alpha=0.8)
-        ends.append(LineEnd(record[-1], distance[-1], arm))
-    axes.set(xlabel="record", ylabel=f"distance of labels from {first}")
-    axes.set_ylim(bottom=0)
-    name_ends(axes, ends, look)
-    return Panel(f"labels against {first}", axes.figure, told.reset_index(drop=True))
+    data = told.rename(columns={"second": "scheme"}).reset_index(drop=True)
+    schemes = list(dict.fromkeys(data["scheme"]))
+    colour = {"color": lines_by_scheme(looks(schemes), schemes, legend=True)["color"]}
+    x = {
+        "field": "record",
+        "type": "quantitative",
+        "title": "record",
+        "scale": {"nice": False, "padding": 10},
+        "axis": {"grid": False, "tickCount": 6},
+    }
+    y = {"type": "quantitative", "title": f"distance of labels from {first}", "scale": {"zero": True}}
+    measured = {"x": x, "y": {**y, "field": "distance"}, **colour}
+    expected = {"x": x, "y": {**y, "field": "expected"}, **colour}
+    dashed = {"type": "line", "strokeWidth": 1, "strokeDash": [4, 3], "opacity": 0.8}
+    solid = {"type": "line", "strokeWidth": 1.8, "point": {"size": 28, "filled": True}}
+    sentence = f"The distance of every arm's labels from those of {first}, against time."
+    layers = [{"mark": dashed, "encoding": expected}, {"mark": solid, "encoding": measured}]
+    spec = spec_of({"width": 360, "height": 240, "layer": layers}, sentence)
+    return Chart("labels", f"labels against {first}", CAPTION, sentence, spec, spec, data)

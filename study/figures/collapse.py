@@ -1,44 +1,72 @@
 """Score against ηλ, coloured by η: where only the product matters, all colours lie on one curve."""
 
-from typing import Any
-
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap, to_hex
+import pandas as pd
 
 from study.answers.grids import Grid
-from study.figures.style import INK, MARKERS, Panel, canvas, logarithmic, plainly
+from study.figures.style import plainly
+from study.figures.vega import CHOSEN, SHAPES, Chart, Spec, decades, in_panels, spec_of
 
-SHADES = LinearSegmentedColormap.from_list("rates", ["#3f8fd6", "#9a6fd0", "#d4568a", "#e5683a", "#d99a1f"])
+CAPTION = (
+    "One point a training, coloured by η, hollow where its cell had not settled; lines join the means of equal η. "
+    "Where only the product matters, all lie on one curve."
+)
+STOPS = "#3f8fd6", "#9a6fd0", "#d4568a", "#e5683a", "#d99a1f"
 """From small to large rates; all of them can be seen on a light and on a dark page."""
 WIDEST = 12  # rates with a name of their own in the key
 
 
-def panel(grid: Grid) -> Panel:
-    """Scores of one arm against ηλ: a point a training, hollow where its cell had not settled; lines join the means."""
-    rates = sorted(set(grid.cells["rate"]))
-    colours = [to_hex(colour) for colour in SHADES(np.linspace(0, 1, len(rates)))]
-    axes = canvas(3.2, right=0.75)
-    for place, (rate, colour) in enumerate(zip(rates, colours, strict=True)):
-        marker = MARKERS[place % len(MARKERS)]
-        rows: Any = grid.cells[grid.cells["rate"] == rate]
-        means = rows.groupby("product")["score"].mean()
-        axes.plot(means.index, means, color=colour, linewidth=0.8, alpha=0.6)
-        for settled, face in ((True, colour), (False, "none")):
-            here = rows[rows["settled"] == settled]
-            axes.plot(here["product"], here["score"], linestyle="none", marker=marker, markersize=4.2, color=colour,
-                      markerfacecolor=face, markeredgewidth=0.9, alpha=0.85)  # fmt: skip
-    logarithmic(axes.xaxis)
-    axes.set(xlabel="learning rate × weight decay ηλ", ylabel="validation score")
-    _key(axes, rates, colours)
-    return Panel(grid.arm, axes.figure, grid.cells.assign(arm=grid.arm))
+def chart(grids: list[Grid]) -> Chart | None:
+    """Scores against ηλ, a panel an arm: a point a training, hollow where its cell had not settled.
+
+    grids: of one task; None follows where there is none.
+    """
+    if not grids:
+        return None
+    data = pd.concat([grid.cells.assign(scheme=grid.arm, quantity=grid.arm) for grid in grids], ignore_index=True)
+    data = data.assign(η=data["rate"].map(plainly))
+    sentence = "Validation score against learning rate × weight decay, a colour a rate, a panel an arm."
+    colours = _by_rate(sorted(set(data["rate"])))
+    spec = spec_of(in_panels(data, lambda rows: _panel(rows, colours), columns=2, each=430), sentence)
+    return Chart("collapse", "Score against ηλ", CAPTION, sentence, spec, spec, data)
 
 
-def _key(axes: Any, rates: list[float], colours: list[str]) -> None:
-    """The rates beside the plot, the largest on top, each with its mark."""
-    shown = list(enumerate(zip(rates, colours, strict=True)))[:: max(1, len(rates) // WIDEST)]
-    axes.text(1.04, 0.97, "η", transform=axes.transAxes, color=INK, fontsize=9, va="center")
-    for line, (place, (rate, colour)) in enumerate(reversed(shown), start=1):
-        y = 0.97 - 0.085 * line
-        axes.plot([1.05], [y], marker=MARKERS[place % len(MARKERS)], color=colour, markersize=4.2, clip_on=False,
-                  transform=axes.transAxes)  # fmt: skip
-        axes.text(1.085, y, plainly(rate), transform=axes.transAxes, color=INK, fontsize=8, va="center")
+def _panel(rows: pd.DataFrame, colours: Spec) -> Spec:
+    x = {"field": "product", "type": "quantitative", "title": "learning rate × weight decay ηλ"}
+    x |= decades(rows["product"], padding=8)
+    y = {"field": "score", "type": "quantitative", "title": "validation score", "scale": {"zero": False}}
+    mean = {"aggregate": [{"op": "mean", "field": "score", "as": "score"}], "groupby": ["η", "product", "scheme"]}
+    line = {"mark": {"type": "line", "strokeWidth": 0.9, "opacity": 0.7}, "transform": [mean]}
+    face = {"condition": {"test": "!datum.settled", "value": "transparent"}, **colours["color"]}
+    point = {"mark": {"type": "point", "size": 30, "strokeWidth": 1.2}}
+    return {
+        "width": 330,
+        "height": 230,
+        "layer": [
+            {**line, "encoding": {"x": x, "y": y, "color": colours["color"]}},
+            {**point, "encoding": {"x": x, "y": y, **colours, "fill": face, "opacity": CHOSEN}},
+        ],
+    }
+
+
+def _by_rate(rates: list[float]) -> Spec:
+    """Colour and shape by the rate, named in a key."""
+    names, shapes = [plainly(rate) for rate in rates], list(SHAPES.values())
+    key = {"title": "η", "values": names[:: max(1, len(names) // WIDEST)][::-1]}
+    ranges = {"color": mixed(len(rates)), "shape": [shapes[place % len(shapes)] for place in range(len(rates))]}
+    return {
+        channel: {"field": "η", "type": "nominal", "scale": {"domain": names, "range": range_}, "legend": key}
+        for channel, range_ in ranges.items()
+    }
+
+
+def mixed(count: int) -> list[str]:
+    """So many colours between those of `STOPS`, evenly.
+
+    >>> mixed(3)
+    ['#3f8fd6', '#d4568a', '#d99a1f']
+    """
+    stops = np.array([[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in STOPS])
+    places, ends = np.linspace(0, 1, count), np.linspace(0, 1, len(STOPS))
+    channels = np.column_stack([np.interp(places, ends, stops[:, channel]) for channel in range(3)])
+    return ["#" + bytes(colour).hex() for colour in channels.round().astype(np.uint8)]

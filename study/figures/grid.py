@@ -5,29 +5,44 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from study.answers.grids import Grid
-from study.figures.style import MUTED, ON_DARK, ON_LIGHT, Panel, canvas, plainly
+from study.figures import maps
+from study.figures.style import plainly
+from study.figures.vega import Chart, in_panels, spec_of
 
 Floats: TypeAlias = NDArray[np.float64]
 
-SHADES = "#eff5fb", "#cfe2f1", "#9cc5e4", "#6aa6d3", "#3d8ac2", "#0b4a82"  # of one hue: more always looks like more
-DARK = 3  # from this shade on, words are white
-DIAGONAL = {"color": "#66717d", "linewidth": 0.7, "alpha": 0.7, "zorder": 1.5}
+CAPTION = (
+    "The mean of a cell's seeds; the darker the more. Lines join cells of equal ηλ. Hatched: rates were constant for "
+    "less than 3/(ηλ) steps, so nothing had settled. Test scores are those of the weights that were best on "
+    "validation. Effective rate η/‖w‖² and angle a step, in rad: when rates last were constant, the geometric mean "
+    "over scale-invariant tensors."
+)
 
 
-def panels(grid: Grid) -> list[Panel]:
-    """Maps of one grid: validation, test, effective rate and angle a step; those that the record lacks are left out."""
+def chart(grid: Grid) -> Chart | None:
+    """Maps of one grid: validation, test, effective rate and angle a step; those that the record lacks are left out.
+
+    grid: of one arm.
+    """
     made = [
-        _panel(grid.mean("score"), "score", "validation", _decimals, _ranks),
-        _panel(grid.mean("test"), "test", "test", _decimals, _ranks),
-        _panel(tensor_means(grid, "effective_lr"), "effective_lr", "effective rate", _short, _decades),
-        _panel(tensor_means(grid, "angle"), "angle", "angle", _short, _decades),
+        _cells(grid.mean("score"), "score", "validation", _decimals, _ranks),
+        _cells(grid.mean("test"), "test", "test", _decimals, _ranks),
+        _cells(tensor_means(grid, "effective_lr"), "effective_lr", "effective rate", _short, _decades),
+        _cells(tensor_means(grid, "angle"), "angle", "angle", _short, _decades),
     ]
-    named = [panel._replace(title=f"{grid.arm}: {panel.title}") for panel in made if panel]
-    return [panel._replace(data=panel.data.assign(arm=grid.arm, quantity=panel.title)) for panel in named]
+    known = [cells for cells in made if not cells.empty]
+    if not known:
+        return None
+    data = pd.concat(known, ignore_index=True).assign(scheme=grid.arm)
+    rates, decays = sorted(set(grid.cells["rate"])), sorted(set(grid.cells["decay"]), reverse=True)
+    axes = [_tick(rate) for rate in rates], [_tick(decay) for decay in decays]
+    one = maps.drawn(*axes, ("learning rate η", "weight decay λ"), joined="group")
+    sentence = f"Maps of {grid.arm} over learning rate and weight decay: {', '.join(dict.fromkeys(data['quantity']))}."
+    spec = spec_of(in_panels(data, lambda _: one, columns=2, each=maps.STEP * len(rates) + 90), sentence)
+    return Chart("grid", f"Learning rate and weight decay: {grid.arm}", CAPTION, sentence, spec, spec, data)
 
 
 def tensor_means(grid: Grid, name: str) -> pd.DataFrame:
@@ -47,38 +62,27 @@ def tensor_means(grid: Grid, name: str) -> pd.DataFrame:
     return cells.assign(**{name: np.exp(cells[name])})
 
 
-def _panel(
-    cells: pd.DataFrame, name: str, title: str, said: Callable[[float], str], depths: Callable[[Floats], Floats]
-) -> Panel | None:
-    values = cells[name].to_numpy(float)
-    known = np.isfinite(values)
-    if not known.any():
-        return None
-    rates, decays = sorted(set(cells["rate"])), sorted(set(cells["decay"]), reverse=True)
-    axes = canvas(0.75 + 0.32 * len(decays), width=1.1 + 0.52 * len(rates), left=0.95, bottom=0.62)
-    rows: Any = cells[known].itertuples()
-    for row, depth in zip(rows, depths(values[known]), strict=True):
-        x, y = rates.index(row.rate), decays.index(row.decay)
-        shade = min(int(len(SHADES) * depth), len(SHADES) - 1)
-        hatch = None if row.settled else "////"
-        edge = ON_DARK if shade >= DARK else "#9aa3ad"
-        axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=SHADES[shade], edgecolor=edge, linewidth=0,
-                                 hatch=hatch, zorder=1))  # fmt: skip
-        colour = ON_DARK if shade >= DARK else ON_LIGHT
-        box = {"facecolor": SHADES[shade], "edgecolor": "none", "pad": 0.8}
-        axes.text(x, y, said(getattr(row, name)), ha="center", va="center", fontsize=7.5, color=colour, zorder=2,
-                  bbox=box)  # fmt: skip
-    for _, diagonal in cells.groupby("group"):
-        places = sorted((rates.index(rate), decays.index(decay)) for rate, decay in diagonal[["rate", "decay"]].values)
-        axes.plot(*zip(*places, strict=True), **DIAGONAL)
-    axes.grid(visible=False)
-    axes.set(xlim=(-0.5, len(rates) - 0.5), ylim=(len(decays) - 0.5, -0.5))
-    axes.set(xlabel="learning rate η", ylabel="weight decay λ")
-    axes.set_xticks(range(len(rates)), [_tick(rate) for rate in rates])
-    axes.set_yticks(range(len(decays)), [_tick(decay) for decay in decays])
-    axes.tick_params(length=0, colors=MUTED)
-    axes.spines[["left", "bottom"]].set_visible(False)
-    return Panel(title, axes.figure, cells)
+def _cells(
+    cells: pd.DataFrame, name: str, quantity: str, said: Callable[[float], str], depths: Callable[[Floats], Floats]
+) -> pd.DataFrame:
+    """The table of one map; empty where nothing is known."""
+    known: Any = cells[np.isfinite(cells[name].to_numpy(float))]
+    values = known[name].to_numpy(float)
+    return pd.DataFrame(
+        {
+            "quantity": quantity,
+            "rate": known["rate"],
+            "decay": known["decay"],
+            "group": known["group"],
+            "value": values,
+            "settled": known["settled"].astype(bool),
+            "across": known["rate"].map(_tick),
+            "down": known["decay"].map(_tick),
+            "label": [said(value) for value in values],
+            "shade": maps.shades(depths(values)) if len(values) else [],
+            "hatched": ~known["settled"].astype(bool),
+        }
+    )
 
 
 def _ranks(values: Floats) -> Floats:

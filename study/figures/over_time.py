@@ -1,13 +1,12 @@
 """Records of every scheme over time: what its best configuration recorded, and the rate that its best trial used."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from study.figures.style import Look
-from study.figures.vega import CHOSEN, Chart, Spec, decades, lines_by_scheme, spec_of
+from study.figures.vega import CHOSEN, Chart, Spec, decades, in_panels, lines_by_scheme, spec_of
 
 CAPTION = (
     "By the best configuration of every scheme: the median of its seeds, and the range of all. Loss is that of the "
@@ -37,7 +36,7 @@ def chart(lines: pd.DataFrame, look: Mapping[str, Look], sentence: str) -> Chart
     if told.empty:
         return None
     alive, still = (
-        {"concat": [_panel(name, rows, named) for name, rows in told.groupby("quantity", sort=False)], "columns": 3}
+        in_panels(told, lambda rows, named=named: _panel(rows, named), columns=3, each=300)
         for named in _named(told, look)
     )
     specs = spec_of(alive, sentence), spec_of(still, sentence)
@@ -74,7 +73,7 @@ def _named(rows: Any, look: Mapping[str, Look]) -> list[Spec]:
     return [lines_by_scheme(look, schemes, legend=legend) for legend in (False, True)]
 
 
-def _panel(quantity: object, rows: Any, named: Spec) -> Spec:
+def _panel(rows: Any, named: Spec) -> Spec:
     """One quantity; its axis is one of decades where its values span more than one."""
     low, high = rows["low"].min(), rows["high"].max()
     scale = decades([*rows["low"], *rows["high"]]) if 0 < low < high / WIDE else {"scale": {"zero": False}}
@@ -82,8 +81,6 @@ def _panel(quantity: object, rows: Any, named: Spec) -> Spec:
     ends = {"y": {"field": "low", **y}, "y2": {"field": "high"}}
     band = {"x": EPOCH, **ends, "color": named["color"], "opacity": FAINT}
     return {
-        "title": {"text": quantity, "anchor": "start", "fontSize": 12, "fontWeight": 600, "color": "var(--ink)"},
-        "transform": [{"filter": f"datum.quantity === {json.dumps(quantity)}"}],
         "width": 210,
         "height": 130,
         "layer": [{"mark": "area", "encoding": band}, _line({"field": "median", **y}, named)],

@@ -1,16 +1,10 @@
-"""The look of every figure: one colour, line and marker a scheme, everywhere the same; names beside their lines."""
+"""The look of every figure: one colour, line and marker a scheme, everywhere the same."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-import matplotlib as mpl
 import numpy as np
-import pandas as pd
-
-mpl.use("Agg")
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#4d4d4d"]
 """Okabe and Ito's, told apart by people who do not see all colours; without yellow, lost on white."""
@@ -18,13 +12,6 @@ STYLES = ["-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5))]
 FEW = 4  # families from which hues tell them
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 INK, MUTED, LINE, BAD = "#1c1e21", "#646a73", "#d5d9de", "#b3261e"
-ON_LIGHT, ON_DARK = "#10202f", "#fdfdfd"  # on a cell of a map, which is the same on a light and on a dark page
-FONT: dict[Any, Any] = {"font.family": "sans-serif", "font.size": 9, "axes.edgecolor": MUTED, "text.color": INK,
-        "axes.labelcolor": MUTED, "xtick.color": MUTED, "ytick.color": MUTED, "axes.linewidth": 0.8}  # fmt: skip
-WIDTH = 4.7  # inches: a panel is as wide on a phone as half a desktop's page
-TOP = 0.12  # inches above a plot
-CHARACTER = 0.068  # inches of an average letter at 9 points
-LONGEST = 24  # letters of a name beside its line
 
 
 class Look(NamedTuple):
@@ -33,22 +20,6 @@ class Look(NamedTuple):
     colour: str
     line: Any
     marker: str
-
-
-class Panel(NamedTuple):
-    """One figure of one task, and the numbers that it draws."""
-
-    title: str
-    figure: Figure
-    data: pd.DataFrame
-
-
-class LineEnd(NamedTuple):
-    """The end of a line, and the scheme whose line it is."""
-
-    x: float
-    y: float
-    scheme: str
 
 
 def looks(schemes: Iterable[str]) -> dict[str, Look]:
@@ -76,81 +47,6 @@ def _family(scheme: str) -> str:
     return re.split(r"[-_ ]", scheme, maxsplit=1)[0]
 
 
-def canvas(height: float, *, width: float = WIDTH, left: float = 0.62, right: float = 0.12, bottom: float = 0.5) -> Any:
-    """A figure with one axes; margins in inches, so that they do not depend on what is drawn.
-
-    Args:
-        height: of the figure, in inches, as all that follow.
-        width: of the figure.
-        left: the margin for the names of the y axis.
-        right: the margin for names beside lines.
-        bottom: the margin for the names of the x axis.
-
-    Returns:
-        The axes.
-    """
-    with mpl.rc_context(FONT):
-        figure = Figure(figsize=(width, height))
-        axes = figure.add_axes((left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + TOP) / height))
-    axes.grid(color=LINE, linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(length=3, width=0.8)
-    return axes
-
-
-def logarithmic(axis: Any, most: int = 8) -> None:
-    """Make an axis one of decades, with 2 and 5 between them where there are few.
-
-    Args:
-        axis: matplotlib's, of axes on which all is drawn.
-        most: how many ticks it may have.
-    """
-    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
-    low, high = sorted(axis.get_view_interval())
-    subs = (1.0, 2.0, 5.0) if low > 0 and high / low < 300 else (1.0,)
-    axis.set_major_locator(LogLocator(subs=subs, numticks=most))
-    axis.set_major_formatter(plainly)
-    axis.set_minor_formatter(NullFormatter())
-
-
-def margin(names: Iterable[str]) -> float:
-    """The width of the longest name, in inches."""
-    return CHARACTER * min(LONGEST, max((len(name) for name in names), default=0)) + 0.1
-
-
-def short(name: str) -> str:
-    """The name, cut where it would not fit beside its line."""
-    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
-
-
-def name_ends(axes: Any, ends: list[LineEnd], look: Mapping[str, Look]) -> None:
-    """Write each name to the right of the plot beside the end of its line, moved apart where two would touch.
-
-    Args:
-        axes: on which the lines are drawn.
-        ends: of the lines.
-        look: of their schemes.
-    """
-    if not ends:
-        return
-    last = max(end.x for end in ends)
-    for end in ends:
-        if end.x < last:  # it ends within the plot: its name stands there
-            where = {"xytext": (6, 0), "textcoords": "offset points", "va": "center"}
-            axes.annotate(short(end.scheme), (end.x, end.y), color=INK, fontsize=9, **where)
-    to_axes = axes.transData + axes.transAxes.inverted()
-    at = {end.scheme: to_axes.transform((end.x, end.y)) for end in ends if end.x == last}
-    height = axes.get_position().height * axes.figure.get_figheight() * 72
-    order = sorted(at, key=lambda scheme: at[scheme][1])
-    places = spread(np.array([at[scheme][1] for scheme in order]), 11 / height)
-    for scheme, place in zip(order, places, strict=True):
-        x, y = at[scheme]
-        axes.plot([x, 1.035], [y, place], color=look[scheme].colour, linewidth=0.8, alpha=0.7,
-                  transform=axes.transAxes, clip_on=False)  # fmt: skip
-        axes.text(1.05, place, short(scheme), transform=axes.transAxes, va="center", color=INK, fontsize=9)
-
-
 def spread(wanted: np.ndarray, gap: float) -> np.ndarray:
     """(n,) ascending places as near to the wanted ones as a gap between neighbours allows, inside [0, 1] if they fit.
 
@@ -175,6 +71,6 @@ def spread(wanted: np.ndarray, gap: float) -> np.ndarray:
     )
 
 
-def plainly(value: float, _: Any = None) -> str:
-    """A tick's number without an exponent where it is short: 1,000 but 1e-05."""
+def plainly(value: float) -> str:
+    """A number without an exponent where it is short: 1,000 but 1e-05."""
     return f"{value:,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:g}"

@@ -7,7 +7,7 @@ them as they are on white. The specification names a parameter `chosen`, the sch
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
@@ -17,8 +17,7 @@ import pandas as pd
 import vl_convert
 
 from study.answers.results import finite
-from study.figures.style import COLOURS, MARKERS, STYLES, Look
-from study.figures.svg import THEME
+from study.figures.style import BAD, COLOURS, INK, LINE, MARKERS, MUTED, STYLES, Look
 
 Spec = dict[str, Any]
 
@@ -26,10 +25,14 @@ CROSS = "M-.6-1L0-.4.6-1 1-.6.4 0 1 .6.6 1 0 .4-.6 1-1 .6-.4 0-1-.6Z"
 SHAPES = dict(
     zip(MARKERS, ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross", CROSS], strict=True)
 )
+THEME = {INK: "ink", MUTED: "muted", LINE: "line", BAD: "bad", "#ffffff": "paper"} | {
+    colour: f"c{place}" for place, colour in enumerate(COLOURS)
+}
+"""Which of the page's colours stands for which of a file's."""
 SEEN = "chosen === null || datum.scheme === chosen"
 CHOSEN: Spec = {"condition": {"test": SEEN, "value": 0.9}, "value": 0.12}
 """The opacity of a mark: full where its scheme, or none, is chosen."""
-PLACES = "left", "right", "open", "label", "named", "end", "place"
+PLACES = "left", "right", "open", "label", "named", "end", "place", "across", "down", "shade", "hatched"
 """Columns that say where marks stand, and nothing else."""
 AXIS = {
     "domainColor": "var(--muted)",
@@ -47,6 +50,7 @@ CONFIG = {
     "font": "system-ui, sans-serif",
     "view": {"stroke": None},
     "header": {"labelColor": "var(--ink)", "labelFontSize": 11, "title": None},
+    "legend": {"labelColor": "var(--ink)", "titleColor": "var(--ink)", "labelFontSize": 11, "titleFontSize": 11},
 }
 
 
@@ -101,14 +105,34 @@ def lines_by_scheme(look: Mapping[str, Look], schemes: list[str], legend: bool) 
     }
 
 
-def decades(values: Iterable[float]) -> Spec:
+def decades(values: Iterable[float], padding: int = 0) -> Spec:
     """The scale and axis of a channel whose positive values are drawn logarithmically.
 
-    values: those that are drawn; what is not positive has no place.
+    Args:
+        values: those that are drawn; what is not positive has no place.
+        padding: pixels beyond them on both sides.
     """
     known = [float(value) for value in values if value > 0]
     places = ticks(min(known), max(known))
-    return {"scale": {"type": "log", "nice": False}, "axis": {"values": places, "format": ",~g", "labelOverlap": True}}
+    scale = {"type": "log", "nice": False, **({"padding": padding} if padding else {})}
+    return {"scale": scale, "axis": {"values": places, "format": ",~g", "labelOverlap": True}}
+
+
+def in_panels(data: pd.DataFrame, drawn: Callable[[pd.DataFrame], Spec], columns: int, each: int) -> Spec:
+    """A small chart a quantity of a table, side by side.
+
+    Args:
+        data: with a column `quantity`, their titles.
+        drawn: the chart of one quantity's rows.
+        columns: how many stand in a row of a file; a page has as many as there is room for.
+        each: pixels that one needs.
+    """
+    panels: list[Spec] = []
+    for quantity, rows in data.groupby("quantity", sort=False):
+        title = {"text": quantity, "anchor": "start", "fontSize": 12, "fontWeight": 600, "color": "var(--ink)"}
+        mine = [{"filter": f"datum.quantity === {json.dumps(quantity)}"}]
+        panels.append({"title": title, "transform": mine, **drawn(rows)})
+    return {"concat": panels, "columns": columns, "usermeta": {"each": each}}
 
 
 def spec_of(inside: Spec, sentence: str) -> Spec:

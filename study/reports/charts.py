@@ -4,7 +4,7 @@ import base64
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -44,12 +44,6 @@ class Shown:
     def first(self) -> bool:
         """True where it belongs to the answer."""
         return self.chart.name == "share"
-
-    @property
-    def label(self) -> str:
-        """Its title and task, for a file."""
-        place = unquote(self.name.partition("-")[2])
-        return f"{self.chart.title}: {'all tasks' if place == 'all' else place}"
 
     @property
     def alone(self) -> bool:

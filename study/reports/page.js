@@ -6,7 +6,7 @@
   let chosen = null;
 
   const unit = () => switches.elements.unit ? switches.elements.unit.value : "";
-  const RATES = ["lr", "factor", "rate", "shown"];  // drawn over decades, whatever costs are
+  const RATES = ["lr", "factor", "rate", "shown", "product", "x", "y"];  // drawn over decades, whatever costs are
 
   function scaled(spec) {  // with costs on linear axes, where the reader asks for them
     if (switches.elements.axes.value !== "linear") return spec;
@@ -20,8 +20,9 @@
 
   function fitted(spec, room) {  // small charts side by side, as many as there is room for
     if (!spec.concat) return spec;
-    const columns = Math.max(1, Math.floor(room / 300)), width = Math.floor(room / columns) - 65;
-    return { ...spec, columns, concat: spec.concat.map(one => ({ ...one, width })) };
+    const columns = Math.max(1, Math.floor(room / spec.usermeta.each)), width = Math.floor(room / columns) - 65;
+    const wide = one => typeof one.width === "number" ? { ...one, width } : one;  // a map is as wide as its cells
+    return { ...spec, columns, concat: spec.concat.map(wide) };
   }
 
   function sourceOf(figure) {  // what it draws, in the unit that is chosen: one specification for each, or one for all

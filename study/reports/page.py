@@ -14,6 +14,7 @@ from study.records import failures
 from study.records.material import Material, schemes_of
 from study.reports import (
     charts,
+    grid_charts,
     grids,
     importance,
     knowledge,
@@ -24,9 +25,7 @@ from study.reports import (
     transfer,
     units,
 )
-from study.reports import figures as drawn
 from study.reports.cells import Sheet
-from study.reports.figures import Group
 from study.reports.sections import published_sheets
 from study.reports.sentences import Words
 from study.reports.units import InUnit
@@ -54,7 +53,6 @@ class TaskPart:
     schemes: list[str]
     charts: list[charts.Shown]
     sheets: list[Sheet]
-    figures: list[Group]
     remarks: list[str]
     trials: str  # as CSV
     prices: dict[str, list[Price]]  # scheme → what a step was measured to cost
@@ -144,9 +142,8 @@ def _part(answers: Answers, material: Material, look: Any, in_units: list[str]) 
         in_units=units.of_task(answers, in_units),
         known=knowledge.sentences(answers.results),
         schemes=[result.scheme for result in answers.results],
-        charts=charts.of_task(answers, trials, material, look, in_units),
+        charts=[*charts.of_task(answers, trials, material, look, in_units), *grid_charts.of_task(answers, material)],
         sheets=_sheets(answers, material, in_units),
-        figures=drawn.of_task(answers, material),
         remarks=[
             *prices.remarks(answers),
             *(_in_words(text) for text in terminal.remarks(answers.results, suspicions=False)),

@@ -51,9 +51,6 @@ def write(material: Material, folder: Path, asked: ReportOptions = ReportOptions
     every = answers_of(material, asked)
     made = page(material, every)
     texts = {"report.html": html(made), "report.md": markdown(made), "report.json": as_json(made)}
-    groups = [group for part in made.parts for group in part.figures]
-    for panel in (panel for group in groups for panel in group.panels):
-        texts |= {f"figures/{panel.name}.svg": panel.file, f"figures/{panel.name}.csv": panel.csv}
     for chart in [*made.charts, *(chart for part in made.parts for chart in part.charts)]:
         texts |= {f"figures/{chart.name}.svg": chart.svg, f"figures/{chart.name}.csv": chart.csv}
     written = Written(folder / "report.html", [folder / name for name in texts], said(every), metrics(every))

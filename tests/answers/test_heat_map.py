@@ -8,7 +8,7 @@ import torch
 
 from study.answers import heat_map as heat
 from study.figures import heat as drawn
-from study.figures.svg import svg_text
+from study.figures import vega
 from study.plan import file as reading
 from study.plan.file import Heat
 from study.reports import sections
@@ -65,12 +65,12 @@ def test_the_table_has_large_rates_on_top_and_arms_without_the_second_first():
 
 
 def test_the_figure_says_what_the_table_says():
-    text = svg_text(drawn.panel(RECORD, MAP).figure, "x")
-    assert all(f">{words}<" in text for words in ("20", "10", "60", "&gt; 20"))
+    text = vega.still(drawn.chart(RECORD, MAP))
+    assert all(f">{words}<" in text for words in ("20", "10", "60", "&gt; 20", "none", "scheme.beta"))
 
 
 def test_an_empty_record_has_no_figure_and_an_empty_table():
-    assert drawn.panel(pd.DataFrame(), MAP) is None
+    assert drawn.chart(pd.DataFrame(), MAP) is None
     assert sections.heat_table(pd.DataFrame(), MAP).rows == []
 
 

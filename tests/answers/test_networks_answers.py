@@ -8,7 +8,7 @@ import torch
 from study.answers import networks as functions
 from study.answers.grids.labels import apart, distance
 from study.answers.networks import TrialArtifacts, averages, distances
-from study.figures.apart import panel
+from study.figures.apart import chart
 from study.plan.key import Key
 from study.plan.parse import parse
 from study.tracking import Tracker, read_artifacts
@@ -158,11 +158,11 @@ def test_the_figure_has_what_was_measured_and_what_was_expected_of_every_arm_aga
     row = {"first": "a", "distance": 0.5, "expected": 0.25, "chance": 0.01}
     table = pd.DataFrame([{**row, "second": arm, "record": record} for arm in "bc" for record in (1, 2)])
     other = table.assign(first="b", second="c")
-    drawn = panel(pd.concat([table, other], ignore_index=True))
-    lines = [line.get_ydata().tolist() for line in drawn.figure.axes[0].lines][:4]
-    assert lines == [[0.5, 0.5], [0.25, 0.25]] * 2
-    assert len(drawn.data) == 4
-    assert panel(table.iloc[:0]) is None
+    drawn = chart(pd.concat([table, other], ignore_index=True))
+    fields = [layer["encoding"]["y"]["field"] for layer in drawn.still["layer"]]
+    assert fields == ["expected", "distance"]
+    assert drawn.data.groupby("scheme")[fields].agg(list).values.tolist() == [[[0.25, 0.25], [0.5, 0.5]]] * 2
+    assert chart(table.iloc[:0]) is None
 
 
 # --- averages --------------------------------------------------------------------------------------------

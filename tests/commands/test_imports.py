@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 from recorded import record, training
 
-SLOW = {"torch", "mlflow", "matplotlib", "pandas", "scipy", "ray", "optuna", "rich", "pydantic", "sklearn", "jinja2"}
+SLOW = {"torch", "mlflow", "pandas", "scipy", "ray", "optuna", "rich", "pydantic", "sklearn", "jinja2"}
 RUN = """
 import importlib, json, sys
 for module in json.loads(sys.argv[2]):
@@ -49,7 +49,7 @@ def imported(folder, *words, beside=(), of=SLOW):
         (["list", "tasks"], {"torch"}),
         (["list", "studies"], {"torch", "pydantic"}),
         (["cost", "trials.csv", "--target", "0.8", "--baseline", "a"], {"pandas", "scipy", "rich"}),
-        (["cost", "trials.csv", "--json", "a.json", "--markdown", "--figures", "."], {"pandas", "scipy", "matplotlib"}),
+        (["cost", "trials.csv", "--json", "a.json", "--markdown", "--figures", "."], {"pandas", "scipy"}),
     ],
     ids=lambda value: " ".join(sorted(value) if isinstance(value, set) else value),
 )

@@ -12,15 +12,17 @@ from gridded import gridded, score_of
 from study import page
 from study.answers.grids import grids
 from study.answers.grids.predictions import predictions
-from study.figures import balance, collapse
+from study.figures import balance, collapse, vega
 from study.figures import grid as heat
-from study.figures.style import ON_DARK, ON_LIGHT
-from study.figures.svg import THEME, svg_text
+from study.figures.maps import DARK, HATCH, ON_DARK, ON_LIGHT, SHADES
+from study.figures.vega import THEME
 from trainables.refusal import Refusal
 from trainables.run.loop import Run
 from trainables.trial import Trial
 
 TENSORS = ("1.weight", "4.weight")
+approx = pytest.approx
+QUANTITIES = ["validation", "test", "effective rate", "angle"]
 
 
 def blind(rate, decay):
@@ -41,44 +43,48 @@ def both(record):
 
 
 def test_a_heat_map_tells_every_cell_joins_equal_products_and_hatches_what_has_not_settled(both):
-    panels = {panel.title: panel for panel in heat.panels(both[0])}
-    assert list(panels) == [
-        "normalised: validation",
-        "normalised: test",
-        "normalised: effective rate",
-        "normalised: angle",
-    ]
-    axes = panels["normalised: validation"].figure.axes[0]
-    cells = both[0].mean("score")
-    assert sorted(text.get_text() for text in axes.texts) == sorted(f"{score:.4f}"[1:] for score in cells["score"])
-    assert sum(patch.get_hatch() is not None for patch in axes.patches) == (~cells["settled"]).sum() > 0
-    assert len(axes.lines) == 11  # anti-diagonals of a square of 6
-    assert all((np.diff(line.get_xdata()) == 1).all() and (np.diff(line.get_ydata()) == 1).all() for line in axes.lines)
+    drawn = heat.chart(both[0])
+    assert drawn.title.endswith(": normalised")
+    assert [panel["title"]["text"] for panel in drawn.spec["concat"]] == QUANTITIES
+    assert list(dict.fromkeys(drawn.data["quantity"])) == QUANTITIES
+    cells, shown = both[0].mean("score"), drawn.data[drawn.data["quantity"] == "validation"]
+    assert list(shown["label"]) == [f"{score:.4f}"[1:] for score in cells["score"]]
+    assert shown["hatched"].sum() == (~cells["settled"]).sum() > 0
+    assert shown["group"].nunique() == 11  # anti-diagonals of a square of 6
+    assert all(np.ptp(line["rate"] * line["decay"]) < 1e-12 for _, line in shown.groupby("group"))
+    still = vega.still(drawn)
+    assert all(still.count(f">{text}<") >= 2 for text in shown["label"])  # once to keep what is beneath away from it
+    hatches = re.findall(rf'<line [^>]*stroke="(?:{HATCH}|{ON_DARK})"', still)
+    assert len(hatches) == 2 * drawn.data["hatched"].sum()  # two corners a cell
 
 
 def test_an_arm_without_scale_invariant_tensors_has_scores_only(both):
-    assert [panel.title for panel in heat.panels(both[1])] == [
-        "unnormalised: validation",
-        "unnormalised: test",
-    ]
-    assert balance.panels(both[1]) == []
+    assert set(heat.chart(both[1]).data["quantity"]) == {"validation", "test"}
+    assert balance.chart(both[1]) is None
 
 
 def test_the_collapse_has_a_point_a_training_hollow_where_it_had_not_settled(both):
-    axes = collapse.panel(both[0]).figure.axes[0]
-    points = [line for line in axes.lines if line.get_linestyle() == "None" and line.get_transform() != axes.transAxes]
-    hollow = sum(len(line.get_xdata()) for line in points if line.get_markerfacecolor() == "none")
-    assert hollow == (~both[0].cells["settled"]).sum()
-    assert sum(len(line.get_xdata()) for line in points) >= len(both[0].cells)
+    drawn = collapse.chart(both)
+    assert [panel["title"]["text"] for panel in drawn.spec["concat"]] == ["normalised", "unnormalised"]
+    points = drawn.data.groupby("scheme")["settled"].agg(["size", "sum"])
+    assert points.loc["normalised"].tolist() == [len(both[0].cells), both[0].cells["settled"].sum()]
+    still = vega.still(drawn)
+    assert still.count('fill="white" stroke="#') == (~drawn.data["settled"]).sum() > 0
 
 
 def test_the_closed_forms_lie_on_the_lines_of_theory(both):
-    norm, effective, angle, relaxed = balance.panels(both[0])
-    for panel, x, y, slope in ((norm, "ratio", "norm", 0.25), (effective, "product", "effective_lr", 0.5)):
-        fitted = np.polyfit(np.log(panel.data[x].astype(float)), np.log(panel.data[y].astype(float)), 1)[0]
-        assert fitted == pytest.approx(slope, abs=0.01)
-    assert angle.data["angle"].to_numpy() == pytest.approx(angle.data["angle_predicted"].to_numpy(float), rel=0.01)
-    assert relaxed.data["steps"].to_numpy() == pytest.approx(relaxed.data["predicted"].to_numpy(), rel=0.01)
+    drawn = balance.chart(both[0])
+    panels = dict(list(drawn.data.groupby("quantity")))
+    for quantity, slope in (("norm", 0.25), ("effective rate", 0.5)):
+        assert np.polyfit(np.log(panels[quantity]["x"]), np.log(panels[quantity]["y"]), 1)[0] == approx(slope, abs=0.01)
+    for quantity in ("angle", "relaxation"):
+        assert panels[quantity]["y"].to_numpy() == approx(panels[quantity]["x"].to_numpy(), rel=0.01)
+    for panel in drawn.spec["concat"]:  # theory goes through the points: from the first to the last
+        ends = pd.DataFrame(panel["layer"][0]["data"]["values"])
+        here = panels[panel["title"]["text"]]
+        for tensor, line in ends.groupby("tensor"):
+            mine = here[here["tensor"] == tensor] if tensor in TENSORS else here
+            assert [line["y"].iloc[0], line["y"].iloc[-1]] == approx([mine["y"].min(), mine["y"].max()], rel=0.02)
 
 
 def test_predictions_hold_where_they_are_true_and_not_where_they_are_false(both):
@@ -105,22 +111,25 @@ def test_the_page_of_a_study_with_both_axes_has_them_and_of_one_without_has_not(
         "Hatched",
     ):
         assert words in text
-    assert re.search(r"<h4>.*normalised: validation</h4>", text)
+    names = "grid-fashion_mlp_norm-normalised", "collapse-fashion_mlp_norm", "balance-fashion_mlp_norm-normalised"
+    assert all(f'id="{name}"' in text for name in names)
+    assert all(
+        (tmp_path / "page" / "figures" / f"{name}.{kind}").is_file() for name in names for kind in ("svg", "csv")
+    )
     record[record["scheme.lr"] == 1.0].to_csv(tmp_path / "line.csv", index=False)
     text = page(tmp_path / "line.csv", tmp_path / "other").path.read_text(encoding="utf-8")
     assert "anti-diagonal" not in text
 
 
 def test_the_same_grid_gives_the_same_figure(both):
-    first, second = (svg_text(collapse.panel(both[0]).figure, "x") for _ in range(2))
-    assert first == second
+    assert vega.still(collapse.chart(both)) == vega.still(collapse.chart(both))
 
 
 def test_a_diverged_cell_stands_at_chance_on_the_map():
     law = lambda rate, decay: math.nan if rate > 1 else score_of(rate, decay)  # noqa: E731
     (grid,) = grids(gridded(law=law), "max", 0.1)
-    texts = [text.get_text() for text in heat.panels(grid)[0].figure.axes[0].texts]
-    assert texts.count(".1000") == 6
+    shown = heat.chart(grid).data
+    assert list(shown[shown["quantity"] == "validation"]["label"]).count(".1000") == 6
 
 
 def test_a_trained_network_turns_as_predicted_whatever_rate_and_decay_have_that_product():
@@ -134,12 +143,22 @@ def test_a_trained_network_turns_as_predicted_whatever_rate_and_decay_have_that_
         except Refusal as refusal:
             pytest.skip(f"data is not here: {refusal}")
         angles.append([last[f"angle.{tensor}"] for tensor in TENSORS])
-        assert angles[-1] == pytest.approx([0.25, 0.25], rel=0.05)
-    assert angles[0] == pytest.approx(angles[1], rel=0.05)
+        assert angles[-1] == approx([0.25, 0.25], rel=0.05)
+    assert angles[0] == approx(angles[1], rel=0.05)
 
 
 def test_words_on_a_map_keep_their_colour_on_a_dark_page(both):
     """The cells do: a page turns only the colours of its theme."""
-    texts = heat.panels(both[0])[0].figure.axes[0].texts
-    assert {text.get_color() for text in texts} == {ON_LIGHT, ON_DARK}
-    assert not {ON_LIGHT, ON_DARK} & set(THEME)
+    still = vega.still(heat.chart(both[0]))
+    assert all(f'fill="{colour}"' in still for colour in (ON_LIGHT, ON_DARK))
+    assert not {ON_LIGHT, ON_DARK, *SHADES} & set(THEME)
+    for place, shade in enumerate(SHADES):
+        assert contrast(shade, ON_DARK if place >= DARK else ON_LIGHT) >= 4.2
+
+
+def contrast(one, other):
+    """WCAG's ratio of two colours."""
+    channels = np.array([[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in (one, other)]) / 255
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    dark, light = sorted(linear @ [0.2126, 0.7152, 0.0722])
+    return (light + 0.05) / (dark + 0.05)

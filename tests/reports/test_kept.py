@@ -24,7 +24,7 @@ except SystemExit as ended:
     assert not ended.code, ended.code
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """
-UNNEEDED = {"ray", "jinja2", "matplotlib", "vl_convert"}
+UNNEEDED = {"ray", "jinja2", "vl_convert"}
 
 
 @pytest.fixture(scope="module")
