@@ -28,7 +28,8 @@ def html(made: Page) -> str:
     )
     environment.filters["as_data"] = _as_data
     template = environment.from_string((folder / "page.html.jinja").read_text(encoding="utf-8"))
-    css, *ours = ((folder / name).read_text(encoding="utf-8") for name in ("page.css", "trials.js", "page.js"))
+    names = "page.css", "trials.js", "tables.js", "page.js"
+    css, *ours = ((folder / name).read_text(encoding="utf-8") for name in names)
     script = "\n".join([vega.bundle(), *ours]) if any(part.charts for part in made.parts) else ""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     allowed = f"'sha256-{digest}'" if script else "'none'"

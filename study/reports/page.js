@@ -1,8 +1,10 @@
 // The page's own script, behind the libraries: draws the charts, and lets one chosen scheme be chosen everywhere.
 (() => {
   "use strict";
-  const drawn = new Map();  // figure → its view
+  const drawn = new Map(), texts = new Map();  // figure → its view, and its specification
   const switches = document.querySelector("form.switches");
+  const lists = new Map();  // section → how its table of trials is shown
+  const between = new Map();  // section → the rates that are dragged across in it
   let chosen = null;
 
   const unit = () => switches.elements.unit ? switches.elements.unit.value : "";
@@ -27,10 +29,10 @@
 
   function sourceOf(figure) {  // what it draws, in the unit that is chosen: one specification for each, or one for all
     const all = [...figure.querySelectorAll("script")];
-    const { spec, columns, run } = JSON.parse((all.find(one => one.dataset.for === unit()) || all[0]).textContent);
+    const source = all.find(one => one.dataset.for === unit()) || all[0], { spec, columns, run } = JSON.parse(source.textContent);
     const [field, title] = `${unit()}_then` in columns ? [`${unit()}_then`, unit()] : ["epoch", "epoch"];
     const named = JSON.parse(JSON.stringify(spec), (key, one) => ({ "field @field": field, "title @unit": title })[`${key} ${one}`] || one);
-    return { spec: named, rows: Trials.rows(columns, Trials.of(figure)), field, run };
+    return { spec: named, rows: Trials.rows(columns, Trials.of(figure)), field, run, of: source.dataset.for };
   }
 
   const quoted = value => /[",\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
@@ -44,14 +46,22 @@
   }
 
   async function draw(figure) {
-    const { spec, rows, field, run } = sourceOf(figure);
-    const place = figure.querySelector(".chart");
+    const { spec, rows, field, run, of } = sourceOf(figure);
+    const place = figure.querySelector(".chart"), inside = fitted(scaled(spec), place.clientWidth), text = JSON.stringify([inside, of]);
+    if (texts.get(figure) === text) return;  // as it stands there, with what its reader has dragged across
+    texts.set(figure, text);
     if (drawn.has(figure)) drawn.get(figure).finalize();
-    const whole = { ...fitted(scaled(spec), place.clientWidth), data: { values: rows } };
+    const whole = { ...inside, data: { values: rows } };
     const { view } = await window.vegaEmbed(place, whole, { ast: true, actions: false, renderer: "svg" });
     place.setAttribute("role", "img");  // its name is the chart's sentence; a reader need not hear every mark
     place.querySelector("svg").setAttribute("aria-hidden", "true");
-    const curves = figure.id.startsWith("learning_curves");
+    listen(figure, view, rows, field, run);
+    view.signal("chosen", chosen).signal("rates", between.get(figure.closest("section")) || null).runAsync();
+    drawn.set(figure, view);
+  }
+
+  function listen(figure, view, rows, field, run) {  // to a pointer: a mark, or the curve beside it, tells its trial
+    const place = figure.querySelector(".chart"), curves = figure.id.startsWith("learning_curves");
     const under = curves ? event => passing(view, place, event, rows, field) : (_, item) => item && item.datum;
     view.addEventListener(curves ? "mousemove" : "mouseover", (event, item) => {
       const datum = under(event, item);
@@ -63,8 +73,6 @@
       choose(datum ? datum.scheme || datum.value : null);
     });
     if (figure.id.startsWith("score_against_rate")) view.addSignalListener("between", (_, range) => tellBetween(figure, range, rows));
-    view.signal("chosen", chosen).runAsync();
-    drawn.set(figure, view);
   }
 
   function passing(view, place, event, rows, field) {  // the point of the curve that passes nearest to the pointer
@@ -91,6 +99,7 @@
 
   function tellBetween(figure, range, rows) {  // the trials whose rates lie between two that were dragged across
     const place = figure.querySelector(".told"), ends = range.lr && [...range.lr].sort((one, other) => one - other);
+    narrow(figure.closest("section"), ends || null);
     if (!ends) { place.textContent = ""; return; }
     const inside = rows.filter(one => one.lr >= ends[0] && one.lr <= ends[1]);
     const lost = inside.filter(one => one.status === "diverged" || one.status === "failed").length;
@@ -98,6 +107,16 @@
     const each = [...counts].map(([scheme, trials]) => `${scheme} ${trials.length}`).join(", ");
     const [low, high] = ends.map(end => +end.toPrecision(2));
     place.textContent = `rates ${low} to ${high}: ${inside.length} trials, ${lost} lost${each ? ` · ${each}` : ""}`;
+  }
+
+  function narrow(section, ends) {  // charts and table of a task's trials to two rates
+    between.set(section, ends);
+    for (const [figure, view] of drawn) if (figure.closest("section") === section) view.signal("rates", ends).runAsync();
+    showTrials();
+  }
+
+  function showTrials() {
+    for (const [section, show] of lists) show({ chosen, rates: between.get(section) || null, unit: unit() });
   }
 
   function choose(scheme) {
@@ -108,48 +127,17 @@
       if (one.matches("button")) one.setAttribute("aria-pressed", String(here));
       else one.classList.toggle("faded", chosen !== null && !here);
     }
+    showTrials();
   }
 
-  const amounts = { k: 1e3, M: 1e6, G: 1e9, T: 1e12, P: 1e15 };
-
-  function amount(cell) {  // the number that a cell begins with; none comes last
-    const found = /^[≥≤× ]*([-+]?[\d.,]+(?:e[-+]?\d+)?)(?: ([kMGTP])\b)?/.exec(cell.textContent.trim());
-    return found ? parseFloat(found[1].replaceAll(",", "")) * (amounts[found[2]] || 1) : null;
-  }
-
-  function sort(head) {  // by one column; the same column once more turns the order round
-    const body = head.closest("table").tBodies[0], place = head.cellIndex, down = head.ariaSort === "ascending";
-    const key = row => place ? amount(row.cells[place]) : row.dataset.scheme;
-    const order = (one, other) => one === null || other === null ? (one === null) - (other === null)
-      : (down ? -1 : 1) * (place ? one - other : one.localeCompare(other));
-    body.append(...[...body.rows].sort((one, other) => order(key(one), key(other))));
-    for (const each of head.parentElement.cells) each.removeAttribute("aria-sort");
-    head.ariaSort = down ? "descending" : "ascending";
-  }
-
-  function prepare(table) {  // buttons in heads, and where there are many rows a field that filters them
-    for (const head of table.tHead.rows[0].cells) {
-      const button = document.createElement("button");
-      button.append(...head.childNodes);
-      button.addEventListener("click", () => sort(head));
-      head.append(button);
-    }
-    if (table.tBodies[0].rows.length < 6) return;
-    const field = Object.assign(document.createElement("input"), { type: "search", className: "filter", placeholder: "filter rows" });
-    field.setAttribute("aria-label", "filter rows by name");
-    field.addEventListener("input", () => {
-      for (const row of table.tBodies[0].rows) row.hidden = !row.dataset.scheme.includes(field.value.trim());
-    });
-    table.before(field);
-  }
-
-  function drawAll(which = () => true) {
-    for (const figure of document.querySelectorAll("figure.alive")) if (which(figure)) draw(figure);
+  function drawAll() {
+    document.querySelectorAll("figure.alive").forEach(draw);
   }
 
   function tellIn(chosen) {  // words, tables and charts that follow from the unit of cost
     for (const one of document.querySelectorAll("[data-unit]")) one.hidden = one.dataset.unit !== chosen;
-    drawAll(figure => figure.querySelector("script[data-for]"));
+    drawAll();
+    showTrials();
   }
 
   document.addEventListener("click", event => {
@@ -157,7 +145,12 @@
     if (button) choose(button.dataset.scheme);
     if (event.target.matches("button.data")) save(event.target.closest("figure"));
   });
-  document.querySelectorAll("table").forEach(prepare);
+  document.querySelectorAll("table").forEach(Tables.prepare);
+  for (const link of document.querySelectorAll("a.trials")) {
+    const section = link.closest("section"), all = Trials.of(link);
+    if (all.length) lists.set(section, Tables.trialList(section, all));
+  }
+  showTrials();
   for (const button of document.querySelectorAll("button.data")) button.hidden = false;
   switches.hidden = false;
   switches.addEventListener("change", event => event.target.name === "unit" ? tellIn(event.target.value) : drawAll());

@@ -47,6 +47,7 @@ class TaskPart:
     """The part of a page about one task."""
 
     task: str
+    mode: str  # of its scores, max or min
     baseline: str
     in_units: dict[str, InUnit]  # its sentence and what to do, by the unit: that of the page first
     known: list[Words]  # what knowing the rate changes, one sentence a scheme
@@ -78,6 +79,7 @@ class Page:
     """The contents of a study's page."""
 
     name: str
+    run: str  # where one trial is in MLflow; {} stands for its run's id
     question: str
     units: list[str]  # in which costs are told, that which was asked for first
     in_units: dict[str, InUnit]  # by the unit, the sentence over all tasks, empty where there is one
@@ -118,6 +120,7 @@ def page(material: Material, every: list[Answers]) -> Page:
     }
     return Page(
         name=material.name,
+        run=material.run,
         question=material.question,
         units=in_units,
         in_units=units.of_all_tasks(every, in_units),
@@ -138,6 +141,7 @@ def _part(answers: Answers, material: Material, look: Any, in_units: list[str]) 
     trials = charts.with_configurations(answers, material)
     return TaskPart(
         task=answers.task,
+        mode=answers.mode,
         baseline=answers.baseline,
         in_units=units.of_task(answers, in_units),
         known=knowledge.sentences(answers.results),

@@ -268,13 +268,26 @@ setTimeout(() => {
   send("pointerdown", 120, document.elementFromPoint(left + 120, top + 100));
   for (let x = 130; x <= 300; x += 10) send("pointermove", x, window);
   send("pointerup", 300, window);
-  setTimeout(() => document.title = figure.querySelector(".told").textContent, 800);
+  setTimeout(() => {
+    const cells = row => [...row.cells].map(cell => cell.textContent);
+    const rows = () => [...document.querySelectorAll("table.trials tbody tr")].map(cells);
+    const curves = [...document.querySelectorAll("[id^=learning_curves] .layer_0_marks path")];
+    const first = rows();
+    document.querySelector("button.more").click();
+    const all = rows();
+    document.querySelector(`button[data-scheme="${first.at(-1)[0]}"]`).click();
+    document.querySelectorAll("table.trials thead button")[2].click();
+    document.title = JSON.stringify({told: figure.querySelector(".told").textContent, first, all, chosen: rows(),
+      lead: document.querySelector("table.trials").previousElementSibling.textContent,
+      calm: curves.filter(one => one.getAttribute("opacity") > 0.1).length});
+  }, 800);
 }, 2500);
 </script></body></html>"""
 
 
-def test_dragging_across_rates_counts_the_trials_between_them(dom, six, tmp_path):
-    told = titled(dom, six, DRAGGING, tmp_path)
+def test_dragging_across_rates_counts_the_trials_between_them_and_the_table_and_curves_keep_to_them(dom, six, tmp_path):
+    found = json.loads(titled(dom, six, DRAGGING, tmp_path))
+    told = found["told"]
     low, high, number, lost, schemes = re.fullmatch(
         r"rates ([\d.e-]+) to ([\d.e-]+): (\d+) trials, (\d+) lost · (.*)", told
     ).groups()
@@ -285,6 +298,18 @@ def test_dragging_across_rates_counts_the_trials_between_them(dom, six, tmp_path
     assert 0 < least <= int(number) <= most < len(columns["lr"])
     assert sum(int(each.split(" ")[1]) for each in schemes.split(", ")) == int(number)
     assert int(lost) <= (columns["status"] == "diverged").sum()
+    shown = [(row[0], int(row[1])) for row in found["all"]]
+    inside = columns.set_index(["scheme", "trial"]).loc[shown]
+    assert len(shown) == len(set(shown)) == found["calm"] == int(number)
+    assert inside["lr"].between(float(low) * 0.95, float(high) * 1.05).all()
+    assert inside["score"].is_monotonic_decreasing
+    assert [float(row[3]) for row in found["all"]] == pytest.approx(inside["score"].tolist(), rel=1e-4)
+    assert found["first"] == found["all"][:10]
+    mine = columns.set_index(["scheme", "trial"]).loc[[(row[0], int(row[1])) for row in found["chosen"]]]
+    (chosen,) = {row[0] for row in found["chosen"]}
+    assert len(mine) == len(inside.loc[[chosen]])
+    assert mine["lr"].is_monotonic_increasing
+    assert found["lead"].startswith(f"{len(mine)} of 72 trials · {chosen} · rates {low} to {high}.")
 
 
 CURVES = """<script>
@@ -302,8 +327,16 @@ setTimeout(() => {
   const count = () => [0, 1, 2].map(at => svg.querySelectorAll(`.layer_${at}_marks path`).length);
   const calm = count();
   document.querySelector('button[data-scheme="bb"]').click();
-  setTimeout(() => document.title = JSON.stringify({seen, calm, chosen: count()}), 800);
-}, 2500);
+  setTimeout(() => {
+    const chosen = count();
+    document.querySelector("input[name=unit][value=seconds]").click();
+    setTimeout(() => {
+      const now = figure.querySelector(".chart svg"), last = one => +one.getAttribute("d").match(/-?[\\d.]+/g).at(-2);
+      const places = [...now.querySelectorAll(".layer_0_marks path")].map(last);
+      document.title = JSON.stringify({seen, calm, chosen, title: /passes|seconds/.exec(now.textContent)[0], places});
+    }, 800);
+  }, 800);
+}, 2000);
 </script></body></html>"""
 
 
@@ -325,3 +358,5 @@ def test_pointing_at_a_learning_curve_shows_its_trial_and_a_chosen_scheme_has_al
     assert np.corrcoef(lasts, heights)[0, 1] == pytest.approx(-1, abs=1e-3)
     assert found["calm"] == [72, 0, 6]
     assert found["chosen"] == [72, 12, 1]
+    assert found["title"] == "seconds"  # each curve ends where the table has its seconds
+    assert np.corrcoef(found["places"], table_of(six)["seconds"])[0, 1] == pytest.approx(1, abs=1e-4)
