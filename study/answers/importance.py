@@ -1,13 +1,10 @@
 """The importance of the hyper-parameters of the arms that search several."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
-from study.records.material import Material, plain
-from trainables.rates import lr_beside
-from trainables.space import Choice, Derived, Domain, Value, domain_of
+from study.answers.configurations import Configurations
 
 FEWEST_TRIALS = 20  # of which the best five are a quarter
 
@@ -21,44 +18,23 @@ class Importance:
     shares: dict[str, float]
 
 
-def importances(here: pd.DataFrame, rows: pd.DataFrame, mode: str, material: Material) -> list[Importance]:
+def importances(told: Sequence[Configurations], mode: str) -> list[Importance]:
     """The importances on one task, of the arms that search several hyper-parameters.
 
     Args:
-        here: the record of the task.
-        rows: its trials that ended, one row each (`study.answers.trials`).
+        told: their trials and what was drawn for them.
         mode: of the scores, max or min.
-        material: says what the arms search.
 
     Returns:
         One entry an arm of at least `FEWEST_TRIALS` trials.
     """
     found: list[Importance] = []
-    for arm, mine in rows.groupby("arm", sort=False):
-        told = material.contents.get(str(arm), {})
-        space = {key: domain_of(value) for key, value in told.items() if isinstance(value, dict)}
-        scored: Any = mine[mine["score"].notna()]
-        if len(space) < 2 or len(scored) < FEWEST_TRIALS or not scored["score"].nunique() > 1:
+    for one in told:
+        scores: Any = one.trials["score"]
+        if len(scores) < FEWEST_TRIALS or not scores.nunique() > 1:
             continue
-        recorded: Any = here[here["arm"] == arm]
-        first = recorded.drop_duplicates(["repetition", "k"]).set_index(["repetition", "k"])
-        keys = zip(scored["repetition"], scored["trial"], strict=True)
-        values = [_drawn(space, told | first.loc[key].dropna().to_dict()) for key in keys]
         from study.search.importance import importance  # with Optuna, which other pages need not wait for
 
-        sign = -1.0 if mode == "min" else 1.0
-        shares = importance(space, values, (sign * scored["score"]).tolist())
-        found.append(Importance(str(mine["scheme"].iloc[0]), len(scored), {key: shares[key] for key in space}))
+        shares = importance(one.space, one.values, ((-1.0 if mode == "min" else 1.0) * scores).tolist())
+        found.append(Importance(one.scheme, len(scores), {key: shares[key] for key in one.space}))
     return found
-
-
-def _drawn(space: dict[str, Domain], flat: dict[str, Any]) -> dict[str, Value]:
-    """The values of a trial as its searcher drew them, from those of its fields."""
-    return {key: _value(key, domain, flat) for key, domain in space.items()}
-
-
-def _value(key: str, domain: Domain, flat: dict[str, Any]) -> Value:
-    if isinstance(domain, Derived):
-        return _value(key, domain.inner, {key: domain.sampled(flat[key], lr_beside(key, domain, flat))})
-    value = plain(flat[key])
-    return next(option for option in domain.options if option == value) if isinstance(domain, Choice) else value

@@ -11,6 +11,7 @@ from study.answers import trials as of_trials
 from study.answers.arms import TRIALS, arms
 from study.answers.asked import ReportOptions
 from study.answers.choice import Choice, Tuned, choices
+from study.answers.configurations import Configurations, configurations
 from study.answers.grids import Grid, grids
 from study.answers.importance import Importance, importances
 from study.answers.measured import Measured, Options
@@ -59,6 +60,7 @@ class Answers:
     lines: pd.DataFrame  # what their configurations recorded over time
     curves: pd.DataFrame = field(default_factory=pd.DataFrame)  # the scores of every trial, record by record
     grids: list[Grid] = field(default_factory=list)  # of the arms whose trials are a grid over rate and decay
+    configurations: list[Configurations] = field(default_factory=list)  # of arms that search several hyper-parameters
     importances: list[Importance] = field(default_factory=list)  # of arms that search several hyper-parameters
     transfers: list[Transfer] = field(default_factory=list)  # of schemes with the same configurations on several tasks
     tuned: dict[str, dict[str, Tuned]] = field(default_factory=dict)  # unit → scheme → its trials and their cost
@@ -172,7 +174,7 @@ def _of_task(
     results = sorted((one.result for one in found), key=lambda result: order.index(result.scheme))
     for result in results:
         _flag(result, rows[rows["scheme"] == result.scheme], material)
-    tuned = _tuned(found, asked.unit)
+    tuned, drawn = _tuned(found, asked.unit), configurations(here, rows, material)
     return Answers(
         task=task,
         metric=level.metric,
@@ -191,7 +193,8 @@ def _of_task(
         lines=over_time.bands(here, best),
         curves=of_trials.shown_curves(told),
         grids=grids(here, level.mode, level.chance),
-        importances=importances(here, rows, level.mode, material),
+        configurations=drawn,
+        importances=importances(drawn, level.mode),
         choices=choices(tuned.get(asked.unit, {}), asked.unit),
     )
 

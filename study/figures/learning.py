@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from study.figures.style import Look
-from study.figures.vega import SEEN, Chart, Spec, lines_by_scheme, rounded, spec_of
+from study.figures.vega import SEEN, Chart, Spec, lines_by_scheme, rounded, spec_of, where
 
 CAPTION = (
     "Validation score after every record, against what the trial had cost by then. Grey: all trials; in colour: the "
@@ -87,19 +87,24 @@ def thinned(data: pd.DataFrame, mode: str) -> pd.DataFrame:
     """
     records: Any = data.groupby("row").cumcount()
     number: Any = data.groupby("row")["row"].transform("size")
-    kept: Any = data[_evenly(records, number, RECORDS)]
+    kept: Any = data[evenly(records, number, RECORDS)]
     one: Any = kept.drop_duplicates("row").sort_values("score", ascending=mode == "min", kind="stable")
     one = one.sort_values("lost", kind="stable")
     groups: Any = one.groupby("scheme")
     most = max(FEWEST, POINTS // (len(groups) * int(min(number.max(), RECORDS))))
-    rows = one.loc[_evenly(groups.cumcount(), groups["row"].transform("size"), most), "row"]
+    rows = one.loc[evenly(groups.cumcount(), groups["row"].transform("size"), most), "row"]
     return kept[kept["row"].isin(rows)].reset_index(drop=True)
 
 
-def _evenly(place: pd.Series, number: pd.Series, most: int) -> pd.Series:
+def evenly(place: pd.Series, number: pd.Series, most: int) -> pd.Series:
     """Mark at most so many places of each group, the first and the last among them, as evenly as whole numbers can.
 
-    >>> _evenly(pd.Series(range(7)), pd.Series([7] * 7), 4).tolist()
+    Args:
+        place: of each row in its group, from 0.
+        number: the rows of its group.
+        most: the rows that are marked in one, two or more.
+
+    >>> evenly(pd.Series(range(7)), pd.Series([7] * 7), 4).tolist()
     [True, False, True, False, True, False, True]
     """
     step = ((number - 1) / (most - 1)).clip(lower=1)
@@ -157,17 +162,13 @@ def _drawn(schemes: list[str], look: Mapping[str, Look], target: float | None, e
     top = {**THIN, "strokeWidth": 2.5, "color": "var(--ink)"}
     layers: list[Spec] = [
         {"mark": {**THIN, "color": "var(--muted)"}, "encoding": {**at, **fades}},
-        {**_where("datum.scheme === chosen"), "mark": {**THIN, "strokeWidth": 1.2}, "encoding": own},
-        {**_where(f"datum.best && ({SEEN})"), "mark": {**THIN, "strokeWidth": 2.2}, "encoding": own},
-        {**_where("datum.row === pointed"), "mark": top, "encoding": at},
-        {**_where("datum.lost && datum.epoch === datum.end"), "mark": cross, "encoding": {**at, **fades}},
+        {**where("datum.scheme === chosen"), "mark": {**THIN, "strokeWidth": 1.2}, "encoding": own},
+        {**where(f"datum.best && ({SEEN})"), "mark": {**THIN, "strokeWidth": 2.2}, "encoding": own},
+        {**where("datum.row === pointed"), "mark": top, "encoding": at},
+        {**where("datum.lost && datum.epoch === datum.end"), "mark": cross, "encoding": {**at, **fades}},
         *([{"mark": dashed, "encoding": {"y": {"datum": target}}}] if target is not None else []),
     ]
     return {"layer": layers}
-
-
-def _where(test: str) -> Spec:
-    return {"transform": [{"filter": test}]}
 
 
 def _for_file(spec: Spec, data: pd.DataFrame, field: str) -> Spec:

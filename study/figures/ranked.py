@@ -8,7 +8,7 @@ import pandas as pd
 
 from study.answers.results import Quantity
 from study.figures.style import Look
-from study.figures.vega import CHOSEN, Spec, by_scheme, ticks
+from study.figures.vega import CHOSEN, Spec, by_scheme, ticks, where
 
 ROOM = 1.5  # beyond the last finite end, for arrows
 
@@ -64,12 +64,12 @@ def drawn(data: pd.DataFrame, value: str, title: str, rule: float | None, look: 
         *([{"mark": dashed, "encoding": {"x": {"datum": rule}}}] if rule else []),
         {"mark": {"type": "rule", "strokeWidth": 2.5}, "encoding": bar},
         {
-            **_where("datum.open"),
+            **where("datum.open"),
             "mark": {"type": "point", "shape": "triangle-right", "filled": True},
             "encoding": arrow,
         },
-        {**_where("datum.bound === '='"), "mark": point, "encoding": {**at, **colour}},
-        {**_where("datum.bound !== '='"), "mark": hollow, "encoding": {**at, "shape": colour["shape"]}},
+        {**where("datum.bound === '='"), "mark": point, "encoding": {**at, **colour}},
+        {**where("datum.bound !== '='"), "mark": hollow, "encoding": {**at, "shape": colour["shape"]}},
     ]
     if "label" in data:
         words = {"type": "text", "dy": -9, "fontSize": 10, "color": "var(--ink)"}
@@ -80,10 +80,6 @@ def drawn(data: pd.DataFrame, value: str, title: str, rule: float | None, look: 
 def still(width: int) -> Spec:
     """The room that a file has, in pixels: names are wider in some fonts than they are counted."""
     return {"width": width, "padding": {"left": 30, "right": 10, "top": 5, "bottom": 5}}
-
-
-def _where(test: str) -> Spec:
-    return {"transform": [{"filter": test}]}
 
 
 def _names(schemes: list[str]) -> Spec:

@@ -153,6 +153,11 @@ def spec_of(inside: Spec, sentence: str) -> Spec:
     }
 
 
+def where(test: str) -> Spec:
+    """The part of a layer by which it draws only rows of which an expression is true."""
+    return {"transform": [{"filter": test}]}
+
+
 def ticks(low: float, high: float, few: float = 300) -> list[float]:
     """Ticks of a logarithmic axis: the powers of ten, and where these are few, 2 and 5 between them.
 

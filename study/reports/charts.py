@@ -9,12 +9,25 @@ from urllib.parse import quote
 import pandas as pd
 
 from study.answers.study import Answers
-from study.figures import best, known, learning, over_time, profile, scores, shares, target, vega
+from study.figures import (
+    best,
+    importances,
+    known,
+    learning,
+    over_time,
+    parallel,
+    profile,
+    scores,
+    shares,
+    target,
+    vega,
+)
 from study.figures.style import Look
 from study.figures.vega import Chart
 from study.plan.tasks import label
 from study.records.material import Material, plain
 from study.reports.sentences import sentence, sentence_text
+from study.reports.tables import by_cost
 from study.reports.units import each_unit
 
 STILL = (
@@ -48,7 +61,7 @@ class Shown:
     @property
     def alone(self) -> bool:
         """False where the page's table of all trials holds its numbers."""
-        return self.chart.name != "score_against_rate"
+        return self.chart.name not in ("score_against_rate", "parallel")
 
     @property
     def json(self) -> dict[str, str]:
@@ -90,6 +103,9 @@ def of_task(
     if answers.results:  # else nothing was validated
         made.append(scores.chart(trials, look, answers.target, _trials(answers)))
         made.append(learning.chart(answers.curves, trials, look, answers.target, answers.mode, label(answers.task)))
+        cheapest = [result.scheme for result in by_cost(answers.results)]
+        made.append(parallel.chart(answers.configurations, trials, look, answers.mode, cheapest))
+        made.append(importances.chart(answers.importances, look, cheapest, label(answers.task)))
     made += [
         over_time.rate_chart(
             answers.rates, look, f"The rate that each scheme's best trial used on {label(answers.task)}."

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from study.answers.configurations import configurations
 from study.answers.importance import Importance, importances
 from study.answers.trials import trials_of
 from study.plan.tasks import label
@@ -33,10 +34,12 @@ def text_tables(material: Material) -> list[TextTable]:
         material: the record, and what its arms search.
     """
     record, made = material.record, list[TextTable]()
-    for task in dict.fromkeys(ended(record)["task"]) if len(record) and material.contents else ():
+    for task in (
+        dict.fromkeys(ended(record)["task"]) if len(record) and (material.contents or material.searched) else ()
+    ):
         here: Any = record[record["task"] == task]
         level = level_of(record, task)
-        told = importances(here, ended(trials_of(here, level)), level.mode, material)
+        told = importances(configurations(here, ended(trials_of(here, level)), material), level.mode)
         for sheet in sheets(told):
             rows = [[row.scheme, *(cell.text for cell in row.cells)] for row in sheet.rows]
             names = ["scheme", *(column.name for column in sheet.columns)]

@@ -8,6 +8,7 @@
   let chosen = null;
 
   const unit = () => switches.elements.unit ? switches.elements.unit.value : "";
+  const LINES = { learning_curves: [null, "score_then"], parallel: ["at", "place"] };  // across: null is the cost
   const RATES = ["lr", "factor", "rate", "shown", "product", "x", "y"];  // drawn over decades, whatever costs are
 
   function scaled(spec) {  // with costs on linear axes, where the reader asks for them
@@ -46,7 +47,7 @@
   }
 
   async function draw(figure) {
-    const { spec, rows, field, run, of } = sourceOf(figure);
+    const source = sourceOf(figure), { spec, rows, of } = source;
     const place = figure.querySelector(".chart"), inside = fitted(scaled(spec), place.clientWidth), text = JSON.stringify([inside, of]);
     if (texts.get(figure) === text) return;  // as it stands there, with what its reader has dragged across
     texts.set(figure, text);
@@ -55,17 +56,17 @@
     const { view } = await window.vegaEmbed(place, whole, { ast: true, actions: false, renderer: "svg" });
     place.setAttribute("role", "img");  // its name is the chart's sentence; a reader need not hear every mark
     place.querySelector("svg").setAttribute("aria-hidden", "true");
-    listen(figure, view, rows, field, run);
+    listen(figure, view, source);
     view.signal("chosen", chosen).signal("rates", between.get(figure.closest("section")) || null).runAsync();
     drawn.set(figure, view);
   }
 
-  function listen(figure, view, rows, field, run) {  // to a pointer: a mark, or the curve beside it, tells its trial
-    const place = figure.querySelector(".chart"), curves = figure.id.startsWith("learning_curves");
-    const under = curves ? event => passing(view, place, event, rows, field) : (_, item) => item && item.datum;
-    view.addEventListener(curves ? "mousemove" : "mouseover", (event, item) => {
+  function listen(figure, view, source) {  // to a pointer: a mark, or the line beside it, tells its trial
+    const { rows, run } = source, lines = LINES[figure.id.split("-")[0]];
+    const under = lines ? event => passing(figure, view, event, source) : (_, item) => item && item.datum;
+    view.addEventListener(lines ? "mousemove" : "mouseover", (event, item) => {
       const datum = under(event, item);
-      view.signal("pointed", datum && datum.scheme ? (curves ? datum.row : datum.scheme) : null).runAsync();
+      view.signal("pointed", datum && datum.scheme ? (lines ? datum.row : datum.scheme) : null).runAsync();
       if (datum && datum.scheme) tell(figure, datum, run);
     });
     view.addEventListener("click", (event, item) => {
@@ -75,10 +76,13 @@
     if (figure.id.startsWith("score_against_rate")) view.addSignalListener("between", (_, range) => tellBetween(figure, range, rows));
   }
 
-  function passing(view, place, event, rows, field) {  // the point of the curve that passes nearest to the pointer
-    const box = place.querySelector("svg").getBoundingClientRect(), [left, top] = view.origin(), around = view.padding();
+  function passing(figure, view, event, { spec, rows, field }) {  // a point of the line that passes nearest to the pointer
+    const box = figure.querySelector(".chart svg").getBoundingClientRect(), [left, top] = view.origin(), around = view.padding();
+    const [x, y] = LINES[figure.id.split("-")[0]], first = spec.usermeta && spec.usermeta.first;
+    const scheme = first && (rows.some(one => one.scheme === chosen) ? chosen : first);
     const [across, up] = ["x", "y"].map(name => view.scale(name));
-    const points = rows.map(datum => ({ datum, x: across(datum[field]), y: up(datum.score_then) }));
+    const points = rows.filter(one => !scheme || one.scheme === scheme)
+      .map(datum => ({ datum, x: across(datum[x || field]), y: up(datum[y]) }));
     const at = [event.clientX - box.left - left - around.left, event.clientY - box.top - top - around.top];
     return Trials.nearest(points, at, 12);
   }

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -360,3 +361,51 @@ def test_pointing_at_a_learning_curve_shows_its_trial_and_a_chosen_scheme_has_al
     assert found["chosen"] == [72, 12, 1]
     assert found["title"] == "seconds"  # each curve ends where the table has its seconds
     assert np.corrcoef(found["places"], table_of(six)["seconds"])[0, 1] == pytest.approx(1, abs=1e-4)
+
+
+SEARCHED = """{question: which, common: {task: digits_mlp, epochs: 2, trials: 24}, arms: {
+  plain: {direction: momentum, direction.momentum: {uniform: [0.0, 0.99]}},
+  wide: {direction: momentum, direction.momentum: {choice: [0.5, 0.9]}, scheme.lr: {log_uniform: [1e-4, 1]}}}}"""
+LINES = """<script>
+setTimeout(() => {
+  const figure = document.querySelector("[id^=parallel]"), chart = () => figure.querySelector(".chart svg");
+  const point = line => {
+    const ends = line.getAttribute("d").match(/-?[\\d.]+/g).map(Number), on = line.getScreenCTM();
+    chart().dispatchEvent(new PointerEvent("mousemove",
+      {bubbles: true, clientX: on.a * ends[2] + on.e, clientY: on.d * ends[3] + on.f}));
+    return [ends, figure.querySelector(".told").textContent, figure.querySelector(".told a").href.split("/").at(-1)];
+  };
+  const lines = which => [...chart().querySelectorAll(`.layer_${which}_marks path`)];
+  const bars = () => [...document.querySelectorAll("[id^=importance] .role-mark text")].map(one => one.textContent);
+  const seen = () => ({all: lines(0).map(point), best: lines(1).length, bars: bars(),
+    title: chart().querySelector(".role-title-text text").textContent});
+  const first = seen(), other = first.title === "wide" ? "plain" : "wide";
+  document.querySelector(`button[data-scheme="${other}"]`).click();
+  setTimeout(() => document.title = JSON.stringify([first, seen()]), 800);
+}, 2000);
+</script></body></html>"""
+
+
+def test_parallel_lines_and_importances_are_those_of_the_cheapest_and_then_of_the_scheme_that_is_chosen(
+    dom, store, tmp_path
+):
+    simulate(parse(SEARCHED, "searched"), store, lambda arm, *rest: bowl(-1.5, 0.7 if arm == "wide" else 0.5)(*rest))
+    written = page("searched", tmp_path, tracking_uri=store, target={"": 0.9})
+    (task,) = json.loads((tmp_path / "report.json").read_text())["tasks"]
+    found = json.loads(titled(dom, written, LINES, tmp_path))
+    costs = {arm["scheme"]: (arm["censored"], arm["expected_cost"]["estimate"]) for arm in task["arms"]}
+    shares = {one["scheme"]: one["shares"] for one in task["importances"]}
+    table, record = (one.set_index("run_id") for one in (table_of(written), tracking.read("searched", store)))
+    assert [one["title"] for one in found] == sorted(costs, key=lambda scheme: costs[scheme])
+    for one in found:
+        assert len(one["all"]) == 24
+        assert one["best"] == 5
+        told = {run: (ends, text) for ends, text, run in one["all"]}
+        assert len(told) == 24
+        assert set(table["scheme"][list(told)]) == {one["title"]}
+        rates = [math.log(record.loc[[run], "scheme.lr"].iloc[0]) for run in told]
+        axis = list(shares[one["title"]]).index("scheme.lr")
+        heights = [ends[2 * axis + 1] for ends, _ in told.values()]
+        assert np.corrcoef(rates, heights)[0, 1] == pytest.approx(-1, abs=1e-4)
+        assert all(table["configuration"][run] in text for run, (_, text) in told.items())
+        assert sorted(one["bars"]) == sorted(f"{share:.2f}" for share in shares[one["title"]].values())
