@@ -16,7 +16,7 @@ from study.plan import recipes
 from study.plan.checks import check_validation
 from study.plan.key import Key
 from study.plan.study import Study
-from study.tracking import Lease, OtherContents, Tracker
+from study.tracking import Lease, OtherContents, Tracker, is_recorded
 from study.tracking import forget as forget_record
 from trainables.training import Training
 
@@ -52,20 +52,26 @@ def run(
     Raises:
         Refusal: before anything starts, where the study cannot run.
     """
-    for arm in {arm.task: arm for arm in study.part(arms).arms}.values():
-        if isinstance(arm.task, Training):
-            continue  # whatever it reads, its own loop reads
-        with answerable(arm, study.source, verbose=cluster.verbose):
-            arm.task.splits()  # downloaded and verified here, or refused, before anything starts
+    fresh = not is_recorded(study.name, tracking_uri)
+    if fresh:  # else the record says first if anything is missing
+        _verify_data(study.part(arms), verbose=cluster.verbose)
     settled = []
     for arm in study.arms:
         check_validation(arm)
         with answerable(arm, study.source, verbose=cluster.verbose):
             settled.append(recipes.settled(arm))
     study = study._replace(arms=tuple(settled))
-    asked = RunOptions(study, study.part(arms), tracking_uri, storage.resolve(), cluster, show, check, beside)
+    asked = RunOptions(study, study.part(arms), tracking_uri, storage.resolve(), cluster, show, check, fresh, beside)
     with Lease(study.name, tracking_uri) as lease:
         return _complete(asked, lease)
+
+
+def _verify_data(part: Study, *, verbose: bool) -> None:
+    """Download and verify the data of every task, or refuse it, before anything starts."""
+    for arm in {arm.task: arm for arm in part.arms}.values():
+        if not isinstance(arm.task, Training):  # whatever that reads, its own loop reads
+            with answerable(arm, part.source, verbose=verbose):
+                arm.task.splits()
 
 
 class RunOptions(NamedTuple):
@@ -78,6 +84,7 @@ class RunOptions(NamedTuple):
     cluster: Cluster
     show: Callable[[Study, int], Progress]
     check: bool
+    verified: bool = False  # the data of its tasks has been
     beside: AbstractContextManager[object] = nullcontext()
 
 
@@ -98,6 +105,8 @@ def _complete(asked: RunOptions, lease: Lease) -> bool:
         if dispatcher.done:
             tracker.keep_files()
         else:
+            if not asked.verified:
+                _verify_data(part, verbose=cluster.verbose)
             if asked.check:
                 rehearse(part, verbose=cluster.verbose)
             _train(asked, tracker, dispatcher)

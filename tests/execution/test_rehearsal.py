@@ -10,6 +10,7 @@ import ray
 
 from study.execution.rehearsal import rehearse
 from study.plan.parse import parse
+from study.tracking import client, is_recorded
 from trainables.refusal import Refusal
 
 TASKS = """
@@ -109,10 +110,17 @@ def test_from_the_command_line_it_takes_no_ray_and_v_shows_the_traceback(lr_stud
 
 def test_data_that_cannot_be_read_are_refused_in_one_line_too(lr_study, tmp_path):
     (tmp_path / "mine.yaml").write_text(STUDY % "broken: {task: './tasks.py:NoData'}")
-    done = lr_study("run", "mine.yaml", "--no-check")
-    assert done.returncode == 2
-    assert "FileNotFoundError: [Errno 2] No such file or directory: '/nowhere/data' (tasks.py, line 26)" in done.stderr
-    assert "Traceback" not in done.stderr
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    for recorded in (False, True):  # of a study that is, what is missing is known first
+        assert is_recorded("mine", uri) == recorded
+        done = lr_study("run", "mine.yaml", "--no-check", "--tracking-uri", uri)
+        assert done.returncode == 2
+        assert (
+            "FileNotFoundError: [Errno 2] No such file or directory: '/nowhere/data' (tasks.py, line 26)" in done.stderr
+        )
+        assert "Traceback" not in done.stderr
+        if not recorded:
+            client(uri).create_experiment("mine", f"{tmp_path}/artifacts")
 
 
 def test_each_task_and_rule_makes_one_step_however_many_arms_have_it(tmp_path):

@@ -24,7 +24,7 @@ except SystemExit as ended:
     assert not ended.code, ended.code
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """
-UNNEEDED = {"ray", "jinja2", "vl_convert"}
+UNNEEDED = {"ray", "jinja2", "vl_convert", "sklearn"}
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def contents(written):
     return {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in written.files}
 
 
-def test_a_complete_study_is_run_again_without_ray_or_a_drawing_and_its_page_stays(store, first, tmp_path):
+def test_a_complete_study_is_run_again_without_ray_its_data_or_a_drawing_and_its_page_stays(store, first, tmp_path):
     before, file = contents(first), tmp_path / "kept.yaml"
     file.write_text(TEXT)
     words = "run", file, "--tracking-uri", store, "--storage", first.path.parents[2]
