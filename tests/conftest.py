@@ -1,5 +1,6 @@
 """Where the tests find data, and how they run the command."""
 
+import gc
 import os
 import shutil
 import subprocess
@@ -49,6 +50,21 @@ def pytest_xdist_auto_num_workers(config):
     """
     chosen = config.option.file_or_dir or config.option.keyword or config.option.capture == "no"
     return 0 if chosen or "not slow" not in config.option.markexpr else min(4, (os.cpu_count() or 1) + 1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """A seventh of collecting is a search for garbage among modules, which are none."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_unconfigure():
+    gc.unfreeze()  # or libraries say at the end that something of theirs was left behind
 
 
 def pytest_collection_modifyitems(items):

@@ -1,10 +1,12 @@
 """The distribution: what pip users and people in a checkout install is the same, and runs."""
 
+import ensurepip
 import os
 import subprocess
 import sys
 import sysconfig
 import tomllib
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -30,15 +32,17 @@ def installed(tmp_path):
     """A fresh environment with our wheel, by pip; what it depends on is that of this one, so nothing is downloaded."""
     done(sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", tmp_path, cwd=ROOT)
     (wheel,) = tmp_path.glob("lr_study-*.whl")
-    done(sys.executable, "-m", "venv", tmp_path / "fresh", cwd=tmp_path)
+    done(sys.executable, "-m", "venv", "--without-pip", tmp_path / "fresh", cwd=tmp_path)
     binaries = tmp_path / "fresh" / "bin"
-    done(binaries / "pip", "install", "--no-deps", "--no-index", "--quiet", wheel, cwd=tmp_path)
+    (pip,) = Path(ensurepip.__file__).parent.glob("_bundled/pip-*.whl")  # which runs as it is
+    done(binaries / "python", pip / "pip", "install", "--no-deps", "--no-index", "--quiet", wheel, cwd=tmp_path)
     (packages,) = (tmp_path / "fresh" / "lib").glob("python*/site-packages")
     (packages / "what_it_depends_on.pth").write_text(sysconfig.get_path("purelib"))
     return binaries
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("one_slot")
 @pytest.mark.timeout(300)
 def test_the_wheel_runs_the_quickstart_and_its_page_tells_a_scheme_from_the_baseline(installed, tmp_path):
     empty = tmp_path / "empty"

@@ -17,9 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from ray.tune.examples import mnist_pytorch as rays
-from torchvision import transforms
-from torchvision.datasets import MNIST
 
 from trainables.data import datasets
 from trainables.data.networks import mlp
@@ -57,6 +54,13 @@ def ours(flat, steps=STEPS):
     return loop
 
 
+def rays():
+    """Ray's example; it imports torchvision, for which nobody waits who only reads this file."""
+    from ray.tune.examples import mnist_pytorch
+
+    return mnist_pytorch
+
+
 @dataclass(frozen=True)
 class RaysMnist(Classification):
     """Ray's example as a task: its network on MNIST."""
@@ -65,7 +69,7 @@ class RaysMnist(Classification):
         return datasets.split(datasets.load("MNIST"), 0)
 
     def model(self):
-        return rays.ConvNet()
+        return rays().ConvNet()
 
     def prepare(self, inputs):
         return (inputs.float().unsqueeze(1) - 0.1307 * 255) / (0.3081 * 255)
@@ -73,13 +77,17 @@ class RaysMnist(Classification):
 
 def of_ray(folder):
     """The training loop of Ray's example over its own loader: 60,000 images, batch 64."""
-    rays.EPOCH_SIZE = 60_000
+    from torchvision import transforms
+    from torchvision.datasets import MNIST
+
+    example = rays()
+    example.EPOCH_SIZE = 60_000
     steps = [transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))]
     images = MNIST(folder, train=True, download=True, transform=transforms.Compose(steps))
     loader = torch.utils.data.DataLoader(images, batch_size=64, shuffle=True)
-    model = rays.ConvNet()
+    model = example.ConvNet()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    return lambda: rays.train_func(model, optimizer, loader)
+    return lambda: example.train_func(model, optimizer, loader)
 
 
 def rays_by_run():

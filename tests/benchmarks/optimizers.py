@@ -13,7 +13,6 @@ import time
 
 import torch
 from torch import nn
-from torchvision.models import resnet18
 
 from trainables.directions.adam import Adam
 from trainables.directions.momentum import Momentum
@@ -41,6 +40,12 @@ def transformer(layers=12):
     """12 layers: 144 tensors, 0.4 million numbers."""
     layer = nn.TransformerEncoderLayer(64, 4, 128, batch_first=True)
     return nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+
+
+def resnet18():
+    from torchvision import models  # seconds
+
+    return models.resnet18()
 
 
 NETWORKS = {"transformer": transformer, "resnet18": resnet18}
