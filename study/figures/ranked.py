@@ -74,7 +74,7 @@ def drawn(data: pd.DataFrame, value: str, title: str, rule: float | None, look: 
     if "label" in data:
         words = {"type": "text", "dy": -9, "fontSize": 10, "color": "var(--ink)"}
         layers.append({"mark": words, "encoding": {**at, "text": {"field": "label"}}})
-    return {"height": {"step": 26 if "label" in data else 22}, "layer": layers}
+    return {"height": {"step": 26 if "label" in data else 16}, "layer": layers}
 
 
 def still(width: int) -> Spec:
