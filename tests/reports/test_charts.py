@@ -18,6 +18,7 @@ from simulated import bowl, simulate
 
 from study import page, tracking
 from study.plan.parse import parse
+from study.records import saved
 
 TEXT = "{question: %s, common: {task: digits_mlp, epochs: 2, trials: 8}, arms: {sgd: {}, adam: {direction: adam}}}"
 NAME = "<script>alert(1)</script>"
@@ -363,17 +364,18 @@ def test_pointing_at_a_learning_curve_shows_its_trial_and_a_chosen_scheme_has_al
     assert np.corrcoef(found["places"], table_of(six)["seconds"])[0, 1] == pytest.approx(1, abs=1e-4)
 
 
-SEARCHED = """{question: which, common: {task: digits_mlp, epochs: 2, trials: 24}, arms: {
-  plain: {direction: momentum, direction.momentum: {uniform: [0.0, 0.99]}},
-  wide: {direction: momentum, direction.momentum: {choice: [0.5, 0.9]}, scheme.lr: {log_uniform: [1e-4, 1]}}}}"""
+SEARCHED = {
+    "plain": {"scheme.lr": {"log_uniform": [1e-3, 1.0]}, "direction.momentum": {"uniform": [0.0, 0.99]}},
+    "wide": {"scheme.lr": {"log_uniform": [1e-4, 1.0]}, "direction.momentum": {"choice": [0.5, 0.9]}},
+}
 LINES = """<script>
 setTimeout(() => {
   const figure = document.querySelector("[id^=parallel]"), chart = () => figure.querySelector(".chart svg");
   const point = line => {
     const ends = line.getAttribute("d").match(/-?[\\d.]+/g).map(Number), on = line.getScreenCTM();
     chart().dispatchEvent(new PointerEvent("mousemove",
-      {bubbles: true, clientX: on.a * ends[2] + on.e, clientY: on.d * ends[3] + on.f}));
-    return [ends, figure.querySelector(".told").textContent, figure.querySelector(".told a").href.split("/").at(-1)];
+      {bubbles: true, clientX: on.a * ends[0] + on.e, clientY: on.d * ends[1] + on.f}));
+    return [ends, figure.querySelector(".told").textContent];
   };
   const lines = which => [...chart().querySelectorAll(`.layer_${which}_marks path`)];
   const bars = () => [...document.querySelectorAll("[id^=importance] .role-mark text")].map(one => one.textContent);
@@ -386,26 +388,29 @@ setTimeout(() => {
 </script></body></html>"""
 
 
-def test_parallel_lines_and_importances_are_those_of_the_cheapest_and_then_of_the_scheme_that_is_chosen(
-    dom, store, tmp_path
-):
-    simulate(parse(SEARCHED, "searched"), store, lambda arm, *rest: bowl(-1.5, 0.7 if arm == "wide" else 0.5)(*rest))
-    written = page("searched", tmp_path, tracking_uri=store, target={"": 0.9})
+def test_parallel_lines_and_importances_are_those_of_the_cheapest_and_then_of_the_scheme_that_is_chosen(dom, tmp_path):
+    rng, made = np.random.default_rng(0), []
+    for arm in SEARCHED:
+        for k in range(24):
+            rate = float(10 ** rng.uniform(-3, 0))
+            top = 0.97 - 0.1 * abs(math.log10(rate) + 1)
+            values = {"scheme.lr": rate, "lr": rate, "direction.momentum": float(rng.choice([0.5, 0.9]))}
+            made.append(training([top - 0.1, top], arm=arm, k=k, task="digits_mlp", target=0.93, **values))
+    text = "{question: which, common: {task: digits_mlp}, arms: {plain: {}, wide: {}}}"
+    saved.with_study(record(*made), text, SEARCHED).to_parquet(tmp_path / "searched.parquet")
+    written = page(tmp_path / "searched.parquet", tmp_path)
     (task,) = json.loads((tmp_path / "report.json").read_text())["tasks"]
     found = json.loads(titled(dom, written, LINES, tmp_path))
     costs = {arm["scheme"]: (arm["censored"], arm["expected_cost"]["estimate"]) for arm in task["arms"]}
     shares = {one["scheme"]: one["shares"] for one in task["importances"]}
-    table, record = (one.set_index("run_id") for one in (table_of(written), tracking.read("searched", store)))
+    table = table_of(written).set_index(["scheme", "trial"])
     assert [one["title"] for one in found] == sorted(costs, key=lambda scheme: costs[scheme])
     for one in found:
-        assert len(one["all"]) == 24
+        trials = table.loc[one["title"]]
+        told = {int(re.match(f"scheme {one['title']} · trial (\\d+) ", text).group(1)): text for _, text in one["all"]}
+        assert sorted(told) == list(range(24))
         assert one["best"] == 5
-        told = {run: (ends, text) for ends, text, run in one["all"]}
-        assert len(told) == 24
-        assert set(table["scheme"][list(told)]) == {one["title"]}
-        rates = [math.log(record.loc[[run], "scheme.lr"].iloc[0]) for run in told]
-        axis = list(shares[one["title"]]).index("scheme.lr")
-        heights = [ends[2 * axis + 1] for ends, _ in told.values()]
-        assert np.corrcoef(rates, heights)[0, 1] == pytest.approx(-1, abs=1e-4)
-        assert all(table["configuration"][run] in text for run, (_, text) in told.items())
+        assert all(trials["configuration"][trial] in text for trial, text in told.items())
+        heights = [ends[1] for ends, _ in one["all"]]
+        assert np.corrcoef(np.log(trials["lr"][list(told)]), heights)[0, 1] == pytest.approx(-1, abs=1e-4)
         assert sorted(one["bars"]) == sorted(f"{share:.2f}" for share in shares[one["title"]].values())
