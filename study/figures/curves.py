@@ -67,7 +67,8 @@ def drawn(data: pd.DataFrame, look: Mapping[str, Look], x: Spec, y: Spec, *, ste
         y: that of the curve; its domain is that of the data.
         step: true for curves that jump.
     """
-    schemes = [scheme for scheme in look if scheme in set(data["scheme"])]
+    told = set(data["scheme"])
+    schemes = [scheme for scheme in look if scheme in told]
     colours = lines_by_scheme(look, schemes, legend=False)
     y = {
         "type": "quantitative",

@@ -30,7 +30,7 @@ def chart(told: Sequence[Importance], look: Mapping[str, Look], cheapest: Sequen
         [(one.scheme, key, share) for one in told for key, share in one.shares.items()],
         columns=["scheme", "hyper-parameter", "importance"],
     )
-    schemes = [scheme for scheme in look if scheme in set(data["scheme"])]
+    schemes = [scheme for scheme in look if scheme in {one.scheme for one in told}]
     mine = shown(schemes, next((scheme for scheme in cheapest if scheme in schemes), schemes[0]))
     bare = {"labelColor": "var(--ink)", "domain": False, "ticks": False, "labelLimit": 170}
     y = {"field": "hyper-parameter", "type": "nominal", "sort": "-x", "title": None, "axis": bare}

@@ -45,8 +45,9 @@ def chart(
         return None
     data = thinned(every, mode) if len(every) > POINTS else every
     ends = bounds(data, mode)
-    schemes = [scheme for scheme in look if scheme in set(data["scheme"])]
     told: Any = data.drop_duplicates("row")
+    names = set(told["scheme"])
+    schemes = [scheme for scheme in look if scheme in names]
     lost = int(told["lost"].sum())
     sentence = f"Learning curves of {place}: {len(told):,} of {len(trials):,} trials, {lost:,} of them lost."
     said = CAPTION + _left_out(data, every, len(trials)) + _beyond(data, ends)

@@ -32,7 +32,8 @@ def chart(trials: pd.DataFrame, look: dict[str, Look], target: float | None, sen
     if known.empty:
         return None
     data = known.reindex(columns=[*COLUMNS, *BESIDE]).reset_index(drop=True)
-    schemes = [scheme for scheme in look if scheme in set(data["scheme"])]
+    told = set(data["scheme"])
+    schemes = [scheme for scheme in look if scheme in told]
     inside = _drawn(schemes, look, target, ticks(data["lr"].min(), data["lr"].max(), few=2))
     facet = {"facet": {"field": "scheme", "type": "nominal", "sort": schemes, "title": None}, "columns": 3}
     panels = spec_of({**facet, "spec": inside | {"width": 200, "height": 130}}, sentence)
