@@ -15,6 +15,7 @@ from napping import TASK
 
 import study
 from study import tracking
+from study.execution.lone_ray import lone
 from trainables.schemes.control import pieces
 
 TEXT = """
@@ -51,7 +52,8 @@ def in_two_parts(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
     write_study(folder)
     uri = f"sqlite:///{folder}/mlflow.db"
-    ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False)
+    with lone(forward_logs=False):
+        ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False)
     assert study.run(str(folder / "survival.yaml"), tracking_uri=uri, storage=folder, arms=["contr*"])
     part, finished = study.read("survival", tracking_uri=uri), finished_searches(folder)
     assert study.run(str(folder / "survival.yaml"), tracking_uri=uri, storage=folder)
@@ -217,12 +219,12 @@ def test_killed_at_ten_random_moments_it_ends_with_the_same_table(undisturbed, t
     assert "random" in out
 
 
-def test_run_again_a_complete_study_does_nothing(undisturbed, tmp_path_factory, lr_study_process):
+def test_run_again_a_complete_study_does_nothing(undisturbed, tmp_path_factory, lr_study):
     """The record is complete, so no Ray is started: the same table in a few seconds."""
     folder = next(path for path in tmp_path_factory.getbasetemp().glob("undisturbed*"))
     uri = f"sqlite:///{folder}/mlflow.db"
-    driver = lr_study_process("run", folder / "survival.yaml", "--tracking-uri", uri)
-    _, err = driver.communicate(timeout=100)
-    assert driver.returncode == 0, err
-    assert "trials" not in err
+    done = lr_study("run", folder / "survival.yaml", "--tracking-uri", uri)
+    assert done.returncode == 0, done.stderr
+    assert "trials" not in done.stderr
+    assert not ray.is_initialized()
     same_table(undisturbed, study.read("survival", tracking_uri=uri))
