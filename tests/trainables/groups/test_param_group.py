@@ -3,10 +3,6 @@
 import pytest
 import torch
 from torch import nn
-from torch.distributed import destroy_process_group, init_process_group
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import Shard, distribute_tensor
 
 from trainables.components import members
 from trainables.directions import Direction
@@ -155,6 +151,10 @@ def test_parameters_without_elements_change_nothing(scheme):
 
 @pytest.fixture(scope="module")
 def mesh(tmp_path_factory):
+    """Of one process; what it takes is imported here, in seconds that no other test waits for."""
+    from torch.distributed import destroy_process_group, init_process_group
+    from torch.distributed.device_mesh import init_device_mesh
+
     store = tmp_path_factory.mktemp("mesh") / "store"
     init_process_group("gloo", init_method=f"file://{store}", rank=0, world_size=1)
     yield init_device_mesh("cpu", (1,))
@@ -163,6 +163,9 @@ def mesh(tmp_path_factory):
 
 @every_scheme
 def test_sharded_parameters_are_refused(scheme, mesh):
+    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.tensor import Shard, distribute_tensor
+
     one = nn.Parameter(distribute_tensor(torch.ones(4, 4), mesh, [Shard(0)]))
     model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
     fully_shard(model, mesh=mesh)

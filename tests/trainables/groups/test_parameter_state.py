@@ -4,9 +4,7 @@ import copy
 
 import pytest
 import torch
-import torch.distributed.checkpoint as dcp
 from torch import nn
-from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict, set_optimizer_state_dict
 
 from trainables.components import members
 from trainables.directions.adam import Adam
@@ -63,29 +61,39 @@ def test_the_entries_hold_the_whole_state(scheme):
     assert all(own <= {params[name].shape, (len(params[name]), 1)} for name, own in shapes.items())
 
 
+@pytest.fixture(scope="module")
+def states():
+    """torch's states for distributed checkpoints; to import them takes seconds, which no other test should wait for."""
+    from torch.distributed.checkpoint import state_dict
+
+    return state_dict
+
+
 @schemes
 @pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
 @pytest.mark.parametrize("flat", [False, True], ids=["by name", "flattened"])
-def test_torchs_distributed_checkpoints_continue_bit_for_bit(scheme, flat, tmp_path):
-    options = StateDictOptions(flatten_optimizer_state_dict=flat)
+def test_torchs_distributed_checkpoints_continue_bit_for_bit(scheme, flat, tmp_path, states):
+    from torch.distributed import checkpoint
+
+    options = states.StateDictOptions(flatten_optimizer_state_dict=flat)
     whole, first, second = network(), network(), network()
     train(whole, SchemeOptimizer(whole, scheme, direction_of(scheme), total_steps=6), range(6))
     before = SchemeOptimizer(first, scheme, direction_of(scheme), total_steps=6)
     train(first, before, range(3))
-    saved = get_optimizer_state_dict(first, before, options=options)
+    saved = states.get_optimizer_state_dict(first, before, options=options)
     assert any("0.weight" in key for key in (saved if flat else saved["state"]))
-    dcp.save({"optimizer": saved}, checkpoint_id=tmp_path, no_dist=True)
+    checkpoint.save({"optimizer": saved}, checkpoint_id=tmp_path, no_dist=True)
 
     second.load_state_dict(first.state_dict())
     after = SchemeOptimizer(second, scheme, direction_of(scheme), total_steps=6)
-    loaded = get_optimizer_state_dict(second, after, options=options)  # a form to be filled in, as torch advises
-    dcp.load({"optimizer": loaded}, checkpoint_id=tmp_path, no_dist=True)
-    set_optimizer_state_dict(second, after, loaded, options=options)
+    loaded = states.get_optimizer_state_dict(second, after, options=options)  # a form to be filled in, as torch advises
+    checkpoint.load({"optimizer": loaded}, checkpoint_id=tmp_path, no_dist=True)
+    states.set_optimizer_state_dict(second, after, loaded, options=options)
     train(second, after, range(3, 6))
     assert same(whole.state_dict(), second.state_dict())
 
 
-def test_frozen_parameters_that_torch_leaves_out_of_a_checkpoint_are_not_missed():
+def test_frozen_parameters_that_torch_leaves_out_of_a_checkpoint_are_not_missed(states):
     whole, model = network(), network()
     for each in (whole, model):
         each[0].weight.requires_grad_(False)
@@ -93,15 +101,15 @@ def test_frozen_parameters_that_torch_leaves_out_of_a_checkpoint_are_not_missed(
     before = SchemeOptimizer(model, CProp(), Adam())
     train(model, before, range(2))
     after = SchemeOptimizer(model, CProp(), Adam())
-    set_optimizer_state_dict(model, after, get_optimizer_state_dict(model, before))
+    states.set_optimizer_state_dict(model, after, states.get_optimizer_state_dict(model, before))
     train(model, after, range(2, 4))
     assert same(whole.state_dict(), model.state_dict())
 
 
-def test_asking_for_a_checkpoint_before_the_first_step_changes_nothing():
+def test_asking_for_a_checkpoint_before_the_first_step_changes_nothing(states):
     asked, left = network(), network()
     optimizer = SchemeOptimizer(asked, CProp(), Adam())
-    get_optimizer_state_dict(asked, optimizer)
+    states.get_optimizer_state_dict(asked, optimizer)
     assert optimizer.extras() == []
     train(asked, optimizer, range(2))
     train(left, SchemeOptimizer(left, CProp(), Adam()), range(2))

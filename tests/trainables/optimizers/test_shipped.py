@@ -38,7 +38,6 @@ for needed in (
     "mechanic_pytorch",
     "momo",
     "prodigyopt",
-    "pytorch_optimizer",
     "schedulefree",
     "sps_safe",
 ):
@@ -49,13 +48,18 @@ import dog  # noqa: E402
 import mechanic_pytorch  # noqa: E402
 import momo  # noqa: E402
 import prodigyopt  # noqa: E402
-import pytorch_optimizer  # noqa: E402
 import schedulefree  # noqa: E402
 import sps_safe  # noqa: E402
 
 STEPS, MIDDLE = 50, 23
+
 POINTS = torch.randn(40, 3, generator=generator("curves"), dtype=torch.float64)
 CURVES = Data(*(Split(POINTS, POINTS[:, :2].sin(), rows) for rows in torch.arange(40).split([32, 4, 4])))
+
+
+def pytorch_optimizer():
+    """Imports transformers: seconds, which no other test should wait for."""
+    return pytest.importorskip("pytorch_optimizer", reason="needs the dependency group packaged")
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ CASES = {
     ),
     "dadapt_sgd": (DAdaptSGD(momentum=0.9, d0=1e-3), lambda p: dadaptation.DAdaptSGD(p, momentum=0.9, d0=1e-3)),
     "dog": (DoG(reps_rel=1e-3, weight_decay=0.1), lambda p: dog.DoG(p, reps_rel=1e-3, weight_decay=0.1)),
-    "lion": (Lion(lr=0.01, weight_decay=0.1), lambda p: pytorch_optimizer.Lion(p, 0.01, weight_decay=0.1)),
+    "lion": (Lion(lr=0.01, weight_decay=0.1), lambda p: pytorch_optimizer().Lion(p, 0.01, weight_decay=0.1)),
     "mechanic": (
         Mechanic(AdamW(lr=1.0), s_init=1e-3),
         lambda p: mechanic_pytorch.mechanize(torch.optim.AdamW, s_init=1e-3)(p, lr=1.0),
@@ -97,7 +101,7 @@ CASES = {
     "schedulefree_sgd": (ScheduleFreeSGD(lr=0.1), lambda p: schedulefree.SGDScheduleFree(p, 0.1)),
     "soap": (
         SOAP(lr=0.01, precondition_frequency=4),
-        lambda p: pytorch_optimizer.SOAP(p, 0.01, precondition_frequency=4),
+        lambda p: pytorch_optimizer().SOAP(p, 0.01, precondition_frequency=4),
     ),
     "sps_safe": (SPSSafe(M=0.5), lambda p: sps_safe.SPS_safe(p, M=0.5)),
 }
