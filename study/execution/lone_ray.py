@@ -9,15 +9,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ray._private import node, utils
+from ray._private import node, ray_constants
 from ray._private.parameter import RayParams
+
+NOWHERE = b"127.0.0.1:0"
 
 
 class LoneNode(node.Node):
     """Ray's processes on this machine, without the dashboard's server."""
 
     def start_api_server(self, **options: Any) -> None:
-        """Nobody opens its pages."""
+        """Only name an address: without one, Ray's agent asks for it every second, and logs that there is none."""
+        store: Any = self.get_gcs_client()  # it is there by now
+        address, place = ray_constants.DASHBOARD_ADDRESS.encode(), ray_constants.KV_NAMESPACE_DASHBOARD
+        store.internal_kv_put(address, NOWHERE, True, place)
 
 
 @contextmanager
@@ -27,15 +32,14 @@ def lone(*, forward_logs: bool) -> Iterator[None]:
     Args:
         forward_logs: to this process, which shows them.
     """
-    whole, check = node.Node, utils.get_dashboard_dependency_error
+    whole = node.Node
 
     def fewer(ray_params: RayParams, **options: Any) -> LoneNode:
         ray_params.update(no_monitor=True, include_log_monitor=forward_logs)
         return LoneNode(ray_params, **options)
 
     node.Node = fewer
-    utils.get_dashboard_dependency_error = lambda: ImportError("no dashboard")  # as where it is not installed
     try:
         yield
     finally:
-        node.Node, utils.get_dashboard_dependency_error = whole, check
+        node.Node = whole
