@@ -211,15 +211,15 @@ def rounded(value: Any, digits: int = 6) -> Any:
 
 def still(chart: Chart) -> str:
     """The chart as the text of an SVG file, on white; the same chart, the same bytes."""
-    return vl_convert.vegalite_to_svg(_on_white(chart))
+    return vl_convert.vegalite_to_svg(on_white(chart))
 
 
 def picture(chart: Chart) -> bytes:
     """The chart as a PNG file, on white; the same chart, the same bytes."""
-    return vl_convert.vegalite_to_png(_on_white(chart), ppi=200)
+    return vl_convert.vegalite_to_png(on_white(chart), ppi=200)
 
 
-def _on_white(chart: Chart) -> str:
+def on_white(chart: Chart) -> str:
     """The still specification with its table and the colours of a file."""
     values = chart.still["data"]["values"] if "data" in chart.still else chart.data.to_dict("records")
     silent = {**CONFIG, "aria": False}  # else every mark says what it is, at length

@@ -12,6 +12,7 @@ from study.answers.results import Quantity
 from study.answers.study import Answers, answers_of
 from study.records.material import Material, of, of_file, of_study
 from study.reports import advice, kept, knowledge, over_tasks
+from study.reports.charts import draw
 from study.reports.forms import as_json, html, markdown
 from study.reports.kept import Said, Written, folder_of
 from study.reports.page import page
@@ -50,8 +51,10 @@ def write(material: Material, folder: Path, asked: ReportOptions = ReportOptions
     """
     every = answers_of(material, asked)
     made = page(material, every)
+    charts = [*made.charts, *(chart for part in made.parts for chart in part.charts)]
+    draw(charts)
     texts = {"report.html": html(made), "report.md": markdown(made), "report.json": as_json(made)}
-    for chart in [*made.charts, *(chart for part in made.parts for chart in part.charts)]:
+    for chart in charts:
         texts |= {f"figures/{chart.name}.svg": chart.svg, f"figures/{chart.name}.csv": chart.csv}
     written = Written(folder / "report.html", [folder / name for name in texts], said(every), metrics(every))
     try:
