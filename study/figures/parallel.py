@@ -15,8 +15,9 @@ from trainables.space import Choice, Derived, Domain, LogNormal, LogUniform, Ove
 
 CAPTION = (
     "A line a trial, through what was drawn for it to its score; in colour: the best tenth of the scheme's trials, or "
-    "the best five. Axes are logarithmic where the search is; choices stand in their order. Choose a scheme to see its "
-    "own, else it is the cheapest of those that search several numbers. Point at a line to see its trial."
+    "the best five where those are more. Axes are logarithmic where the search is; choices stand in their order. "
+    "Choose a scheme to see its own, else it is the cheapest of those that search several numbers. Point at a line to "
+    "see its trial."
 )
 MOST = 60  # lines of one scheme beside the best: more hide each other
 BEST, FEWEST = 0.1, 5  # as the importance of hyper-parameters counts them (`study.search.importance`)

@@ -10,7 +10,8 @@ from study.figures.vega import CHOSEN, SEEN, Chart, Spec, by_scheme, spec_of, ti
 CAPTION = (
     "One point a trial, at the best score it had; crosses diverged or failed and stand at what they count as; hollow "
     "points were stopped early. Dashed: the target. A scheme that finds its own rate stands at the median of those "
-    "that the trial used. Point at a trial to see it; drag across rates to ask what lies between two."
+    "that the trial used. Point at a trial to see it; drag across rates to ask what lies between two: the list of "
+    "trials and their other charts follow."
 )
 BETWEEN = {"name": "between", "select": {"type": "interval", "encodings": ["x"]}}
 COLUMNS = ["scheme", "lr", "score", "test_score", "status", "passes", "repetition", "trial", "seeds"]

@@ -34,6 +34,7 @@ def importance(
 
     if len(scores) < FEWEST_BEST:
         raise ValueError(f"importance needs {FEWEST_BEST} trials, got {len(scores)}")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # else it tells of the study that it makes below
     axes = {key: optuna_distribution(domain) for key, domain in quantiles(space).items()}
     study = optuna.create_study(direction="maximize")
     for drawn, score in zip(values, scores, strict=True):

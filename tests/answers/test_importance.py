@@ -1,6 +1,7 @@
 """Importance of hyper-parameters: where one alone decides, where two do alike, and on the page."""
 
 import numpy as np
+import optuna
 import pytest
 from recorded import record, training
 
@@ -41,6 +42,15 @@ def test_two_that_decide_alike_have_about_half_each_in_any_order_of_trials():
     assert sum(shares.values()) == pytest.approx(1)
     assert 0.25 < shares["scheme.lr"] < 0.75
     assert importance(SPACE, values[::-1], scores[::-1]) == pytest.approx(shares)
+
+
+def test_nothing_is_said_beside_the_answer(caplog):
+    optuna.logging.set_verbosity(optuna.logging.INFO)
+    optuna.logging.enable_propagation()
+    values = drawn(20)
+    importance(SPACE, values, [-depth(one, "scheme.lr") for one in values])
+    optuna.logging.disable_propagation()
+    assert caplog.messages == []
 
 
 def test_priors_and_choices_are_axes_too():

@@ -371,19 +371,24 @@ SEARCHED = {
 LINES = """<script>
 setTimeout(() => {
   const figure = document.querySelector("[id^=parallel]"), chart = () => figure.querySelector(".chart svg");
-  const point = line => {
-    const ends = line.getAttribute("d").match(/-?[\\d.]+/g).map(Number), on = line.getScreenCTM();
+  const at = ([x, y]) => {
+    const on = chart().querySelector(".layer_0_marks path").getScreenCTM();
     chart().dispatchEvent(new PointerEvent("mousemove",
-      {bubbles: true, clientX: on.a * ends[0] + on.e, clientY: on.d * ends[1] + on.f}));
-    return [ends, figure.querySelector(".told").textContent];
+      {bubbles: true, clientX: on.a * x + on.e, clientY: on.d * y + on.f}));
+    return figure.querySelector(".told").textContent;
   };
+  const endsOf = line => line.getAttribute("d").match(/-?[\\d.]+/g).map(Number);
+  const point = line => [endsOf(line), at(endsOf(line))];
   const lines = which => [...chart().querySelectorAll(`.layer_${which}_marks path`)];
   const bars = () => [...document.querySelectorAll("[id^=importance] .role-mark text")].map(one => one.textContent);
   const seen = () => ({all: lines(0).map(point), best: lines(1).length, bars: bars(),
     title: chart().querySelector(".role-title-text text").textContent});
   const first = seen(), other = first.title === "wide" ? "plain" : "wide";
   document.querySelector(`button[data-scheme="${other}"]`).click();
-  setTimeout(() => document.title = JSON.stringify([first, seen()]), 800);
+  setTimeout(() => {
+    const second = seen();
+    document.title = JSON.stringify([first, {...second, there: first.all.map(([ends]) => at(ends))}]);
+  }, 800);
 }, 2000);
 </script></body></html>"""
 
@@ -410,6 +415,7 @@ def test_parallel_lines_and_importances_are_those_of_the_cheapest_and_then_of_th
         told = {int(re.match(f"scheme {one['title']} · trial (\\d+) ", text).group(1)): text for _, text in one["all"]}
         assert sorted(told) == list(range(24))
         assert one["best"] == 5
+        assert all(text.startswith(f"scheme {one['title']} ") for text in one.get("there", []))  # others are not seen
         assert all(trials["configuration"][trial] in text for trial, text in told.items())
         heights = [ends[1] for ends, _ in one["all"]]
         assert np.corrcoef(np.log(trials["lr"][list(told)]), heights)[0, 1] == pytest.approx(-1, abs=1e-4)
