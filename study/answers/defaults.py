@@ -54,12 +54,14 @@ def regret(
     params = [key for key in known if key in first and key != "seed" and (key != "task" or key in told)]
     moved = {key for key in params if first.loc[mine, key].nunique(dropna=False) > 1} if searched is None else searched
     default = {key: told[key] if key in told and key not in moved else known[key].default for key in params}
-    same = np.all([_equal(first[key], default.get(key)) for key in params], axis=0)
-    if not same.any():
-        return NOT_RUN
+    same = np.arange(len(first))
+    for key in sorted(params, key=lambda key: key not in moved):  # what is searched tells most of them apart
+        same = same[_equal(first[key].iloc[same], default.get(key))]
+        if not same.size:
+            return NOT_RUN
     keys = ["arm", "repetition", "k"]
     named = rows.rename(columns={"trial": "k"})
-    scores = named.merge(first.loc[same, keys].drop_duplicates(), on=keys)["score"].dropna().to_numpy(float)
+    scores = named.merge(first[keys].iloc[same].drop_duplicates(), on=keys)["score"].dropna().to_numpy(float)
     if scores.size == 0:
         return NOT_RUN
     return cost.default_regret(sign * scores, sign * tuned)
