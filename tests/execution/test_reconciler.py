@@ -45,7 +45,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 
 @pytest.fixture(scope="module")
 def in_two_parts(tmp_path_factory):
-    """The tables of a part of the study, and of the whole: with another number of slots than those that are killed.
+    """The tables of a part of the study, and of the whole: on one slot, where those that are killed have two.
 
     Also the arms whose searches were finished after the part.
     """
@@ -53,7 +53,7 @@ def in_two_parts(tmp_path_factory):
     write_study(folder)
     uri = f"sqlite:///{folder}/mlflow.db"
     with lone(forward_logs=False):
-        ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False)
+        ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
     assert study.run(str(folder / "survival.yaml"), tracking_uri=uri, storage=folder, arms=["contr*"])
     part, finished = study.read("survival", tracking_uri=uri), finished_searches(folder)
     assert study.run(str(folder / "survival.yaml"), tracking_uri=uri, storage=folder)
