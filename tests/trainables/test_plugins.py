@@ -20,6 +20,7 @@ import trainables.directions
 from study.plan import parse
 from study.plan.catalogue import lines
 from study.tracking import Tracker
+from trainables import components
 from trainables import plugins as outside
 from trainables.components import find, members, name_of
 from trainables.directions import Direction
@@ -338,6 +339,7 @@ def one_file_more(tmp_path, monkeypatch):
     sys.modules.pop("trainables.directions.signum", None)
     vars(trainables.directions).pop("signum", None)
     members.cache_clear()
+    components._hints.cache_clear()
     gc.collect()  # or `Direction.__subclasses__` would still hold it
 
 
