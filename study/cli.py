@@ -2,7 +2,6 @@
 
 import contextlib
 import pkgutil
-import shlex
 import sys
 import threading
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from keyword import iskeyword
 import click
 
 from study import commands
+from study.commands.options import end_interrupted
 from trainables.refusal import Refusal, first_line, unknown
 
 MOMENT = 0.8  # seconds
@@ -87,8 +87,9 @@ def main() -> None:
         click.echo("nothing was done", err=True)
         sys.exit(130)
     except KeyboardInterrupt:
-        goes_on = f"; `{shlex.join(['lr-study', *sys.argv[1:]])}` goes on" if sys.argv[1:2] in CONTINUED else ""
-        click.echo(f"interrupted{goes_on}", err=True)
+        if sys.argv[1:2] in CONTINUED:
+            end_interrupted()
+        click.echo("interrupted", err=True)
         sys.exit(130)
     except Exception as error:
         if not type(error).__module__.startswith("mlflow."):

@@ -75,8 +75,7 @@ def run(
         _page(material, tracking_uri, storage)
     click.echo(f"Every trial in MLflow:  lr-study ui {read.name} --tracking-uri {shown(tracking_uri)}", err=True)
     if not complete:
-        click.echo(f"interrupted; `lr-study run {study}` goes on", err=True)
-        raise SystemExit(130)
+        options.end_interrupted()
     if all_failed(material.record):
         click.echo(f"error: every trial of {read.name} failed", err=True)
         raise SystemExit(1)

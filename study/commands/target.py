@@ -66,8 +66,7 @@ def target(
     store = {"tracking_uri": tracking_uri, "storage": storage, "address": address, "verbose": verbose}
     found = _calibrate(task, trials, seeds, settings, **store)
     if found is None:
-        click.echo(f"interrupted; `{' '.join(['lr-study target', task, *words])}` goes on", err=True)
-        raise SystemExit(130)
+        options.end_interrupted()
     chosen = ", ".join(
         f"{key} = {value:.4g}" if isinstance(value, float) else f"{key} = {value}"
         for key, value in found.chosen.items()

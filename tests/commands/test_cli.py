@@ -179,7 +179,14 @@ def test_what_a_store_says_in_the_middle_is_one_line_without_what_stands_in_its_
 
 @pytest.mark.parametrize(
     ("words", "told"),
-    [(["run", "my study.yaml"], "interrupted; `lr-study run 'my study.yaml'` goes on\n"), (["list"], "interrupted\n")],
+    [
+        (["run", "my study.yaml", "--fresh"], "interrupted; `lr-study run 'my study.yaml'` goes on\n"),
+        (
+            ["target", "quadratic", "--epochs", "2", "--tracking-uri", "http://me:secret@store"],
+            "interrupted; `lr-study target quadratic --epochs 2 --tracking-uri http://…@store` goes on\n",
+        ),
+        (["list"], "interrupted\n"),
+    ],
 )
 def test_ctrl_c_says_how_to_go_on_whenever_it_comes(words, told, monkeypatch, capsys):
     def breaks(**named):
