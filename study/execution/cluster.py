@@ -49,6 +49,10 @@ def connect(cluster: Cluster) -> None:
         raise Refusal(f"Ray cannot be joined: {first_line(error)}") from error
     except OSError as error:
         raise Refusal(f"Ray cannot start here: {first_line(error)}") from error
+    except Exception as error:
+        if "timed out during startup" not in str(error):  # Ray has no class for it
+            raise
+        raise Refusal(f"Ray cannot start here, the machine is too busy: {first_line(error)}; try again") from error
 
 
 def resources_of_a_trial(study: Study, cluster: Cluster) -> dict[str, float]:

@@ -2,27 +2,14 @@
 
 Ray's dashboard, autoscaler and forwarder of logs are Python processes, each of which imports Ray: half of what its
 start costs, for pages that nobody opens, nodes that nobody adds and lines that nobody reads. `ray.init` has no options
-for them; `ray start` has.
+for them; `ray start` has. So this reaches into Ray, and a Ray that looks different inside starts as it likes.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ray._private import node, ray_constants
-from ray._private.parameter import RayParams
-
 NOWHERE = b"127.0.0.1:0"
-
-
-class LoneNode(node.Node):
-    """Ray's processes on this machine, without the dashboard's server."""
-
-    def start_api_server(self, **options: Any) -> None:
-        """Only name an address: without one, Ray's agent asks for it every second, and logs that there is none."""
-        store: Any = self.get_gcs_client()  # it is there by now
-        address, place = ray_constants.DASHBOARD_ADDRESS.encode(), ray_constants.KV_NAMESPACE_DASHBOARD
-        store.internal_kv_put(address, NOWHERE, True, place)
 
 
 @contextmanager
@@ -32,14 +19,43 @@ def lone(*, forward_logs: bool) -> Iterator[None]:
     Args:
         forward_logs: to this process, which shows them.
     """
-    whole = node.Node
+    try:
+        from ray._private import node, ray_constants
 
-    def fewer(ray_params: RayParams, **options: Any) -> LoneNode:
+        whole = node.Node
+        fewer = _lone_node(whole, ray_constants.DASHBOARD_ADDRESS, ray_constants.KV_NAMESPACE_DASHBOARD)
+    except (ImportError, AttributeError):
+        yield
+        return
+
+    def started(ray_params: Any, *rest: Any, **options: Any) -> Any:
         ray_params.update(no_monitor=True, include_log_monitor=forward_logs)
-        return LoneNode(ray_params, **options)
+        return fewer(ray_params, *rest, **options)
 
-    node.Node = fewer
+    node.Node = started
     try:
         yield
     finally:
         node.Node = whole
+
+
+def _lone_node(whole: Any, key: str, namespace: bytes) -> type:
+    """Ray's processes on this machine, without the dashboard's server.
+
+    Args:
+        whole: Ray's own class.
+        key: under which the dashboard's address is looked up.
+        namespace: of that key.
+
+    Raises:
+        AttributeError: Ray's own class has no such parts.
+    """
+    _ = whole.start_api_server, whole.get_gcs_client  # now, not when Ray is half started
+
+    class LoneNode(whole):
+        def start_api_server(self, **options: Any) -> None:
+            """Only name an address: without one, Ray's agent asks for it every second, and logs that there is none."""
+            store: Any = self.get_gcs_client()  # it is there by now
+            store.internal_kv_put(key.encode(), NOWHERE, True, namespace)
+
+    return LoneNode
