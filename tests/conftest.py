@@ -31,6 +31,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 # A process a core is busy already: a second thread in each would spin while it waits for the first.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Ray's workers are of the lowest priority: beside tests that only compute, a trial of a second took ten.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 if memory_serves("/dev/shm"):  # noqa: S108 — SQLite waits for a disk at every write: twice the time of all tests of records
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/dev/shm")  # noqa: S108

@@ -211,7 +211,7 @@ def test_killed_at_ten_random_moments_it_ends_with_the_same_table(undisturbed, t
         assert driver.poll() is None, f"the study was over after {kills} kills: it must be longer"
         end(driver)
     driver = lr_study_process("run", "survival.yaml")
-    out, err = driver.communicate(timeout=300)
+    out, err = driver.communicate(timeout=600)
     assert driver.returncode == 0, err
     assert "Traceback" not in err
     same_table(undisturbed, study.read("survival", tracking_uri=f"sqlite:///{tmp_path}/mlflow.db"))
