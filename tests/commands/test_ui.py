@@ -51,7 +51,7 @@ def ui(folder, lr_study_process):
     yield start
     for process in started:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=100)
 
 
 def test_an_address_is_printed_when_it_answers_and_opens_the_study(ui, port, folder):
@@ -82,7 +82,7 @@ def test_an_address_is_printed_when_it_answers_and_opens_the_study(ui, port, fol
     for each in (port, port + 1):
         assert not listens("127.0.0.2", each)  # as it would where it listened on every address of this machine
     shown.send_signal(signal.SIGINT)
-    rest, said = shown.communicate(timeout=30)
+    rest, said = shown.communicate(timeout=100)
     assert (shown.returncode, rest) == (0, "")
     assert said.splitlines()[1:] == ["MLflow's server is starting …", "Ctrl-C ends it"]
     assert said.startswith("first has no page yet")

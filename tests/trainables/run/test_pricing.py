@@ -94,7 +94,7 @@ def test_neither_has_a_loop_of_its_own_nor_what_breaks(monkeypatch):
 def test_plain_sgd_is_about_one():
     """A little above, where nothing else runs: the bounds are those of a machine under load."""
     told = price_of([Trial.parse({"task": "digits_mlp", "batch_size": 512})], "cpu")
-    assert 0.8 < told.gradients < 3
+    assert 0.5 < told.gradients < 10
 
 
 # --- in the worker's process ----------------------------------------------------------------------------
