@@ -24,7 +24,7 @@ from study.cost import NotDefined
 from study.records import own
 from study.records.material import Level, Material, level_of, schemes_of
 from study.records.prices import GRADIENTS
-from study.records.trials import Question, best_of, curves, ended, has_scores, trials
+from study.records.trials import Question, best_of, curves, ended, has_scores, of_curves
 from trainables.refusal import unknown
 
 UNITS = ["passes", "steps", "seconds", "flops", TRIALS]  # and gradients, where an arm's price was measured
@@ -164,7 +164,8 @@ def _of_task(
     options = _options(level, task, baseline if baseline in order else None, asked)
     question, target = options.question, options.question.of("target", task)
     table = own.of_record(here, asked.unit, material.searched, material.same_points, material.prices)
-    every = trials(told := curves(table, question), question)
+    told = curves(table, question)
+    every = of_curves(told, question)
     rows: Any = ended(of_trials.shown(every))
     best = best_of(rows, level.mode)
     found: list[Measured] = []

@@ -14,7 +14,7 @@ from trainables.refusal import Refusal
 @click.command()
 @click.argument("study", required=False)
 @options.tracking_uri
-@click.option("--port", type=click.IntRange(1, 65534), default=5000, show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 @click.option("--page", is_flag=True, help="Serve the studies' own pages too, on the port after that.")
 @click.option("--host", metavar="ADDRESS", help="Where --page listens.  [default: 127.0.0.1, for nobody else]")
 def ui(study: str | None, tracking_uri: str, port: int, page: bool, host: str | None) -> None:
@@ -39,7 +39,7 @@ def ui(study: str | None, tracking_uri: str, port: int, page: bool, host: str | 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers end too
     with suppress(KeyboardInterrupt), ExitStack() as stack:
         own = [stack.enter_context(_own_page(study, tracking_uri, port + 1, host))] if page else []
-        until_it_ends = signal.pause
+        until_it_ends = pages.wait
         if not elsewhere:
             click.echo("MLflow's server is starting …", err=True)
             until_it_ends = stack.enter_context(pages.serving(tracking_uri, port))

@@ -6,7 +6,7 @@ for them; `ray start` has. So this reaches into Ray, and a Ray that looks differ
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 NOWHERE = b"127.0.0.1:0"
@@ -29,7 +29,8 @@ def lone(*, forward_logs: bool) -> Iterator[None]:
         return
 
     def started(ray_params: Any, *rest: Any, **options: Any) -> Any:
-        ray_params.update(no_monitor=True, include_log_monitor=forward_logs)
+        with suppress(ValueError):  # it calls one of them otherwise
+            ray_params.update(no_monitor=True, include_log_monitor=forward_logs)
         return fewer(ray_params, *rest, **options)
 
     node.Node = started

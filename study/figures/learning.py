@@ -8,6 +8,7 @@ import pandas as pd
 
 from study.figures.style import Look
 from study.figures.vega import SEEN, Chart, Spec, lines_by_scheme, rounded, spec_of, where
+from study.records.trials import LOST
 
 CAPTION = (
     "Validation score after every record, against what the trial had cost by then. Grey: all trials; in colour: the "
@@ -69,7 +70,7 @@ def table(curves: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
         Columns row, scheme, repetition, trial, score, lost, lr, best, end (its last epoch), epoch, score_then, costs.
     """
     told: Any = trials.reset_index(drop=True).rename_axis("row").reset_index()
-    told = told.assign(lost=told["status"].isin(["diverged", "failed"]))[["row", *KEYS, "score", "lost", "lr", "best"]]
+    told = told.assign(lost=told["status"].isin(list(LOST)))[["row", *KEYS, "score", "lost", "lr", "best"]]
     known: Any = curves[np.isfinite(curves["score_then"].astype(float))]
     data: Any = told.merge(known, on=KEYS).sort_values(["row", "epoch"], kind="stable")
     data.insert(len(told.columns), "end", data.groupby("row")["epoch"].transform("max"))

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from study.answers.configurations import Configurations
-from study.figures.learning import INSIDE, evenly
+from study.figures.learning import INSIDE, KEYS, evenly
 from study.figures.style import Look
 from study.figures.vega import Chart, Spec, lines_by_scheme, rounded, spec_of, ticks, where
+from study.records.trials import LOST
+from study.search.importance import BEST, FEWEST_BEST
 from trainables.space import Choice, Derived, Domain, LogNormal, LogUniform, OverLr, Value
 
 CAPTION = (
@@ -20,8 +22,6 @@ CAPTION = (
     "see its trial."
 )
 MOST = 60  # lines of one scheme beside the best: more hide each other
-BEST, FEWEST = 0.1, 5  # as the importance of hyper-parameters counts them (`study.search.importance`)
-KEYS = ["scheme", "repetition", "trial"]
 
 
 class Axis(NamedTuple):
@@ -90,10 +90,10 @@ def table(one: Configurations, axes: Sequence[Axis], trials: pd.DataFrame, mode:
     """
     rows: Any = trials.reset_index(drop=True).rename_axis("row").reset_index()[["row", *KEYS, "lr", "status"]]
     told: Any = one.trials[[*KEYS, "score"]].assign(of=range(len(one.values))).merge(rows, on=KEYS)
-    told = told.assign(lost=told["status"].isin(["diverged", "failed"]))
+    told = told.assign(lost=told["status"].isin(list(LOST)))
     told = told.sort_values("score", ascending=mode == "min", kind="stable").sort_values("lost", kind="stable")
     number, place = pd.Series(len(told), index=told.index), pd.Series(range(len(told)), index=told.index)
-    told["good"] = place < max(FEWEST, math.ceil(BEST * len(told)))
+    told["good"] = place < max(FEWEST_BEST, math.ceil(BEST * len(told)))
     told = told[told["good"] | evenly(place, number, MOST)]
     made = []
     for trial in told.itertuples():

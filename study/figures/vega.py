@@ -28,7 +28,7 @@ SHAPES = dict(
 THEME = {INK: "ink", MUTED: "muted", LINE: "line", BAD: "bad", "#ffffff": "paper"} | {
     colour: f"c{place}" for place, colour in enumerate(COLOURS)
 }
-"""Which of the page's colours stands for which of a file's."""
+"""A file's colours, and the page's that stand for them."""
 SEEN = "chosen === null || datum.scheme === chosen"
 CHOSEN: Spec = {"condition": {"test": SEEN, "value": 0.9}, "value": 0.12}
 """The opacity of a mark: full where its scheme, or none, is chosen."""

@@ -90,7 +90,7 @@ def trials(table: pd.DataFrame, question: Question) -> pd.DataFrame:
     Raises:
         Refusal: where the cost of a trial falls.
     """
-    return _reduced(curves(table, question), question)
+    return of_curves(curves(table, question), question)
 
 
 def curves(table: pd.DataFrame, question: Question) -> pd.DataFrame:
@@ -118,7 +118,45 @@ def trainings(table: pd.DataFrame, question: Question) -> pd.DataFrame:
     Raises:
         Refusal: where the cost of a trial falls.
     """
-    return _reduced(_prepared(table), question)
+    return of_curves(_prepared(table), question)
+
+
+def of_curves(table: pd.DataFrame, question: Question) -> pd.DataFrame:
+    """One row a curve: its last, with worth, cost and hit.
+
+    Args:
+        table: sorted, as `curves` gives it.
+        question: as for `trials`.
+
+    Returns:
+        As `trials` does.
+
+    Raises:
+        Refusal: where the cost of a trial falls.
+    """
+    starts = _starts(table, [name for name in KEY if name in table])
+    ends = np.append(starts[1:], len(table)) - 1
+    rows: Any = table.iloc[ends].reset_index(drop=True)
+    sign, chance = question.sign(), question.levels("chance", rows["task"])
+    score = sign * table["score"].to_numpy(float)
+    above = reaches(score, sign * question.levels("target", pd.Series(table["task"])))
+    first = np.minimum.reduceat(np.where(above, np.arange(len(table)), len(table)), starts)
+    rows["hit"] = first < len(table)
+    until = np.where(rows["hit"], np.minimum(first, len(table) - 1), ends)
+    cost = _costs(table, starts)
+    rows["full"], rows["charged"] = cost[ends], cost[until]
+    rows = rows.assign(**{f"charged_{name}": _costs(table, starts, name)[until] for name in COSTS if name in table})
+    worth = sign * table["worth"].to_numpy(float) if "worth" in table else np.where(np.isfinite(score), score, np.nan)
+    final = np.fmax.reduceat(worth, starts) if question.score_at == "best" else worth[ends]
+    lost = is_lost(rows).to_numpy()
+    final = np.where(lost, chance, sign * final)
+    running = (rows["status"] == OPEN).to_numpy() if "status" in rows else np.zeros(len(rows), bool)
+    rows["score"] = np.where(running, np.nan, final)
+    if "test_score" in rows:
+        rows["test_score"] = rows["test_score"].mask(lost & rows["test_score"].isna(), pd.Series(chance))
+    if "lost" not in rows:
+        rows["seeds"], rows["lost"] = 1, lost.astype(int)
+    return rows
 
 
 def ended(rows: pd.DataFrame) -> pd.DataFrame:
@@ -222,33 +260,6 @@ def _starts(table: Any, keys: Sequence[str]) -> NDArray[np.intp]:
         codes = pd.factorize(table[name])[0]
         new[1:] |= codes[1:] != codes[:-1]
     return np.flatnonzero(new)
-
-
-def _reduced(table: Any, question: Question) -> pd.DataFrame:
-    """One row a curve of a sorted table: its last, with worth, cost and hit."""
-    starts = _starts(table, [name for name in KEY if name in table])
-    ends = np.append(starts[1:], len(table)) - 1
-    rows: Any = table.iloc[ends].reset_index(drop=True)
-    sign, chance = question.sign(), question.levels("chance", rows["task"])
-    score = sign * table["score"].to_numpy(float)
-    above = reaches(score, sign * question.levels("target", table["task"]))
-    first = np.minimum.reduceat(np.where(above, np.arange(len(table)), len(table)), starts)
-    rows["hit"] = first < len(table)
-    until = np.where(rows["hit"], np.minimum(first, len(table) - 1), ends)
-    cost = _costs(table, starts)
-    rows["full"], rows["charged"] = cost[ends], cost[until]
-    rows = rows.assign(**{f"charged_{name}": _costs(table, starts, name)[until] for name in COSTS if name in table})
-    worth = sign * table["worth"].to_numpy(float) if "worth" in table else np.where(np.isfinite(score), score, np.nan)
-    final = np.fmax.reduceat(worth, starts) if question.score_at == "best" else worth[ends]
-    lost = is_lost(rows).to_numpy()
-    final = np.where(lost, chance, sign * final)
-    running = (rows["status"] == OPEN).to_numpy() if "status" in rows else np.zeros(len(rows), bool)
-    rows["score"] = np.where(running, np.nan, final)
-    if "test_score" in rows:
-        rows["test_score"] = rows["test_score"].mask(lost & rows["test_score"].isna(), pd.Series(chance))
-    if "lost" not in rows:
-        rows["seeds"], rows["lost"] = 1, lost.astype(int)
-    return rows
 
 
 def _costs(table: Any, starts: NDArray[np.intp], name: str = "cost") -> Floats:

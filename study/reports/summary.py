@@ -150,7 +150,7 @@ def _cell(value: Any) -> str:
 
 
 def _shown(frame: pd.DataFrame) -> pd.DataFrame:
-    """What people read: those of failed and running trials where there are any, tasks of one's own by their class."""
+    """The columns that people read: no empty ones of failed and running trials, tasks of one's own by their class."""
     empty = [name for name in ("failed", "running") if not frame[name].to_numpy().any()]
     return frame.drop(columns=empty).assign(task=frame["task"].map(label))
 

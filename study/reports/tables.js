@@ -8,12 +8,16 @@ const Tables = (() => {
     return found ? parseFloat(found[1].replaceAll(",", "")) * (amounts[found[2]] || 1) : null;
   }
 
+  function inOrder(rows, key, sense) {  // by a number or a text; what has none comes last, whichever way round
+    const order = (one, other) => one === null || other === null ? (one === null) - (other === null)
+      : sense * (typeof one === "number" ? one - other : one.localeCompare(other));
+    return [...rows].sort((one, other) => order(key(one), key(other)));
+  }
+
   function sort(head) {  // by one column; the same column once more turns the order round
     const body = head.closest("table").tBodies[0], place = head.cellIndex, down = head.ariaSort === "ascending";
     const key = row => place ? amount(row.cells[place]) : row.dataset.scheme;
-    const order = (one, other) => one === null || other === null ? (one === null) - (other === null)
-      : (down ? -1 : 1) * (place ? one - other : one.localeCompare(other));
-    body.append(...[...body.rows].sort((one, other) => order(key(one), key(other))));
+    body.append(...inOrder(body.rows, key, down ? -1 : 1));
     for (const each of head.parentElement.cells) each.removeAttribute("aria-sort");
     head.ariaSort = down ? "descending" : "ascending";
   }
@@ -59,13 +63,11 @@ const Tables = (() => {
     const cost = () => state.unit in all[0] ? state.unit : "passes";
     const value = (one, name) => one[name === "cost" ? cost() : name];
 
-    function inOrder() {  // the trials that are asked for; what has no value comes last
+    function asked() {  // the trials that are, in their order
       const { by, sense, chosen, rates } = state;
       const kept = all.filter(one => (chosen === null || one.scheme === chosen)
         && (!rates || (one.lr !== null && one.lr >= rates[0] && one.lr <= rates[1])));
-      const order = (one, other) => one === null || other === null ? (one === null) - (other === null)
-        : sense * (typeof one === "number" ? one - other : one.localeCompare(other));
-      return kept.sort((one, other) => order(value(one, by), value(other, by)));
+      return inOrder(kept, one => value(one, by), sense);
     }
 
     function row(one) {  // text alone, so that no name can be markup
@@ -81,9 +83,9 @@ const Tables = (() => {
       return line;
     }
 
-    function show(asked) {
-      Object.assign(state, asked);
-      const kept = inOrder(), ends = state.rates && state.rates.map(end => +end.toPrecision(2));
+    function show(wish) {
+      Object.assign(state, wish);
+      const kept = asked(), ends = state.rates && state.rates.map(end => +end.toPrecision(2));
       body.replaceChildren(...kept.slice(0, state.whole ? kept.length : SHOWN).map(row));
       [...heads.cells].forEach((head, at) => {
         if (known[at] === "cost") head.firstChild.textContent = cost();

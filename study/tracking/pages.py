@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
-from typing import IO, TypeAlias
+from typing import IO, NoReturn, TypeAlias
 
 from study.tracking import embedded, view
 from study.tracking.store import client, find_study, shown
@@ -82,6 +82,12 @@ def serving(uri: str, port: int = PORT) -> Iterator[Callable[[], None]]:
             _end(server)
 
 
+def wait() -> NoReturn:
+    """Wait for a signal; not in pause(), which one that comes just before it would not wake."""
+    while True:
+        time.sleep(LOOK_SECONDS)
+
+
 def latest(uri: str) -> str | None:
     """The name of the study of the trial that started last; None where none has started.
 
@@ -116,7 +122,9 @@ def _wait_for_answer(server: Server, port: int, log: IO[bytes]) -> None:
 
 
 def _wait_for_end(server: Server, log: IO[bytes]) -> None:
-    server.wait()
+    """Look again and again: a signal that comes just before wait() would not wake it."""
+    while server.poll() is None:
+        time.sleep(LOOK_SECONDS)
     raise _ended(log)
 
 

@@ -3,6 +3,9 @@
 import json
 import signal
 import socket
+import subprocess
+import tempfile
+import threading
 import urllib.error
 import urllib.request
 from contextlib import closing
@@ -51,7 +54,7 @@ def ui(folder, lr_study_process):
     yield start
     for process in started:
         process.terminate()
-        process.communicate(timeout=100)
+        process.communicate(timeout=30)
 
 
 def test_an_address_is_printed_when_it_answers_and_opens_the_study(ui, port, folder):
@@ -82,7 +85,7 @@ def test_an_address_is_printed_when_it_answers_and_opens_the_study(ui, port, fol
     for each in (port, port + 1):
         assert not listens("127.0.0.2", each)  # as it would where it listened on every address of this machine
     shown.send_signal(signal.SIGINT)
-    rest, said = shown.communicate(timeout=100)
+    rest, said = shown.communicate(timeout=30)
     assert (shown.returncode, rest) == (0, "")
     assert said.splitlines()[1:] == ["MLflow's server is starting …", "Ctrl-C ends it"]
     assert said.startswith("first has no page yet")
@@ -94,6 +97,30 @@ def listens(address, port):
     with closing(socket.socket()) as trying:
         trying.settimeout(2)
         return trying.connect_ex((address, port)) == 0
+
+
+class Interrupted(Exception):
+    """Raised where a signal is handled, as KeyboardInterrupt is."""
+
+
+@pytest.mark.parametrize("server", [True, False], ids=["server", "pages alone"])
+def test_a_signal_that_wakes_no_call_ends_the_wait_too(server):
+    """One that comes between Python's look for signals and the call that waits; here: one that another thread takes."""
+
+    def handled(*_):
+        raise Interrupted
+
+    before = signal.signal(signal.SIGUSR2, handled)
+    with subprocess.Popen(["/bin/sleep", "20"]) as sleeping, tempfile.TemporaryFile() as log:
+        other = threading.Thread(target=lambda: signal.pthread_kill(threading.get_ident(), signal.SIGUSR2))
+        threading.Timer(0.3, other.start).start()
+        try:
+            with pytest.raises(Interrupted):
+                pages._wait_for_end(sleeping, log) if server else pages.wait()
+            assert sleeping.poll() is None
+        finally:
+            signal.signal(signal.SIGUSR2, before)
+            sleeping.kill()
 
 
 def test_a_port_that_is_taken_is_refused_at_once(folder, lr_study):

@@ -3,6 +3,7 @@
 import pytest
 import ray
 from ray._private import node
+from ray._private.parameter import RayParams
 
 from study.execution import cluster
 from study.execution.lone_ray import lone
@@ -29,6 +30,19 @@ def test_a_ray_that_looks_different_inside_starts_as_it_likes(part, monkeypatch)
     whole = node.Node
     with lone(forward_logs=False):
         assert node.Node is whole
+
+
+def test_settings_that_ray_calls_otherwise_stay_as_it_likes(monkeypatch):
+    class Whole(node.Node):
+        def __init__(self, ray_params):
+            self.ray_params = ray_params
+
+    monkeypatch.setattr(node, "Node", Whole)
+    given = RayParams()
+    del given.no_monitor
+    with lone(forward_logs=False):
+        started = node.Node(given)
+    assert (started.ray_params, hasattr(given, "no_monitor")) == (given, False)
 
 
 def test_a_machine_too_busy_for_ray_is_one_line(monkeypatch):

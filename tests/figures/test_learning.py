@@ -36,7 +36,7 @@ def drawn(table, mode="max"):
 
 
 def unpacked(columns):
-    """What the page's script makes of them, in other words."""
+    """The points that the page's script makes of them, in other words."""
     points = []
     for place, row in enumerate(columns["row"]):
         lists = {}

@@ -1,6 +1,7 @@
 """The measured price of a step: known ratios by a clock of known ticks, and no number where there is none."""
 
 import json
+import statistics
 import time
 from dataclasses import dataclass
 
@@ -92,9 +93,9 @@ def test_neither_has_a_loop_of_its_own_nor_what_breaks(monkeypatch):
 
 
 def test_plain_sgd_is_about_one():
-    """A little above, where nothing else runs: the bounds are those of a machine under load."""
-    told = price_of([Trial.parse({"task": "digits_mlp", "batch_size": 512})], "cpu")
-    assert 0.5 < told.gradients < 10
+    """A little above, where nothing else runs: the bounds are those of a machine under load, the median of three."""
+    trials = [Trial.parse({"task": "digits_mlp", "batch_size": 512})]
+    assert 0.8 < statistics.median(price_of(trials, "cpu").gradients for _ in range(3)) < 3
 
 
 # --- in the worker's process ----------------------------------------------------------------------------
