@@ -19,6 +19,7 @@ from trainables.trial import Record, Trial
 
 RUNS_A_REQUEST = 100  # MLflow's limits on one request for the metrics of many runs
 POINTS_A_REQUEST = 25_000
+OWN = [entry.name for entry in fields(Record) if entry.name != "extras"]
 NOTHING = {"record": 0, **dict.fromkeys(("epoch", "passes", "flops", "steps", "seconds", "diverged"), 0.0)}
 
 
@@ -65,12 +66,11 @@ def read(study: str, uri: str) -> pd.DataFrame:
 
 def _ordered(left: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
     """The columns in an order that does not depend on which trial came first: key, parameters, `Record`, extras."""
-    own = [entry.name for entry in fields(Record) if entry.name != "extras"]
     seeds = ["planned"] if "planned" in left else []  # a record of an older version does not say
     errors = ["error"] if "error" in left else []
     first = [*Key._fields, *seeds, "run_id", "status", *errors, "searcher", "mode", "metric", "chance", "target"]
-    extras = sorted(set(frame.columns) - set(own) - {"record"})
-    return [*first, *sorted(set(left.columns) - set(first)), "record", *own, *extras]
+    extras = sorted(set(frame.columns) - set(OWN) - {"record"})
+    return [*first, *sorted(set(left.columns) - set(first)), "record", *OWN, *extras]
 
 
 def _about(run: Run) -> dict[str, Any]:
@@ -101,19 +101,25 @@ def _levels(tags: Mapping[str, str], params: Mapping[str, Any]) -> dict[str, Any
 
 
 def _rows(store: MlflowClient, runs: Iterable[Run]) -> list[dict[str, Any]]:
-    """The metrics of all runs, one dict per (run, record); of repeated points the last one counts."""
+    """The metrics of all runs, one dict per (run, record); of repeated points the last one counts.
+
+    Metrics are read one after another while trials go on: a record that was not whole when the first was read is left
+    out.
+    """
     rows: dict[tuple[str, int], dict[str, Any]] = {}
-    names = {run.info.run_id: [name for name in run.data.metrics if name != "best_valid_score"] for run in runs}
+    known = {run.info.run_id: run for run in runs}
+    names = {run_id: [name for name in run.data.metrics if name != "best_valid_score"] for run_id, run in known.items()}
     for run_id, metric in _histories(store, names):
         row = rows.setdefault((run_id, metric.step), {"run_id": run_id, "record": metric.step})
         row[metric.key] = metric.value
-    return list(rows.values())
+    going_on = {run_id for run_id, run in known.items() if recorded_of(run).status is None}
+    return [row for row in rows.values() if row["run_id"] not in going_on or row.keys() >= set(OWN)]
 
 
 def _histories(store: MlflowClient, names: Mapping[str, list[str]]) -> Iterable[tuple[str, Metric]]:
     """Every metric point of every run, in as few queries as the store allows."""
     inner = store._tracking_client.store
-    every = sorted({name for wanted in names.values() for name in wanted})
+    every = sorted({name for wanted in names.values() for name in wanted}, key=lambda name: (name not in OWN, name))
     if hasattr(inner, "get_metric_history_bulk"):  # a database
         for name in every:
             for point in inner.get_metric_history_bulk(list(names), name, 2**31 - 1):

@@ -104,6 +104,29 @@ def test_records_logged_twice_are_read_once(store):
     assert read("twice", store)["epoch"].tolist() == [1, 2]
 
 
+@pytest.mark.parametrize("metric", ["lr", "steps", "valid_score", "scale"])
+def test_a_record_that_is_written_while_the_table_is_read_is_in_it_whole_or_not_at_all(store, metric, monkeypatch):
+    tracker, search = started(store, f"meanwhile-{metric}")
+    key, inner = search.key(0), type(client(store)._tracking_client.store)
+    tracker.log(key, 1, record(1, extras={"scale": 0.5}))
+    tracker.flush()
+    tracker.wait()
+    asked = inner.get_metric_history_bulk
+
+    def slow(self, runs, name, limit):
+        points = asked(self, runs, name, limit)
+        if name == metric:
+            tracker.log(key, 2, record(2, extras={"scale": 0.25}))
+            tracker.flush()
+            tracker.wait()
+        return points
+
+    monkeypatch.setattr(inner, "get_metric_history_bulk", slow)
+    assert read(tracker.study.name, store)[["epoch", "steps", "scale"]].to_numpy().tolist() == [[1, 1, 0.5]]
+    again = read(tracker.study.name, store)
+    assert again[["epoch", "steps", "scale"]].to_numpy().tolist() == [[1, 1, 0.5], [2, 2, 0.25]]
+
+
 def test_a_trial_is_finished_only_with_its_terminal_status(store):
     tracker, search = started(store, "terminal")
     tracker.log(search.key(0), 1, record(1))
