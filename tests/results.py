@@ -6,7 +6,7 @@ writes them, and their figures beside the tables, again: the same bytes, unless 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -20,7 +20,7 @@ from study.reports import networks, terminal
 from study.reports import writing as pages
 from study.reports.cells import Cell, Sheet
 from study.reports.page import Page, page
-from study.reports.sentences import sentence_text
+from study.reports.sentences import Words, sentence_text
 
 Figures: TypeAlias = dict[str, tuple[str, str]]  # by name: title and SVG
 GRIDS = "What weight decay and learning rate decide together", "What theory predicts of such a grid"
@@ -36,22 +36,34 @@ class Section(NamedTuple):
     figures: tuple[str, ...]
     asked: pages.ReportOptions = pages.ReportOptions()
     beside: Callable[[], Figures] = dict
+    record: str = ""  # its file or folder; empty: the one of its name
 
 
 def schemes(made: Page) -> list[str]:
+    """What each scheme's target costs against the baseline's, a column a task, and what knowing the rate is worth."""
+    said = [words for part in made.parts for words in (part.sentence, *part.known)]
+    return [*_quoted([made.sentence, *said], made.counts), *_by_task(made)]
+
+
+def costs(made: Page) -> list[str]:
     """What each scheme's target costs against the baseline's, a column a task."""
+    return [*_quoted([made.sentence, *(part.sentence for part in made.parts)], made.counts), *_by_task(made)]
+
+
+def _quoted(sentences: Iterable[Words], counts: str) -> list[str]:
+    return [*(f"> {sentence_text(words)}\n>" for words in sentences if words), f"> {counts}", ""]
+
+
+def _by_task(made: Page) -> list[str]:
     sheets = {part.task: _sheet(part.sheets, "What the target costs") for part in made.parts}
-    rows = {task: {row.scheme: row.cells for row in sheet.rows} for task, sheet in sheets.items()}
-    names = list(dict.fromkeys(row.scheme for sheet in sheets.values() for row in sheet.rows))
-    over = {row.scheme: _cell(row.cells[0]) for row in made.sheets[0].rows}
+    cells = {task: {row.scheme: _share(row.cells) for row in sheet.rows} for task, sheet in sheets.items()}
+    if len(sheets) > 1:
+        cells["over all"] = {row.scheme: _cell(row.cells[0]) for row in made.sheets[0].rows}
+    names = list(dict.fromkeys(name for of_task in cells.values() for name in of_task))
     return [
-        f"> {sentence_text(made.sentence)}\n>",
-        *(f"> {sentence_text(words)}\n>" for part in made.parts for words in (part.sentence, *part.known)),
-        f"> {made.counts}",
-        "",
-        f"| scheme | {' | '.join(sheets)} | over all |",
-        "|---|" + "---|" * (len(sheets) + 1),
-        *(f"| {name} | {' | '.join(_share(rows[task][name]) for task in sheets)} | {over[name]} |" for name in names),
+        f"| scheme | {' | '.join(cells)} |",
+        "|---|" + "---|" * len(cells),
+        *(f"| {name} | {' | '.join(of_task.get(name, '—') for of_task in cells.values())} |" for name in names),
     ]
 
 
@@ -124,13 +136,17 @@ SECTIONS = {
     "intrinsic-search": Section(search, ("expected_best-fashion_mlp_norm",), pages.ReportOptions(target={"": 0.8728})),
     "intrinsic-schedules": Section(forgetting, ("labels",), beside=labels),
 }
-"""By study."""
+"""By study, or part of one."""
+TABLES: dict[str, Callable[[], Iterable[terminal.TextTable]]] = {}
+"""By what they are about: tables that no page has."""
 
 
 def section(name: str) -> tuple[str, dict[Path, str]]:
     """The text of one study's results, and the files of its figures."""
-    say, chosen, asked, beside = SECTIONS[name]
-    material = pages.of_file(RESULTS / f"{name}.parquet")
+    if name in TABLES:
+        return terminal.markdown(TABLES[name]()).rstrip("\n"), {}
+    say, chosen, asked, beside, record = SECTIONS[name]
+    material = pages.of_file(RESULTS / (record or f"{name}.parquet"))
     made = page(material, answers_of(material, asked))
     drawn = _drawn(made, chosen) | beside()
     figures = {RESULTS / f"{name}-{re.sub('(%..)+', '-', figure)}.svg": drawn[figure] for figure in chosen}
@@ -147,7 +163,7 @@ def _drawn(made: Page, chosen: tuple[str, ...]) -> Figures:
 
 def replaced(readme: str, name: str, text: str) -> str:
     """The README with another text between a study's two marks."""
-    begin, end = f"<!-- study/results/{name}.parquet says: -->", f"<!-- that was {name} -->"
+    begin, end = f"<!-- {name} says: -->", f"<!-- that was {name} -->"
     inside = re.escape(begin) + ".*?" + re.escape(end)
     changed, times = re.subn(inside, lambda _: f"{begin}\n\n{text}\n\n{end}", readme, flags=re.DOTALL)
     if times != 1:
@@ -158,7 +174,7 @@ def replaced(readme: str, name: str, text: str) -> str:
 def main() -> None:
     """Write every section and figure."""
     readme = README.read_text(encoding="utf-8")
-    for name in SECTIONS:
+    for name in (*SECTIONS, *TABLES):
         text, figures = section(name)
         readme = replaced(readme, name, text)
         for path, figure in figures.items():

@@ -47,7 +47,8 @@ def of_record(
         raise unknown("unit", unit, UNITS)
     if unit == GRADIENTS:
         prices.refuse_unmeasured(record, priced or {})
-    table = record.assign(**{GRADIENTS: prices.in_gradients(record, priced)}) if priced else record
+    costs = [prices.in_gradients(record, priced).rename(GRADIENTS)] if priced else []
+    table = pd.concat([record, *costs], axis=1)  # at once: pandas warns of a column more beside a hundred
     named = {
         "task": table["task"],
         "scheme": schemes(table),

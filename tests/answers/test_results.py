@@ -4,7 +4,7 @@ import pytest
 import results
 
 
-@pytest.mark.parametrize("name", results.SECTIONS)
+@pytest.mark.parametrize("name", [*results.SECTIONS, *results.TABLES])
 def test_the_readme_and_its_figures_are_what_the_table_gives(name):
     readme = results.README.read_text(encoding="utf-8")
     text, figures = results.section(name)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
 import pytest
 from recorded import record, training
 
@@ -53,6 +54,13 @@ def test_asked_for_in_gradients_every_answer_is_in_them() -> None:
 def test_the_dearest_trial_is_planned_in_gradients_too() -> None:
     table = own.of_record(training([0.2, 0.3], epochs=4.0), "gradients", priced={"a": [priced(1.5)]})
     assert trials(table, Question())["dearest"].tolist() == [6.0]
+
+
+def test_a_saved_record_of_more_than_a_hundred_columns_gets_its_gradients_without_a_word() -> None:
+    """Columns read one by one from a file, of which pandas warns where another joins them; a warning fails a test."""
+    told = training([0.2, 0.3])
+    wide = pd.concat([told, *(pd.Series("x", told.index, name=f"optimizer.{n}") for n in range(101))], axis=1)
+    assert own.of_record(wide, "gradients", priced={"a": [priced(1.5)]})["cost"].tolist() == [1.5, 3.0]
 
 
 def test_a_price_holds_for_the_sizes_that_it_was_measured_at() -> None:

@@ -1,0 +1,39 @@
+"""A record as it is kept in study/results/: a Parquet file, without columns that say nothing.
+
+uv run python tests/keep.py RECORD.csv study/results/MINE.parquet
+
+takes what `lr-study report STUDY --epochs --format csv` wrote.
+"""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from study.records.material import NEEDED, of_file
+from study.records.saved import with_study
+from trainables.trial import Trial
+
+READ = (*NEEDED, "study", "planned", "seed", "mode", "metric", "chance", "target", *Trial.__dataclass_fields__)
+"""Columns that are kept whatever they say; and those of a task, which say how its scores are read."""
+
+
+def kept(record: pd.DataFrame) -> pd.DataFrame:
+    """The record without columns that are empty, and without settings of parts that are the same in every trial.
+
+    record: a row a record of a trial.
+    """
+    told = set(record.columns[record.nunique(dropna=False) > 1]) | set(READ)
+    names = [name for name in record if name in told or str(name).startswith("task.")]
+    return record[names].dropna(axis=1, how="all")
+
+
+def main(source: str, target: str) -> None:
+    """Save the record of one file in another."""
+    told = of_file(Path(source))
+    whole = with_study(kept(told.record), told.text, told.contents, told.prices)
+    whole.to_parquet(target, index=False, compression="zstd")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,221 @@
+"""Tables of the large answer that no page has: other horizons, the papers' claims, agreement with the first answer."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from itertools import combinations
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from study import cost
+from study.answers.asked import ReportOptions
+from study.answers.results import JudgedShare, Result
+from study.answers.spent import share
+from study.answers.study import Answers, answers_of
+from study.cost import NotDefined
+from study.cost.quantities import unbounded
+from study.cost.shares import share_draws
+from study.records import material
+from study.reports.terminal import TextTable
+
+RESULTS = Path(__file__).parents[1] / "study" / "results"
+UNIT = "passes"
+FAR = {
+    "mnist_logreg": 0.92075,
+    "fashion_mlp": 0.8804,
+    "mnist_lenet5": 0.96995,
+    "cifar10_preresnet_small": 0.37175,
+    "shakespeare_transformer": 3.75781,
+}
+"""The median of 20 seeds of the tuned baseline at the end of a whole trial; see study/studies/rivals.yaml."""
+AT_HALF = {"mnist_logreg": 0.92, "fashion_mlp": 0.8647}
+AT_DOUBLE = {"mnist_logreg": 0.9207, "fashion_mlp": 0.8885}
+"""The same at half and at double horizon; see rivals-half.yaml and rivals-double.yaml."""
+FREE = "prodigy", "d-adaptation", "dog", "mechanic"  # those that search nothing
+
+
+class Claim(NamedTuple):
+    """One thing that a paper says of its scheme, as a comparison of two arms."""
+
+    words: str
+    source: str
+    scheme: str
+    other: str
+
+
+CLAIMS = [
+    Claim("Curvature rescaling needs less tuning than the rate of its base", "arXiv 2210.14520", "curvature", "sgd"),
+    Claim("CProp needs less tuning than its base", "arXiv 1912.11493", "cprop", "sgd"),
+    Claim("CProp on Adam needs less tuning than Adam", "arXiv 1912.11493", "cprop-adam", "adam-cosine"),
+    Claim("CProp's gain is more than that of its mean rate", "its control", "cprop", "cprop-control"),
+    Claim("Hypergradients make the first rate matter less", "arXiv 1703.04782", "sgd-hd", "sgd"),
+    Claim("Two levels of hypergradients beat one", "arXiv 2008.07277", "global-layer", "sgd-hd"),
+    Claim("Schedule-free AdamW beats AdamW with a schedule", "arXiv 2405.15682", "schedule-free", "adamw-wsd"),
+    Claim("Prodigy beats Adam, tuned", "arXiv 2306.06101", "prodigy", "adam-cosine"),
+    Claim("D-Adaptation beats Adam, tuned", "arXiv 2301.07733", "d-adaptation", "adam-cosine"),
+    Claim("DoG beats SGD, tuned", "arXiv 2302.12022", "dog", "sgd"),
+    Claim("Mechanic beats what it tunes", "arXiv 2306.00144", "mechanic", "momentum-cosine"),
+    Claim("MoMo-Adam needs less tuning than Adam", "arXiv 2305.07583", "momo-adam", "adam-cosine"),
+    Claim("SPS needs less tuning than SGD", "arXiv 2002.10542", "sps", "sgd"),
+    Claim("Muon on hidden matrices beats AdamW on all", "Jordan et al. 2024", "muon-adamw", "adamw-wsd"),
+    Claim("SOAP beats Adam", "arXiv 2409.11321", "soap", "adam-cosine"),
+    Claim("Lion beats Adam", "arXiv 2302.06675", "lion", "adam-cosine"),
+]
+"""Told before any block was run; what a paper says of speed or quality is asked of the tuning cost here."""
+
+
+@cache
+def answers(record: str, far: bool = False) -> list[Answers]:
+    """The answers of a shipped record to the tasks' own targets, or to the far ones.
+
+    Args:
+        record: its file or folder in study/results.
+        far: to which targets.
+    """
+    told = material.of_file(RESULTS / record)
+    targets = {task: target for task, target in FAR.items() if task in set(told.record["task"])} if far else {}
+    return answers_of(told, ReportOptions(target=targets))
+
+
+def pair(at: Answers, one: str, other: str, compared: int) -> JudgedShare | None:
+    """The cost of tuning `one` as a share of that of `other`; None where no side can say.
+
+    Args:
+        at: the answers to a task with a target.
+        one: a scheme.
+        other: a scheme.
+        compared: how many such pairs are looked at together.
+    """
+    tuned = at.tuned.get(UNIT, {})
+    if not {one, other} <= tuned.keys():
+        return None
+    found = share(tuned[other].spent, tuned[one].spent, UNIT, compared)
+    return None if isinstance(found, NotDefined) or found.estimate is None else found
+
+
+def told_apart(at: Answers, schemes: Iterable[str]) -> dict[tuple[str, str], str]:
+    """The pairs of schemes of which one is shown to cost less: the cheaper one, by pair.
+
+    Args:
+        at: the answers to a task with a target.
+        schemes: of which every two are compared.
+    """
+    pairs = list(combinations(sorted(schemes), 2))
+    found = {(one, other): pair(at, one, other, len(pairs)) for one, other in pairs}
+    cheaper = {names: names[each.verdict == "costs"] for names, each in found.items() if each}
+    return {names: cheaper[names] for names, each in found.items() if each and each.verdict in ("saves", "costs")}
+
+
+def horizons(at: Mapping[str, Answers], schemes: Sequence[str]) -> TextTable:
+    """The same schemes on one task, trained shorter and longer: shares of the baseline's cost, a column a horizon.
+
+    The remarks count the pairs whose order is shown at two horizons or more, and name those where it turns round.
+
+    Args:
+        at: the answers by the horizon's name, each with the target of its own.
+        schemes: that ran at all of them.
+    """
+    told = [{one.scheme: one for one in answers.results} for answers in at.values()]
+    rows = [[name, *(share_text(results[name], name == "momentum-cosine") for results in told)] for name in schemes]
+    cheaper = [told_apart(answers, schemes) for answers in at.values()]
+    both = [(one, other, names) for one, other in combinations(cheaper, 2) for names in one.keys() & other.keys()]
+    flipped = sorted({" and ".join(names) for one, other, names in both if one[names] != other[names]})
+    words = f"the order of {len({names for *_, names in both})} pairs is shown at two horizons or more"
+    turned = f"it turns round for {', '.join(flipped)}" if flipped else "it turns round for none"
+    (task,) = {answers.task for answers in at.values()}
+    return TextTable("", [f"on {task}", *at], rows, [f"On {task} {words}; {turned}."])
+
+
+def share_text(result: Result, baseline: bool) -> str:
+    """A scheme's share of the baseline's cost with its interval, and its hits of how many trials.
+
+    Args:
+        result: of the scheme.
+        baseline: True of the baseline's own, which has no share.
+    """
+    told = result.share_to_target
+    text = "baseline" if baseline else "—" if told.estimate is None else _share(told)
+    return f"{text}; {result.hits} of {result.n}"
+
+
+def claims(every: Iterable[Answers]) -> TextTable:
+    """The papers' claims and what is seen of them here, a row a claim.
+
+    A claim holds where its scheme is shown to cost less on one task at least and more on none, does not where it is the
+    other way round, depends on the task where both are shown, and cannot be told else; every interval at 1 − .05/m, m
+    the tasks of the claim.
+
+    Args:
+        every: the answers of all tasks.
+    """
+    asked = [one for one in every if one.target is not None]
+    rows = []
+    for claim in CLAIMS:
+        there = [one for one in asked if {claim.scheme, claim.other} <= one.tuned.get(UNIT, {}).keys()]
+        found = {one.task: pair(one, claim.scheme, claim.other, len(there)) for one in there}
+        told = {task: each for task, each in found.items() if each}
+        figures = "; ".join(f"{task} {_share(each)}" for task, each in told.items())
+        if told:
+            rows.append([claim.words, claim.source, verdict([each.verdict for each in told.values()]), figures])
+    return TextTable("", ["claim", "source", "here", "cost against the other's"], rows, [])
+
+
+def verdict(seen: Sequence[str]) -> str:
+    """The words for what is seen of a claim, task by task.
+
+    >>> verdict(["unclear"]), verdict(["saves", "unclear"]), verdict(["costs"]), verdict(["saves", "costs"])
+    ('cannot be told', 'holds on 1 of 2 tasks', 'does not hold on 1 of 1 tasks', 'depends on the task')
+    """
+    saves, costs = (sum(one == what for one in seen) for what in ("saves", "costs"))
+    if saves and costs:
+        return "depends on the task"
+    words = "holds" if saves else "does not hold" if costs else ""
+    return f"{words} on {saves or costs} of {len(seen)} tasks" if words else "cannot be told"
+
+
+def first_trials(every: Sequence[Answers]) -> TextTable:
+    """The trials of schemes that search nothing: how many reach the target, with Clopper and Pearson's interval.
+
+    every: the answers of all tasks.
+    """
+    rows = {name: [name, *["—"] * len(every)] for name in FREE}
+    for place, at in enumerate(every):
+        for result in at.results:
+            if result.scheme in rows and result.hits is not None:
+                low, high = cost.hit_probability_interval(result.n, result.hits)
+                rows[result.scheme][place + 1] = f"{result.hits} of {result.n} [{low:.2f}, {high:.2f}]"
+    return TextTable("", ["nothing to tune", *(at.task for at in every)], list(rows.values()), [])
+
+
+def agreement(old: Answers, new: Answers) -> dict[str, JudgedShare]:
+    """The ratio of a scheme's two shares of the baseline's cost, of two studies that ran apart, by scheme.
+
+    Args:
+        old: the answers of one to a task.
+        new: those of the other to the same target, from the same record times.
+    """
+    made = {}
+    for name in old.tuned[UNIT].keys() & new.tuned[UNIT].keys() - {old.baseline}:
+        shares: Any = [pair(at, name, old.baseline, 1) for at in (old, new)]
+        spent: Any = [[at.tuned[UNIT][one].spent.draws for one in (old.baseline, name)] for at in (old, new)]
+        ratio = shares[1].estimate / shares[0].estimate
+        made[name] = JudgedShare(ratio, *cost.ends(*share_draws(*(share_draws(*draws) for draws in spent)), ratio))
+    return made
+
+
+def at_times(record: pd.DataFrame, steps: Mapping[str, set[float]]) -> pd.DataFrame:
+    """The records of a table at these steps of each task alone.
+
+    Args:
+        record: with columns task and steps; rows without an epoch are of trials that never recorded, and stay.
+        steps: task → the steps after which both studies recorded.
+    """
+    kept = [row.epoch != row.epoch or row.steps in steps[row.task] for row in record.itertuples()]
+    return record[kept].reset_index(drop=True)
+
+
+def _share(told: JudgedShare) -> str:
+    sign = {"=": "", "<": "≤ ", ">": "≥ "}[told.bound]
+    low, high = (unbounded(end, lambda x: f"{x:.3g}") for end in (told.low, told.high))
+    return f"{sign}{told.estimate:.3g} [{low} – {high}]"
