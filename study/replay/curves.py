@@ -31,17 +31,22 @@ class Curves(NamedTuple):
     diverged: list[bool]
     strata: NDArray[np.intp]  # (num_trials,) trials of one number stand for each other: all of them, or a grid's cell
 
-    def nearest(self, place: Floats, among: NDArray[np.intp]) -> int:
-        """The recorded trial closest to a place in the unit cube; of equally close ones the first.
+    def nearest(self, place: Floats, among: NDArray[np.intp], generator: np.random.Generator) -> int:
+        """The recorded trial closest to a place in the unit cube; of equally close ones any, each as likely.
+
+        Seeds of one configuration are equally close, and so are all trials of an arm that searches nothing.
 
         Args:
             place: (dimensions,) as `place` gives it.
-            among: the numbers of the trials that may answer.
+            among: the numbers of the trials that may answer; one that stands there twice is twice as likely.
+            generator: draws one of those that are equally close.
 
         Returns:
             The number of the trial.
         """
-        return int(among[((self.places[among] - place) ** 2).sum(axis=1).argmin()])
+        distance = ((self.places[among] - place) ** 2).sum(axis=1)
+        closest = among[distance == distance.min()]
+        return int(closest[0] if len(closest) == 1 else generator.choice(closest))
 
 
 def curves_of(record: pd.DataFrame, arm: Arm, unit: str, of: str | None = None) -> Curves:

@@ -40,20 +40,20 @@ def searches(
 
 
 def drawn(strata: NDArray[np.intp], generator: np.random.Generator) -> NDArray[np.intp]:
-    """The trials in one draw with replacement, stratum by stratum.
+    """The trials in one draw with replacement, stratum by stratum: one that was drawn twice stands there twice.
 
     Args:
         strata: (n,) the stratum of each trial.
         generator: of the draw.
 
     Returns:
-        The numbers of the trials that were drawn at least once, ascending.
+        The numbers of the trials, ascending.
 
     >>> drawn(np.array([0, 1, 2]), np.random.default_rng(0)).tolist()
     [0, 1, 2]
     """
     members = [np.flatnonzero(strata == number) for number in np.unique(strata)]
-    return np.unique(np.concatenate([rows[generator.integers(len(rows), size=len(rows))] for rows in members]))
+    return np.sort(np.concatenate([rows[generator.integers(len(rows), size=len(rows))] for rows in members]))
 
 
 def search(curves: Curves, of: Search, target: float | None, among: NDArray[np.intp] | None = None) -> Found:
@@ -68,10 +68,11 @@ def search(curves: Curves, of: Search, target: float | None, among: NDArray[np.i
     searching, arm = Searching(of), curves.arm
     sign = 1 if arm.task.mode == "max" else -1
     visible = np.arange(len(curves.scores)) if among is None else among
+    generator = np.random.default_rng(seed_of("equally close", of.study, arm.name, of.repetition))
     lengths: list[tuple[int, int]] = []
     while not searching.exhausted:
         suggestion = searching.suggest()
-        i = curves.nearest(_asked(curves.space, suggestion.values), visible)
+        i = curves.nearest(_asked(curves.space, suggestion.values), visible, generator)
         scores = curves.scores[i]
         length = stopped_at(suggestion.bars, scores) or len(scores)
         lost = curves.diverged[i] and length == len(scores)
