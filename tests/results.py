@@ -11,10 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+import diagnoses
 import pandas as pd
+import rivals
 
 from study.answers.grids.drops import drops
-from study.answers.study import answers_of
 from study.figures import apart, vega
 from study.reports import networks, terminal
 from study.reports import writing as pages
@@ -30,11 +31,11 @@ README = RESULTS / "README.md"
 
 
 class Section(NamedTuple):
-    """What the README shows of a study: which lines, which figures, what its page is asked, what is drawn beside it."""
+    """What the README shows of a study: which lines, which figures, towards which targets, what is drawn beside it."""
 
     say: Callable[[Page], list[str]]
     figures: tuple[str, ...]
-    asked: pages.ReportOptions = pages.ReportOptions()
+    targets: rivals.Targets = ()
     beside: Callable[[], Figures] = dict
     record: str = ""  # its file or folder; empty: the one of its name
 
@@ -99,6 +100,11 @@ def labels() -> Figures:
     return {"labels": (f"As functions: {chart.title}", vega.still(chart))} if chart else {}
 
 
+def _rates(record: str, learn: list[str], measure: list[str]) -> list[terminal.TextTable]:
+    told = pages.of_file(RESULTS / record).record
+    return [diagnoses.learned(told, learn), diagnoses.measured(told, measure)]
+
+
 def _columns(sheet: Sheet, first: int) -> Sheet:
     rows = [row._replace(cells=row.cells[:first]) for row in sheet.rows]
     return replace(sheet, columns=sheet.columns[:first], rows=rows)
@@ -131,13 +137,20 @@ def _grid_figures(task: str) -> tuple[str, ...]:
 
 SECTIONS = {
     "schemes": Section(schemes, ("cost_to_target-fashion_mlp", "known_cost-fashion_mlp", "profile-all")),
+    "rivals": Section(schemes, ("cost_to_target-mnist_logreg", "known_cost-mnist_logreg"), record="rivals"),
+    "rivals-far": Section(costs, (), rivals.FAR, record="rivals"),
     "wd-lr-grid": Section(grid, _grid_figures("fashion_mlp_norm")),
     "wd-lr-grid-mnist": Section(grid, _grid_figures("mnist_cnn4_bn")),
-    "intrinsic-search": Section(search, ("expected_best-fashion_mlp_norm",), pages.ReportOptions(target={"": 0.8728})),
+    "intrinsic-search": Section(search, ("expected_best-fashion_mlp_norm",), (("", 0.8728),)),
     "intrinsic-schedules": Section(forgetting, ("labels",), beside=labels),
 }
 """By study, or part of one."""
-TABLES: dict[str, Callable[[], Iterable[terminal.TextTable]]] = {}
+TABLES: dict[str, Callable[[], Iterable[terminal.TextTable]]] = {
+    "rivals-untuned": lambda: [rivals.first_trials(rivals.answers("rivals", at)) for at in ((), rivals.FAR)],
+    "rivals-claims": lambda: [rivals.claims(rivals.answers("rivals", at)) for at in ((), rivals.FAR)],
+    "rivals-rates": lambda: _rates("rivals", ["sgd-hd", "global-layer"], ["curvature"]),
+    "rivals-agreement": lambda: [rivals.agreements("schemes.parquet", "rivals")],
+}
 """By what they are about: tables that no page has."""
 
 
@@ -145,9 +158,9 @@ def section(name: str) -> tuple[str, dict[Path, str]]:
     """The text of one study's results, and the files of its figures."""
     if name in TABLES:
         return terminal.markdown(TABLES[name]()).rstrip("\n"), {}
-    say, chosen, asked, beside, record = SECTIONS[name]
-    material = pages.of_file(RESULTS / (record or f"{name}.parquet"))
-    made = page(material, answers_of(material, asked))
+    say, chosen, targets, beside, record = SECTIONS[name]
+    record = record or f"{name}.parquet"
+    made = page(pages.of_file(RESULTS / record), rivals.answers(record, targets))
     drawn = _drawn(made, chosen) | beside()
     figures = {RESULTS / f"{name}-{re.sub('(%..)+', '-', figure)}.svg": drawn[figure] for figure in chosen}
     shown = [f"![{title}]({path.name})" for path, (title, _) in figures.items()]

@@ -11,6 +11,9 @@ CELLS = [  # README's words, the table, task, scheme
     ("0.25 [0.12 – 0.40]; 62 of 64", "schemes", "fashion_mlp", "prodigy"),
     ("7.16 [2.59 – 36.6]; 4 of 64", "schemes", "fashion_mlp", "curvature"),
     ("0.51 [0.15 – 1.28]; 13 of 64", "schemes", "mnist_logreg", "adamw-wsd"),
+    ("0.91 [0.51 – 1.64]; 25 of 128", "rivals/mnist_logreg", "mnist_logreg", "schedule-free"),
+    ("4.29 [1.90 – 16.6]; 5 of 128", "rivals/mnist_logreg", "mnist_logreg", "prodigy"),
+    ("3.20 [1.48 – 9.56]; 7 of 128", "rivals/mnist_logreg", "mnist_logreg", "cprop"),
 ]
 
 

@@ -78,10 +78,12 @@ def test_two_studies_agree_where_the_interval_of_the_ratio_of_their_shares_holds
     assert apart["cprop"].low < 1 < apart["cprop"].high
 
 
-def test_only_records_at_common_steps_are_compared():
-    table = record(training([0.1, 0.2, 0.3], task="t"), training([0.1, 0.2], task="u", k=1))
-    left = rivals.at_times(table, {"t": {2.0}, "u": {1.0, 2.0}})
-    assert left[["task", "steps"]].to_numpy().tolist() == [["t", 2], ["u", 1], ["u", 2]]
+def test_only_records_at_common_steps_and_the_last_are_compared():
+    table = record(
+        training([0.1, 0.2, 0.3], task="t"), training([0.1, 0.2], task="u", k=1), training([0.1], task="v", k=2)
+    )
+    left = rivals.at_times(table, {"t": {1.0}, "u": {2.0}})
+    assert left[["task", "steps"]].to_numpy().tolist() == [["t", 1], ["t", 3], ["u", 2]]
 
 
 def rates(arm, firsts, lasts, **about):
