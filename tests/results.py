@@ -25,6 +25,9 @@ from study.reports.sentences import Words, sentence_text
 
 Figures: TypeAlias = dict[str, tuple[str, str]]  # by name: title and SVG
 GRIDS = "What weight decay and learning rate decide together", "What theory predicts of such a grid"
+LEARN = ["hd-paper", "hd-searched", "hd-multiplicative"]
+MEASURE = ["curvature-paper", "curvature-averaged", "curvature-annealed"]
+"""The arms of `diagnoses` along the raw gradient, whose rates are held against a constant one."""
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "study" / "results"
 README = RESULTS / "README.md"
@@ -139,6 +142,7 @@ SECTIONS = {
     "schemes": Section(schemes, ("cost_to_target-fashion_mlp", "known_cost-fashion_mlp", "profile-all")),
     "rivals": Section(schemes, ("cost_to_target-mnist_logreg", "known_cost-mnist_logreg"), record="rivals"),
     "rivals-far": Section(costs, (), rivals.FAR, record="rivals"),
+    "diagnoses": Section(costs, ()),
     "wd-lr-grid": Section(grid, _grid_figures("fashion_mlp_norm")),
     "wd-lr-grid-mnist": Section(grid, _grid_figures("mnist_cnn4_bn")),
     "intrinsic-search": Section(search, ("expected_best-fashion_mlp_norm",), (("", 0.8728),)),
@@ -149,6 +153,8 @@ TABLES: dict[str, Callable[[], Iterable[terminal.TextTable]]] = {
     "rivals-untuned": lambda: [rivals.first_trials(rivals.answers("rivals", at)) for at in ((), rivals.FAR)],
     "rivals-claims": lambda: [rivals.claims(rivals.answers("rivals", at)) for at in ((), rivals.FAR)],
     "rivals-rates": lambda: _rates("rivals", ["sgd-hd", "global-layer"], ["curvature"]),
+    "diagnoses-settings": lambda: [rivals.claims(rivals.answers("diagnoses.parquet"), rivals.SETTINGS)],
+    "diagnoses-rates": lambda: _rates("diagnoses.parquet", LEARN, MEASURE),
     "rivals-agreement": lambda: [rivals.agreements("schemes.parquet", "rivals")],
 }
 """By what they are about: tables that no page has."""

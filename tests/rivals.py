@@ -59,6 +59,15 @@ CLAIMS = [
     Claim("Lion beats Adam", "arXiv 2302.06675", "lion", "adam-cosine"),
 ]
 """Told before any block was run; what a paper says of speed or quality is asked of the tuning cost here."""
+SETTINGS = [
+    Claim("β searched beside the first rate saves", "diagnoses.yaml", "hd-searched", "hd-paper"),
+    Claim("the same, multiplicative, saves", "diagnoses.yaml", "hd-multiplicative", "hd-paper"),
+    Claim("the same, on Adam's direction, saves", "diagnoses.yaml", "hd-adam", "hd-paper"),
+    Claim("a curvature averaged over a hundred steps saves", "diagnoses.yaml", "curvature-averaged", "curvature-paper"),
+    Claim("annealing to nothing, not to a half, saves", "diagnoses.yaml", "curvature-annealed", "curvature-paper"),
+    Claim("RMSProp's direction saves", "diagnoses.yaml", "curvature-rmsprop", "curvature-paper"),
+]
+"""The settings that were named before they were run, against those of the papers."""
 
 
 @cache
@@ -133,8 +142,8 @@ def share_text(result: Result, baseline: bool) -> str:
     return f"{text}; {result.hits} of {result.n}"
 
 
-def claims(every: Iterable[Answers]) -> TextTable:
-    """The papers' claims and what is seen of them here, a row a claim.
+def claims(every: Iterable[Answers], asked: Sequence[Claim] = CLAIMS) -> TextTable:
+    """The claims, and what is seen of them here, a row a claim.
 
     A claim holds where its scheme is shown to cost less on one task at least and more on none, does not where it is the
     other way round, depends on the task where both are shown, and cannot be told else; every interval at 1 − .05/m, m
@@ -142,11 +151,12 @@ def claims(every: Iterable[Answers]) -> TextTable:
 
     Args:
         every: the answers of all tasks.
+        asked: the claims.
     """
-    asked = [one for one in every if one.target is not None]
+    raced = [one for one in every if one.target is not None]
     rows = []
-    for claim in CLAIMS:
-        there = [one for one in asked if {claim.scheme, claim.other} <= one.tuned.get(UNIT, {}).keys()]
+    for claim in asked:
+        there = [one for one in raced if {claim.scheme, claim.other} <= one.tuned.get(UNIT, {}).keys()]
         found = {one.task: pair(one, claim.scheme, claim.other, len(there)) for one in there}
         told = {task: each for task, each in found.items() if each}
         figures = "; ".join(f"{task} {_share(each)}" for task, each in told.items())
