@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeAlias
 
 import diagnoses
 import pandas as pd
+import replays
 import rivals
 
 from study.answers.grids.drops import drops
@@ -142,6 +143,7 @@ SECTIONS = {
     "schemes": Section(schemes, ("cost_to_target-fashion_mlp", "known_cost-fashion_mlp", "profile-all")),
     "rivals": Section(schemes, ("cost_to_target-mnist_logreg", "known_cost-mnist_logreg"), record="rivals"),
     "rivals-far": Section(costs, (), rivals.FAR, record="rivals"),
+    "rivals-half": Section(costs, (), rivals.AT_HALF),
     "diagnoses": Section(costs, ()),
     "wd-lr-grid": Section(grid, _grid_figures("fashion_mlp_norm")),
     "wd-lr-grid-mnist": Section(grid, _grid_figures("mnist_cnn4_bn")),
@@ -153,6 +155,8 @@ TABLES: dict[str, Callable[[], Iterable[terminal.TextTable]]] = {
     "rivals-untuned": lambda: [rivals.first_trials(rivals.answers("rivals", at)) for at in ((), rivals.FAR)],
     "rivals-claims": lambda: [rivals.claims(rivals.answers("rivals", at)) for at in ((), rivals.FAR)],
     "rivals-rates": lambda: _rates("rivals", ["sgd-hd", "global-layer"], ["curvature"]),
+    "rivals-replay": lambda: [replays.table("mnist_logreg")],
+    "rivals-horizons": rivals.over_horizons,
     "diagnoses-settings": lambda: [rivals.claims(rivals.answers("diagnoses.parquet"), rivals.SETTINGS)],
     "diagnoses-rates": lambda: _rates("diagnoses.parquet", LEARN, MEASURE),
     "rivals-agreement": lambda: [rivals.agreements("schemes.parquet", "rivals")],
