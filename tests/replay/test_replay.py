@@ -56,18 +56,17 @@ def test_the_interval_is_of_the_record_too(one_in_ten):
     assert row.trials.estimate == row.cost.estimate
 
 
-@pytest.mark.parametrize("hits", [1, 8])
-def test_an_arm_that_searches_nothing_is_answered_by_any_of_its_trials(hits):
-    """64 trials that differ by their seeds, of which so many reach the target: E[trials] = 64 / hits."""
+def test_an_arm_that_searches_nothing_is_answered_by_any_of_its_trials():
+    """64 trials that differ by their seeds, of which the last 8 reach the target: E[trials] = 8."""
     free = "{question: q, common: {task: digits_mlp, trials: 16}, arms: {free: {rule: packaged, optimizer: prodigy}}}"
     study = parse(free.replace("prodigy", "prodigy, optimizer.d_coef: 1.0"), "free")
-    table = record([1.0] * 64, [[0.95] if k >= 64 - hits else [0.5] for k in range(64)], arm="free")
+    table = record([1.0] * 64, [[0.95] if k >= 56 else [0.5] for k in range(64)], arm="free")
     curves = curves_of(table, study.arms[0], "passes")
     assert curves.space == {}
-    found = [search(curves, Search("free", study.arms[0], i), 0.9) for i in range(1_000)]
-    assert sum(one.cost for one in found) / sum(one.reached for one in found) == pytest.approx(64 / hits, rel=0.25)
-    (row,) = replay.replay(table, study, replay.ReplayOptions(target=0.9, repetitions=400))["digits_mlp"]
-    assert row.cost.low < 64 / hits < (row.cost.high or float("inf"))
+    found = [search(curves, Search("free", study.arms[0], i), 0.9) for i in range(200)]
+    assert sum(one.cost for one in found) / sum(one.reached for one in found) == pytest.approx(8, rel=0.15)
+    (row,) = replay.replay(table, study, replay.ReplayOptions(target=0.9, repetitions=100))["digits_mlp"]
+    assert row.cost.low < 8 < (row.cost.high or float("inf"))
 
 
 def test_a_configuration_that_is_recorded_answers_for_itself():
