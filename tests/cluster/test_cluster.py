@@ -226,7 +226,7 @@ def test_without_the_token_nobody_gets_in(user):
 
 def goes_on(user):
     """How a study that was interrupted on the head says that it ends."""
-    return f"interrupted; `lr-study run wide.yaml --trials 100 --storage {user.lab.storage}` goes on"
+    return f"interrupted; `lr-study run wide.yaml --trials 100 --storage {user.lab.storage} --address auto` goes on"
 
 
 def test_ctrl_c_reaches_the_head_through_ray_submit(user):
