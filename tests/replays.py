@@ -5,14 +5,12 @@ uv run python tests/replays.py
 writes study/results/rivals-replay.csv: minutes a task. tests/results.py makes a table of it.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
-from rivals import RESULTS
+from rivals import RESULTS, interval_text
 
 from study import replay
-from study.cost.quantities import unbounded
 from study.plan.tasks import entry_of
 from study.reports.terminal import TextTable
 
@@ -35,17 +33,26 @@ def replayed(record: pd.DataFrame, study: Any, task: str, setting: str) -> pd.Da
     here: Any = record[record["task"] == task]
     stopper, tenth = SETTINGS[setting], float(here["record_every"].iloc[0])
     fields = {"min_epochs": tenth} if stopper else {}
-    asked = replay.ReplayOptions(searcher="tpe", stopper=stopper, stopper_fields=fields, trials=TRIALS)
-    (rows,) = replay.replay(here, study, replace(asked, repetitions=REPETITIONS)).values()
-    told = [(row.reached, row.searches, row.cost.estimate, *_ends(row.share)) for row in rows]
+    asked = replay.ReplayOptions(
+        searcher="tpe", stopper=stopper, stopper_fields=fields, trials=TRIALS, repetitions=REPETITIONS
+    )
+    (rows,) = replay.replay(here, study, asked).values()
+    told = [
+        (
+            row.reached,
+            row.searches,
+            row.cost.estimate,
+            row.share.estimate,
+            row.share.low,
+            row.share.high,
+            row.share.bound,
+        )
+        for row in rows
+    ]
     names = "reached", "searches", "cost", "share", "low", "high", "bound"
     made = pd.DataFrame(told, columns=list(names)).round(6)
     made.insert(0, "scheme", [entry_of(row.arm, task) for row in rows])
     return made.assign(task=task, setting=setting)
-
-
-def _ends(share: Any) -> tuple[Any, ...]:
-    return share.estimate, share.low, share.high, share.bound
 
 
 def table(task: str) -> TextTable:
@@ -64,9 +71,7 @@ def table(task: str) -> TextTable:
 def _text(row: Any) -> str:
     share = "baseline"
     if row.share == row.share:
-        sign = {"=": "", "<": "≤ ", ">": "≥ "}[row.bound]
-        low, high = (unbounded(None if end != end else end, ".3g") for end in (row.low, row.high))
-        share = f"{sign}{row.share:.3g} [{low} – {high}]"
+        share = interval_text(row.share, row.low, None if row.high != row.high else row.high, row.bound)
     return f"{share}; {row.reached} of {row.searches}"
 
 

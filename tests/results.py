@@ -15,11 +15,11 @@ import diagnoses
 import pandas as pd
 import replays
 import rivals
+from rivals import RESULTS
 
 from study.answers.grids.drops import drops
 from study.figures import apart, vega
 from study.reports import networks, terminal
-from study.reports import writing as pages
 from study.reports.cells import Cell, Sheet
 from study.reports.page import Page, page
 from study.reports.sentences import Words, sentence_text
@@ -29,13 +29,11 @@ GRIDS = "What weight decay and learning rate decide together", "What theory pred
 LEARN = ["hd-paper", "hd-searched", "hd-multiplicative"]
 MEASURE = ["curvature-paper", "curvature-averaged", "curvature-annealed"]
 """The arms of `diagnoses` along the raw gradient, whose rates are held against a constant one."""
-ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "study" / "results"
 README = RESULTS / "README.md"
 
 
 class Section(NamedTuple):
-    """What the README shows of a study: which lines, which figures, towards which targets, what is drawn beside it."""
+    """The README's part about a study: its lines and figures, the targets asked for, what is drawn beside it."""
 
     say: Callable[[Page], list[str]]
     figures: tuple[str, ...]
@@ -45,13 +43,13 @@ class Section(NamedTuple):
 
 
 def schemes(made: Page) -> list[str]:
-    """What each scheme's target costs against the baseline's, a column a task, and what knowing the rate is worth."""
+    """The cost of each scheme's target against the baseline's, a column a task, and the worth of knowing the rate."""
     said = [words for part in made.parts for words in (part.sentence, *part.known)]
     return [*_quoted([made.sentence, *said], made.counts), *_by_task(made)]
 
 
 def costs(made: Page) -> list[str]:
-    """What each scheme's target costs against the baseline's, a column a task."""
+    """The cost of each scheme's target against the baseline's, a column a task."""
     return [*_quoted([made.sentence, *(part.sentence for part in made.parts)], made.counts), *_by_task(made)]
 
 
@@ -105,7 +103,7 @@ def labels() -> Figures:
 
 
 def _rates(record: str, learn: list[str], measure: list[str]) -> list[terminal.TextTable]:
-    told = pages.of_file(RESULTS / record).record
+    told = rivals.shipped(record).record
     return [diagnoses.learned(told, learn), diagnoses.measured(told, measure)]
 
 
@@ -170,11 +168,11 @@ def section(name: str) -> tuple[str, dict[Path, str]]:
         return terminal.markdown(TABLES[name]()).rstrip("\n"), {}
     say, chosen, targets, beside, record = SECTIONS[name]
     record = record or f"{name}.parquet"
-    made = page(pages.of_file(RESULTS / record), rivals.answers(record, targets))
+    made = page(rivals.shipped(record), rivals.answers(record, targets))
     drawn = _drawn(made, chosen) | beside()
     figures = {RESULTS / f"{name}-{re.sub('(%..)+', '-', figure)}.svg": drawn[figure] for figure in chosen}
     shown = [f"![{title}]({path.name})" for path, (title, _) in figures.items()]
-    text = "\n".join([*say(made), "", *shown])
+    text = "\n".join([*say(made), "", *shown]).rstrip("\n")
     return text, {path: figure for path, (_, figure) in figures.items()}
 
 

@@ -70,6 +70,12 @@ SETTINGS = [
 
 
 @cache
+def shipped(record: str) -> material.Material:
+    """A record in study/results, by its file or folder there."""
+    return material.of_file(RESULTS / record)
+
+
+@cache
 def answers(record: str, targets: Targets = ()) -> list[Answers]:
     """The answers of a shipped record, the same for all who ask.
 
@@ -77,7 +83,7 @@ def answers(record: str, targets: Targets = ()) -> list[Answers]:
         record: its file or folder in study/results.
         targets: in place of the tasks' own.
     """
-    return answers_of(material.of_file(RESULTS / record), ReportOptions(target=dict(targets)))
+    return answers_of(shipped(record), ReportOptions(target=dict(targets)))
 
 
 def pair(at: Answers, one: str, other: str, compared: int) -> JudgedShare | None:
@@ -105,8 +111,8 @@ def told_apart(at: Answers, schemes: Iterable[str]) -> dict[tuple[str, str], str
     """
     pairs = list(combinations(sorted(schemes), 2))
     found = {(one, other): pair(at, one, other, len(pairs)) for one, other in pairs}
-    cheaper = {names: names[each.verdict == "costs"] for names, each in found.items() if each}
-    return {names: cheaper[names] for names, each in found.items() if each and each.verdict in ("saves", "costs")}
+    shown = {names: each.verdict for names, each in found.items() if each and each.verdict in ("saves", "costs")}
+    return {(one, other): one if seen == "saves" else other for (one, other), seen in shown.items()}
 
 
 def horizons(at: Mapping[str, Answers], schemes: Sequence[str]) -> TextTable:
@@ -118,8 +124,8 @@ def horizons(at: Mapping[str, Answers], schemes: Sequence[str]) -> TextTable:
         at: the answers by the horizon's name, each with the target of its own.
         schemes: that ran at all of them.
     """
-    told = [{one.scheme: one for one in answers.results} for answers in at.values()]
-    rows = [[name, *(share_text(results[name], name == "momentum-cosine") for results in told)] for name in schemes]
+    told = [(answers.baseline, {one.scheme: one for one in answers.results}) for answers in at.values()]
+    rows = [[name, *(share_text(results[name], name == baseline) for baseline, results in told)] for name in schemes]
     cheaper = [told_apart(answers, schemes) for answers in at.values()]
     both = [(one, other, names) for one, other in combinations(cheaper, 2) for names in one.keys() & other.keys()]
     flipped = sorted({" and ".join(names) for one, other, names in both if one[names] != other[names]})
@@ -130,7 +136,7 @@ def horizons(at: Mapping[str, Answers], schemes: Sequence[str]) -> TextTable:
 
 
 def over_horizons() -> list[TextTable]:
-    """What the horizon changes, a table a task that ran at several; each has the far target of its own."""
+    """A table a task that ran at several horizons, each with the far target of its own."""
     at = {"half": answers("rivals-half.parquet", AT_HALF), "full": answers("rivals", FAR)}
     by_task = {horizon: {one.task: one for one in every} for horizon, every in at.items()}
     tasks = [task for task in by_task["full"] if all(task in told for told in by_task.values())]
@@ -223,7 +229,7 @@ def agreements(old: str, new: str) -> TextTable:
         old: the file or folder of the one in study/results.
         new: of the other.
     """
-    told = [material.of_file(RESULTS / record) for record in (old, new)]
+    told = [shipped(record) for record in (old, new)]
     steps = [{task: set(rows["steps"]) for task, rows in one.record.groupby("task")} for one in told]
     common = {task: steps[0][task] & steps[1][task] for task in steps[0].keys() & steps[1].keys()}
     asked = [replace(one, record=at_times(one.record, common)) for one in told]
@@ -253,6 +259,20 @@ def at_times(record: pd.DataFrame, steps: Mapping[str, set[float]]) -> pd.DataFr
 
 
 def _share(told: JudgedShare) -> str:
-    sign = {"=": "", "<": "≤ ", ">": "≥ "}[told.bound]
-    low, high = (unbounded(end, lambda x: f"{x:.3g}") for end in (told.low, told.high))
-    return f"{sign}{told.estimate:.3g} [{low} – {high}]"
+    return interval_text(told.estimate, told.low, told.high, told.bound)
+
+
+def interval_text(estimate: Any, low: float | None, high: float | None, bound: str) -> str:
+    """A share with its interval, to three digits.
+
+    Args:
+        estimate: the share.
+        low: of its interval.
+        high: likewise; None or infinite where it has no end.
+        bound: of the share, `=` where it is the share itself.
+
+    >>> interval_text(0.5, 0.25, None, ">")
+    '≥ 0.5 [0.25 – ∞]'
+    """
+    sign = {"=": "", "<": "≤ ", ">": "≥ "}[bound]
+    return f"{sign}{estimate:.3g} [{unbounded(low, '.3g')} – {unbounded(high, '.3g')}]"

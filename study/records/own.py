@@ -47,8 +47,9 @@ def of_record(
         raise unknown("unit", unit, UNITS)
     if unit == GRADIENTS:
         prices.refuse_unmeasured(record, priced or {})
-    costs = [prices.in_gradients(record, priced).rename(GRADIENTS)] if priced else []
-    table = pd.concat([record, *costs], axis=1)  # at once: pandas warns of a column more beside a hundred
+    table = record
+    if priced:  # joined, not assigned: pandas warns of a column more beside a hundred
+        table = pd.concat([record, prices.in_gradients(record, priced).rename(GRADIENTS)], axis=1)
     named = {
         "task": table["task"],
         "scheme": schemes(table),

@@ -225,7 +225,7 @@ def test_without_the_token_nobody_gets_in(user):
 
 
 def goes_on(user):
-    """How a study that was interrupted on the head says that it ends."""
+    """The last line of a study that was interrupted on the head."""
     return f"interrupted; `lr-study run wide.yaml --trials 100 --storage {user.lab.storage} --address auto` goes on"
 
 
