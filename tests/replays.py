@@ -2,15 +2,19 @@
 
 uv run python tests/replays.py
 
-writes study/results/rivals-replay.csv: minutes a task. tests/results.py makes a table of it.
+writes study/results/rivals-replay.csv: minutes a task. tests/results.py makes a table and a figure a task of it.
 """
 
+import math
+from functools import partial
 from typing import Any
 
 import pandas as pd
 from rivals import RESULTS, interval_text
 
 from study import replay
+from study.answers.results import Quantity
+from study.figures import looks, ranked, vega
 from study.plan.tasks import entry_of
 from study.reports.terminal import TextTable
 
@@ -55,17 +59,51 @@ def replayed(record: pd.DataFrame, study: Any, task: str, setting: str) -> pd.Da
     return made.assign(task=task, setting=setting)
 
 
+def tasks() -> list[str]:
+    """Those of which trials were replayed."""
+    rows: Any = pd.read_csv(REPLAYED)
+    return [*dict.fromkeys(rows["task"])]
+
+
 def table(task: str) -> TextTable:
     """Shares of the baseline's cost on a task, a row a scheme and a column a setting; the cheapest under TPE first.
 
     task: of which trials were replayed.
     """
-    rows: Any = pd.read_csv(REPLAYED)
-    rows = rows[rows["task"] == task]
-    order = rows[rows["setting"] == "TPE"].sort_values(["share", "scheme"], na_position="first")["scheme"]
+    rows, order = _of(task)
     cells = {(row.scheme, row.setting): _text(row) for row in rows.itertuples()}
     lines = [[scheme, *(cells[scheme, setting] for setting in SETTINGS)] for scheme in order]
     return TextTable("", [f"on {task}", *SETTINGS], lines, [])
+
+
+def figure(task: str) -> vega.Chart:
+    """The same shares drawn: a panel a setting.
+
+    task: of which trials were replayed.
+    """
+    rows, order = _of(task)
+    told: Any = rows[rows["share"].notna()].set_index(["setting", "scheme"])
+    places = [(setting, scheme) for setting in SETTINGS for scheme in order if (setting, scheme) in told.index]
+    data = ranked.table({place: _quantity(told.loc[place]) for place in places}, "share")
+    data[["quantity", "scheme"]] = [*data["scheme"]]
+    drawn = partial(ranked.drawn, value="share", title="share of the baseline's cost", rule=1.0, look=looks(order))
+    panels = vega.in_panels(data, lambda rows: drawn(rows) | {"width": 150}, columns=len(SETTINGS), each=300)
+    title = f"What the target costs under other searches: {task}"
+    spec = vega.spec_of(panels | {"resolve": {"scale": {"x": "shared"}}}, title)
+    return vega.Chart(task, title, "", title, spec, spec, data)
+
+
+def _of(task: str) -> tuple[pd.DataFrame, list[str]]:
+    """A task's rows, and its schemes: the baseline, the cheapest under TPE, those that never got there."""
+    rows: Any = pd.read_csv(REPLAYED)
+    rows = rows[rows["task"] == task]
+    first: Any = rows[rows["setting"] == "TPE"].assign(missed=rows["bound"] != "=")
+    return rows, [*first.sort_values(["missed", "share", "scheme"], na_position="first")["scheme"]]
+
+
+def _quantity(row: Any) -> Quantity:
+    """A share with its interval; no end is one that nothing bounds."""
+    return Quantity(row.share, row.low, math.inf if row.high != row.high else row.high, bound=row.bound)
 
 
 def _text(row: Any) -> str:

@@ -92,6 +92,10 @@ def forgetting(made: Page) -> list[str]:
     return [f"> {made.counts}", "", terminal.markdown([fell, means])]
 
 
+def _stills(every: Iterable[vega.Chart]) -> Figures:
+    return {chart.name: (chart.title, vega.still(chart)) for chart in every}
+
+
 def _distances() -> pd.DataFrame:
     return pd.read_csv(RESULTS / "intrinsic-schedules-distances.csv")
 
@@ -153,27 +157,36 @@ TABLES: dict[str, Callable[[], Iterable[terminal.TextTable]]] = {
     "rivals-untuned": lambda: [rivals.first_trials(rivals.answers("rivals", at)) for at in ((), rivals.FAR)],
     "rivals-claims": lambda: [rivals.claims(rivals.answers("rivals", at)) for at in ((), rivals.FAR)],
     "rivals-rates": lambda: _rates("rivals", ["sgd-hd", "global-layer"], ["curvature"]),
-    "rivals-replay": lambda: [replays.table("mnist_logreg")],
+    "rivals-replay": lambda: map(replays.table, replays.tasks()),
     "rivals-horizons": rivals.over_horizons,
     "diagnoses-settings": lambda: [rivals.claims(rivals.answers("diagnoses.parquet"), rivals.SETTINGS)],
     "diagnoses-rates": lambda: _rates("diagnoses.parquet", LEARN, MEASURE),
     "rivals-agreement": lambda: [rivals.agreements("schemes.parquet", "rivals")],
 }
 """By what they are about: tables that no page has."""
+DRAWN: dict[str, Callable[[], Figures]] = {"rivals-replay": lambda: _stills(map(replays.figure, replays.tasks()))}
+"""The figures of such tables."""
 
 
 def section(name: str) -> tuple[str, dict[Path, str]]:
     """The text of one study's results, and the files of its figures."""
     if name in TABLES:
-        return terminal.markdown(TABLES[name]()).rstrip("\n"), {}
+        lines, drawn = [terminal.markdown(TABLES[name]()).rstrip("\n")], DRAWN.get(name, dict)()
+    else:
+        lines, drawn = _of_page(name)
+    figures = {f"{name}-{re.sub('(%..)+', '-', figure)}.svg": told for figure, told in drawn.items()}
+    shown = [f"![{title}]({file})" for file, (title, _) in figures.items()]
+    text = "\n".join([*lines, "", *shown]).rstrip("\n")
+    return text, {RESULTS / file: figure for file, (_, figure) in figures.items()}
+
+
+def _of_page(name: str) -> tuple[list[str], Figures]:
+    """The lines and figures of one of SECTIONS."""
     say, chosen, targets, beside, record = SECTIONS[name]
     record = record or f"{name}.parquet"
     made = page(rivals.shipped(record), rivals.answers(record, targets))
     drawn = _drawn(made, chosen) | beside()
-    figures = {RESULTS / f"{name}-{re.sub('(%..)+', '-', figure)}.svg": drawn[figure] for figure in chosen}
-    shown = [f"![{title}]({path.name})" for path, (title, _) in figures.items()]
-    text = "\n".join([*say(made), "", *shown]).rstrip("\n")
-    return text, {path: figure for path, (_, figure) in figures.items()}
+    return say(made), {figure: drawn[figure] for figure in chosen}
 
 
 def _drawn(made: Page, chosen: tuple[str, ...]) -> Figures:

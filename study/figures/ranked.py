@@ -53,7 +53,7 @@ def drawn(data: pd.DataFrame, value: str, title: str, rule: float | None, look: 
     axis = {"values": ticks(min(ends), max(ends), few=1000), "format": ",~g", "labelOverlap": True}
     x = {"type": "quantitative", "scale": {"type": "log", "nice": False}, "axis": axis, "title": title}
     colour = by_scheme(look, schemes)
-    here = {"y": _names(schemes), "opacity": CHOSEN}
+    here = {"y": names(schemes), "opacity": CHOSEN}
     bar = {"x": {"field": "left", **x}, "x2": {"field": "right"}, "color": colour["color"], **here}
     arrow = {"x": {"field": "right", **x}, "color": colour["color"], **here}
     at = {"x": {"field": value, **x}, **here}
@@ -82,7 +82,10 @@ def still(width: int) -> Spec:
     return {"width": width, "padding": {"left": 30, "right": 10, "top": 5, "bottom": 5}}
 
 
-def _names(schemes: list[str]) -> Spec:
-    """The axis of schemes, in their order."""
+def names(schemes: list[str]) -> Spec:
+    """The axis of schemes.
+
+    schemes: in their order.
+    """
     axis = {"labelColor": "var(--ink)", "grid": False, "domain": False, "ticks": False, "labelLimit": 150, "offset": 6}
     return {"field": "scheme", "type": "nominal", "sort": schemes, "title": None, "axis": axis}

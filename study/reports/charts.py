@@ -21,6 +21,7 @@ from study.figures import (
     shares,
     stills,
     target,
+    transfer,
     vega,
 )
 from study.figures.style import Look
@@ -128,7 +129,8 @@ def of_task(
 
 
 def of_all_tasks(every: list[Answers], look: dict[str, Look], units: list[str]) -> list[Shown]:
-    """The performance profile, in all units; none where fewer than two tasks have a target.
+    """The performance profile, in all units, and what a choice made elsewhere loses; none where fewer than two tasks
+    have a target, or configurations in common.
 
     Args:
         every: the answers of all tasks.
@@ -136,7 +138,9 @@ def of_all_tasks(every: list[Answers], look: dict[str, Look], units: list[str]) 
         units: of the page.
     """
     results = {unit: [one for answers in every for one in answers.in_units[unit].results] for unit in units}
-    return _together({unit: profile.chart(found, look) for unit, found in results.items()}, "all", "")
+    profiles = {unit: profile.chart(found, look) for unit, found in results.items()}
+    moved = transfer.chart(every, look)
+    return [*_together(profiles, "all", ""), *([Shown(moved, f"{moved.name}-all", "")] if moved else [])]
 
 
 def _in_units(answers: Answers, look: dict[str, Look], units: list[str], run: str) -> list[Shown]:

@@ -14,6 +14,7 @@ from study.cost import transfer, transfer_draws, transfer_regret
 from study.dispatch.searching import Searching
 from study.plan.parse import parse
 from study.records.material import Material
+from study.reports.charts import of_all_tasks
 from study.reports.forms import as_json, html, markdown
 from study.reports.page import page
 from study.reports.transfer import sheets
@@ -181,6 +182,18 @@ def test_the_page_says_what_is_lost_by_tuning_elsewhere():
     assert "Tuned elsewhere, task by task" in html(made)
     assert f"{expected[0]:+.4f}" in markdown(made)
     assert '"transfers"' in as_json(made)
+
+
+def test_the_chart_of_all_tasks_draws_the_same_losses():
+    answers = answers_of(material_of(SAME, 32), ReportOptions(draws=100))
+    (shown,) = [one for one in page(material_of(SAME, 32), answers).charts if one.chart.name == "transfer"]
+    data = shown.chart.data.set_index("quantity")
+    for one in answers:
+        (told,) = one.transfers
+        assert data.loc[one.task, "loss"] == told.regret[4]
+        assert (data.loc[one.task, "low"], data.loc[one.task, "high"]) == told.interval[4]
+    assert shown.svg.startswith("<svg")
+    assert of_all_tasks(answers_of(material_of({}), ReportOptions(draws=100)), {}, ["passes"]) == []
 
 
 @pytest.mark.parametrize(
