@@ -1,11 +1,13 @@
 """The rivals under a cleverer searcher and under early stopping, by replay of their recorded trials.
 
-uv run python tests/replays.py
+uv run python tests/replays.py [TASK …]
 
-writes study/results/rivals-replay.csv: minutes a task. tests/results.py makes a table and a figure a task of it.
+writes study/results/rivals-replay.csv, or the rows of some tasks in it: ten minutes a task. tests/results.py makes a
+table and a figure a task of it.
 """
 
 import math
+import sys
 from functools import partial
 from typing import Any
 
@@ -113,13 +115,18 @@ def _text(row: Any) -> str:
     return f"{share}; {row.reached} of {row.searches}"
 
 
-def main() -> None:
-    """Replay every task under every setting, and write the table."""
+def main(asked: list[str]) -> None:
+    """Replay tasks under every setting, and write the table.
+
+    asked: their names; empty: all of the record.
+    """
     told, study = replay.read_record(str(RECORD), None, "")
-    tasks = dict.fromkeys(told["task"])
-    every = [replayed(told, study, task, setting) for task in tasks for setting in SETTINGS]
-    pd.concat(every, ignore_index=True).to_csv(REPLAYED, index=False)
+    every = [*dict.fromkeys(told["task"])]
+    kept: Any = pd.read_csv(REPLAYED) if asked else pd.DataFrame({"task": []})
+    new = {task: [replayed(told, study, task, one) for one in SETTINGS] for task in every if task in asked or not asked}
+    parts = [part for task in every for part in new.get(task, [kept[kept["task"] == task]])]
+    pd.concat(parts, ignore_index=True).to_csv(REPLAYED, index=False)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

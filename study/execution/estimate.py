@@ -44,4 +44,4 @@ def _seconds(arm: Arm) -> float:
     training.step()
     started = time.perf_counter()
     training.step()
-    return (time.perf_counter() - started) * training.num_steps
+    return (time.perf_counter() - started) * training.course.num_steps

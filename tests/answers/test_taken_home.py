@@ -32,7 +32,7 @@ def stepped(trial):
     run, configuration = Run(trial), {key: value for key, value in trial.flat().items() if key != "seed"}
     with seeded(torch.device("cpu"), seed_of(trial.seed, "init")):
         model = trial.task.model()
-    loader = range(run.steps_per_epoch)
+    loader = range(run.course.steps_per_epoch)
     names = built(python(configuration), model, loader)
     optimizer, scheduler = names["optimizer"], names.get("scheduler")
     for mode in ("train",) if hasattr(optimizer, "train") else ():
@@ -40,7 +40,7 @@ def stepped(trial):
     asks = getattr(getattr(trial.rule, "scheme", None), "asks", False)
     train = run.data.train
     order = torch.randperm(len(train), generator=generator(trial.seed, "order", 0))  # as a loader would shuffle
-    for rows in train.rows[order].split(run.batch_size)[:STEPS]:
+    for rows in train.rows[order].split(run.course.batch_size)[:STEPS]:
         inputs, targets = train.inputs[rows], train.targets[rows]
 
         def loss(inputs=inputs, targets=targets):
@@ -124,7 +124,7 @@ def test_the_steps_in_all_are_those_of_the_trial(accumulate, epochs):
     run = Run(Trial.parse(configuration))
     batches = range(-(-len(run.data.train) // 100))
     optimizer = built(python(configuration), torch.nn.Linear(2, 2), batches)["optimizer"]
-    assert optimizer._total_steps == run.num_steps
+    assert optimizer._total_steps == run.course.num_steps
     told = f"# one optimizer.step() for every {accumulate} batches"
     assert (told in python(configuration)) == (accumulate > 1)
 

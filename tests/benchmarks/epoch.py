@@ -96,7 +96,7 @@ def rays_by_run():
     run = Run(Trial(task=RaysMnist(), rule=rule, batch_size=64, epochs=1000.0))
 
     def loop():
-        for _ in range(run.steps_per_epoch):
+        for _ in range(run.course.steps_per_epoch):
             run.step()
 
     return loop

@@ -65,7 +65,7 @@ class Alone:
         """Seconds of one trial."""
         step = timed(self.run.step, steps)
         judged = timed(lambda: self.run.predictor.scores(self.run.params, self.run.buffers, self.run.data.valid), 1)
-        return step * self.run.num_steps + judged * EPOCHS
+        return step * self.run.course.num_steps + judged * EPOCHS
 
 
 class Fused:
@@ -79,7 +79,7 @@ class Fused:
         """Seconds of all of them; they are judged one after the other."""
         lane = self.run.lanes[0]
         judged = timed(lambda: lane.predictor.scores(lane.params, lane.buffers, lane.data.valid), 1)
-        return timed(self.run.rehearse, steps) * lane.num_steps + judged * EPOCHS * self.width
+        return timed(self.run.rehearse, steps) * lane.course.num_steps + judged * EPOCHS * self.width
 
 
 def one_of_several(task, rule, steps, rounds, barrier, told):

@@ -61,7 +61,7 @@ def by_hand(run: Run):
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 
     def step(number: int) -> None:
-        rows = train.rows[number * run.batch_size % 1024 :][: run.batch_size]
+        rows = train.rows[number * run.course.batch_size % 1024 :][: run.course.batch_size]
         inputs, targets = task.prepare(train.inputs[rows]), train.targets[rows]
         optimizer.zero_grad()
         loss = functional.cross_entropy(model(inputs), targets)

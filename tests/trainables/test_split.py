@@ -94,7 +94,7 @@ def test_it_walks_as_two_optimizers_of_torch_in_a_loop_written_by_hand_bit_for_b
     scheduler = torch.optim.lr_scheduler.LambdaLR(muon, lambda step: float(COSINE(torch.tensor(step / 50, **DOUBLE))))
     for step in range(50):
         by_hand.steps = step
-        (batch,) = by_hand.batches()
+        (batch,) = by_hand.course.batches(step)
         for optimizer in (muon, adamw):
             optimizer.zero_grad()
         nn.functional.cross_entropy(model(batch.inputs), batch.targets).backward()

@@ -23,7 +23,6 @@ class Drawing:
         """`lanes` are the runs whose seeds, data and networks are drawn for."""
         self._lanes, self._first, self._device = tuple(lanes), lanes[0], lanes[0].device
         self._augments = type(self._first.task).augment is not Task.augment
-        self._order: tuple[int, Tensor] | None = None
         self._sites: dict[int, list[list[Site]]] = {}
 
     def batches(self, steps: int) -> list[Drawn]:
@@ -32,16 +31,13 @@ class Drawing:
         Args:
             steps: before it
         """
-        epoch, place = divmod(steps, self._first.steps_per_epoch)
-        if self._order is None or self._order[0] != epoch:
-            self._order = (epoch, torch.stack([lane.order(epoch) for lane in self._lanes]))
-        count = self._first.batch_size * self._first.trial.accumulate
-        rows = self._order[1][:, place * count : (place + 1) * count].split(self._first.batch_size, dim=1)
+        lanes = zip(*(lane.course.rows(steps) for lane in self._lanes), strict=True)
+        rows = [torch.stack(every) for every in lanes]
         return [self._batch(some, steps, number) for number, some in enumerate(rows)]
 
     def first(self) -> Drawn:
         """The first mini-batch of the training data, the same rows for every lane."""
-        rows = self._first.data.train.rows[: self._first.batch_size]
+        rows = self._first.data.train.rows[: self._first.course.batch_size]
         with seeded(self._device, 0):
             return self._batch(rows.expand(len(self._lanes), -1), 0, 0)
 
@@ -54,7 +50,7 @@ class Drawing:
             return Drawn(inputs, targets, [], size)
         drawn = list[tuple[Tree, Tree, list[Tensor]]]()
         for lane, its, own in zip(self._lanes, rows, sites, strict=True):
-            seed_globally(self._device, lane.noise(steps, number))
+            seed_globally(self._device, lane.course.noise(steps, number))
             inputs = lane.task.augment(picked(split.inputs, its))
             drawn.append((inputs, picked(split.targets, its), [site.mask() for site in own]))
         inputs, targets, masks = stacked(drawn, self._device)

@@ -112,7 +112,7 @@ class FusedRun:
         return lambda: [self._program.gradient(state.params, state.buffers, each) for each in batches]
 
     def _progress(self) -> Tensor:
-        shares = [min(self.steps / lane.num_steps, 1.0) for lane in self.lanes]
+        shares = [min(self.steps / lane.course.num_steps, 1.0) for lane in self.lanes]
         return torch.tensor(shares, dtype=torch.float64, device=self.device)
 
     def _look(self, living: Sequence[Run]) -> None:
@@ -208,8 +208,7 @@ def _shared(first: Run, trial: Trial) -> Data:
 
 def _first_gradient(lane: Run) -> Tensors:
     """The gradient at the start by the lane's own run, on the first mini-batch of the training data."""
-    rows = lane.data.train.rows[: lane.batch_size]
-    inputs, targets = lane.data.train.at(rows)
+    inputs, targets, _ = lane.course.first()
     with seeded(lane.device, 0):
         return Oracle(lane.objective(inputs, targets)).gradient(lane.params)[1]
 

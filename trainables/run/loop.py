@@ -18,11 +18,12 @@ from trainables.plugins import untrusted
 from trainables.refusal import Refusal
 from trainables.run import artifacts
 from trainables.run import scale_invariance as spheres
+from trainables.run.course import Batch, Course
 from trainables.run.flops import Flops
 from trainables.run.memory import keep_freed_memory
 from trainables.run.predictor import Predictor, Scores
 from trainables.run.stopping import Rung, best_score, stopped_at
-from trainables.seeds import generator, seed_globally, seed_of, seeded
+from trainables.seeds import seed_globally, seed_of, seeded
 from trainables.tasks import Task
 from trainables.trial import Record, Trial
 from trainables.updates.flat import owned
@@ -37,14 +38,6 @@ class Totals(NamedTuple):
     loss: Tensor
     score: Tensor
     examples: int
-
-
-class Batch(NamedTuple):
-    """The examples of one mini-batch."""
-
-    inputs: Tree
-    targets: Tree
-    size: int
 
 
 class Run:
@@ -74,6 +67,7 @@ class Run:
         self.trial, self.device, self.bars = trial, torch.device(device), tuple(bars)
         self.task = our_task(trial)
         self.data = _on_device(self.task.splits(), self.device) if data is None else data
+        self.course = Course(trial, self.data.train)
         self.predictor = Predictor(self.task, trial.precision, self.device, seed_of(trial.seed, "init"))
         self.params, self.buffers = self.predictor.start()
         self.rule_state = self._owned(trial.rule.begin(self.params, self.predictor.model))
@@ -83,38 +77,18 @@ class Run:
         self.records: list[Record] = []
         self._best: tuple[float, Tensors, Tensors] | None = None
         self.totals = self._nothing()
-        self._order: tuple[int, Tensor] | None = None
         self._kept = artifacts.Kept([], {}, 0)
         self._turned = spheres.still(self._scale_invariant(), self.device) if trial.scale_invariance else None
-
-    # --- the shape of the training -------------------------------------------------------------------
-
-    @property
-    def batch_size(self) -> int:
-        """Examples a mini-batch."""
-        size = self.trial.batch_size
-        return len(self.data.train) if size == "full" else min(size, len(self.data.train))
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Steps until every training example was seen once; the last may see fewer."""
-        return math.ceil(len(self.data.train) / (self.batch_size * self.trial.accumulate))
-
-    @property
-    def num_steps(self) -> int:
-        """Steps in all."""
-        return max(1, round(self.trial.epochs * self.steps_per_epoch))
 
     @property
     def next_record(self) -> int:
         """The number of steps at which the next record is due."""
-        due = round((len(self.records) + 1) * self.trial.record_every * self.steps_per_epoch)
-        return min(max(due, 1), self.num_steps)
+        return self.course.due(len(self.records))
 
     @property
     def finished(self) -> bool:
         """True where there is nothing left to do."""
-        return self.diverged or self.stopped or self.steps >= self.num_steps
+        return self.diverged or self.stopped or self.steps >= self.course.num_steps
 
     @property
     def best_score(self) -> float:
@@ -151,12 +125,12 @@ class Run:
 
     def step(self) -> None:
         """One step of the rule on the next mini-batch, or on as many as it accumulates."""
-        batches = self.batches()
+        batches = self.course.batches(self.steps)
         outputs: list[list[Tree]] = [[] for _ in batches]
         minibatches = list(map(self._minibatch, batches, outputs, range(len(batches))))
         size = sum(batch.size for batch in batches)
         oracle = Oracle.over(minibatches, [batch.size / size for batch in batches], self.trial.gradient_clip)
-        progress = torch.tensor(self.steps / self.num_steps, dtype=torch.float64)
+        progress = torch.tensor(self.steps / self.course.num_steps, dtype=torch.float64)
         before = self.params if self._turned is None else self._owned(self.params)
         loss, self.params, self.rule_state = self._step(oracle, self.params, self.rule_state, progress)
         if self._turned is not None:
@@ -193,7 +167,7 @@ class Run:
             outputs: empty, takes those of the network; None, or where some are there already, nothing is moved or left
             place: of the mini-batch among those of the step
         """
-        noise = self.noise(self.steps, place)
+        noise = self.course.noise(self.steps, place)
         before: list[Tensors] = []  # the buffers that the mini-batch before it leaves, once it has been asked
 
         def objective(params: Tensors) -> Tensor:
@@ -211,29 +185,6 @@ class Run:
 
         return objective
 
-    def noise(self, steps: int, place: int = 0) -> int:
-        """The seed of all that a step draws at random.
-
-        Args:
-            steps: before it
-            place: of the mini-batch among those of the step
-        """
-        return seed_of(self.trial.seed, "noise", steps, *([place] if place else []))
-
-    def order(self, epoch: int) -> Tensor:
-        """The rows of the training split as an epoch goes through them."""
-        drawn = torch.randperm(len(self.data.train), generator=generator(self.trial.seed, "order", epoch))
-        return self.data.train.rows[drawn.to(self.device)]
-
-    def batches(self) -> list[Batch]:
-        """The mini-batches of the next step; the last of an epoch may be fewer, and smaller."""
-        epoch, place = divmod(self.steps, self.steps_per_epoch)
-        if self._order is None or self._order[0] != epoch:
-            self._order = (epoch, self.order(epoch))
-        count = self.batch_size * self.trial.accumulate
-        rows = self._order[1][place * count : (place + 1) * count]
-        return [Batch(*self.data.train.at(some), len(some)) for some in rows.split(self.batch_size)]
-
     # --- the record ----------------------------------------------------------------------------------
 
     def _record(self) -> Record:
@@ -243,7 +194,7 @@ class Run:
         labels: list[Tensor] | None = [] if self.trial.artifacts else None
         valid = self.predictor.scores(params, buffers, self.data.valid, labels)
         if labels is not None:
-            self._kept = artifacts.kept(self._kept, labels, params, late=2 * self.steps > self.num_steps)
+            self._kept = artifacts.kept(self._kept, labels, params, late=2 * self.steps > self.course.num_steps)
         self.diverged = self.diverged or not (math.isfinite(valid.loss) or not len(self.data.valid))
         if self.diverged:
             valid = Scores(math.nan, task.chance)
@@ -256,7 +207,7 @@ class Run:
             extras |= spheres.extras(self._turned, self.params, self.trial.rule, extras["lr"])
             self._turned = spheres.still(self._turned.squares, self.device)
         return Record(
-            epoch=self.steps / self.steps_per_epoch,
+            epoch=self.steps / self.course.steps_per_epoch,
             train_loss=_finite(totals.loss / totals.examples),
             train_score=_finite(totals.score / totals.examples),
             valid_loss=valid.loss,
@@ -278,11 +229,11 @@ class Run:
     def _falls_short(self, scores: Sequence[float]) -> bool:
         """True where the validation scores so far end the training before its last step."""
         signed = [self._sign * score for score in scores]
-        return self.steps < self.num_steps and stopped_at(self.bars, signed) is not None
+        return self.steps < self.course.num_steps and stopped_at(self.bars, signed) is not None
 
     def _scale_invariant(self) -> list[str]:
         """The scale-invariant parameters at the start, found on the first batch."""
-        inputs, targets, _ = self.batches()[0]
+        inputs, targets, _ = self.course.batches(self.steps)[0]
         with seeded(self.device, 0):
             return spheres.invariant(self.objective(inputs, targets), self.params)
 
@@ -314,9 +265,7 @@ class Run:
         """
         if params is self.params or not self.predictor.norms or self.diverged:
             return self.buffers
-        rows = self.data.train.rows
-        drawn = torch.randperm(len(rows), generator=generator(self.trial.seed, "refresh", self.steps)).to(self.device)
-        batches = [rows[places] for places in drawn.split(self.batch_size)[:REFRESH_BATCHES]]
+        batches = self.course.refreshing(self.steps, REFRESH_BATCHES)
         self.passes += FORWARD * len(batches)
         self.example_passes += FORWARD * sum(map(len, batches))
         inputs = (picked(self.data.train.inputs, batch) for batch in batches)
@@ -334,11 +283,10 @@ class Run:
     @cached_property
     def flops_per_example(self) -> float:
         """Floating-point operations of one gradient, an example, counted on the first training batch."""
-        rows = self.data.train.rows[: self.batch_size]
-        inputs, targets = self.data.train.at(rows)
+        inputs, targets, size = self.course.first()
         with Flops() as counted, seeded(self.device, 0):
             Oracle(self.objective(inputs, targets)).gradient(self.params)
-        return counted.total / len(rows)
+        return counted.total / size
 
     def _nothing(self) -> Totals:
         zero = torch.zeros((), dtype=torch.float64, device=self.device)

@@ -68,7 +68,7 @@ def gradient(run: Steps) -> Callable[[], object]:
     """
     if isinstance(run, FusedRun):
         return run.gradients()
-    batches = run.batches()
+    batches = run.course.batches(run.steps)
     objectives = [run.objective(each.inputs, each.targets, place=place) for place, each in enumerate(batches)]
     size = sum(batch.size for batch in batches)
     oracle = Oracle.over([Minibatch(each) for each in objectives], [batch.size / size for batch in batches], None)

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
+from trainables.run.course import Course
 from trainables.run.loop import Run
 
 ROWS = 12  # of the dearest functions
@@ -66,7 +67,7 @@ class Profile:
         backward = whole(torch.autograd.grad, torch.autograd.backward)
         step, evaluation = whole(Run.step), whole(Run._record)
         if step:
-            parts = {"data": whole(Run.batches), "forward": whole(_objective()), "backward": backward}
+            parts = {"data": whole(Course.batches), "forward": whole(_objective()), "backward": backward}
             parts |= {"update": max(0.0, step - sum(parts.values())), "evaluation": evaluation}
         else:
             parts = {"data": whole(_BaseDataLoaderIter.__next__), "forward": whole(nn.Module._wrapped_call_impl)}

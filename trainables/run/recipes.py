@@ -25,7 +25,7 @@ def recipe_of(trial: Trial) -> Told:
         trial: by our loop; its rule does not matter.
     """
     run = Run(replace(trial, compile=False))
-    inputs, targets, _ = run.batches()[0]
+    inputs, targets, _ = run.course.batches(0)[0]
     leaves = {name: param.detach().requires_grad_() for name, param in run.params.items()}
     with seeded(run.device, 0), torch.enable_grad():
         _, tape, refused = recorded(run.objective(inputs, targets), leaves)

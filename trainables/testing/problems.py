@@ -9,6 +9,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 from trainables.data import Data, Split
 from trainables.oracle import Objective, Oracle, Tensors
 from trainables.rules import Composed
+from trainables.run.course import Course
 from trainables.run.loop import Run
 from trainables.seeds import generator
 from trainables.trial import Trial
@@ -108,6 +109,7 @@ def cut(run: Run, train: int, others: int) -> Run:
     """
     sizes = (train, others, others)
     run.data = Data(*(Split(s.inputs, s.targets, s.rows[:n]) for s, n in zip(run.data, sizes, strict=True)))
+    run.course = Course(run.trial, run.data.train)
     return run
 
 

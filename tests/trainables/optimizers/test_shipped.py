@@ -155,7 +155,7 @@ def by_hand(trial, make, schedule):
     switch(optimizer, "train")
     for step in range(STEPS):
         run.steps = step
-        (batch,) = run.batches()
+        (batch,) = run.course.batches(run.steps)
         for group, lr in zip(optimizer.param_groups, first, strict=True):
             if schedule != Constant():
                 group["lr"] = lr * float(schedule(torch.tensor(step / STEPS, dtype=torch.float64)))

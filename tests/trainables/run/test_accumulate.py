@@ -60,7 +60,7 @@ def test_a_hand_written_loop_that_accumulates_has_the_same_bits():
     model = Noisy().model().train()
     model.load_state_dict({**run.params, **run.buffers})
     inputs, targets, rate = POINTS, (POINTS.sum(1) > 0).long(), torch.tensor(0.1)
-    for step in range(run.num_steps):
+    for step in range(run.course.num_steps):
         order = ROWS[0][torch.randperm(192, generator=generator(0, "order", step // 3))]
         model.zero_grad()
         for place in range(4):

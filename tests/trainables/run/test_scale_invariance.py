@@ -192,7 +192,7 @@ def test_a_record_tells_norm_rate_and_angle_of_every_scale_invariant_tensor():
 def test_angles_are_those_of_the_steps_since_the_last_record():
     run, squares = run_of(), []
     run.epoch()
-    while run.steps < run.num_steps:
+    while run.steps < run.course.num_steps:
         before = run.params["1.weight"]
         run.step()
         squares.append(spheres.angle(before, run.params["1.weight"]).item() ** 2)

@@ -159,9 +159,9 @@ def test_a_dict_batch_is_trained_as_a_hand_written_loop_does_bit_for_bit():
     params = {name: param.clone() for name, param in run.params.items()}
     buffers = {name: buffer.clone() for name, buffer in run.buffers.items()}
     model, inputs = Named().train(), run.data.train.inputs
-    for _ in range(2 * run.steps_per_epoch):
-        order = torch.randperm(200, generator=generator(0, "order", run.steps // run.steps_per_epoch))
-        rows = ROWS[0][order][run.steps % run.steps_per_epoch * 32 :][:32]
+    for _ in range(2 * run.course.steps_per_epoch):
+        order = torch.randperm(200, generator=generator(0, "order", run.steps // run.course.steps_per_epoch))
+        rows = ROWS[0][order][run.steps % run.course.steps_per_epoch * 32 :][:32]
         run.step()
         leaves = {name: param.requires_grad_() for name, param in params.items()}
         torch.manual_seed(seed_of(0, "noise", run.steps - 1))
