@@ -1,17 +1,19 @@
 """A record as it is kept in study/results/: a Parquet file, without columns that say nothing.
 
-uv run python tests/keep.py RECORD.csv study/results/MINE.parquet
+uv run python tests/keep.py RECORD.csv study/results/MINE.parquet [ARM …]
 
-takes what `lr-study report STUDY --epochs --format csv` wrote.
+takes what `lr-study report STUDY --epochs --format csv` wrote, of all arms or of those that fit a pattern.
 """
 
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pandas as pd
 
 from study.records.material import NEEDED, of_file
 from study.records.saved import with_study
+from study.records.trials import OPEN
 from trainables.trial import Trial
 
 READ = (*NEEDED, "study", "planned", "seed", "mode", "metric", "chance", "target", *Trial.__dataclass_fields__)
@@ -28,10 +30,20 @@ def kept(record: pd.DataFrame) -> pd.DataFrame:
     return record[names].dropna(axis=1, how="all")
 
 
-def main(source: str, target: str) -> None:
-    """Save the record of one file in another."""
+def main(source: str, target: str, *arms: str) -> None:
+    """Save the record of one file in another; refused while trials run.
+
+    Args:
+        source: the record.
+        target: the Parquet file.
+        arms: patterns of those that are kept; none: all are.
+    """
     told = of_file(Path(source))
-    whole = with_study(kept(told.record), told.text, told.contents, told.prices)
+    record = told.record[[any(fnmatch(arm, each) for each in arms or ["*"]) for arm in told.record["arm"]]]
+    left = dict.fromkeys(record.loc[record["status"] == OPEN, "arm"])
+    if left:
+        raise SystemExit(f"{source} is not whole: trials of {', '.join(left)} run; `lr-study run` ends them")
+    whole = with_study(kept(record), told.text, told.contents, told.prices)
     whole.to_parquet(target, index=False, compression="zstd")
 
 

@@ -6,7 +6,7 @@ import diagnoses
 import pandas as pd
 import pytest
 import rivals
-from keep import kept
+from keep import kept, main
 from recorded import record, training
 
 from study.answers.asked import ReportOptions
@@ -118,3 +118,13 @@ def test_a_record_is_kept_without_what_says_nothing():
     assert {"batch_size", "scheme.lr", "valid_score", "chance"} <= set(left)
     assert not {"empty", "scheme.eps"} & set(left)
     pd.testing.assert_frame_equal(left, told[list(left)])
+
+
+def test_a_record_of_which_trials_run_is_not_kept(tmp_path):
+    source, target = tmp_path / "record.csv", tmp_path / "kept.parquet"
+    record(training([0.5], arm="a-t"), training([0.4], "running", arm="b-t")).to_csv(source, index=False)
+    with pytest.raises(SystemExit, match="trials of b-t run"):
+        main(str(source), str(target))
+    assert not target.exists()
+    main(str(source), str(target), "a-*")
+    assert set(pd.read_parquet(target)["arm"]) == {"a-t"}
