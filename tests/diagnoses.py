@@ -13,7 +13,7 @@ def learned(record: pd.DataFrame, arms: list[str]) -> TextTable:
     """The rates at which arms end that learn theirs, a row an arm and task; over the trials that did not diverge.
 
     Args:
-        record: a row a record of a trial, with an arm of constant rates on every task.
+        record: a row a record of a trial; tasks without an arm of constant rates are left out.
         arms: without the task.
     """
     rows = []
@@ -44,7 +44,7 @@ def measured(record: pd.DataFrame, arms: list[str]) -> TextTable:
     Scatter: the median over trials of the factor between the 90th and the 10th percentile of their records.
 
     Args:
-        record: a row a record of a trial, with an arm of constant rates on every task.
+        record: a row a record of a trial; tasks without an arm of constant rates are left out.
         arms: without the task.
     """
     rows = []
@@ -84,8 +84,10 @@ def quartiles(values: pd.Series) -> str:
 
 
 def _there(record: pd.DataFrame, arms: list[str]) -> list[tuple[str, str]]:
+    """The arms on every task on which a constant rate stands beside them."""
     known, tasks = set(record["arm"]), list(dict.fromkeys(record["task"]))
-    return [(arm, task) for arm in arms for task in tasks if f"{arm}-{task}" in known]
+    beside = [task for task in tasks if f"{CONSTANT}-{task}" in known]
+    return [(arm, task) for arm in arms for task in beside if f"{arm}-{task}" in known]
 
 
 def _records(record: pd.DataFrame, arm: str, task: str) -> Any:

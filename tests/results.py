@@ -1,4 +1,4 @@
-"""The results' README, made from the tables in study/results/ and nothing else.
+"""The results' README and the project's first answer, made from the tables in study/results/ and nothing else.
 
 uv run python tests/results.py
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import diagnoses
+import first_answer
 import pandas as pd
 import replays
 import rivals
@@ -29,7 +30,7 @@ GRIDS = "What weight decay and learning rate decide together", "What theory pred
 LEARN = ["hd-paper", "hd-searched", "hd-multiplicative"]
 MEASURE = ["curvature-paper", "curvature-averaged", "curvature-annealed"]
 """The arms of `diagnoses` along the raw gradient, whose rates are held against a constant one."""
-README = RESULTS / "README.md"
+README, FIRST = RESULTS / "README.md", RESULTS.parents[1] / "README.md"
 
 
 class Section(NamedTuple):
@@ -68,6 +69,11 @@ def _by_task(made: Page) -> list[str]:
         "|---|" + "---|" * len(cells),
         *(f"| {name} | {' | '.join(of_task.get(name, '—') for of_task in cells.values())} |" for name in names),
     ]
+
+
+def elsewhere(made: Page) -> list[str]:
+    """What a scheme loses whose configuration is chosen on the other tasks."""
+    return _table(_sheet(made.sheets, "Tuned elsewhere, task by task"))
 
 
 def grid(made: Page) -> list[str]:
@@ -141,10 +147,16 @@ def _grid_figures(task: str) -> tuple[str, ...]:
     return f"grid-{task}-normalised", f"collapse-{task}"
 
 
+def _both(task: str) -> tuple[str, ...]:
+    """What the target of a task costs, and what knowing the rate is worth."""
+    return f"cost_to_target-{task}", f"known_cost-{task}"
+
+
 SECTIONS = {
-    "schemes": Section(schemes, ("cost_to_target-fashion_mlp", "known_cost-fashion_mlp", "profile-all")),
-    "rivals": Section(schemes, ("cost_to_target-mnist_logreg", "known_cost-mnist_logreg"), record="rivals"),
+    "schemes": Section(schemes, (*_both("fashion_mlp"), "profile-all")),
+    "rivals": Section(schemes, (*_both("fashion_mlp"), *_both("mnist_logreg")), record="rivals"),
     "rivals-far": Section(costs, (), rivals.FAR, record="rivals"),
+    "rivals-elsewhere": Section(elsewhere, ("transfer-all",), record="rivals"),
     "rivals-half": Section(costs, (), rivals.AT_HALF),
     "diagnoses": Section(costs, ()),
     "wd-lr-grid": Section(grid, _grid_figures("fashion_mlp_norm")),
@@ -195,13 +207,24 @@ def _drawn(made: Page, chosen: tuple[str, ...]) -> Figures:
     return {chart.name: (f"{chart.chart.title}: {place}", chart.svg) for place, chart in charts}
 
 
+def first() -> str:
+    """The project's first answer."""
+    return first_answer.bullets(rivals.answers("rivals"), rivals.answers("rivals", rivals.FAR))
+
+
 def replaced(readme: str, name: str, text: str) -> str:
-    """The README with another text between a study's two marks."""
+    """The README with another text between two marks.
+
+    Args:
+        readme: its text.
+        name: in the marks.
+        text: that stands between them.
+    """
     begin, end = f"<!-- {name} says: -->", f"<!-- that was {name} -->"
     inside = re.escape(begin) + ".*?" + re.escape(end)
     changed, times = re.subn(inside, lambda _: f"{begin}\n\n{text}\n\n{end}", readme, flags=re.DOTALL)
     if times != 1:
-        raise ValueError(f"study/results/README.md has {times} sections between {begin!r} and {end!r}")
+        raise ValueError(f"the README has {times} sections between {begin!r} and {end!r}")
     return changed
 
 
@@ -214,6 +237,7 @@ def main() -> None:
         for path, figure in figures.items():
             path.write_text(figure, encoding="utf-8")
     README.write_text(readme, encoding="utf-8")
+    FIRST.write_text(replaced(FIRST.read_text(encoding="utf-8"), "rivals", first()), encoding="utf-8")
 
 
 if __name__ == "__main__":

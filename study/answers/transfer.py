@@ -1,7 +1,7 @@
 """Transfer between the tasks of a study whose arms drew the same configurations on each."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +54,14 @@ def transfers(
         for task in range(len(trials)) if losses else ():
             made[task].append(_transfer(scheme, count, losses, task, alike=alike))
     return made
+
+
+def budget(told: Iterable[Transfer]) -> int:
+    """The largest budget K at which all of them are known, and compare.
+
+    told: of any schemes and tasks, one at least.
+    """
+    return max(set.intersection(*(set(one.regret) for one in told)))
 
 
 def _transfer(scheme: str, count: int, losses: Losses, task: int, *, alike: bool) -> Transfer:

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from study.answers.study import Answers
+from study.answers.transfer import budget
 from study.figures import ranked
 from study.figures.style import Look
 from study.figures.vega import CHOSEN, Chart, Spec, by_scheme, in_panels, spec_of
@@ -18,7 +19,7 @@ CAPTION = (
 
 
 def chart(every: Sequence[Answers], look: Mapping[str, Look]) -> Chart | None:
-    """The losses at the largest K that all tasks have; None where nothing drew the same configurations on several.
+    """The losses at the largest K that all have; None where nothing drew the same configurations on several.
 
     Args:
         every: the answers of all tasks.
@@ -40,11 +41,12 @@ def table(every: Sequence[Answers]) -> pd.DataFrame:
 
     every: the answers of all tasks.
     """
+    told = [one for answers in every for one in answers.transfers]
+    k = budget(told) if told else 0
     rows = [
         (label(answers.task), answers.metric, one.scheme, k, one.regret[k], *(one.interval.get(k) or (None, None)))
         for answers in every
         for one in answers.transfers
-        for k in [max(one.regret)]
     ]
     data = pd.DataFrame(rows, columns=["quantity", "metric", "scheme", "k", "loss", "low", "high"])
     rank: Any = data.groupby("quantity")["loss"].rank()

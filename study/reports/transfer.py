@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from study.answers.study import Answers
+from study.answers.transfer import budget
 from study.cost import Interval
 from study.cost.best_of import FEWEST_TRIALS
 from study.plan.tasks import label
@@ -37,17 +38,17 @@ def sheets(answers: Answers) -> list[Sheet]:
 
 
 def side_by_side(every: Sequence[Answers]) -> list[Sheet]:
-    """One table of all tasks, one row a scheme, at the largest budget; none where nothing drew the same configurations.
+    """One table of all tasks, one row a scheme, at the largest budget that all have; none where nothing drew the same
+    configurations.
 
     Args:
         every: the answers of all tasks.
     """
     tasks = [answers for answers in every if answers.transfers]
     told = {answers.task: {one.scheme: one for one in answers.transfers} for answers in tasks}
-    rows = []
+    rows, k = [], budget(one for answers in tasks for one in answers.transfers) if tasks else 0
     for scheme in dict.fromkeys(scheme for of_task in told.values() for scheme in of_task):
         here = [of_task[scheme] for of_task in told.values() if scheme in of_task]
-        k = max(here[0].regret)
         losses = [_cell(one.regret.get(k), one.interval.get(k)) for one in here]
         mean = _cell(here[0].mean.get(k), here[0].mean_interval.get(k))
         rows.append(Row(scheme, [Cell(str(k)), *losses, mean]))

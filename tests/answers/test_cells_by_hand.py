@@ -14,6 +14,9 @@ CELLS = [  # README's words, the table, task, scheme
     ("0.91 [0.51 – 1.64]; 25 of 128", "rivals/mnist_logreg", "mnist_logreg", "schedule-free"),
     ("4.29 [1.90 – 16.6]; 5 of 128", "rivals/mnist_logreg", "mnist_logreg", "prodigy"),
     ("3.20 [1.48 – 9.56]; 7 of 128", "rivals/mnist_logreg", "mnist_logreg", "cprop"),
+    ("0.23 [0.15 – 0.31]; 128 of 128", "rivals/fashion_mlp", "fashion_mlp", "prodigy"),
+    ("7.00 [3.69 – 16.8]; 10 of 128", "rivals/fashion_mlp", "fashion_mlp", "curvature"),
+    ("1.81 [1.02 – 3.43]; 19 of 128", "rivals/fashion_mlp", "fashion_mlp", "cprop"),
 ]
 
 

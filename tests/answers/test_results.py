@@ -11,3 +11,8 @@ def test_the_readme_and_its_figures_are_what_the_table_gives(name):
     assert results.replaced(readme, name, text) == readme
     for path, figure in figures.items():
         assert path.read_text(encoding="utf-8") == figure
+
+
+def test_the_first_answer_is_what_the_rivals_tables_give():
+    readme = results.FIRST.read_text(encoding="utf-8")
+    assert results.replaced(readme, "rivals", results.first()) == readme

@@ -10,6 +10,7 @@ from conftest import ROOT
 from recorded import record, training
 
 from study.answers.study import ReportOptions, answers_of
+from study.answers.transfer import Transfer, budget
 from study.cost import transfer, transfer_draws, transfer_regret
 from study.dispatch.searching import Searching
 from study.plan.parse import parse
@@ -194,6 +195,10 @@ def test_the_chart_of_all_tasks_draws_the_same_losses():
         assert (data.loc[one.task, "low"], data.loc[one.task, "high"]) == told.interval[4]
     assert shown.svg.startswith("<svg")
     assert of_all_tasks(answers_of(material_of({}), ReportOptions(draws=100)), {}, ["passes"]) == []
+
+
+def test_schemes_of_fewer_trials_have_all_compared_at_their_budget():
+    assert budget([Transfer("a", 32, {1: 0.0, 2: 0.1, 4: 0.2}), Transfer("b", 16, {1: 0.0, 2: 0.1})]) == 2
 
 
 @pytest.mark.parametrize(
