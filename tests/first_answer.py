@@ -22,7 +22,7 @@ BEST = 1  # schemes that are named beside the baseline where all are ranked
 
 
 def bullets(near: Sequence[Answers], far: Sequence[Answers]) -> str:
-    """What the target costs, what knowing the rate is worth, what a choice made elsewhere loses, what TPE changes.
+    """Four bullets: costs of the target, worth of knowing the rate, losses of choices made elsewhere, shares under TPE.
 
     Args:
         near: the answers to the tasks of the rivals, at their near targets.
@@ -73,7 +73,7 @@ def _list(parts: Iterable[str]) -> str:
 
 
 def _known(every: Sequence[Answers]) -> list[str]:
-    """How well the baseline's rate must be known, for it to cost no more than what saves where nothing is known."""
+    """The factor within which the baseline's rate must be known to cost no more than what saves where nothing is."""
     made = []
     for answers in every:
         even = [f"{one.scheme} ({knowledge.even_text(one.break_even)})" for one in _cheaper(answers)]

@@ -40,6 +40,8 @@ def main(source: str, target: str, *arms: str) -> None:
     """
     told = of_file(Path(source))
     record = told.record[[any(fnmatch(arm, each) for each in arms or ["*"]) for arm in told.record["arm"]]]
+    if record.empty:
+        raise SystemExit(f"{source} holds no arm that fits {', '.join(arms) or '*'}")
     left = dict.fromkeys(record.loc[record["status"] == OPEN, "arm"])
     if left:
         raise SystemExit(f"{source} is not whole: trials of {', '.join(left)} run; `lr-study run` ends them")

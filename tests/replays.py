@@ -122,6 +122,9 @@ def main(asked: list[str]) -> None:
     """
     told, study = replay.read_record(str(RECORD), None, "")
     every = [*dict.fromkeys(told["task"])]
+    unknown = [task for task in asked if task not in every]
+    if unknown:
+        raise SystemExit(f"the record has no task {unknown[0]!r}: it has {', '.join(every)}")
     kept: Any = pd.read_csv(REPLAYED) if asked else pd.DataFrame({"task": []})
     new = {task: [replayed(told, study, task, one) for one in SETTINGS] for task in every if task in asked or not asked}
     parts = [part for task in every for part in new.get(task, [kept[kept["task"] == task]])]

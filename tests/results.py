@@ -72,7 +72,7 @@ def _by_task(made: Page) -> list[str]:
 
 
 def elsewhere(made: Page) -> list[str]:
-    """What a scheme loses whose configuration is chosen on the other tasks."""
+    """The loss of a scheme whose configuration is chosen on the other tasks."""
     return _table(_sheet(made.sheets, "Tuned elsewhere, task by task"))
 
 
@@ -148,7 +148,7 @@ def _grid_figures(task: str) -> tuple[str, ...]:
 
 
 def _both(task: str) -> tuple[str, ...]:
-    """What the target of a task costs, and what knowing the rate is worth."""
+    """The figures of a task's cost to the target, and of the worth of knowing the rate."""
     return f"cost_to_target-{task}", f"known_cost-{task}"
 
 

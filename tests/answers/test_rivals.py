@@ -126,5 +126,7 @@ def test_a_record_of_which_trials_run_is_not_kept(tmp_path):
     with pytest.raises(SystemExit, match="trials of b-t run"):
         main(str(source), str(target))
     assert not target.exists()
+    with pytest.raises(SystemExit, match=r"holds no arm that fits c-\*"):
+        main(str(source), str(target), "c-*")
     main(str(source), str(target), "a-*")
     assert set(pd.read_parquet(target)["arm"]) == {"a-t"}
