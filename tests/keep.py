@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from study.records.ended import OPEN
 from study.records.material import NEEDED, of_file
 from study.records.saved import with_study
-from study.records.trials import OPEN
 from trainables.trial import Trial
 
 READ = (*NEEDED, "study", "planned", "seed", "mode", "metric", "chance", "target", *Trial.__dataclass_fields__)

@@ -22,7 +22,7 @@ def simulate(study: Study, store: str, law: Law, most: int | None = None) -> Non
     """Write the record that such trials would have left; of at most so many trials."""
     tracker = Tracker(study, store, {"versions": "simulated"})
     dispatcher = Dispatcher(study, tracker.recorded())
-    tracker.open_searches(study.searches())
+    tracker.searches.open(study.searches())
     ended = 0
     while (most is None or ended < most) and (assignment := dispatcher.next()) is not None:
         search, key, trial = assignment.search, assignment.key, assignment.trial

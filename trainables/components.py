@@ -14,12 +14,12 @@ from dataclasses import MISSING, fields, replace
 from functools import cache
 from importlib import import_module
 from inspect import isabstract
-from types import NoneType, UnionType
-from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar, get_type_hints
 
 from trainables.plugins import File, file_of, imported, is_outside, spelled, word_of
 from trainables.refusal import Refusal, unknown
 from trainables.space import Domain, Limits, Value
+from trainables.values import converted
 
 
 class Component(ABC):
@@ -77,13 +77,13 @@ class Slot(NamedTuple):
         if self.family:
             find(self.family, value)
             return value
-        converted = _converted(self.key, self.annotation, value)
-        number = isinstance(converted, (int, float)) and not isinstance(converted, bool)
-        if number and math.isnan(converted):
+        typed = converted(self.key, self.annotation, value)
+        number = isinstance(typed, (int, float)) and not isinstance(typed, bool)
+        if number and math.isnan(typed):
             raise Refusal(f"{self.key} must be a number, got {value!r}")
-        if number and self.valid and not self.valid.low <= converted <= self.valid.high:
+        if number and self.valid and not self.valid.low <= typed <= self.valid.high:
             raise Refusal(f"{self.key} must lie in [{self.valid.low:g}, {self.valid.high:g}], got {value!r}")
-        return converted
+        return typed
 
 
 @cache
@@ -167,9 +167,7 @@ def slots(cls: type[Component], chosen: Mapping[str, Any], prefix: str = "") -> 
             given = _given(default, name, below, chosen)
             inner = slots(find(family, name), {**given, **chosen}, below)
             given_slots = {key: slot._replace(default=given.get(key, slot.default)) for key, slot in inner.items()}
-            kept = [
-                below + name for name in entry.metadata.get("kept", ())
-            ]  # searched elsewhere, but not in this field
+            kept = [below + name for name in entry.metadata.get("kept", ())]  # searched elsewhere, not in this field
             found |= {key: slot._replace(domain=None) if key in kept else slot for key, slot in given_slots.items()}
     return found
 
@@ -233,40 +231,6 @@ def _build(cls: type[F], flat: Mapping[str, Any], prefix: str) -> F:
     component = cls(**arguments)
     component.check()
     return component
-
-
-def _converted(key: str, annotation: Any, value: Any) -> Any:
-    """`value` in the type that `annotation` asks for: integers serve as floats, nothing else changes type."""
-    options = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
-    for option in options:
-        if get_origin(option) is Literal and value in get_args(option):
-            return value
-        if option is NoneType and value is None:
-            return None
-        if option is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-            return float(value)
-        if option is str and isinstance(value, str):
-            return str(value)
-        if option is tuple and isinstance(value, (list, tuple)) and all(map(_is_entry, value)):
-            return tuple(value)
-        if isinstance(option, type) and type(value) is option:
-            return value
-    raise Refusal(f"{key} must be {_described(options)}, got {value!r}")
-
-
-def _is_entry(value: object) -> bool:
-    """True for what a list may hold: a number, or nothing in the place of one."""
-    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
-
-
-def _described(options: tuple[Any, ...]) -> str:
-    words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", NoneType: "null"}
-    words |= {tuple: "a list of numbers"}
-    parts: list[str] = []
-    for option in options:
-        literal = get_origin(option) is Literal
-        parts += [repr(choice) for choice in get_args(option)] if literal else [words.get(option, str(option))]
-    return " or ".join(parts)
 
 
 def check_values(component: Component, prefix: str = "") -> None:

@@ -9,8 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from study.cost import NotDefined
+from study.records.curves import COSTS
 from study.records.drawn import FIELD, HIGH, LOW, VALUE, Drawn
-from study.records.trials import COSTS, Question, ended
+from study.records.ended import ended
+from study.records.question import Question
 from study.search.samplers import GIVEN_FIRST
 from trainables.refusal import Refusal
 

@@ -11,8 +11,8 @@ import pandas as pd
 from study.answers.trials import trainings_of, trials_of
 from study.plan.parse import parse
 from study.plan.study import Study
+from study.records.ended import best_of
 from study.records.material import Level, level_of
-from study.records.trials import best_of
 from trainables.refusal import Refusal
 
 BASELINE = {"direction": "momentum", "scheme.schedule": "cosine"}

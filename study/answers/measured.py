@@ -14,7 +14,7 @@ from study.answers.arms import Trials
 from study.answers.results import Flag, Result
 from study.answers.spent import Spent, spent
 from study.cost import Interval, NotDefined
-from study.records.trials import Question
+from study.records.question import Question
 
 Asked = TypeVar("Asked")
 Told = TypeVar("Told")

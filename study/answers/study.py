@@ -22,9 +22,12 @@ from study.answers.summary import check_levels, measured
 from study.answers.transfer import Transfer, transfers
 from study.cost import NotDefined
 from study.records import own
+from study.records.curves import curves
+from study.records.ended import best_of, ended, has_scores
 from study.records.material import Level, Material, level_of, schemes_of
 from study.records.prices import GRADIENTS
-from study.records.trials import Question, best_of, curves, ended, has_scores, of_curves
+from study.records.question import Question
+from study.records.trials import of_curves
 from trainables.refusal import unknown
 
 UNITS = ["passes", "steps", "seconds", "flops", TRIALS]  # and gradients, where an arm's price was measured

@@ -18,7 +18,8 @@ from study.answers.knowledge import tell_known
 from study.answers.measured import Measured, Options, of_each
 from study.answers.over_tasks import tell_over_tasks
 from study.answers.results import Flag, Result
-from study.records.trials import Question, trials
+from study.records.question import Question
+from study.records.trials import trials
 from trainables.refusal import Refusal, unknown
 
 __all__ = ["Options", "measured", "summarize"]

@@ -10,8 +10,9 @@ import pandas as pd
 
 from study.cost import TRIALS_A_CHOICE, Interval, NotDefined, ends, transfer_draws, transfer_regret
 from study.cost.best_of import FEWEST_TRIALS
+from study.records.ended import LOST
 from study.records.material import Material
-from study.records.trials import LOST, Floats
+from study.records.question import Floats
 
 TRIAL = ["repetition", "trial"]
 Losses = dict[

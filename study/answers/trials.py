@@ -6,8 +6,10 @@ import pandas as pd
 
 from study.records import own
 from study.records import rates as rates_of
+from study.records.curves import COSTS
 from study.records.material import Level
-from study.records.trials import COSTS, Question, trainings, trials
+from study.records.question import Question
+from study.records.trials import trainings, trials
 
 COLUMNS = [
     *("task", "scheme", "arm", "repetition", "trial", "seeds", "lost", "status", "lr", "score", "test_score"),
@@ -56,7 +58,7 @@ def shown(rows: pd.DataFrame, *more: str) -> pd.DataFrame:
 def shown_curves(table: pd.DataFrame) -> pd.DataFrame:
     """The score of every trial after every record, and what it had cost by then in every unit that is known.
 
-    table: one row a record of a trial (`study.records.trials.curves`).
+    table: one row a record of a trial (`study.records.curves`).
 
     Returns:
         Columns scheme, repetition, trial, epoch, score_then, and `passes_then` … for each cost that the table has.

@@ -14,8 +14,8 @@ from study.plan import parse
 from study.plan.key import Key, checked_name
 from study.plan.plain_yaml import read_plain, write_plain
 from study.records import own
+from study.records.ended import ended, ranked
 from study.records.material import Level, Material, level_of, of, plain
-from study.records.trials import ended, ranked
 from trainables.components import Slot, slots
 from trainables.plugins import is_outside, trusted
 from trainables.refusal import Refusal, unknown

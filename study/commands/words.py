@@ -13,8 +13,8 @@ import pandas as pd
 from study.answers.summary import Options
 from study.records import drawn, files, foreign
 from study.records.files import columns_of
+from study.records.question import Question
 from study.records.source import Source, is_record, source_of
-from study.records.trials import Question
 from trainables.refusal import Refusal, first_line
 
 

@@ -92,7 +92,7 @@ def _complete(asked: RunOptions, lease: Lease) -> bool:
     part, storage, cluster = asked.part, asked.storage, asked.cluster
 
     def forgotten(key: Key) -> None:
-        shutil.rmtree(storage / tracker.folder(key), ignore_errors=True)
+        shutil.rmtree(storage / tracker.searches.folder(key), ignore_errors=True)
 
     tracker = _tracker(asked, forgotten, lease)
     tracker.remember_storage(storage)
@@ -103,7 +103,7 @@ def _complete(asked: RunOptions, lease: Lease) -> bool:
     try:
         dispatcher = Dispatcher(part, recorded, tracker.measured)
         if dispatcher.done:
-            tracker.keep_files()
+            tracker.searches.keep_files()
         else:
             if not asked.verified:
                 _verify_data(part, verbose=cluster.verbose)
@@ -125,7 +125,7 @@ def _train(asked: RunOptions, tracker: Tracker, dispatcher: Dispatcher) -> None:
 
     connect(asked.cluster)
     resources = resources_of_a_trial(asked.part, asked.cluster)
-    tracker.open_searches(asked.part.searches())
+    tracker.searches.open(asked.part.searches())
     with asked.beside, asked.show(asked.part, dispatcher.num_ended) as progress:
         tuner.fit(tuner.Bridge(tracker, dispatcher, progress, asked.storage), tracker, resources, asked.cluster)
 

@@ -74,11 +74,11 @@ class Bridge(Callback):
             "files": sorted({file for lane in lanes for file in files_of(lane.trial)}),
             "folders": ["" if lane.recorded else str(self._folder(lane.key)) for lane in lanes],
         }
-        mark, priced = self._tracker.mark(assignment.search), self._pricing.asked(trial_id, assignment)
+        mark, priced = self._tracker.searches.mark(assignment.search), self._pricing.asked(trial_id, assignment)
         return {"mark": mark, "priced": priced, **{name: json.dumps(value) for name, value in told.items()}}
 
     def _folder(self, key: Key) -> Path:
-        return self.storage / self._tracker.folder(key)
+        return self.storage / self._tracker.searches.folder(key)
 
     @stop_on_error
     def _next(self) -> Assignment | None:

@@ -29,7 +29,7 @@ def fit(bridge: Bridge, tracker: Tracker, resources: Mapping[str, float], cluste
         Exception: what a callback raised.
     """
     folder = bridge.storage / "tune"
-    own = folder / tracker.own_name  # Tune's state of every driver so far, from which nobody restores
+    own = folder / tracker.searches.own_name  # Tune's state of every driver so far, from which nobody restores
     shutil.rmtree(own, ignore_errors=True)
     tuner = tune.Tuner(
         tune.with_resources(Trainable, dict(resources)),
@@ -41,7 +41,7 @@ def fit(bridge: Bridge, tracker: Tracker, resources: Mapping[str, float], cluste
             trial_dirname_creator=lambda trial: trial.trial_id,
         ),
         run_config=RunConfig(
-            name=tracker.own_name,
+            name=tracker.searches.own_name,
             storage_path=str(folder),
             callbacks=[bridge],
             stop=Ending(tracker, bridge),

@@ -8,7 +8,7 @@ import pandas as pd
 
 from study.figures.style import Look
 from study.figures.vega import SEEN, Chart, Spec, lines_by_scheme, rounded, spec_of, where
-from study.records.trials import LOST
+from study.records.ended import LOST
 
 CAPTION = (
     "Validation score after every record, against what the trial had cost by then. Grey: all trials; in colour: the "

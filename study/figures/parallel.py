@@ -11,7 +11,7 @@ from study.answers.configurations import Configurations
 from study.figures.learning import INSIDE, KEYS, evenly
 from study.figures.style import Look
 from study.figures.vega import Chart, Spec, lines_by_scheme, rounded, spec_of, ticks, where
-from study.records.trials import LOST
+from study.records.ended import LOST
 from study.search.importance import BEST, FEWEST_BEST
 from trainables.space import Choice, Derived, Domain, LogNormal, LogUniform, OverLr, Value
 

@@ -5,8 +5,9 @@ from math import isnan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from study.records import own
+from study.records.ended import ended
+from study.records.question import Question
 from study.records.table import Given
-from study.records.trials import Question, ended
 from trainables.refusal import Refusal
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from study.plan.study import Arm
+from study.records.ended import ended, is_lost
 from study.records.own import RECORDED
-from study.records.trials import ended, is_lost
 from trainables.rates import lr_beside
 from trainables.refusal import Refusal, unknown
 from trainables.space import Choice, Derived, Domain, Integer, LogNormal, LogUniform, Uniform

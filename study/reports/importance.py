@@ -7,8 +7,8 @@ from study.answers.configurations import configurations
 from study.answers.importance import Importance, importances
 from study.answers.trials import trials_of
 from study.plan.tasks import label
+from study.records.ended import ended
 from study.records.material import Material, level_of
-from study.records.trials import ended
 from study.reports.cells import Cell, Column, Row, Sheet
 from study.reports.terminal import TextTable
 

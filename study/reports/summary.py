@@ -13,8 +13,8 @@ from rich.table import Table
 from study.answers.trials import trials_of
 from study.plan.tasks import class_notes, label
 from study.records import failures
+from study.records.ended import best_of, ended
 from study.records.material import Material, level_of
-from study.records.trials import best_of, ended
 from study.reports.importance import text_tables
 from study.reports.sections import sections
 from study.reports.terminal import TextTable, markdown

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from study.tracking.forgetting import forget, search_folders
     from study.tracking.lease import Lease
     from study.tracking.reader import is_recorded, read
+    from study.tracking.searches import OtherContents
     from study.tracking.standing import SearchStatus, cancel, status
     from study.tracking.store import client, shown
     from study.tracking.summary import About, about, publish
-    from study.tracking.tracker import OtherContents, Tracker
+    from study.tracking.tracker import Tracker
 
 __all__ = [
     "About",
@@ -44,10 +45,11 @@ _PLACES = {
     "forgetting": ("forget", "search_folders"),
     "lease": ("Lease",),
     "reader": ("is_recorded", "read"),
+    "searches": ("OtherContents",),
     "standing": ("SearchStatus", "cancel", "status"),
     "store": ("client", "shown"),
     "summary": ("About", "about", "publish"),
-    "tracker": ("OtherContents", "Tracker"),
+    "tracker": ("Tracker",),
 }
 """Where each name stands: imported when it is first asked for, since MLflow takes seconds."""
 

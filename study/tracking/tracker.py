@@ -1,10 +1,9 @@
 """The writer: one study into MLflow, every write of which can be repeated."""
 
 import contextlib
-import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,6 +15,7 @@ from study.plan.key import Key
 from study.plan.study import Search, Study
 from study.tracking import view
 from study.tracking.outbox import Outbox
+from study.tracking.searches import Searches
 from study.tracking.store import (
     CANCEL,
     PREFIX,
@@ -24,9 +24,7 @@ from study.tracking.store import (
     TERMINAL,
     client,
     experiment_of,
-    folder_of_search,
     is_away,
-    own_tags,
     parameter_text,
     prices_of,
     recorded_of,
@@ -50,12 +48,6 @@ Point: TypeAlias = tuple[str, float, int, int]
 CANCEL_SECONDS = 5.0  # between two looks whether the study has been cancelled
 
 
-class OtherContents(Refusal):
-    """Another study of the same name is recorded."""
-
-    succeeded: bool = True  # whether a trial of it has ended without failing
-
-
 class Tracker:
     """Writes one study into MLflow; every write can be repeated."""
 
@@ -72,11 +64,11 @@ class Tracker:
         `recorded` is called, from another thread, when the end of a trial is in the store. `check` is called before
         everything that is written, and raises where this driver must not write any more.
         """
-        self.study, self.uri, self._hash = study, uri, study.hash
+        self.study, self.uri = study, uri
         self._client = client(uri)
         self._experiment = experiment_of(self._client, study.name, uri)
         self._provenance = dict(provenance or {})
-        self._parents: dict[tuple[str, int], str] = {}
+        self.searches = Searches(study, uri, self._client, self._experiment, self._provenance)
         self._runs: dict[Key, Recorded] = {}
         self.prices: dict[str, list[Price]] = {}  # by arm
         self._waiting: dict[Key, list[Point]] = defaultdict(list)
@@ -87,25 +79,6 @@ class Tracker:
         self._recorded, self._check = recorded, check
         self._writer = Writer(self._client, self._experiment, {key: known.run_id for key, known in self._runs.items()})
         self._outbox = Outbox(self._written, is_away)
-
-    def open_searches(self, searches: Iterable[Search]) -> None:
-        """Give every search its parent run, running, with the study file and the files that it names beside it."""
-        for search in searches:
-            self._client.update_run(self._parent(search), status="RUNNING")
-        self.keep_files()
-
-    def keep_files(self) -> None:
-        """Write study file, the files that it names and the view of MLflow's pages as they are today: files may have
-        changed.
-        """
-        contents = {arm.name: arm.contents() for arm in self.study.arms}
-        for tag, text in (view.KIND, (view.TAG, view.saved(contents, self.study.arms[0].task.mode))):
-            self._client.set_experiment_tag(self._experiment, tag, text)
-        for search in self.study.searches():
-            run = self._parent(search)
-            self._client.log_text(run, self.study.text, "study.yaml")
-            for file in search.arm.files():
-                self._client.log_text(run, file.text, Path(file.path).name)
 
     @property
     def answers(self) -> bool:
@@ -135,27 +108,9 @@ class Tracker:
         numbers = sorted(set.intersection(*map(set, columns))) if columns else []
         return [SourceRecord(*(column[number] for column in columns)) for number in numbers]
 
-    def folder(self, key: Key) -> Path:
-        """The place of a trial's checkpoint inside a storage folder; that of another store's study is another.
-
-        Args:
-            key: of a trial whose search has been opened.
-        """
-        own = folder_of_search(key.study, key.arm, key.repetition, self._parents[key.arm, key.repetition])
-        return own / str(key.k) / str(key.seed_number)
-
-    @property
-    def own_name(self) -> str:
-        """The study's name, with what tells it from another store's study of that name."""
-        return f"{self.study.name}-{self._parent(next(self.study.searches()))[:12]}"
-
     def remember_storage(self, storage: Path) -> None:
         """Write down where pages and checkpoints are, for whoever reports on the study or forgets it."""
         self._client.set_experiment_tag(self._experiment, STORAGE, str(storage))
-
-    def mark(self, search: Search) -> str:
-        """The mark that tells a search from every other of its name: one run of one store, and what code runs it."""
-        return ", ".join([self._parent(search), *(self._provenance.get(name, "") for name in ("versions", "commit"))])
 
     def start(self, search: Search, key: Key, trial: Trial) -> None:
         """Write down that a training starts, or starts again.
@@ -171,7 +126,7 @@ class Tracker:
             "key": key.path,
             "searcher": search.arm.settings.searched_by,
             **_levels(trial.task),
-            **self._tags("trial", search),
+            **self.searches.tags("trial", search),
             "k": str(key.k),
             "seed_number": str(key.seed_number),
             "seeds": str(search.arm.settings.seeds),
@@ -180,7 +135,7 @@ class Tracker:
         tags |= {f"{PREFIX}attempts": str(attempts)}
         if known is None:
             name = f"{key.arm}-{key.repetition}-{key.k}"
-            tags |= {MLFLOW_RUN_NAME: name, MLFLOW_PARENT_RUN_ID: self._parent(search)}
+            tags |= {MLFLOW_RUN_NAME: name, MLFLOW_PARENT_RUN_ID: self.searches.run(search)}
         new = known is None or not known.params  # a driver may die between the two calls
         flat = trial.flat()
         shown = [*view.axes(key.arm, flat), *flat.items()] if new else []
@@ -214,7 +169,7 @@ class Tracker:
         """
         own = self.prices.setdefault(search.arm.name, [])
         own.append(price)
-        self._outbox.put(Tag(self._parent(search), f"{PREFIX}{PRICE}{len(own)}", written([price])))
+        self._outbox.put(Tag(self.searches.run(search), f"{PREFIX}{PRICE}{len(own)}", written([price])))
 
     def finish(self, key: Key, status: Status, score: float, error: str = "", **tags: str) -> None:
         """Write down that a training has ended: its metrics first, its status last.
@@ -278,7 +233,7 @@ class Tracker:
         self.flush()
         now = int(time.time() * 1000)
         missing = self.study.missing(key for key, known in self._runs.items() if known.status is not None)
-        for search, run in self._parents.items():
+        for search, run in self.searches.runs.items():
             self._outbox.put(Mark(run, "FINISHED" if complete and not missing[search] else "KILLED", now))
         for key, recorded in self._runs.items():
             if recorded.status is None:
@@ -292,47 +247,14 @@ class Tracker:
     # --- inside --------------------------------------------------------------------------------------
 
     def _load(self) -> None:
-        contents = {arm.name: json.dumps(arm.contents(), sort_keys=True) for arm in self.study.arms}
         parents = runs_of(self._client, self._experiment, "search")
         trials, surplus = trial_runs(self._client, self._experiment)
-        succeeded = any(recorded_of(run).status not in (None, "failed") for run in trials.values())
-        for run in parents:
-            tags = own_tags(run)
-            try:
-                _refuse_other_contents(
-                    self.study.name, tags["arm"], tags["contents"], contents.get(tags["arm"]), self.uri
-                )
-            except OtherContents as refusal:
-                refusal.succeeded = succeeded
-                raise
-            self._parents[tags["arm"], int(tags["repetition"])] = run.info.run_id
+        self._runs = {key: recorded_of(run) for key, run in trials.items()}
+        succeeded = any(known.status not in (None, "failed") for known in self._runs.values())
+        self.searches.adopt(parents, succeeded=succeeded)
         self.prices = prices_of(parents)
-        for run in parents:  # now that none is refused
-            self._client.update_run(run.info.run_id, status="RUNNING")
         for run in surplus:
             self._client.delete_run(run.info.run_id)
-        self._runs = {key: recorded_of(run) for key, run in trials.items()}
-
-    def _parent(self, search: Search) -> str:
-        name = search.arm.name, search.repetition
-        if name not in self._parents:
-            contents = json.dumps(search.arm.contents(), sort_keys=True)
-            tags = {**self._tags("search", search), "contents": contents}
-            run = self._create(tags, f"{search.arm.name}-{search.repetition}", None)
-            self._parents[name] = run
-        return self._parents[name]
-
-    def _tags(self, kind: str, search: Search) -> dict[str, str]:
-        settings = search.arm.settings
-        planned = {"planned": str(settings.trials * settings.seeds)} if kind == "search" else {}
-        own = {"kind": kind, "arm": search.arm.name, "repetition": str(search.repetition), "study": self.study.name}
-        return {**own, **planned, "study_hash": self._hash, **self._provenance}
-
-    def _create(self, tags: Mapping[str, str], name: str, parent: str | None) -> str:
-        own = {f"{PREFIX}{tag}": value for tag, value in tags.items()}
-        above = {MLFLOW_PARENT_RUN_ID: parent} if parent else {}
-        run = self._client.create_run(self._experiment, tags={**own, **above, MLFLOW_RUN_NAME: name})
-        return run.info.run_id
 
     def _history(self, run: str, name: str) -> dict[int, float]:
         return {point.step: point.value for point in self._client.get_metric_history(run, name)}
@@ -357,19 +279,3 @@ def _levels(task: Workload) -> dict[str, str]:
     """What a report must know of a task, so that it needs no code of other people's."""
     target = {} if task.target is None else {"target": repr(float(task.target))}
     return {"mode": task.mode, "metric": task.metric, "chance": repr(float(task.chance)), **target}
-
-
-def _refuse_other_contents(study: str, arm: str, before: str, now: str | None, uri: str) -> None:
-    if before == now:
-        return
-    if now is None:
-        difference = f"it also has an arm {arm!r}"
-    else:
-        was, new = json.loads(before), json.loads(now)
-        changed = sorted(key for key in was.keys() | new.keys() if was.get(key) != new.get(key))
-        told = [f"{key} was {was.get(key, 'not set')}, is now {new.get(key, 'not set')}" for key in changed]
-        difference = f"in arm {arm!r}, {'; '.join(told)}"
-    raise OtherContents(
-        f"another study {study!r} with other contents is recorded in {shown(uri)}: {difference}. Copy the study file "
-        f"under a new name, or forget the recorded one (`lr-study forget {study}`, or run with --fresh)"
-    )

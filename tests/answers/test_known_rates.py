@@ -15,8 +15,8 @@ from study.answers.summary import Options, summarize
 from study.commands.cost import cost as command
 from study.records import own
 from study.records.drawn import with_rates
+from study.records.question import Question
 from study.records.table import validated
-from study.records.trials import Question
 from study.reports.knowledge import sentence, tables
 from study.reports.sentences import sentence_text
 from trainables.refusal import Refusal

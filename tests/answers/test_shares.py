@@ -11,8 +11,8 @@ from study.answers.results import JudgedShare
 from study.answers.spent import level_of_all
 from study.answers.summary import Options, summarize
 from study.cost import Interval
+from study.records.question import Question
 from study.records.table import validated
-from study.records.trials import Question
 from study.reports.terminal import cost_tables, markdown
 
 

@@ -11,9 +11,9 @@ from study.answers.over_tasks import ALIKE
 from study.answers.study import ReportOptions, answers_of
 from study.answers.summary import Options, summarize
 from study.records.material import Material
+from study.records.question import Question
 from study.records.source import source_of
 from study.records.table import validated
-from study.records.trials import Question
 from study.reports.forms import as_json, html, markdown
 from study.reports.over_tasks import sentence, tables
 from study.reports.page import page

@@ -79,7 +79,7 @@ def drive(study, uri, until):
     dispatcher = Dispatcher(study, tracker.recorded())
     ended = before = dispatcher.num_ended
     outstanding = deque()
-    tracker.open_searches(study.searches())
+    tracker.searches.open(study.searches())
     if ended:
         assert dispatcher.next() is not None
         print(f"restarted after {ended} trials: {time.perf_counter() - began:.1f} s to the first new suggestion")

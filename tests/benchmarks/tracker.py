@@ -21,7 +21,7 @@ def main(length):
     study = parse(f"{{question: q, common: {{task: quadratic, trials: {trials}}}, arms: {{sgd: {{}}}}}}", "tracker")
     tracker = Tracker(study, "sqlite:///mlflow.db")
     search = next(study.searches())
-    tracker.open_searches([search])
+    tracker.searches.open([search])
     began = time.perf_counter()
     for k in range(trials):
         tracker.start(search, search.key(k), search.arm.trial({"scheme.lr": 0.1}, k))

@@ -30,7 +30,7 @@ def folder(tmp_path_factory):
         for name in ("first", "last"):
             simulate(parse(TEXT, name), f"sqlite:///{folder}/mlflow.db", lambda _, trial, rng: curve(trial, rng))
         planned = Tracker(parse(TEXT, "planned"), f"sqlite:///{folder}/mlflow.db")
-        planned.open_searches(planned.study.searches())
+        planned.searches.open(planned.study.searches())
     return folder
 
 

@@ -38,7 +38,7 @@ def opened(store, name):
     """The study as a driver has it, and its assignments by arm."""
     study = parse(TEXT, name)
     tracker = Tracker(study, store)
-    tracker.open_searches(study.searches())
+    tracker.searches.open(study.searches())
     dispatcher = Dispatcher(study, tracker.recorded())
     found = {"one": [], "sizes": []}
     while (next_one := dispatcher.next()) is not None:

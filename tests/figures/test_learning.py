@@ -8,7 +8,10 @@ from recorded import record, training
 from study.answers.trials import shown, shown_curves
 from study.figures import learning, looks, vega
 from study.records import own
-from study.records.trials import Question, best_of, curves, trials
+from study.records.curves import curves
+from study.records.ended import best_of
+from study.records.question import Question
+from study.records.trials import trials
 
 RNG = np.random.default_rng(0)
 

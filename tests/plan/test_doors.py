@@ -115,7 +115,7 @@ def recorded(tmp_path_factory):
     study = parse(TEXT % "sgd", "keys")
     tracker = Tracker(study, uri)
     (search,) = study.searches()
-    tracker.open_searches([search])
+    tracker.searches.open([search])
     tracker.start(search, search.key(0), search.arm.trial({"scheme.lr": 0.3}, 7))
     return study, uri, tracker.recorded()[search.key(0)].run_id
 
@@ -201,7 +201,7 @@ def test_what_a_trial_left_behind_is_not_executed(tmp_path, mark, monkeypatch):
     study, uri = parse(text, "left"), f"sqlite:///{tmp_path}/mlflow.db"
     (search,) = study.searches()
     tracker = Tracker(study, uri)
-    tracker.open_searches([search])
+    tracker.searches.open([search])
     tracker.start(search, search.key(0), search.arm.trial({"scheme.lr": 0.3}, 7))
     array = io.BytesIO()
     np.save(array, np.array([Executed(mark)], dtype=object), allow_pickle=True)

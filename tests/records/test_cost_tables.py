@@ -13,7 +13,7 @@ from study.answers.summary import Options, summarize
 from study.commands.cost import cost as command
 from study.records import files
 from study.records import table as tables
-from study.records.trials import Question
+from study.records.question import Question
 from trainables.refusal import Refusal
 
 ANCHORS = SHARED / "anchors"

@@ -21,7 +21,7 @@ def record(name, uri, errors):
     """A complete record whose trials failed with these errors, in turn; an empty one means that it finished."""
     read, left = parse(TEXT, name), list(errors)
     tracker, dispatcher = Tracker(read, uri), Dispatcher(read, {})
-    tracker.open_searches(read.searches())
+    tracker.searches.open(read.searches())
     while not dispatcher.done:
         search, key, trial, *_ = dispatcher.next()
         error = left.pop(0)

@@ -11,8 +11,9 @@ from study.answers.study import Answers, ReportOptions, answers_of
 from study.answers.summary import Options, summarize
 from study.records import own
 from study.records.material import Material
+from study.records.question import Question
 from study.records.source import source_of
-from study.records.trials import Question, trials
+from study.records.trials import trials
 from trainables.price import Price, read, written
 from trainables.refusal import Refusal
 

@@ -12,7 +12,8 @@ from study.answers.winners import winners
 from study.commands.best import _text
 from study.records import own
 from study.records.material import Level, Material
-from study.records.trials import Question, trials
+from study.records.question import Question
+from study.records.trials import trials
 from study.reports.summary import render, summary
 from trainables.optimizers import finders
 

@@ -229,7 +229,7 @@ def test_functions_shows_the_stored_code_and_runs_it_only_where_it_is_trusted(ra
     theirs = parse.parse(text, "theirs", folder=tmp_path)
     tracker = Tracker(theirs, uri)
     (search,) = theirs.searches()
-    tracker.open_searches([search])
+    tracker.searches.open([search])
     for k in range(2):
         run, key = Run(search.arm.trial({"scheme.lr": 0.1}, k)), search.key(k)
         run.epoch()

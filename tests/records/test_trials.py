@@ -9,9 +9,11 @@ from study.answers.study import ReportOptions, answers_of
 from study.answers.summary import Options, summarize
 from study.answers.trials import trials_of
 from study.records import own
+from study.records.ended import best_of
 from study.records.material import Level, Material
+from study.records.question import Question
 from study.records.table import validated
-from study.records.trials import Question, best_of, trials
+from study.records.trials import trials
 from study.reports.summary import summary
 
 NAN = float("nan")

@@ -66,7 +66,7 @@ def text_of(written):
 
 def test_the_page_of_a_study_without_a_trial_says_so(store):
     tracker = tracking.Tracker(parse(TEXT % (4, ARMS), "empty"), store)
-    tracker.open_searches(tracker.study.searches())
+    tracker.searches.open(tracker.study.searches())
     text = text_of(page("empty", tracking_uri=store))
     assert "No trial has ended yet" in text
     assert "Without a trial that ended: sgd, adam, wide." in text

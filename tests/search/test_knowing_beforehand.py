@@ -14,8 +14,8 @@ from study.dispatch.outcome import Outcome, Recorded
 from study.dispatch.searching import Searching
 from study.plan.parse import parse, recorded
 from study.plan.study import Search
+from study.records.question import Question
 from study.records.table import validated
-from study.records.trials import Question
 from study.replay.curves import curves_of
 from study.replay.searches import search
 from study.search.samplers import SAMPLERS

@@ -21,7 +21,7 @@ from study.dispatch.searching import Searching
 from study.execution.runner import run as run_study
 from study.plan.parse import parse
 from study.records.own import of_record
-from study.records.trials import Question
+from study.records.question import Question
 from study.search.stoppers import STOPPERS, Asha
 from study.tracking import Tracker, read
 from trainables.refusal import Refusal
@@ -225,7 +225,7 @@ def test_a_stopped_trial_is_recorded_as_such_with_its_rungs(tmp_path, monkeypatc
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     whole = parse(SEARCH % f"repetitions: 2, {ASHA}", "recorded")
     tracker = Tracker(whole, uri)
-    tracker.open_searches(whole.searches())
+    tracker.searches.open(whole.searches())
     rungs = (Rung(1, -0.1 - 0.2), Rung(2, -1 / 3))
     losses = {(0, 0): (3.0, 2.0), (0, 1): (3.0, 2.5, 1.5, 0.9), (1, 0): (0.5, 0.6), (1, 1): (2.0, 2.0, 2.0)}
     for search in whole.searches():

@@ -34,13 +34,13 @@ def recorded(name, uri, status, storage=None):
     read = parse(TEXT % 3, name)
     (search,) = read.searches()
     tracker = Tracker(read, uri)
-    tracker.open_searches([search])
+    tracker.searches.open([search])
     storage = storage or Path("storage").resolve()
     tracker.remember_storage(storage)
     tracker.start(search, search.key(0), search.arm.trial({"scheme.lr": 0.3}, 7))
     tracker.finish(search.key(0), status, 0.5)
     tracker.close(complete=True)
-    for folder in (storage / tracker.folder(search.key(0)), storage / "reports" / name):
+    for folder in (storage / tracker.searches.folder(search.key(0)), storage / "reports" / name):
         folder.mkdir(parents=True)
         (folder / "file").touch()
     return tracker
@@ -102,8 +102,8 @@ def test_two_stores_that_share_a_folder_have_checkpoints_of_their_own(uri, tmp_p
     here, there = recorded("twice", uri, "finished"), f"sqlite:///{tmp_path}/other.db"
     other = recorded("twice", there, "finished", storage=tmp_path / "elsewhere")
     (search,) = here.study.searches()
-    assert here.folder(search.key(0)) != other.folder(search.key(0))
-    assert here.own_name != other.own_name
+    assert here.searches.folder(search.key(0)) != other.searches.folder(search.key(0))
+    assert here.searches.own_name != other.searches.own_name
     study.forget("twice", tracking_uri=there, storage=Path("storage"))
     assert [file for file in files("storage") if "checkpoints" in file.parts]
 

@@ -109,7 +109,7 @@ def test_one_that_was_taken_for_dead_writes_no_more(name, uri, unknown_process):
     (search,) = study.searches()
     first = Lease(name, uri)  # nobody keeps it: it does not beat
     tracker = Tracker(study, uri, check=first.check)
-    tracker.open_searches([search])
+    tracker.searches.open([search])
     tracker.start(search, search.key(0), search.arm.trial({"scheme.lr": 0.3}, 7))
     with Lease(name, uri):
         time.sleep(0.3)

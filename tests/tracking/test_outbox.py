@@ -196,7 +196,7 @@ def test_a_run_that_was_made_without_an_answer_is_found_and_not_made_twice(tmp_p
     study = parse(TEXT, "lost")
     tracker = Tracker(study, uri)
     (search,) = study.searches()
-    tracker.open_searches([search])
+    tracker.searches.open([search])
     create, lost = MlflowClient.create_run, []
 
     def without_answer(self, *args, **rest):
@@ -223,7 +223,7 @@ def test_an_end_is_acknowledged_only_when_the_store_has_it(tmp_path, monkeypatch
     study, told = parse(TEXT, "ends"), []
     tracker = Tracker(study, f"sqlite:///{tmp_path}/mlflow.db", recorded=told.append)
     (search,) = study.searches()
-    tracker.open_searches([search])
+    tracker.searches.open([search])
     tracker.start(search, search.key(0), search.arm.trial({"scheme.lr": 0.3}, 7))
     tracker.start(search, search.key(1), search.arm.trial({"scheme.lr": 0.4}, 8))
     away = threading.Event()
@@ -311,7 +311,7 @@ def test_what_a_trial_measured_is_not_waited_for_where_the_store_is_away(tmp_pat
     study = parse(TEXT, "away")
     tracker = Tracker(study, f"sqlite:///{tmp_path}/mlflow.db")
     (search,) = study.searches()
-    tracker.open_searches([search])
+    tracker.searches.open([search])
     tracker.start(search, search.key(0), search.arm.trial({"scheme.lr": 0.3}, 7))
     assert tracker.measured(search.key(0)) is not None
     history = MlflowClient.get_metric_history

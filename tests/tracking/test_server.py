@@ -34,7 +34,7 @@ def written(uri):
     study = parse(TEXT, "served")
     tracker = Tracker(study, uri, {"versions": "v"})
     (search,) = study.searches()
-    tracker.open_searches([search])
+    tracker.searches.open([search])
     for k in range(4):
         tracker.start(search, search.key(k), search.arm.trial({"scheme.lr": 0.1}, seed=k))
         for number in range(1, k + 2):

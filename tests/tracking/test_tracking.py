@@ -52,7 +52,7 @@ def started(store, name, text=TEXT % "epochs: 3"):
     study = parse(text, name)
     tracker = Tracker(study, store, {"versions": "v"})
     search = next(study.searches())
-    tracker.open_searches(study.searches())
+    tracker.searches.open(study.searches())
     tracker.start(search, search.key(0), search.arm.trial({"scheme.lr": 0.3}, 7))
     return tracker, search
 
@@ -280,5 +280,5 @@ def test_a_mark_is_of_one_search_of_one_record_and_of_its_versions(store):
     (first, search), (other, _) = started(store, "marked"), started(store, "marked-too")
     again = Tracker(first.study, store, {"versions": "v"})
     newer = Tracker(first.study, store, {"versions": "w"})
-    assert first.mark(search) == again.mark(search)
-    assert len({tracker.mark(search) for tracker in (first, other, newer)}) == 3
+    assert first.searches.mark(search) == again.searches.mark(search)
+    assert len({tracker.searches.mark(search) for tracker in (first, other, newer)}) == 3

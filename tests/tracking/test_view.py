@@ -99,7 +99,7 @@ def test_its_plots_have_arm_and_rate_as_axes_and_no_epoch(view):
 def opened(uri, name, text):
     """The view of a study of which no trial has run."""
     study = parse(text, name)
-    Tracker(study, uri).open_searches(study.searches())
+    Tracker(study, uri).searches.open(study.searches())
     return state_of(MlflowClient(uri), name)
 
 

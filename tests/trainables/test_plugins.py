@@ -280,7 +280,7 @@ def test_a_record_is_not_gone_on_with_after_their_file_has_changed(elsewhere, tm
     (changed / "my_task.py").write_text(TASK.replace("range(200)", "range(100)"))
     uri = f"sqlite:///{elsewhere}/mlflow.db"
     before = parse.load(str(elsewhere / "mine.yaml"))
-    Tracker(before, uri).open_searches(before.searches())
+    Tracker(before, uri).searches.open(before.searches())
     Tracker(before, uri)
     with pytest.raises(Refusal, match=r"in arm '\w+', ./my_task.py was \w{16}, is now \w{16}. Copy the study file"):
         Tracker(parse.load(str(changed / "mine.yaml")), uri)

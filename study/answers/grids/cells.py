@@ -11,7 +11,9 @@ from study.answers.grids.collapse import anti_diagonals
 from study.answers.grids.relaxation import relaxation_rate
 from study.cost.quantities import NotDefined
 from study.records import own
-from study.records.trials import LOST, Question, ended, trainings
+from study.records.ended import LOST, ended
+from study.records.question import Question
+from study.records.trials import trainings
 
 RATE, DECAY, MOMENTUM = "scheme.lr", "decay.weight_decay", "direction.momentum"
 SETTLED = 3.0  # times 1/(ηλ): what starts at e¹² times its equilibrium ‖w‖⁴ is twice as large as it then
