@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from study.cost import NotDefined
 from study.records.curves import COSTS
 from study.records.drawn import FIELD, HIGH, LOW, VALUE, Drawn
-from study.records.ended import ended
+from study.records.ended import ended, is_lost
 from study.records.question import Question
 from study.search.samplers import GIVEN_FIRST
 from trainables.refusal import Refusal
@@ -98,6 +98,10 @@ def _arm(part: Any, question: Question) -> Trials:
             notes.append("expected_test is not defined, because a trial has no test score")
         test = None
     score = part["score"].fillna(pd.Series(question.levels("chance", part["task"]), index=part.index))
+    silent = int((part["score"].isna() & ~is_lost(part)).sum())
+    if silent and not score.isna().any():
+        why = "trials whose last row has no score, and that count at chance"
+        notes.append(f"{why}: {silent}; leave out rows that nobody scored")
     if score.isna().any():
         notes.append("a trial has no score and no chance level stands for it: give --chance")
     return Trials(
@@ -189,4 +193,6 @@ def _dependence(part: pd.DataFrame, question: Question) -> str:
 
 
 def _searchers(part: Any) -> set[str]:
-    return {str(name).lower() for name in part["searcher"].unique()} if "searcher" in part else set()
+    """What suggested the trials, as far as the record says it."""
+    names = {str(name).strip().lower() for name in part["searcher"].dropna().unique()} if "searcher" in part else set()
+    return names - {""}

@@ -7,11 +7,13 @@ the same.
 
 import math
 from dataclasses import replace
+from itertools import chain
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from study import cost
-from study.answers.arms import Trials, arms
+from study.answers.arms import TRIALS, Trials, arms
 from study.answers.choice import Tuned
 from study.answers.compared import compare
 from study.answers.knowledge import tell_known
@@ -33,14 +35,19 @@ def summarize(table: pd.DataFrame, options: Options) -> list[Result]:
         options: how its scores are read, against whom, at what budget.
 
     Raises:
-        Refusal: for a baseline that is not there, and for a target nobody can be on either side of.
+        Refusal: for a baseline or a scheme in `includes` that is not there, and for a target nobody can be on either
+            side of.
     """
     check_levels(table, options.question)
+    options = replace(options, unit=options.unit or _unit(table))
     found = arms(trials(table, options.question), options.question)
+    found = [arm.in_unit(TRIALS) for arm in found] if options.unit == TRIALS else found
     schemes = list(dict.fromkeys(arm.scheme for arm in found))
     if options.baseline is not None and options.baseline not in schemes:
         raise unknown("baseline", options.baseline, schemes)
-    options = replace(options, unit=options.unit or _unit(table))
+    for name in {*options.includes, *chain(*options.includes.values())} - {*schemes}:
+        raise unknown("scheme in --includes", name, schemes)
+    _tell_the_order(found, table)
     results, tuned = [], {}
     for task in dict.fromkeys(arm.task for arm in found):
         here = measured([arm for arm in found if arm.task == task], options)
@@ -63,6 +70,13 @@ def measured(here: list[Trials], options: Options) -> list[Measured]:
     tell_known(made, base)
     _flag_inclusions(made, options)
     return made
+
+
+def _tell_the_order(found: list[Trials], table: pd.DataFrame) -> None:
+    """Note what is taken for granted of the trials of searches that learn, where names say nothing of their order."""
+    for arm in found:
+        if arm.depends and arm.searches > 1 and not is_numeric_dtype(table["trial"]):
+            arm.notes.append("the trials of a search are taken to have run in the order of the table's rows")
 
 
 def _unit(table: pd.DataFrame) -> str:

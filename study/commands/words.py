@@ -15,6 +15,7 @@ from study.records import drawn, files, foreign
 from study.records.files import columns_of
 from study.records.question import Question
 from study.records.source import Source, is_record, source_of
+from study.records.table import SECONDS
 from trainables.refusal import Refusal, first_line
 
 
@@ -37,6 +38,8 @@ def read_source(source: str, words: Mapping[str, Any]) -> tuple[pd.DataFrame, Op
         score_at=words["score_at"] or said.score_at,
         learns=said.learns if words["learns"] is None else words["learns"],
     )
+    if unit == SECONDS and words["unit"] not in (None, SECONDS):
+        raise Refusal(f"the costs are durations, counted in {SECONDS}: leave --unit {words['unit']} out")
     if words["rates"]:
         table = _with_rates(table, words["rates"])
     rest = {name: words[name] for name in ("budget", "tolerance", "seed", "draws")}
@@ -131,7 +134,7 @@ def levels(name: str, words: tuple[str, ...]) -> dict[str, float] | None:
         The number of every task, '' standing for all others; None without a word.
 
     Raises:
-        Refusal: for a word that is neither.
+        Refusal: for a word that is neither, and a task that is named twice.
 
     >>> levels("target", ("0.9", "digits=0.8"))
     {'': 0.9, 'digits': 0.8}
@@ -139,6 +142,8 @@ def levels(name: str, words: tuple[str, ...]) -> dict[str, float] | None:
     found: dict[str, float] = {}
     for word in words:
         task, _, number = word.rpartition("=")
+        if task in found:
+            raise Refusal(f"--{name} is given twice for {task or 'all tasks'}, {found[task]:g} and {number}: give one")
         try:
             found[task] = float(number)
         except ValueError as error:

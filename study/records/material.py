@@ -154,7 +154,9 @@ def _frame(path: Path) -> pd.DataFrame:
         parts = sorted(path.glob("*.parquet"))
         if not parts:
             raise Refusal(f"folder {str(path)!r} holds no .parquet file: give a study's name, or a saved record")
-        return pd.concat([_frame(part) for part in parts], ignore_index=True)
+        whole = pd.concat([_frame(part) for part in parts], ignore_index=True)
+        _refuse_twice(whole, path)
+        return whole
     if not path.is_file():
         raise Refusal(f"there is no record {str(path)!r}: give a study's name, or a .csv or .parquet file")
     try:
@@ -165,6 +167,16 @@ def _frame(path: Path) -> pd.DataFrame:
         return read
     except (ValueError, OSError) as error:
         raise Refusal(f"cannot read {str(path)!r}: {first_line(error)}") from error
+
+
+ONE = "arm", "repetition", "k", "seed_number", "record"  # what tells one row of a record from all others
+
+
+def _refuse_twice(whole: pd.DataFrame, path: Path) -> None:
+    """Refuse a record whose parts have trials in common."""
+    twice: Any = whole[whole.duplicated([name for name in ONE if name in whole])]
+    if len(twice):
+        raise Refusal(f"the parts in {str(path)!r} have trials of {twice['arm'].iloc[0]} in common: leave one out")
 
 
 def level_of(record: pd.DataFrame, task: str) -> Level:

@@ -50,3 +50,31 @@ class Question:
         """
         names = tasks.astype(str)
         return names.map({task: self.of(name, task) for task in names.unique()}).to_numpy(float)
+
+
+def reaches(score: Floats, target: Floats) -> NDArray[np.bool_]:
+    """Mark scores that reach their target; one that equals it in single precision does.
+
+    Args:
+        score: (n,) higher is better.
+        target: (n,) likewise; NaN where there is none.
+
+    Returns:
+        (n,) true where the score is finite and reaches it.
+
+    >>> reaches(np.array([np.float32(0.9), 0.9 - 1e-6, np.nan]), np.array([0.9, 0.9, 0.9]))
+    array([ True, False, False])
+    """
+    with np.errstate(invalid="ignore"):
+        return np.isfinite(score) & (score >= least(target))
+
+
+def least(target: Floats) -> Floats:
+    """The least score that reaches a target: a unit in the last place of its single precision below it.
+
+    Scores are means, often of numbers in single precision, and nine tenths of ten may be told as 0.8999999762.
+
+    Args:
+        target: (n,) higher is better; NaN where there is none.
+    """
+    return target - np.spacing(np.abs(target).astype(np.float32)).astype(float)

@@ -24,6 +24,8 @@ STATUSES = {
 """What a status means: a failed trial missed, at what it used; a stopped one was cut short by a rule."""
 MISSING = ["", "nan", "NaN", "NAN", "null", "None", "NA", "N/A"]
 DURATION = r"(\d+ days?,? )?\d+:\d\d:\d\d(\.\d+)?"  # as pandas and Python write a timedelta
+ALSO = {"state": "status"}  # what others call a column of ours
+SECONDS = "seconds"
 ALIKE = 0.8  # how near a column's name must be to one of ours for a remark that it is not used
 
 
@@ -51,7 +53,7 @@ def given(raw: pd.DataFrame, columns: Mapping[str, str], unit: str | None = None
     table: Any = renamed(raw, columns)
     notes = [*_unused(raw, table, columns)]
     if "status" in table:
-        table = table.assign(status=_statuses(pd.Series(table["status"])))
+        table = table.assign(status=_of_trainings(table, _statuses(pd.Series(table["status"]))))
         of_trial = [table[name] for name in _trial(table)]
         running = (table["status"] == "running").groupby(of_trial, dropna=False).transform("any")
         nameless = ~running & ~table["status"].isin(["finished", "stopped"]) & _nameless(table)
@@ -61,8 +63,9 @@ def given(raw: pd.DataFrame, columns: Mapping[str, str], unit: str | None = None
         if table.empty:
             raise Refusal("the table has no trial that has ended")
     if "cost" in table and (seconds := _seconds(pd.Series(table["cost"]))) is not None:
-        table, unit = table.assign(cost=seconds), unit or "seconds"
-    return Given(validated(table), tuple(notes), unit)
+        table, unit = table.assign(cost=seconds), unit or SECONDS
+    table, changed = _with_first_rates(validated(table))
+    return Given(table, (*notes, *changed), unit)
 
 
 def renamed(raw: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
@@ -148,7 +151,7 @@ def _unused(raw: pd.DataFrame, table: pd.DataFrame, columns: Mapping[str, str]) 
     """Remarks on columns that are called nearly as ours are, and are none of ours."""
     free = [name for name in OPTIONAL if name not in table]
     others = [str(name) for name in raw.columns if name not in columns.values() and _plain(name) not in KNOWN]
-    near = {name: get_close_matches(_plain(name), free, 1, ALIKE) for name in others}
+    near = {name: get_close_matches(ALSO.get(_plain(name), _plain(name)), free, 1, ALIKE) for name in others}
     return [
         f"the column {name!r} is not used: --column {ours[0]}={name} takes it" for name, ours in near.items() if ours
     ]
@@ -212,6 +215,38 @@ def _statuses(values: pd.Series) -> pd.Series:
         row = values.index[int(np.flatnonzero((lower == strange[0]).to_numpy())[0])] + 1
         raise Refusal(f"row {row}, column 'status': {unknown('status', strange[0], filter(None, STATUSES))}")
     return pd.Series(np.array([STATUSES[name] for name in names], dtype=object)[codes], index=values.index)
+
+
+def _of_trainings(table: Any, told: pd.Series) -> Any:
+    """The status of the training that each row is of: what its last row that says one says.
+
+    A training that was lost and goes on to another end is refused.
+    """
+    blank = table["status"].fillna("").astype(str).str.strip() == ""
+    keys = [table[name] for name in KEY if name in table]
+    order = _numbers(pd.Series(table["epoch"])).argsort(kind="stable") if "epoch" in table else range(len(table))
+    said: Any = told.mask(blank).iloc[order]
+    last = said.groupby([key.iloc[order] for key in keys], dropna=False, sort=False).transform("last")
+    last = last.reindex(table.index)
+    against = told.isin(["diverged", "failed"]) & ~blank & (told != last)
+    if against.any():
+        at = int(np.flatnonzero(against.to_numpy())[0])
+        row, was, now = table.index[at] + 1, told.iloc[at], last.iloc[at]
+        raise Refusal(f"row {row}, column 'status': a trial that has {was} here ends as {now}: give it one end")
+    return last.fillna("finished")
+
+
+def _with_first_rates(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The table with one rate a training, the first; and a remark where a schedule moved it."""
+    if "lr" not in table or "epoch" not in table:
+        return table, []
+    keys = [name for name in KEY if name in table]
+    rates: Any = table.sort_values("epoch", kind="stable").groupby(keys, sort=False)["lr"]
+    moved = int((rates.nunique() > 1).sum())
+    if not moved:
+        return table, []
+    note = f"trials whose lr changes from row to row: {moved}; the first counts, as the rate that they were given"
+    return table.assign(lr=rates.transform("first")), [note]
 
 
 def _refuse(table: pd.DataFrame, name: str, bad: Callable[[Any], Any], why: str) -> None:

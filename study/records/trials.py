@@ -7,6 +7,7 @@ A trial is the mean of the seeds that it has. This is the one place that settles
 - `full`, `charged`: its whole cost, and its cost up to the target (its whole cost where it missed); `charged_passes` …
   the same in every other unit that the table has;
 - `hit`: whether a score reached the target, equal up to rounding, at the time it was told;
+- `test_score`: that of the record whose score counts; where none was told there, of the last;
 - `seeds`, `lost`: the seeds that it has, and how many of them diverged or failed.
 """
 
@@ -18,10 +19,8 @@ from numpy.typing import NDArray
 
 from study.records.curves import COSTS, costs_of, curves, first_rows, in_order
 from study.records.ended import OPEN, is_lost
-from study.records.question import Floats, Question
+from study.records.question import Floats, Question, reaches
 from study.records.table import KEY
-
-ROUNDING = 4  # units in the last place by which a mean may miss the target that it equals
 
 
 def trials(table: pd.DataFrame, question: Question) -> pd.DataFrame:
@@ -81,31 +80,25 @@ def of_curves(table: pd.DataFrame, question: Question) -> pd.DataFrame:
     rows["full"], rows["charged"] = cost[ends], cost[until]
     rows = rows.assign(**{f"charged_{name}": costs_of(table, starts, name)[until] for name in COSTS if name in table})
     worth = sign * table["worth"].to_numpy(float) if "worth" in table else np.where(np.isfinite(score), score, np.nan)
-    final = np.fmax.reduceat(worth, starts) if question.score_at == "best" else worth[ends]
+    best = question.score_at == "best"
+    final = np.fmax.reduceat(worth, starts) if best else worth[ends]
     lost = is_lost(rows).to_numpy()
+    at = np.where(best & ~lost, _first_best(worth, final, starts), ends)
     final = np.where(lost, chance, sign * final)
     running = (rows["status"] == OPEN).to_numpy() if "status" in rows else np.zeros(len(rows), bool)
     rows["score"] = np.where(running, np.nan, final)
     if "test_score" in rows:
-        rows["test_score"] = rows["test_score"].mask(lost & rows["test_score"].isna(), pd.Series(chance))
+        told = table["test_score"].to_numpy(float)
+        test = np.where(np.isnan(told[at]), told[ends], told[at])
+        rows["test_score"] = np.where(lost & np.isnan(test), chance, test)
     if "lost" not in rows:
         rows["seeds"], rows["lost"] = 1, lost.astype(int)
     return rows
 
 
-def reaches(score: Floats, target: Floats) -> NDArray[np.bool_]:
-    """Mark scores that reach their target; a mean that equals it but for rounding does.
-
-    Args:
-        score: (n,) higher is better.
-        target: (n,) likewise; NaN where there is none.
-
-    Returns:
-        (n,) true where the score is finite and reaches it.
-
-    >>> reaches(np.array([(0.7 + 0.8 + 0.9) / 3, 0.8 - 1e-9, np.nan]), np.array([0.8, 0.8, 0.8]))
-    array([ True, False, False])
-    """
-    with np.errstate(invalid="ignore"):
-        slack = ROUNDING * np.spacing(np.fmax(np.abs(score), np.abs(target)))
-        return np.isfinite(score) & (score >= target - slack)
+def _first_best(worth: Floats, best: Floats, starts: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The position of the first record of every trial that is worth its best; of its first one where none is."""
+    sizes = np.diff(np.append(starts, worth.size))
+    elsewhere = np.where(worth == np.repeat(best, sizes), np.arange(worth.size), worth.size)
+    found = np.minimum.reduceat(elsewhere, starts)
+    return np.where(found < worth.size, found, starts)

@@ -10,6 +10,7 @@ from study.answers.replayed import Found
 from study.dispatch.outcome import Outcome
 from study.dispatch.searching import Searching
 from study.plan.study import Search
+from study.records.question import least
 from study.replay.curves import Curves, Floats, place
 from trainables.run.stopping import best_score, stopped_at
 from trainables.seeds import seed_of
@@ -92,10 +93,11 @@ def _asked(space: Mapping[str, Domain], values: Mapping[str, Any]) -> Floats:
 
 def _found(curves: Curves, lengths: Sequence[tuple[int, int]], target: float | None) -> Found:
     spent, first = 0.0, None
+    bar = None if target is None else float(least(np.array(target)))
     tops: list[float] = []
     for number, (i, length) in enumerate(lengths, 1):
         scores = curves.scores[i][:length]
-        hit = next((at for at, score in enumerate(scores) if target is not None and score >= target), None)
+        hit = None if bar is None else next((at for at, score in enumerate(scores) if score >= bar), None)
         if hit is not None and first is None:
             first = number, spent + curves.costs[i][hit]
         spent += curves.costs[i][length - 1]

@@ -97,7 +97,8 @@ def test_a_mean_that_equals_the_target_but_for_rounding_is_a_hit():
     assert sum(seeds) / 3 < 0.8 < sum(seeds) / 3 + 1e-15
     found = of({"trial": [0] * 3, "seed": range(3), "score": seeds}, target=0.8)
     assert found["hit"].tolist() == [True]
-    assert of({"trial": [0], "score": [0.8 - 1e-12]}, target=0.8)["hit"].tolist() == [False]
+    assert of({"trial": [0], "score": [float(np.float32(0.9))]}, target=0.9)["hit"].tolist() == [True]
+    assert of({"trial": [0], "score": [0.8 - 1e-6]}, target=0.8)["hit"].tolist() == [False]
 
 
 def test_a_mean_over_seeds_exists_once_each_has_had_a_value():

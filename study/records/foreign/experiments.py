@@ -76,7 +76,10 @@ def _refuse_unknown_metrics(runs: list[Run], columns: Mapping[str, str]) -> None
 
 
 def _rows(client: MlflowClient, run: Run, place: int, metrics: set[str], score: str) -> list[dict[str, Any]]:
-    """One row a step of the score; of points with the same step the last counts, as MLflow keeps them all."""
+    """One row a step of the score; of points with the same step the last counts, as MLflow keeps them all.
+
+    Another metric that a run has told once, at whatever step, is of the whole run.
+    """
     history: dict[str, dict[float, float]] = {
         METRIC + name: {point.step: point.value for point in client.get_metric_history(run.info.run_id, name)}
         for name in metrics
@@ -85,7 +88,8 @@ def _rows(client: MlflowClient, run: Run, place: int, metrics: set[str], score: 
     fixed |= {f"params.{name}": value for name, value in run.data.params.items()}
     fixed |= {f"tags.{name}": value for name, value in run.data.tags.items()}
     steps = sorted(history[score]) or [float("nan")]
+    once = {name: next(iter(told.values())) for name, told in history.items() if len(told) == 1 and name != score}
     return [
-        {**fixed, "step": step, **{name: told.get(step, float("nan")) for name, told in history.items()}}
+        {**fixed, "step": step, **{name: told.get(step, float("nan")) for name, told in history.items()}, **once}
         for step in steps
     ]
