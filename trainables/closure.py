@@ -1,6 +1,6 @@
 """The closure of somebody's training loop, as the objective of an oracle."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,8 +27,13 @@ class Closure:
     def __init__(self, function: Callable[[], Any], params: Tensors, module: nn.Module | None = None) -> None:
         """`params` are the loop's leaves by name; of a `module`, the buffers move once."""
         self._function, self._params = function, params
-        buffers = () if module is None else module.buffers()
-        self._buffers = [(buffer, buffer.detach().clone()) for buffer in buffers]
+        modules = [] if module is None else [*module.modules()]
+        self._buffers = [
+            (each._buffers, name, buffer.detach().clone())
+            for each in modules
+            for name, buffer in each._buffers.items()
+            if buffer is not None
+        ]
         self._cuda = sorted({param.device.index for param in params.values() if param.is_cuda})
         self._noise: list[Tensor] | None = None  # the generators before the first call
 
@@ -38,7 +43,7 @@ class Closure:
             if self._noise is None:
                 self._noise = [torch.get_rng_state(), *(torch.cuda.get_rng_state(index) for index in self._cuda)]
                 return self._loss()
-            with torch.random.fork_rng(self._cuda), _holding((b, before.clone()) for b, before in self._buffers):
+            with torch.random.fork_rng(self._cuda), _copies(self._buffers):
                 torch.set_rng_state(self._noise[0])
                 for index, state in zip(self._cuda, self._noise[1:], strict=True):
                     torch.cuda.set_rng_state(state, index)
@@ -65,6 +70,22 @@ class Closure:
         if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.requires_grad:
             raise Refusal(f"the closure must return the loss, one number that depends on the parameters; got {loss!r}")
         return loss.reshape(()) if loss.dim() else loss
+
+
+@contextmanager
+def _copies(buffers: Sequence[tuple[dict[str, Tensor | None], str, Tensor]]) -> Iterator[None]:
+    """Copies in the places of a module's buffers for the time being: it may write into them, or assign others.
+
+    buffers: where each stands, under which name, and what is copied.
+    """
+    own = [(place, name, place[name]) for place, name, _ in buffers]
+    try:
+        for place, name, before in buffers:
+            place[name] = before.clone()
+        yield
+    finally:
+        for place, name, buffer in own:
+            place[name] = buffer
 
 
 @contextmanager

@@ -160,7 +160,8 @@ class SchemeOptimizer(torch.optim.Optimizer):
             name: torch.zeros_like(params[name]) if leaf.grad is None else real(leaf.grad.detach().clone())
             for name, leaf in leaves.items()
         }
-        moved, state = rule.update(grads, params, kept.rule, self._progress(kept))
+        trained = sum(params[name].numel() for name, leaf in leaves.items() if leaf.requires_grad)
+        moved, state = rule.update(grads, params, kept.rule, self._progress(kept), numel=trained)
         for name, leaf in leaves.items():
             if leaf.grad is not None:
                 real(leaf).copy_(moved[name])

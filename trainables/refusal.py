@@ -36,7 +36,7 @@ def not_installed(what: str, package: str, extra: str) -> Refusal:
         package: as it is imported
         extra: of this project, and the dependency group of the same name in a checkout, that brings it
     """
-    remedy = f"pip install 'lr-study[{extra}]', or uv sync --group {extra} in a checkout"
+    remedy = f"in a checkout, uv sync --group {extra} or pip install '.[{extra}]'"
     return Refusal(f"{what} needs the package {package}, which is not installed: {remedy}")
 
 

@@ -1,6 +1,7 @@
 """Randomness as an argument: one generator a stream, each a stable hash of what it is for; and torch's own, seeded."""
 
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -30,17 +31,35 @@ def generator(*parts: object) -> "torch.Generator":
 
 @contextmanager
 def seeded(device: "torch.device", seed: int) -> Iterator[None]:
-    """Torch's global generators, seeded, and the caller's put back afterwards.
+    """Every global generator seeded: Python's, numpy's and torch's; the caller's are put back afterwards.
 
     Args:
         device: whose generator is seeded beside the CPU's
-        seed: of both
+        seed: of all of them
+    """
+    with put_back(device):
+        seed_all(device, seed)
+        yield
+
+
+@contextmanager
+def put_back(device: "torch.device") -> Iterator[None]:
+    """Put Python's, numpy's and torch's global generators back afterwards as they are now.
+
+    Args:
+        device: whose generator is put back beside the CPU's
     """
     import torch
 
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        seed_globally(device, seed)
-        yield
+    numpy = sys.modules.get("numpy")
+    drawn, drawn_numpy = random.getstate(), numpy.random.get_state() if numpy else None
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            yield
+    finally:
+        random.setstate(drawn)
+        if numpy and drawn_numpy:
+            numpy.random.set_state(drawn_numpy)
 
 
 def seed_all(device: "torch.device", seed: int) -> None:
@@ -51,7 +70,7 @@ def seed_all(device: "torch.device", seed: int) -> None:
         seed: of all of them
     """
     random.seed(seed)
-    if find_spec("numpy"):
+    if "numpy" in sys.modules or find_spec("numpy"):
         import numpy as np
 
         np.random.seed(seed % 2**32)

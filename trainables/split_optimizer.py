@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from trainables.packaged import asked
+from trainables.refusal import Refusal
 
 
 class SplitOptimizer(torch.optim.Optimizer):
@@ -25,6 +26,12 @@ class SplitOptimizer(torch.optim.Optimizer):
         super().__init__([param for group in groups for param in group["params"]], {})
         self.hidden, self.rest = hidden, rest
         self.param_groups = groups  # the very same: whoever changes a rate there changes it
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Refused but while it is made: nobody says which side a new group is of."""
+        if hasattr(self, "rest"):
+            raise Refusal("a split takes no further parameters: give it the whole model, what comes later frozen")
+        super().add_param_group(param_group)
 
     @property
     def sides(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:

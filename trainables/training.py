@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import torch
 
 from trainables.refusal import Refusal
+from trainables.rules import Composed
 from trainables.run.kept import check_kept, put_back
 from trainables.run.stepping import Over, Stepping, has_schedule
 from trainables.run.stopping import Rung, stopped_at
@@ -64,8 +65,8 @@ class Session:
     that is not finite, `report` does not return.
 
     Attributes:
-        seed, batch_size, precision, threads, gradient_clip: of the trial. The last two are None or a number; torch
-            knows the threads already, all else is for the loop to heed.
+        seed, batch_size, precision, threads, gradient_clip: of the trial. The seed is below 2³², as numpy's must be;
+            the last two are None or a number; torch knows the threads already, all else is for the loop to heed.
         num_epochs: epochs in all, and so reports.
         device: where the trial runs.
         folder: where trainers that own their epochs may keep their checkpoints. It goes with the trial.
@@ -90,7 +91,7 @@ class Session:
             hand_over: called between two epochs; may wait, and may raise `Over`.
         """
         self.trial, self.device, self.folder, self._bars = trial, torch.device(device), folder, tuple(bars)
-        self.seed, self.batch_size, self.precision = trial.seed, trial.batch_size, trial.precision
+        self.seed, self.batch_size, self.precision = trial.seed % 2**32, trial.batch_size, trial.precision
         self.threads, self.gradient_clip, self.num_epochs = trial.threads, trial.gradient_clip, int(trial.epochs)
         self.resume_from: str | None = None
         self.records: list[Record] = []
@@ -150,7 +151,7 @@ class Session:
             self._take(kept)
         while len(self.records) < self.num_epochs and not self.over:
             epoch, self._open = len(self.records), True
-            seed_all(self.device, seed_of(self.seed, "epoch", epoch))
+            seed_all(self.device, seed_of(self.trial.seed, "epoch", epoch))
             self._since = time.perf_counter()
             yield epoch
             if len(self.records) == epoch:
@@ -207,19 +208,19 @@ class Session:
             flops: floating-point operations since the last report.
 
         Raises:
-            Refusal: the epoch has been reported, nothing was trained since the last report, or an average was not
-                evaluated inside of `evaluating()`.
+            Refusal: the epoch has been reported, nothing was ever trained, or an average was not evaluated inside of
+                `evaluating()`. An epoch whose steps a `GradScaler` has left out is one.
         """
         if self.over:
             raise Over
         self._pause()
         stepping = self._stepping()
-        self._check(stepping)
         told = {"train_loss": train_loss, "train_score": train_score, "valid_loss": valid_loss}
         numbers = {name: math.nan if value is UNTOLD else _number(value) for name, value in told.items()}
         score, test = _number(valid_score), {} if test_score is UNTOLD else {"test_score": _number(test_score)}
         heard = [score, *(numbers[name] for name in told if told[name] is not UNTOLD), *test.values()]
         self.diverged = not all(map(math.isfinite, heard))
+        self._check(stepping)
         if self.diverged:
             score, numbers["valid_loss"] = self.trial.task.chance, math.nan
             test = dict.fromkeys(test, score)
@@ -305,8 +306,8 @@ class Session:
     def _check(self, stepping: Stepping) -> None:
         if not self.owns_epochs and not self._open:
             raise Refusal("session.report belongs into a pass of session.epochs(), once")
-        if stepping.steps == (self.records[-1].steps if self.records else 0):
-            raise Refusal("the session's optimizer has not stepped since the last report: is another one in use?")
+        if not stepping.steps and not self.diverged:
+            raise Refusal("the session's optimizer has not stepped: is another one in use?")
         if stepping.averages and not self._judged:
             raise Refusal(
                 "the trial's rule is judged by an average of its parameters: evaluate inside of "
@@ -320,7 +321,12 @@ class Session:
 
     def _take(self, kept: dict[str, Any]) -> None:
         """Check what is to be kept, and put its state back where the training goes on."""
-        check_kept(kept, self._stepping().optimizer)
+        stepping = self._stepping()
+        check_kept(kept, stepping.optimizer)
+        theirs = [name for name, value in kept.items() if isinstance(value, torch.optim.lr_scheduler.LRScheduler)]
+        if theirs and not isinstance(self.trial.rule, Composed) and has_schedule(self.trial.rule):
+            raise Refusal(f"the trial's rule has a schedule, which would write over {theirs[0]!r}: leave that out")
+        stepping.trains(value for value in kept.values() if isinstance(value, torch.nn.Module))
         self.kept = kept
         put_back(kept, self.states or {})
 

@@ -18,7 +18,10 @@ from study.plan.key import Key
 from study.plan.study import Study
 from study.tracking import Lease, OtherContents, Tracker, is_recorded
 from study.tracking import forget as forget_record
-from trainables.training import Training
+from trainables.data import Split
+from trainables.run.course import Course
+from trainables.space import corner
+from trainables.tasks import Task
 
 STORAGE = Path(".lr-study")
 
@@ -67,11 +70,14 @@ def run(
 
 
 def _verify_data(part: Study, *, verbose: bool) -> None:
-    """Download and verify the data of every task, or refuse it, before anything starts."""
-    for arm in {arm.task: arm for arm in part.arms}.values():
-        if not isinstance(arm.task, Training):  # whatever that reads, its own loop reads
+    """Download and verify every task's data and lay out every arm's course, or refuse them, before anything starts."""
+    read: dict[Task, Split] = {}
+    for arm in part.arms:
+        if isinstance(arm.task, Task):  # whatever a loop of its own reads, that reads
             with answerable(arm, part.source, verbose=verbose):
-                arm.task.splits()
+                if arm.task not in read:
+                    read[arm.task] = arm.task.splits().train
+                Course(arm.trial({key: corner(domain) for key, domain in arm.space.items()}, seed=0), read[arm.task])
 
 
 class RunOptions(NamedTuple):

@@ -111,6 +111,28 @@ def test_buffers_and_generators_move_as_in_one_call(scheme):
     assert torch.equal(after, torch.get_rng_state())
 
 
+class Centred(nn.Module):
+    """Assigns its buffer anew in every call."""
+
+    def __init__(self):
+        super().__init__()
+        self.out = nn.Linear(4, 2, dtype=torch.float64)
+        self.register_buffer("mean", torch.zeros(4, dtype=torch.float64))
+
+    def forward(self, x):
+        self.mean = 0.9 * self.mean + 0.1 * x.detach().mean(0)
+        return self.out(x - self.mean)
+
+
+@schemes
+def test_a_buffer_that_a_model_assigns_moves_as_in_one_call(scheme):
+    torch.manual_seed(0)
+    model, once = Centred(), Centred()
+    train(model, SchemeOptimizer(model, scheme), [0])
+    loss_of(once)
+    assert torch.equal(model.mean, once.mean)
+
+
 @pytest.mark.parametrize(("recipe", "calls"), [("adjoints", 1), ("sweep", 2), ("graph", 1)])
 @pytest.mark.parametrize("given", ["the module", "its parameters"])
 def test_the_cheap_recipes_serve_with_and_without_the_module(recipe, calls, given, caplog):

@@ -112,6 +112,14 @@ def test_a_schedule_that_hugging_face_adds_by_itself_is_refused():
         list(OwnLoop(trial(lambda session: finetune(session, lambda optimizer: (optimizer, None)), **RULES[0])))
 
 
+def test_an_evaluation_of_hugging_face_s_that_ends_no_epoch_is_refused():
+    def loop(session):
+        finetune(session, eval_strategy="steps", eval_steps=1)
+
+    with pytest.raises(Refusal, match="an evaluation ends an epoch here: leave out eval_strategy='steps'"):
+        list(OwnLoop(trial(loop, **RULES[0])))
+
+
 # --- Lightning -------------------------------------------------------------------------------------------------
 
 
@@ -159,6 +167,15 @@ def test_lightning_accumulates_clips_and_computes_in_bfloat16():
 
         records[name] = list(OwnLoop(trial(loop, **RULES[0], **more)))
     assert [record.steps for record in records["plain"]] == [2, 4, 6]
+
+
+@pytest.mark.parametrize(
+    "given", [{"val_check_interval": 0.5}, {"val_check_interval": 1}, {"check_val_every_n_epoch": 2}]
+)
+def test_a_validation_of_lightning_s_that_ends_no_epoch_is_refused(given):
+    (name,) = given
+    with pytest.raises(Refusal, match=f"leave out {name}="):
+        list(OwnLoop(trial(lambda session: fit(session, **given), **RULES[0])))
 
 
 @pytest.mark.parametrize("scheme", ["curvature", "line_search"])

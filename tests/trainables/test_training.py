@@ -326,7 +326,7 @@ def logs_a_field(session):
         (a_pass_without_report, "epoch 0 has ended without session.report"),
         (two_reports, "belongs into a pass of session.epochs(), once"),
         (no_optimizer, "make the optimizer by session.optimizer"),
-        (another_optimizer, "has not stepped since the last report"),
+        (another_optimizer, "has not stepped: is another one in use"),
         (two_optimizers, "one optimizer a trial"),
         (keeps_no_optimizer, "add optimizer=optimizer"),
         (keeps_no_model, "add model=model"),

@@ -58,6 +58,8 @@ class Reporting(TrainerCallback):
         schedule = parts.get("lr_scheduler")
         if not isinstance(getattr(schedule, "scheduler", schedule), _Unchanged):
             raise Refusal("Trainer has its own schedule: say Trainer(optimizers=optimizers(session.optimizer(…)))")
+        if args.eval_strategy != "epoch":
+            raise Refusal(f"an evaluation ends an epoch here: leave out eval_strategy={args.eval_strategy.value!r}")
 
     def on_prediction_step(self, args: Any, state: Any, control: Any, **parts: Any) -> None:
         if not self._evaluating._exit_callbacks:  # type: ignore[attr-defined]

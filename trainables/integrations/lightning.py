@@ -52,9 +52,16 @@ class Reporting(lightning.Callback):
         """`score` is the name under which the module logs it."""
         self._session, self._score, self._evaluating = session, score, ExitStack()
 
+    def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        if trainer.val_check_interval != 1.0 or isinstance(trainer.val_check_interval, int):  # 1: after every batch
+            raise Refusal(f"a validation ends an epoch here: leave out val_check_interval={trainer.val_check_interval}")
+        if trainer.check_val_every_n_epoch != 1:
+            every = trainer.check_val_every_n_epoch
+            raise Refusal(f"every epoch has its validation here: leave out check_val_every_n_epoch={every}")
+
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         # Seeds the epoch: Lightning's own resume gives back no generators.
-        seed_all(self._session.device, seed_of(self._session.seed, "epoch", trainer.current_epoch))
+        seed_all(self._session.device, seed_of(self._session.trial.seed, "epoch", trainer.current_epoch))
 
     def on_validation_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if not trainer.sanity_checking:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from trainables.data import Split, Tree
+from trainables.refusal import Refusal
 from trainables.seeds import generator, seed_of
 from trainables.trial import Trial
 
@@ -31,12 +32,17 @@ class Course:
     """
 
     def __init__(self, trial: Trial, train: Split) -> None:
-        """Lay out the training of `trial` on the examples of `train`."""
+        """Lay out the training of `trial` on the examples of `train`; refuse records more often than steps."""
         self._trial, self._train = trial, train
         size = len(train) if trial.batch_size == "full" else min(trial.batch_size, len(train))
         self.batch_size = size  # examples a mini-batch
         self.steps_per_epoch = math.ceil(len(train) / (size * trial.accumulate))
         self.num_steps = max(1, round(trial.epochs * self.steps_per_epoch))
+        if trial.record_every * self.steps_per_epoch < 1 - 1e-9:
+            raise Refusal(
+                f"record_every is {trial.record_every:g} of an epoch, and a step is 1/{self.steps_per_epoch} of one: "
+                f"give at least {math.ceil(1e4 / self.steps_per_epoch) / 1e4:g}"
+            )
         self._order: tuple[int, Tensor] | None = None
 
     def due(self, records: int) -> int:

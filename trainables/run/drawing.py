@@ -12,7 +12,7 @@ from trainables.refusal import Refusal
 from trainables.run.dropout import Noted, Site
 from trainables.run.lanes import Drawn, stacked
 from trainables.run.loop import Run
-from trainables.seeds import seed_globally, seeded
+from trainables.seeds import seeded
 from trainables.tasks import Task
 
 
@@ -50,7 +50,7 @@ class Drawing:
             return Drawn(inputs, targets, [], size)
         drawn = list[tuple[Tree, Tree, list[Tensor]]]()
         for lane, its, own in zip(self._lanes, rows, sites, strict=True):
-            seed_globally(self._device, lane.course.noise(steps, number))
+            lane.seed_step(lane.course.noise(steps, number))
             inputs = lane.task.augment(picked(split.inputs, its))
             drawn.append((inputs, picked(split.targets, its), [site.mask() for site in own]))
         inputs, targets, masks = stacked(drawn, self._device)

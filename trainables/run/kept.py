@@ -26,7 +26,8 @@ def check_kept(kept: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> Non
     for name, value in kept.items():
         if not (hasattr(value, "state_dict") and hasattr(value, "load_state_dict")):
             raise Refusal(f"session.epochs({name}=…) keeps what has state_dict and load_state_dict, got {value!r}")
-    if not any(getattr(value, "optimizer", value) is optimizer for value in kept.values()):  # a wrapper's, or itself
+    steppers = [value for value in kept.values() if isinstance(value, torch.optim.Optimizer)]  # a schedule is none
+    if not any(getattr(value, "optimizer", value) is optimizer for value in steppers):  # a wrapper's, or itself
         raise Refusal("session.epochs(…) keeps models without the session's optimizer: add optimizer=optimizer")
     inside = {param for value in kept.values() if isinstance(value, nn.Module) for param in value.parameters()}
     if not all(param in inside for group in optimizer.param_groups for param in group["params"]):

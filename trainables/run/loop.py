@@ -23,7 +23,7 @@ from trainables.run.flops import Flops
 from trainables.run.memory import keep_freed_memory
 from trainables.run.predictor import Predictor, Scores
 from trainables.run.stopping import Rung, best_score, stopped_at
-from trainables.seeds import seed_globally, seed_of, seeded
+from trainables.seeds import seed_all, seed_globally, seed_of, seeded
 from trainables.tasks import Task
 from trainables.trial import Record, Trial
 from trainables.updates.flat import owned
@@ -66,6 +66,7 @@ class Run:
         keep_freed_memory()
         self.trial, self.device, self.bars = trial, torch.device(device), tuple(bars)
         self.task = our_task(trial)
+        self._of_others = not type(self.task).__module__.startswith("trainables.")
         self.data = _on_device(self.task.splits(), self.device) if data is None else data
         self.course = Course(trial, self.data.train)
         self.predictor = Predictor(self.task, trial.precision, self.device, seed_of(trial.seed, "init"))
@@ -115,7 +116,8 @@ class Run:
 
     def evaluate(self) -> Record:
         """Make the record of this moment, and begin the sums of the next one."""
-        self.records.append(self._record())
+        with seeded(self.device, seed_of(self.trial.seed, "evaluation", self.steps)):
+            self.records.append(self._record())
         self.totals = self._nothing()
         return self.records[-1]
 
@@ -171,19 +173,24 @@ class Run:
         before: list[Tensors] = []  # the buffers that the mini-batch before it leaves, once it has been asked
 
         def objective(params: Tensors) -> Tensor:
-            # The global generator, because other people's modules (nn.Dropout) draw from no other;
+            # The global generators, because other people's modules (nn.Dropout) draw from no other;
             # `epoch` gives the caller's back. Seeded anew, every call sees the same noise.
-            seed_globally(self.device, noise)
+            self.seed_step(noise)
             if not before:
                 before.append(self.buffers)
             buffers = {name: buffer.clone() for name, buffer in before[0].items()}
-            predicted = self.predictor(params, buffers, self.task.augment(inputs))
+            own = tree_map_only(Tensor, torch.clone, inputs) if self._of_others else inputs  # they may write into it
+            predicted = self.predictor(params, buffers, self.task.augment(own))
             if outputs is not None and not outputs:
                 self.buffers = buffers
                 outputs.append(detached(predicted))
             return self.task.loss(predicted, targets)
 
         return objective
+
+    def seed_step(self, noise: int) -> None:
+        """Seed the generators that a step draws from: Python's and numpy's too where the task is other people's."""
+        (seed_all if self._of_others else seed_globally)(self.device, noise)
 
     # --- the record ----------------------------------------------------------------------------------
 
@@ -274,7 +281,8 @@ class Run:
 
     def scored(self, params: Tensors) -> Scores:
         """Validation loss and score of any parameters, BatchNorm's statistics averaged anew for them."""
-        return self.predictor.scores(params, self._buffers_of(params), self.data.valid)
+        with seeded(self.device, seed_of(self.trial.seed, "evaluation", self.steps)):
+            return self.predictor.scores(params, self._buffers_of(params), self.data.valid)
 
     def artifacts(self) -> Tensors:
         """The arrays that a trial with `artifacts: true` leaves behind (trainables/run/artifacts.py)."""

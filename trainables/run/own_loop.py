@@ -1,7 +1,6 @@
 """The training of a `Training`: the user's loop in a thread of its own, which waits between two epochs."""
 
 import contextlib
-import random
 import shutil
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from trainables.run.loop import Run
 from trainables.run.memory import keep_freed_memory
 from trainables.run.stepping import Over
 from trainables.run.stopping import Rung, best_score
-from trainables.seeds import seed_all, seed_of
+from trainables.seeds import put_back, seed_all, seed_of
 from trainables.training import Session, Training
 from trainables.trial import Record, Trial
 
@@ -73,7 +72,7 @@ class OwnLoop:
         self._thread: threading.Thread | None = None
         self._ended = False
         self._outside = contextlib.ExitStack()
-        self._owned: dict[str, int] = {}  # a trainer's checkpoints, and how many records there were at each
+        self._owned: dict[str, tuple[int, int | None]] = {}  # a trainer's checkpoints: of how many records, and when
 
     @property
     def records(self) -> list[Record]:
@@ -218,19 +217,29 @@ class OwnLoop:
             raise ValueError(f"the state is of another trial: {state['trial']} instead of {self.trial.flat()}")
         records = [Record.parse(record) for record in state["records"]]
         if not state["kept"]:  # then the loop goes on where its trainer does, or begins again
-            there = {name: count for name, count in state["owned"].items() if (self.session.folder / name).exists()}
+            there = {name: known for name, known in state["owned"].items() if self._written(name) == known[1]}
             newest = max(there, key=lambda name: there[name], default=None)
-            records = records[: there[newest]] if newest else []
+            records = records[: there[newest][0]] if newest else []
             self.session.resume_from = str(self.session.folder / newest) if newest else None
-            self._owned = {name: count for name, count in there.items() if count <= len(records)}
+            self._owned = {name: known for name, known in there.items() if known[0] <= len(records)}
         self.session.states = state["kept"]
         self.session.goes_on(records)
 
     def _look_for_checkpoints(self, num_records: int) -> None:
-        """Note the checkpoints of a trainer: those that are new were written after so many records, and are whole."""
+        """Note the checkpoints of a trainer: those written since the last look are of so many records, and whole.
+
+        One that has been written over is of now; what was written over after the last note is nobody's.
+        """
         if self.session.owns_epochs and self.session.folder.is_dir():
             for entry in self.session.folder.iterdir():
-                self._owned.setdefault(entry.name, num_records)
+                written = self._written(entry.name)
+                if self._owned.get(entry.name, (0, None))[1] != written:
+                    self._owned[entry.name] = num_records, written
+
+    def _written(self, name: str) -> int | None:
+        """The time at which a trainer's checkpoint was written, in nanoseconds; None where it is not there."""
+        place = self.session.folder / name
+        return place.stat().st_mtime_ns if place.exists() else None
 
 
 def begin(
@@ -257,7 +266,7 @@ def run_to_its_end(training: Training, session: Session) -> None:
     Raises:
         RuntimeError: where the loop raises `Over` itself.
     """
-    seed_all(session.device, seed_of(session.seed, "init"))
+    seed_all(session.device, seed_of(session.trial.seed, "init"))
     try:
         training.train(session)
     except Over:
@@ -283,18 +292,20 @@ def _training(trial: Trial) -> Training:
 @contextlib.contextmanager
 def as_it_was(device: torch.device) -> Iterator[None]:
     """Put back, afterwards, what a loop of somebody's may change for the whole process."""
-    numpy = sys.modules.get("numpy")
-    drawn, drawn_numpy = random.getstate(), numpy.random.get_state() if numpy else None
     dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
+    products, benchmark = torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
+    strict, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    anomalies = torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()
     try:
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        with put_back(device):
             yield
     finally:
-        random.setstate(drawn)
-        if numpy and drawn_numpy:
-            numpy.random.set_state(drawn_numpy)
         torch.set_default_dtype(dtype)
         torch.set_num_threads(threads)
+        torch.set_float32_matmul_precision(products)
+        torch.backends.cudnn.benchmark = benchmark
+        torch.use_deterministic_algorithms(strict, warn_only=warns)
+        torch.autograd.set_detect_anomaly(*anomalies)
         accelerate = sys.modules.get("accelerate.state")
         if accelerate:  # it keeps the first precision for the life of the process
             accelerate.AcceleratorState._reset_state(reset_partial_state=True)

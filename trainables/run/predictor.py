@@ -10,8 +10,10 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from trainables.components import name_of
 from trainables.data import Split, Tree, floating
 from trainables.oracle import Tensors
+from trainables.refusal import Refusal
 from trainables.run.scoring import tally_of
 from trainables.seeds import seeded
 from trainables.tasks import Task, logits_of
@@ -41,7 +43,12 @@ class Predictor:
         self._task, self._device, self._mixed = task, device, precision == "bfloat16"
         self._dtype = torch.float64 if precision == "float64" else torch.float32
         with seeded(device, seed):
-            self.model = task.model().to(device, self._dtype).train()
+            model = task.model()
+        if any(param.is_complex() for param in model.parameters()):
+            raise Refusal(
+                f"the model of task {name_of(type(task))!r} has complex parameters: give it a loop of its own"
+            )
+        self.model = model.to(device, self._dtype).train()
         self.frozen = {name: p.detach() for name, p in self.model.named_parameters() if not p.requires_grad}
         self.norms = {name: m for name, m in self.model.named_modules() if isinstance(m, _BatchNorm)}
 
@@ -51,16 +58,19 @@ class Predictor:
         return params, {name: buffer.detach().clone() for name, buffer in self.model.named_buffers()}
 
     def __call__(self, params: Tensors, buffers: Tensors, inputs: Tree) -> Tree:
-        """The outputs; in training mode, modules write their statistics into `buffers`.
+        """The outputs; in training mode, modules write their statistics into `buffers`, or put others there.
 
         Args:
             params: by name; frozen ones may be among them, in place of this model's own
-            buffers: by name
+            buffers: by name; written into
             inputs: of the task, as stored
         """
         places, names = _arguments(floating(self._task.prepare(inputs), self._dtype))
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._mixed):
-            outputs = functional_call(self.model, {**self.frozen, **params, **buffers}, places, names)
+            whole = {**self.frozen, **params, **buffers}
+            outputs = functional_call(self.model, whole, places, names)
+        assigned = [name for name, buffer in buffers.items() if whole[name] is not buffer]  # `self.mean = …` in forward
+        buffers |= {name: whole[name].detach() for name in assigned}
         return floating(outputs, torch.float32) if self._mixed else outputs
 
     @torch.no_grad()
@@ -78,7 +88,7 @@ class Predictor:
         with self._evaluating():
             for rows in split.rows.split(EVALUATION_BATCH):
                 inputs, targets = split.at(rows)
-                outputs = self(params, buffers, inputs)
+                outputs = self(params, dict(buffers), inputs)
                 if labels is not None:
                     logits = logits_of(outputs)
                     labels.append(logits.argmax(-1).to(_narrowest(logits.shape[-1])).cpu())

@@ -50,7 +50,9 @@ class Side(NamedTuple):
         return isinstance(self.rule, Packaged) and hasattr(self.optimizer, "eval")
 
     def scheduled(self, share: float) -> None:
-        """Bring a packaged optimizer's rates to where its schedule is, after this share of the training."""
+        """Bring its schedule to where it is after this share of the training, whenever parameters came or thawed."""
+        if isinstance(self.optimizer, SchemeOptimizer):
+            self.optimizer.progress = share
         if isinstance(self.rule, Packaged) and not isinstance(self.rule.schedule, Constant):
             factor = self.rule.schedule(torch.tensor(share, dtype=torch.float64))
             scale_rates(self.optimizer, self.first, float(factor))
@@ -62,7 +64,11 @@ class Side(NamedTuple):
         optimizer = cast(SchemeOptimizer, self.optimizer)
         if score is not None:
             optimizer.after_epoch(score)
-        return {name: float(value) for name, value in optimizer.extras()[0].items()}
+        stepped = optimizer.extras()
+        if not stepped and score is not None:
+            raise Refusal("the session's optimizer has stepped without a gradient: call loss.backward() before it")
+        told = stepped[0] if stepped else {"lr": optimizer.param_groups[0]["lr"]}  # diverged before its first step
+        return {name: float(value) for name, value in told.items()}
 
 
 class Stepping:
@@ -104,9 +110,11 @@ class Stepping:
         if records:
             self.steps, self.passes = records[-1].steps, records[-1].passes
         self._share = len(records) / num_epochs
-        for side in self._sides:
-            if isinstance(side.optimizer, SchemeOptimizer) and self._total is None:
-                side.optimizer.progress = self._share
+
+    def trains(self, modules: Iterable[nn.Module]) -> None:
+        """Take in the modules that a loop keeps, where it gave the optimizer parameters alone."""
+        own = {param for group in self.optimizer.param_groups for param in group["params"]}
+        self._modules = self._modules or [each for each in modules if not own.isdisjoint(each.parameters())]
 
     def heard(self, score: float | None) -> dict[str, float]:
         """Tell the rule of an evaluation.
@@ -136,7 +144,8 @@ class Stepping:
         if not self.averages:
             yield
             return
-        norms = [norm for module in self._modules for norm in module.modules() if isinstance(norm, _BatchNorm)]
+        of_each = [[norm for norm in module.modules() if isinstance(norm, _BatchNorm)] for module in self._modules]
+        norms = [norm for own in of_each for norm in own]
         if norms and refresh is None:
             raise Refusal(
                 "the trial's rule is judged by an average of its parameters, for which BatchNorm has no statistics: "
@@ -145,8 +154,9 @@ class Stepping:
         buffers = [(buffer, buffer.clone()) for norm in norms for buffer in norm.buffers()]
         self.optimizer.eval()  # type: ignore[attr-defined]
         try:
-            for module in self._modules if norms else []:
-                update_bn(cast(Any, refresh), module, device)
+            for module, own in zip(self._modules, of_each, strict=True):
+                if own:
+                    update_bn(cast(Any, refresh), module, device)
             yield
         finally:
             for buffer, before in buffers:
@@ -158,11 +168,12 @@ class Stepping:
         if self._depth > 1:
             return None
         self._check()
+        share = self._share if self._total is None else min(self.steps / self._total, 1.0)
+        for side in self._sides:
+            side.scheduled(share)
         if isinstance(optimizer, SchemeOptimizer):
             optimizer.passes = 0.0
             return None
-        for side in self._sides:
-            side.scheduled(self._share if self._total is None else min(self.steps / self._total, 1.0))
         self._calls = 0
         own, *given = args
         closure = given[0] if given else kwargs.get("closure")
@@ -205,8 +216,8 @@ def _split(rule: Split, params: Any, total_steps: int | None) -> SplitOptimizer:
     if not isinstance(params, nn.Module):
         raise Refusal("rule: split tells parameters by the modules that they are in: say session.optimizer(model, …)")
     rule.check()
-    trained: Tensors = {name: param for name, param in params.named_parameters() if param.requires_grad}
-    parts = zip((rule.hidden, rule.rest), divided(trained, params), strict=True)
+    every: Tensors = dict(params.named_parameters())  # frozen ones too: they may be thawed
+    parts = zip((rule.hidden, rule.rest), divided(every, params), strict=True)
     both = SplitOptimizer(*(_made(side, list(part.items()), total_steps) for side, part in parts))
     for name, side in zip(("hidden", "rest"), both.sides, strict=True):
         check_gradient_serves(name, side)

@@ -4,12 +4,14 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.components import Component, name_of
 from trainables.data import Data, Split, Tree, check_data
 from trainables.refusal import Refusal
+from trainables.seeds import seeded
 
 __all__ = ["Classification", "Data", "Regression", "Split", "Task", "Workload", "logits_of"]
 
@@ -74,8 +76,9 @@ class Task(Workload):
         """
 
     def splits(self) -> Data:
-        """The data, refused in one line where our loop cannot take what `data` returns."""
-        return check_data(self.data(), name_of(type(self)))
+        """The data, the same in every process; refused in one line where our loop cannot take what `data` returns."""
+        with seeded(torch.device("cpu"), 0):  # whoever shuffles without a generator of their own
+            return check_data(self.data(), name_of(type(self)))
 
     def check(self) -> None:
         """Refuses a task that says in no way, or in two, how it is scored."""

@@ -89,7 +89,7 @@ def test_a_package_that_is_not_installed_is_refused_in_one_line(monkeypatch):
         Trial.parse({"task": "quadratic", "rule": "packaged", "optimizer": "prodigy"})
     assert str(refused.value) == (
         "optimizer: prodigy needs the package prodigyopt, which is not installed: "
-        "pip install 'lr-study[packaged]', or uv sync --group packaged in a checkout"
+        "in a checkout, uv sync --group packaged or pip install '.[packaged]'"
     )
 
 

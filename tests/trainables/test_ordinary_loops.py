@@ -1,0 +1,274 @@
+"""What ordinary loops do: freeze and thaw, step by a scaler that skips, forget what is to be kept."""
+
+import io
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from trainables.plugins import trusted
+from trainables.refusal import Refusal
+from trainables.run.own_loop import OwnLoop
+from trainables.training import Training
+from trainables.trial import Trial
+
+INPUTS = torch.randn(64, 2, generator=torch.Generator().manual_seed(1)) + 3
+LABELS = (INPUTS.sum(1) > 6).long()
+SGD = "torch.optim:SGD"
+RULES = {
+    "composed": {"scheme.lr": 0.1, "scheme.schedule": "cosine"},
+    "packaged": {"rule": "packaged", "optimizer": SGD, "optimizer.lr": 0.1, "schedule": "cosine"},
+    "split": {
+        "rule": "split",
+        **{f"{side}.{key}": value for side in ("hidden", "rest") for key, value in
+           {"optimizer": SGD, "optimizer.lr": 0.1, "schedule": "cosine"}.items()},
+    },
+}  # fmt: skip
+
+
+def own(loop, rule=None, folder=None, **more):
+    """A training by that loop, under that rule."""
+
+    @dataclass(frozen=True)
+    class Mine(Training):
+        metric, mode, chance = "score", "max", 0.5
+
+        def train(self, session):
+            loop(session)
+
+    keys = {key: trusted(value) for key, value in (rule or {"scheme.lr": 0.1}).items()}
+    numbers = {"batch_size": 16, "epochs": 4.0, **more}
+    made = Trial(task=Mine(), rule=Trial.parse({"task": "quadratic", **keys}).rule, **numbers)
+    return OwnLoop(made, folder=folder)
+
+
+def walk(model, optimizer):
+    """Four steps: an epoch."""
+    for rows in torch.arange(64).split(16):
+        optimizer.zero_grad()
+        cross_entropy(model(INPUTS[rows]), LABELS[rows]).backward()
+        optimizer.step()
+
+
+def loss_of(model):
+    return cross_entropy(model(INPUTS), LABELS)
+
+
+@pytest.mark.parametrize(
+    ("rule", "grouped"), [*((rule, False) for rule in RULES), ("composed", True), ("packaged", True)]
+)
+def test_what_is_thawed_trains_at_the_rate_that_the_schedule_has_by_then(rule, grouped):
+    found = {}
+
+    def loop(session):
+        hidden = nn.Linear(8, 8)
+        model = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), hidden, nn.Linear(8, 2))
+        model[:3].requires_grad_(False)
+        parts = [{"params": model[:3].parameters()}, {"params": model[3].parameters()}]
+        optimizer = session.optimizer(parts if grouped else model, steps_per_epoch=4)
+        start = hidden.weight.detach().clone()
+        for epoch in session.epochs(model=model, optimizer=optimizer):
+            if epoch == 2:
+                model.requires_grad_(True)
+            for rows in torch.arange(64).split(16):
+                before = hidden.weight.detach().clone()
+                optimizer.zero_grad()
+                cross_entropy(model(INPUTS[rows]), LABELS[rows]).backward()
+                optimizer.step()
+            session.report(valid_score=0.5)
+        moved = (before - hidden.weight).norm() / hidden.weight.grad.norm()
+        found.update(rate=moved.item(), moved=not torch.equal(start, hidden.weight))
+
+    list(own(loop, RULES[rule]))
+    cosine = 0.1 * (1 + torch.tensor(torch.pi * 15 / 16).cos()) / 2
+    assert found["moved"]
+    assert found["rate"] == pytest.approx(cosine.item(), rel=1e-2)
+
+
+def scales(*, whole):
+    """The mean scales of a loop that trains the last of two layers; `whole`: the optimizer is given both."""
+
+    def loop(session):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 2))
+        model[0].requires_grad_(False)
+        optimizer = session.optimizer(model if whole else model[2], steps_per_epoch=4)
+        for _ in session.epochs(model=model, optimizer=optimizer):
+            walk(model, optimizer)
+            session.report(valid_score=0.5)
+
+    return [record.extras["mean_scale"] for record in own(loop, {"scheme": "cprop"})]
+
+
+def test_a_scale_is_the_mean_over_what_trains():
+    assert scales(whole=True) == scales(whole=False)
+
+
+def test_a_schedule_beside_that_of_a_packaged_rule_is_refused():
+    def loop(session):
+        model = nn.Linear(2, 2)
+        optimizer = session.optimizer(model, steps_per_epoch=4)
+        steps = torch.optim.lr_scheduler.StepLR(optimizer, 1)
+        for _ in session.epochs(model=model, optimizer=optimizer, steps=steps):
+            walk(model, optimizer)
+            session.report(valid_score=0.5)
+
+    with pytest.raises(Refusal, match="the trial's rule has a schedule, which would write over 'steps'"):
+        list(own(loop, RULES["packaged"]))
+
+
+def test_a_split_takes_no_group_that_it_would_never_step():
+    def loop(session):
+        optimizer = session.optimizer(
+            nn.Sequential(nn.Linear(2, 8), nn.Linear(8, 8), nn.Linear(8, 2)), steps_per_epoch=4
+        )
+        optimizer.add_param_group({"params": [nn.Parameter(torch.ones(2))]})
+
+    with pytest.raises(Refusal, match="a split takes no further parameters"):
+        list(own(loop, RULES["split"]))
+
+
+def test_a_schedule_that_is_kept_is_no_optimizer_that_is_kept():
+    def loop(session):
+        model = nn.Linear(2, 2)
+        optimizer = session.optimizer(model, steps_per_epoch=4)
+        steps = torch.optim.lr_scheduler.StepLR(optimizer, 100)
+        for _ in session.epochs(model=model, scheduler=steps):
+            walk(model, optimizer)
+            session.report(valid_score=0.5)
+
+    with pytest.raises(Refusal, match="keeps models without the session's optimizer"):
+        list(own(loop, {"direction": "momentum"}))
+
+
+def overwrites(session):
+    """A trainer with one checkpoint, which it writes over after every epoch."""
+    model, done = nn.Linear(2, 2), 0
+    optimizer = session.optimizer(model, steps_per_epoch=4)
+    session.folder.mkdir(exist_ok=True, parents=True)
+    if session.resume_from:
+        kept = torch.load(session.resume_from)
+        model.load_state_dict(kept["model"])
+        optimizer.load_state_dict(kept["optimizer"])
+        done = kept["done"]
+    for epoch in range(done, session.num_epochs):
+        walk(model, optimizer)
+        session.report(valid_score=-loss_of(model))
+        kept = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "done": epoch + 1}
+        torch.save(kept, session.folder / "last.pt")
+
+
+def told(run):
+    return [(record.epoch, record.steps, record.valid_score) for record in run.records]
+
+
+def broken_off(folder, records, *, written=True):
+    """The state of a training after so many records; `written`: its trainer has not gone on since."""
+    first = own(overwrites, {"direction": "momentum"}, folder, epochs=6.0)
+    for _ in range(records):
+        first.epoch()
+    file = io.BytesIO()
+    torch.save(first.state_dict(), file)
+    if not written:
+        first.epoch()
+    first.close()
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+@pytest.mark.parametrize("written", [True, False], ids=["as noted", "written over since"])
+def test_a_checkpoint_that_is_written_over_is_of_the_epoch_at_which_it_was(written, tmp_path):
+    whole = own(overwrites, {"direction": "momentum"}, tmp_path / "whole", epochs=6.0)
+    list(whole)
+    state = broken_off(tmp_path / "same", 4, written=written)
+    second = own(overwrites, {"direction": "momentum"}, tmp_path / "same", epochs=6.0)
+    second.load_state_dict(state)
+    assert bool(second.session.resume_from) == written
+    list(second)
+    assert told(second) == told(whole)
+
+
+def refreshed(session, *, whole):
+    """The validation loss of a loop with BatchNorm under a rule that is judged by an average."""
+    model = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 2))
+    optimizer = session.optimizer(model if whole else model.parameters(), steps_per_epoch=4)
+    for _ in session.epochs(model=model, optimizer=optimizer):
+        walk(model.train(), optimizer)
+        model.eval()
+        with session.evaluating(refresh=INPUTS.split(16)), torch.no_grad():
+            score = -loss_of(model)
+        session.report(valid_score=score)
+
+
+def test_statistics_are_made_anew_whether_the_optimizer_was_given_the_module_or_its_parameters():
+    rule = {"rule": "packaged", "optimizer": "schedulefree_sgd", "optimizer.lr": 1.0}
+    first, second = (own(lambda session, whole=whole: refreshed(session, whole=whole), rule) for whole in (True, False))
+    assert [record.valid_score for record in first] == [record.valid_score for record in second]
+
+
+def scaled(session):
+    """A loop in half precision, whose scaler leaves out the steps that overflow."""
+    model = nn.Sequential(nn.Linear(2, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 2))
+    optimizer = session.optimizer(model, steps_per_epoch=4)
+    scaler = torch.amp.GradScaler("cpu")
+    for _ in session.epochs(model=model, optimizer=optimizer, scaler=scaler):
+        for rows in torch.arange(64).split(16):
+            optimizer.zero_grad()
+            with torch.autocast("cpu", torch.float16):
+                loss = cross_entropy(model(INPUTS[rows]).float(), LABELS[rows])
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+        session.report(valid_score=0.5)
+
+
+def test_an_epoch_of_which_a_scaler_leaves_out_every_step_is_a_record():
+    records = list(own(scaled, {"scheme.lr": 100.0}))
+    assert [record.epoch for record in records] == [1, 2, 3, 4]
+    assert records[-1].steps < 16
+
+
+@pytest.mark.parametrize("rule", [RULES["packaged"], RULES["composed"]], ids=["packaged", "composed"])
+def test_a_score_that_is_no_number_ends_a_training_that_has_not_stepped(rule):
+    def loop(session):
+        model = nn.Linear(2, 2)
+        for _ in session.epochs(model=model, optimizer=session.optimizer(model, steps_per_epoch=4)):
+            session.report(valid_score=float("nan"))
+
+    (record,) = list(own(loop, rule))
+    assert (record.diverged, record.lr) == (True, 0.1)
+
+
+def test_a_step_without_any_gradient_is_refused_in_one_line():
+    def loop(session):
+        model = nn.Linear(2, 2)
+        optimizer = session.optimizer(model, steps_per_epoch=4)
+        for _ in session.epochs(model=model, optimizer=optimizer):
+            optimizer.step()
+            session.report(valid_score=0.5)
+
+    with pytest.raises(Refusal, match="has stepped without a gradient"):
+        list(own(loop))
+
+
+def test_the_seed_of_a_session_serves_numpy_and_what_a_loop_sets_ends_with_it():
+    seen = []
+
+    def loop(session):
+        seen.append(session.seed)
+        torch.set_float32_matmul_precision("high")
+        torch.use_deterministic_algorithms(mode=True)
+        torch.autograd.set_detect_anomaly(mode=True)
+        model = nn.Linear(2, 2)
+        optimizer = session.optimizer(model, steps_per_epoch=4)
+        for _ in session.epochs(model=model, optimizer=optimizer):
+            walk(model, optimizer)
+            session.report(valid_score=0.5)
+
+    before = torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled()
+    list(own(loop, seed=2**60 + 7))
+    assert seen == [7]
+    assert (torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled()) == before
+    assert not torch.is_anomaly_enabled()
