@@ -38,6 +38,7 @@ def run(
     storage: str | Path = ".lr-study",
     address: str | None = None,
     gpus_per_trial: float | None = None,
+    cpus: int | None = None,
     yes: bool = False,
     verbose: bool = False,
     check: bool = True,
@@ -52,6 +53,7 @@ def run(
         storage: the folder for checkpoints; on a cluster, one that every node sees.
         address: a running Ray cluster, 'auto' or host:port; None: RAY_ADDRESS, else Ray starts on this machine.
         gpus_per_trial: GPUs, or a share of one; None: one where there are any.
+        cpus: cores of this machine that trials may take, where Ray starts here; None: all.
         yes: grids of more than 10,000 cells are meant; without it they are refused.
         verbose: show what Ray and MLflow say, and tracebacks of the user's code.
         check: make one step of every task or rule that comes from outside before Ray starts.
@@ -71,7 +73,7 @@ def run(
     read_study = parse.load(study) if isinstance(study, str) else study
     if not yes:
         checks.check_size(read_study)
-    cluster = runner.Cluster(address, gpus_per_trial, verbose)
+    cluster = runner.Cluster(address, gpus_per_trial, verbose, cpus)
     beside = LivePage(read_study.name, Path(storage), tracking_uri) if live else nullcontext()
     return runner.run(read_study, tracking_uri, Path(storage), cluster, arms=arms, check=check, beside=beside)
 

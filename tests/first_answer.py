@@ -77,7 +77,7 @@ def _known(every: Sequence[Answers]) -> list[str]:
     made = []
     for answers in every:
         even = [f"{one.scheme} ({knowledge.even_text(one.break_even)})" for one in _cheaper(answers)]
-        words = f"on {label(answers.task)} {answers.baseline} breaks even, its rate known within a factor, with "
+        words = f"on {label(answers.task)} {answers.baseline}, its rate known within a factor, breaks even with "
         made += [f"{words}{_list(even)}"] if even else []
     return made
 

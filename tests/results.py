@@ -158,6 +158,7 @@ SECTIONS = {
     "rivals-far": Section(costs, (), rivals.FAR, record="rivals"),
     "rivals-elsewhere": Section(elsewhere, ("transfer-all",), record="rivals"),
     "rivals-half": Section(costs, (), rivals.AT_HALF),
+    "rivals-double": Section(costs, (), rivals.AT_DOUBLE, record="rivals-double"),
     "diagnoses": Section(costs, ()),
     "wd-lr-grid": Section(grid, _grid_figures("fashion_mlp_norm")),
     "wd-lr-grid-mnist": Section(grid, _grid_figures("mnist_cnn4_bn")),

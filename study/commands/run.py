@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     help="Folder for checkpoints; on a cluster, one that every node sees.",
 )
 @click.option("--address", help="A running Ray cluster ('auto', or host:port). Default: Ray on this machine.")
+@click.option("--cpus", type=click.IntRange(min=1), help="Cores of this machine that trials may take. Default: all.")
 @click.option("--gpus", type=click.FloatRange(min=0), help="GPUs (or a share of one) a trial. Default: 1 if any.")
 @click.option("--fresh", is_flag=True, help="Forget what is recorded of the study, and start anew.")
 @click.option("--yes", is_flag=True, help="Run grids of more than 10,000 cells, too.")
@@ -38,6 +39,7 @@ def run(
     tracking_uri: str,
     storage: Path,
     address: str | None,
+    cpus: int | None,
     gpus: float | None,
     fresh: bool,
     yes: bool,
@@ -55,14 +57,14 @@ def run(
 
     read = parse.load(study, trials)
     if dry_run:
-        click.echo(estimate.dry_run(read.part(arms)))
+        click.echo(estimate.dry_run(read.part(arms), cpus))
         return
     import study as lr_study
     from study.tracking import shown
 
     if fresh:
         _forget(read.name, tracking_uri, storage, ask=not yes)
-    where = {"tracking_uri": tracking_uri, "storage": storage, "address": address}
+    where = {"tracking_uri": tracking_uri, "storage": storage, "address": address, "cpus": cpus}
     complete = lr_study.run(
         read, **where, gpus_per_trial=gpus, yes=yes, verbose=verbose, check=check, arms=arms, live=True
     )

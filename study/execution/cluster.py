@@ -33,14 +33,19 @@ def connect(cluster: Cluster) -> None:
     for name in [name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")]:
         class_cache.ENV_VARS_TO_PROPAGATE.discard(name)  # Tune sends them to workers, and Ray's agent logs what is sent
     if ray.is_initialized():
+        if cluster.cpus is not None:
+            raise Refusal(
+                f"--cpus {cluster.cpus} is for a Ray that starts here, and this process has one: say it to ray.init"
+            )
         return
-    refuse_unusable(cluster.address)
+    refuse_unusable(cluster.address, cluster.cpus)
     level = logging.INFO if cluster.verbose else logging.ERROR
     logging.getLogger("ray.tune").setLevel(level)
     try:
         with lone(forward_logs=cluster.verbose):
             ray.init(
                 address=cluster.address,
+                num_cpus=cluster.cpus,
                 log_to_driver=cluster.verbose,
                 logging_level=level,
                 include_dashboard=None if cluster.is_joined else False,

@@ -13,8 +13,13 @@ from trainables.space import corner, written
 from trainables.training import Training
 
 
-def dry_run(study: Study) -> str:
-    """The searches of a study, its number of trials, and an estimate of its duration on this machine."""
+def dry_run(study: Study, cpus: int | None = None) -> str:
+    """The searches of a study, its number of trials, and an estimate of its duration on this machine.
+
+    Args:
+        study: what is asked.
+        cpus: cores that its trials may take; None: all.
+    """
     lines = [f"{study.name}: {study.file.question}"]
     total = 0.0
     for arm in study.arms:
@@ -28,8 +33,8 @@ def dry_run(study: Study) -> str:
             f"  {arm.name}: {settings.repetitions} × {settings.trials} trials by {settings.searcher}, "
             f"{takes.replace('about', 'at most') if arm.stopper else takes}; searches {space or 'nothing'}"
         )
-    workers = max(1, os.cpu_count() or 1)
-    known = f", about {clock(total / workers)} on the {workers} cores here" if total else ""
+    workers = cpus or os.cpu_count() or 1
+    known = f", about {clock(total / workers)} on {workers} {'core' if workers == 1 else 'cores'} here" if total else ""
     lines.append(f"{study.num_trials} trials{known}")
     return "\n".join(lines)
 

@@ -10,6 +10,7 @@ class Cluster(NamedTuple):
     address: str | None = None  # of a running Ray; None: RAY_ADDRESS, and without it one is started here
     gpus_per_trial: float | None = None  # None: one where there are any
     verbose: bool = False
+    cpus: int | None = None  # of this machine, where Ray starts here; None: all
 
     @property
     def is_joined(self) -> bool:

@@ -31,16 +31,20 @@ class Address(NamedTuple):
     source: str
 
 
-def refuse_unusable(address: str | None) -> None:
+def refuse_unusable(address: str | None, cpus: int | None = None) -> None:
     """Refuse surroundings in which Ray would wait for minutes or end in a traceback.
 
     Args:
         address: of a running Ray, as it was given; None where the environment decides.
+        cpus: what a Ray that starts here may take; None where nobody said.
 
     Raises:
-        Refusal: nothing answers at the address, or the folders that TMPDIR and HOME name cannot be used.
+        Refusal: nothing answers at the address, or it is not the caller's to say what Ray takes there, or the folders
+            that TMPDIR and HOME name cannot be used.
     """
     found = _address(address)
+    if found and cpus is not None:
+        raise Refusal(f"--cpus {cpus} is for a Ray that starts here, and {found.source} names one: leave out either")
     if found:
         _refuse_silent(found)
     else:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import ray
 from hypothesis import given
 from hypothesis import strategies as st
 from recorded import record, training
@@ -341,11 +342,12 @@ def test_what_is_not_there_is_refused_in_one_line(lr_study, uri, mine):
 
 
 @pytest.mark.ray
-@pytest.mark.usefixtures("one_slot")
 def test_a_real_study_from_its_run_to_its_luck(lr_study, tmp_path):
     (tmp_path / "own.py").write_text(OWN)
     (tmp_path / "real.yaml").write_text(THEIRS)
-    assert lr_study("run", "real.yaml").returncode == 0
+    ray.shutdown()  # of a test before this one
+    assert lr_study("run", "real.yaml", "--cpus", "1").returncode == 0
+    assert ray.cluster_resources()["CPU"] == 1
     done = lr_study("best", "real.yaml", "bold", "--seeds", "2", "--json")
     assert done.returncode == 0, done.stderr
     (told,) = json.loads(done.stdout)

@@ -146,7 +146,9 @@ def test_a_study_is_listed_where_packages_that_it_needs_are_not_installed(monkey
 
     monkeypatch.setattr(packaged, "find_spec", lambda name: None)
     (line,) = [line for line in catalogue.lines("studies") if line.startswith("adaptive: ")]
-    assert "needs the package schedulefree, which is not installed: pip install 'lr-study[packaged]', or" in line
+    assert (
+        "needs the package schedulefree, which is not installed: in a checkout, uv sync --group packaged or pip" in line
+    )
     assert any(line.startswith("quickstart: ") and "(48 trials; " in line for line in catalogue.lines("studies"))
     arms = list(catalogue.lines("arms"))
     assert len([line for line in arms if line.startswith("adaptive: arm ")]) == 1
@@ -165,6 +167,7 @@ def test_a_dry_run_counts_the_trials_and_starts_nothing(lr_study, tmp_path):
     assert done.returncode == 0
     assert "48 trials" in done.stdout
     assert not (tmp_path / "mlflow.db").exists()
+    assert lr_study("run", "quickstart", "--dry-run", "--cpus", "1").stdout.endswith(" on 1 core here\n")
 
 
 def test_what_a_store_says_in_the_middle_is_one_line_without_what_stands_in_its_address(monkeypatch, capsys):

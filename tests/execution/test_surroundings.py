@@ -21,11 +21,11 @@ def _here(monkeypatch, tmp_path):
     monkeypatch.setattr(surroundings, "ANSWER_SECONDS", 0.5)
 
 
-def refused(address=None):
+def refused(address=None, cpus=None):
     """The one line of the refusal."""
     before = time.monotonic()
     with pytest.raises(Refusal) as told:
-        refuse_unusable(address)
+        refuse_unusable(address, cpus)
     assert time.monotonic() - before < 10
     assert "\n" not in str(told.value)
     return str(told.value)
@@ -75,6 +75,14 @@ def test_a_home_that_does_not_exist_is_named_where_ray_needs_it(monkeypatch):
 def test_an_address_at_which_nobody_is_is_named_with_where_it_came_from(given, variable, source, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", variable)
     assert f"{NOWHERE}, which comes from {source} (Connection refused)" in refused(given)
+
+
+@pytest.mark.parametrize(("given", "variable"), [(NOWHERE, ""), (None, NOWHERE)])
+def test_cores_of_this_machine_are_not_asked_of_a_ray_that_runs_elsewhere(given, variable, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", variable)
+    source = "--address" if given else "RAY_ADDRESS"
+    told = refused(given, cpus=2)
+    assert told == f"--cpus 2 is for a Ray that starts here, and {source} names one: leave out either"
 
 
 @pytest.mark.parametrize("address", ["nowhere", "nowhere:port", "nowhere.invalid:6379"])

@@ -123,7 +123,7 @@ def test_an_optimizer_whose_package_is_not_installed_is_refused_naming_the_group
         parse.parse(ARM % "rule: packaged, optimizer: schedulefree_sgd", "x")
     assert str(refusal.value) == (
         "arm 'a': optimizer: schedulefree_sgd needs the package schedulefree, which is not installed: "
-        "pip install 'lr-study[packaged]', or uv sync --group packaged in a checkout"
+        "in a checkout, uv sync --group packaged or pip install '.[packaged]'"
     )
 
 
