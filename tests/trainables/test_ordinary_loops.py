@@ -253,6 +253,25 @@ def test_a_step_without_any_gradient_is_refused_in_one_line():
         list(own(loop))
 
 
+def test_a_precision_that_torch_cannot_say_hinders_no_training():
+    matmul = torch.backends.cuda.matmul
+    before, matmul.fp32_precision = matmul.fp32_precision, "tf32"  # beside the old way to say it
+    try:
+        with pytest.raises(RuntimeError):
+            torch.get_float32_matmul_precision()
+        assert len(list(own(scaled))) == 4
+    finally:
+        matmul.fp32_precision = before
+        torch.set_float32_matmul_precision("highest")
+
+
+def test_flags_that_are_locked_hinder_no_training(monkeypatch):
+    monkeypatch.setattr(torch.backends, "__allow_nonbracketed_mutation_flag", False)  # as torch.testing leaves them
+    with pytest.raises(RuntimeError, match="disable_global_flags"):
+        torch.backends.cudnn.benchmark = False
+    assert len(list(own(scaled))) == 4
+
+
 def test_the_seed_of_a_session_serves_numpy_and_what_a_loop_sets_ends_with_it():
     seen = []
 

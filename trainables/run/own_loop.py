@@ -293,7 +293,7 @@ def _training(trial: Trial) -> Training:
 def as_it_was(device: torch.device) -> Iterator[None]:
     """Put back, afterwards, what a loop of somebody's may change for the whole process."""
     dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
-    products, benchmark = torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
+    products, benchmark = _precision_of_products(), torch.backends.cudnn.benchmark
     strict, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     anomalies = torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()
     try:
@@ -302,10 +302,20 @@ def as_it_was(device: torch.device) -> Iterator[None]:
     finally:
         torch.set_default_dtype(dtype)
         torch.set_num_threads(threads)
-        torch.set_float32_matmul_precision(products)
-        torch.backends.cudnn.benchmark = benchmark
+        if products not in (None, _precision_of_products()):
+            torch.set_float32_matmul_precision(products)
+        if torch.backends.cudnn.benchmark != benchmark:  # after `disable_global_flags` even the same is refused
+            torch.backends.cudnn.benchmark = benchmark
         torch.use_deterministic_algorithms(strict, warn_only=warns)
         torch.autograd.set_detect_anomaly(*anomalies)
         accelerate = sys.modules.get("accelerate.state")
         if accelerate:  # it keeps the first precision for the life of the process
             accelerate.AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def _precision_of_products() -> str | None:
+    """The precision of torch's matrix products; None where its backends were set apart, and it cannot say one."""
+    try:
+        return torch.get_float32_matmul_precision()
+    except RuntimeError:
+        return None
