@@ -97,10 +97,10 @@ def cost(table: str, json_file: Path | None, markdown: bool, figures: Path | Non
       seed                         several a trial: their scores are averaged, their costs added
       epoch                        counted from 0, before training
       cost                         cumulative within the trial; without it a trial costs its epochs
-      lr                           for sensitivity and width
-      status                       finished, diverged, failed or stopped
+      lr                           for sensitivity and width; of several in a trial the first
+      status                       finished, diverged, failed or stopped; of several in a trial the last
       searcher                     random, grid, qmc …; any other name is taken to learn
-      test_score                   what the trial chosen by score is worth
+      test_score                   what the trial chosen by score is worth, at the epoch whose score counts
 
     The formulas hold for independent trials. Where the searcher learns (--learns, column searcher), or a
     trial was stopped early (status stopped or pruned), they are not defined, and the results say so; with

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from study.records.statuses import in_our_words, of_trainings
 from trainables.refusal import Refusal, unknown
 
 REQUIRED = "task", "scheme", "trial", "score"
@@ -14,14 +15,6 @@ NUMBERS = "score", "epoch", "cost", "lr", "test_score"
 OPTIONAL = "repetition", "seed", "epoch", "cost", "lr", "status", "test_score", "searcher"
 KNOWN = (*REQUIRED, *OPTIONAL)
 KEY = "task", "scheme", "repetition", "trial", "seed"
-STATUSES = {
-    **dict.fromkeys(("finished", "complete", "completed", "ok", ""), "finished"),
-    "diverged": "diverged",
-    **dict.fromkeys(("failed", "fail", "crashed", "error", "errored"), "failed"),
-    **dict.fromkeys(("stopped", "pruned", "killed"), "stopped"),
-    **dict.fromkeys(("running", "waiting", "scheduled", "pending", "queued", "paused"), "running"),
-}
-"""What a status means: a failed trial missed, at what it used; a stopped one was cut short by a rule."""
 MISSING = ["", "nan", "NaN", "NAN", "null", "None", "NA", "N/A"]
 DURATION = r"(\d+ days?,? )?\d+:\d\d:\d\d(\.\d+)?"  # as pandas and Python write a timedelta
 ALSO = {"state": "status"}  # what others call a column of ours
@@ -53,7 +46,7 @@ def given(raw: pd.DataFrame, columns: Mapping[str, str], unit: str | None = None
     table: Any = renamed(raw, columns)
     notes = [*_unused(raw, table, columns)]
     if "status" in table:
-        table = table.assign(status=_of_trainings(table, _statuses(pd.Series(table["status"]))))
+        table = table.assign(status=of_trainings(table, [name for name in KEY if name in table]))
         of_trial = [table[name] for name in _trial(table)]
         running = (table["status"] == "running").groupby(of_trial, dropna=False).transform("any")
         nameless = ~running & ~table["status"].isin(["finished", "stopped"]) & _nameless(table)
@@ -138,7 +131,7 @@ def validated(table: pd.DataFrame) -> pd.DataFrame:
             _refuse(table, name, _blank, "must not be empty")
             _refuse(table, name, _unprintable, "must be text that can be printed")
     if "status" in table:
-        table["status"] = _statuses(pd.Series(table["status"]))
+        table["status"] = in_our_words(pd.Series(table["status"]))
     _refuse_duplicates(table)
     return table
 
@@ -205,35 +198,6 @@ def _blank(values: pd.Series) -> Any:
 def _unprintable(values: pd.Series) -> Any:
     codes, names = pd.factorize(values)
     return np.array([isinstance(name, str) and not name.isprintable() for name in names], dtype=bool)[codes]
-
-
-def _statuses(values: pd.Series) -> pd.Series:
-    lower = values.fillna("").astype(str).str.strip().str.lower()
-    codes, names = pd.factorize(lower)
-    strange = [name for name in names if name not in STATUSES]
-    if strange:
-        row = values.index[int(np.flatnonzero((lower == strange[0]).to_numpy())[0])] + 1
-        raise Refusal(f"row {row}, column 'status': {unknown('status', strange[0], filter(None, STATUSES))}")
-    return pd.Series(np.array([STATUSES[name] for name in names], dtype=object)[codes], index=values.index)
-
-
-def _of_trainings(table: Any, told: pd.Series) -> Any:
-    """The status of the training that each row is of: what its last row that says one says.
-
-    A training that was lost and goes on to another end is refused.
-    """
-    blank = table["status"].fillna("").astype(str).str.strip() == ""
-    keys = [table[name] for name in KEY if name in table]
-    order = _numbers(pd.Series(table["epoch"])).argsort(kind="stable") if "epoch" in table else range(len(table))
-    said: Any = told.mask(blank).iloc[order]
-    last = said.groupby([key.iloc[order] for key in keys], dropna=False, sort=False).transform("last")
-    last = last.reindex(table.index)
-    against = told.isin(["diverged", "failed"]) & ~blank & (told != last)
-    if against.any():
-        at = int(np.flatnonzero(against.to_numpy())[0])
-        row, was, now = table.index[at] + 1, told.iloc[at], last.iloc[at]
-        raise Refusal(f"row {row}, column 'status': a trial that has {was} here ends as {now}: give it one end")
-    return last.fillna("finished")
 
 
 def _with_first_rates(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

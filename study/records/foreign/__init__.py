@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from study.records.table import KNOWN, STATUSES, Given, given
+from study.records.statuses import STATUSES
+from study.records.table import KNOWN, Given, given
 from trainables.refusal import Refusal, unknown
 
 SQLITE = "sqlite:///"
