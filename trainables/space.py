@@ -226,6 +226,19 @@ def corner(domain: Domain) -> Value:
     return domain.options[0] if isinstance(domain, Choice) else domain.low
 
 
+def ends(domain: Domain) -> tuple[Value, ...]:
+    """Every option of a choice, or both ends of a range.
+
+    >>> ends(LogUniform(1e-3, 1.0)), ends(Choice(("a", "b")))
+    ((0.001, 1.0), ('a', 'b'))
+    """
+    if isinstance(domain, Derived):
+        return ends(domain.inner)
+    if isinstance(domain, LogNormal):
+        return (domain.median,)
+    return domain.options if isinstance(domain, Choice) else (domain.low, domain.high)
+
+
 def middle(domain: Domain) -> Value:
     """The value in the middle of what the domain's field can take, as its searcher sees it.
 

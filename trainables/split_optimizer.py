@@ -40,9 +40,10 @@ class SplitOptimizer(torch.optim.Optimizer):
 
     @property
     def hidden_share(self) -> float:
-        """The share of all numbers in the parameters that are in hidden matrices."""
+        """The share of all numbers in the parameters that train which are in hidden matrices."""
         mine, others = (
-            sum(param.numel() for group in side.param_groups for param in group["params"]) for side in self.sides
+            sum(param.numel() for group in side.param_groups for param in group["params"] if param.requires_grad)
+            for side in self.sides
         )
         return mine / (mine + others)
 

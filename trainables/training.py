@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 import torch
 
 from trainables.refusal import Refusal
-from trainables.rules import Composed
 from trainables.run.kept import check_kept, put_back
 from trainables.run.stepping import Over, Stepping, has_schedule
 from trainables.run.stopping import Rung, stopped_at
@@ -324,7 +323,7 @@ class Session:
         stepping = self._stepping()
         check_kept(kept, stepping.optimizer)
         theirs = [name for name, value in kept.items() if isinstance(value, torch.optim.lr_scheduler.LRScheduler)]
-        if theirs and not isinstance(self.trial.rule, Composed) and has_schedule(self.trial.rule):
+        if theirs and stepping.writes_rates:
             raise Refusal(f"the trial's rule has a schedule, which would write over {theirs[0]!r}: leave that out")
         stepping.trains(value for value in kept.values() if isinstance(value, torch.nn.Module))
         self.kept = kept

@@ -2,8 +2,9 @@
 
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,14 +16,15 @@ from study.execution.settings import Cluster
 from study.plan import recipes
 from study.plan.checks import check_validation
 from study.plan.key import Key
-from study.plan.study import Study
+from study.plan.study import Arm, Study
 from study.tracking import Lease, OtherContents, Tracker, is_recorded
 from study.tracking import forget as forget_record
 from trainables.data import Split
 from trainables.run.course import Course
-from trainables.space import corner
+from trainables.space import Value, corner, ends
 from trainables.tasks import Task
 
+STEPS = "batch_size", "accumulate", "record_every"  # what decides how many steps and records there are
 STORAGE = Path(".lr-study")
 
 
@@ -77,7 +79,15 @@ def _verify_data(part: Study, *, verbose: bool) -> None:
             with answerable(arm, part.source, verbose=verbose):
                 if arm.task not in read:
                     read[arm.task] = arm.task.splits().train
-                Course(arm.trial({key: corner(domain) for key, domain in arm.space.items()}, seed=0), read[arm.task])
+                for values in _courses(arm):
+                    Course(arm.trial(values, seed=0), read[arm.task])
+
+
+def _courses(arm: Arm) -> Iterator[dict[str, Value]]:
+    """Points of an arm's space, with each option or both ends of what decides how many steps and records there are."""
+    values = {key: corner(domain) for key, domain in arm.space.items()}
+    searched = [[(key, value) for value in ends(arm.space[key])] for key in STEPS if key in arm.space]
+    yield from ({**values, **dict(chosen)} for chosen in product(*searched))
 
 
 class RunOptions(NamedTuple):

@@ -174,7 +174,7 @@ ONE = "arm", "repetition", "k", "seed_number", "record"  # what tells one row of
 
 def _refuse_twice(whole: pd.DataFrame, path: Path) -> None:
     """Refuse a record whose parts have trials in common."""
-    twice: Any = whole[whole.duplicated([name for name in ONE if name in whole])]
+    twice: Any = whole[whole.duplicated([*ONE])] if set(ONE) <= set(whole) else []
     if len(twice):
         raise Refusal(f"the parts in {str(path)!r} have trials of {twice['arm'].iloc[0]} in common: leave one out")
 

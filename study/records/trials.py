@@ -83,7 +83,7 @@ def of_curves(table: pd.DataFrame, question: Question) -> pd.DataFrame:
     best = question.score_at == "best"
     final = np.fmax.reduceat(worth, starts) if best else worth[ends]
     lost = is_lost(rows).to_numpy()
-    at = np.where(best & ~lost, _first_best(worth, final, starts), ends)
+    at = np.where(best & ~lost, _first_best(worth, final, starts, ends), ends)
     final = np.where(lost, chance, sign * final)
     running = (rows["status"] == OPEN).to_numpy() if "status" in rows else np.zeros(len(rows), bool)
     rows["score"] = np.where(running, np.nan, final)
@@ -96,9 +96,9 @@ def of_curves(table: pd.DataFrame, question: Question) -> pd.DataFrame:
     return rows
 
 
-def _first_best(worth: Floats, best: Floats, starts: NDArray[np.intp]) -> NDArray[np.intp]:
-    """The position of the first record of every trial that is worth its best; of its first one where none is."""
+def _first_best(worth: Floats, best: Floats, starts: NDArray[np.intp], ends: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The position of the first record of every trial that is worth its best; of its last one where none is scored."""
     sizes = np.diff(np.append(starts, worth.size))
     elsewhere = np.where(worth == np.repeat(best, sizes), np.arange(worth.size), worth.size)
     found = np.minimum.reduceat(elsewhere, starts)
-    return np.where(found < worth.size, found, starts)
+    return np.where(found < worth.size, found, ends)

@@ -52,6 +52,8 @@ def test_the_test_score_is_that_of_the_record_whose_score_counts():
     assert (last["score"], last["test_score"]) == (0.2, 0.1)
     once = table.assign(test_score=[np.nan, np.nan, 0.7])  # as it is told at the end alone
     assert trials(once, Question(score_at="best"))["test_score"].tolist() == [0.7]
+    unscored = table.assign(score=np.nan)
+    assert trials(unscored, Question(score_at="best"))["test_score"].tolist() == [0.1]
     lost = trials(table.assign(status="diverged"), Question(score_at="best", chance=0.1)).iloc[0]
     assert (lost["score"], lost["test_score"]) == (0.1, 0.1)
 
@@ -152,6 +154,12 @@ def test_blanks_name_no_searcher_that_learns(searchers, tmp_path):
     table = pd.DataFrame({"task": "m", "scheme": "a", "trial": [0, 1], "score": [0.9, 0.5], "searcher": searchers})
     (result,) = costs(tmp_path, table.to_csv(index=False), "--target", "0.8").values()
     assert result["expected_trials"]["estimate"] == pytest.approx(1.5)
+
+
+def test_parts_that_are_no_record_are_refused_for_what_they_lack(tmp_path):
+    pd.DataFrame({"repetition": [0, 0], "score": 0.5}).to_parquet(tmp_path / "one.parquet")
+    with pytest.raises(Refusal, match="lacks the column 'arm'"):
+        of_file(tmp_path)
 
 
 def test_parts_of_a_record_that_have_trials_in_common_are_refused(tmp_path):

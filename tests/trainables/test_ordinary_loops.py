@@ -119,6 +119,39 @@ def test_a_schedule_beside_that_of_a_packaged_rule_is_refused():
         list(own(loop, RULES["packaged"]))
 
 
+def test_a_side_of_a_split_may_be_frozen_at_first():
+    def loop(session):
+        model = nn.Sequential(nn.Linear(2, 8), nn.Linear(8, 8), nn.Linear(8, 2))
+        model[:2].requires_grad_(False)
+        optimizer = session.optimizer(model, steps_per_epoch=4)
+        for epoch in session.epochs(model=model, optimizer=optimizer):
+            model[:2].requires_grad_(epoch > 1)
+            walk(model, optimizer)
+            session.report(valid_score=0.5)
+
+    records = list(own(loop, {"rule": "split"}))
+    assert [record.extras["hidden_share"] > 0 for record in records] == [False, False, True, True]
+
+
+class Noam:
+    """Somebody's optimizer around the session's."""
+
+    def __init__(self, optimizer):
+        self.optimizer = optimizer
+        self.state_dict, self.load_state_dict = optimizer.state_dict, optimizer.load_state_dict
+
+
+def test_an_optimizer_around_the_sessions_may_be_kept_for_it():
+    def loop(session):
+        model = nn.Linear(2, 2)
+        optimizer = session.optimizer(model, steps_per_epoch=4)
+        for _ in session.epochs(model=model, optimizer=Noam(optimizer)):
+            walk(model, optimizer)
+            session.report(valid_score=0.5)
+
+    assert len(list(own(loop))) == 4
+
+
 def test_a_split_takes_no_group_that_it_would_never_step():
     def loop(session):
         optimizer = session.optimizer(
@@ -143,8 +176,8 @@ def test_a_schedule_that_is_kept_is_no_optimizer_that_is_kept():
         list(own(loop, {"direction": "momentum"}))
 
 
-def overwrites(session):
-    """A trainer with one checkpoint, which it writes over after every epoch."""
+def overwrites(session, logs=False):
+    """A trainer with one checkpoint, which it writes over after every epoch; or with one an epoch, and a log."""
     model, done = nn.Linear(2, 2), 0
     optimizer = session.optimizer(model, steps_per_epoch=4)
     session.folder.mkdir(exist_ok=True, parents=True)
@@ -157,7 +190,10 @@ def overwrites(session):
         walk(model, optimizer)
         session.report(valid_score=-loss_of(model))
         kept = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "done": epoch + 1}
-        torch.save(kept, session.folder / "last.pt")
+        torch.save(kept, session.folder / (f"{epoch}.pt" if logs else "last.pt"))
+        if logs:
+            with (session.folder / "log.txt").open("a") as log:
+                log.write(f"{epoch}\n")
 
 
 def told(run):
@@ -188,6 +224,20 @@ def test_a_checkpoint_that_is_written_over_is_of_the_epoch_at_which_it_was(writt
     assert bool(second.session.resume_from) == written
     list(second)
     assert told(second) == told(whole)
+
+
+def test_a_log_beside_checkpoints_is_none(tmp_path):
+    def loop(session):
+        overwrites(session, logs=True)
+
+    first, second = (own(loop, {"direction": "momentum"}, tmp_path / "logged") for _ in range(2))
+    for _ in range(3):
+        first.epoch()
+    state = first.state_dict()
+    first.close()
+    second.load_state_dict(state)
+    assert second.session.resume_from == str(tmp_path / "logged" / "1.pt")
+    second.close()
 
 
 def refreshed(session, *, whole):
@@ -266,7 +316,8 @@ def test_a_precision_that_torch_cannot_say_hinders_no_training():
 
 
 def test_flags_that_are_locked_hinder_no_training(monkeypatch):
-    monkeypatch.setattr(torch.backends, "__allow_nonbracketed_mutation_flag", False)  # as torch.testing leaves them
+    flags = torch.backends.flags_frozen.__globals__  # locked, as torch.testing leaves them
+    monkeypatch.setitem(flags, "__allow_nonbracketed_mutation_flag", False)
     with pytest.raises(RuntimeError, match="disable_global_flags"):
         torch.backends.cudnn.benchmark = False
     assert len(list(own(scaled))) == 4

@@ -36,6 +36,14 @@ class _Ended(NamedTuple):
 _Message: TypeAlias = Literal["epoch", "over"] | _Ended
 
 
+class _Written(NamedTuple):
+    """A trainer's checkpoint; of several the greatest is the newest: what is written over may be a log."""
+
+    once: bool  # and not written over since
+    records: int  # that the training had
+    time: int | None  # in nanoseconds
+
+
 class OwnLoop:
     """The training that a `Trial` of a `Training` describes, one `Record` at a time.
 
@@ -72,7 +80,7 @@ class OwnLoop:
         self._thread: threading.Thread | None = None
         self._ended = False
         self._outside = contextlib.ExitStack()
-        self._owned: dict[str, tuple[int, int | None]] = {}  # a trainer's checkpoints: of how many records, and when
+        self._owned: dict[str, _Written] = {}  # a trainer's checkpoints, by name
 
     @property
     def records(self) -> list[Record]:
@@ -207,7 +215,7 @@ class OwnLoop:
         return {
             "trial": untrusted(self.trial.flat()),
             "kept": states(self.session.kept),
-            "owned": dict(self._owned),
+            "owned": {name: list(known) for name, known in self._owned.items()},
             "records": [record.flat() for record in self.records],
         }
 
@@ -217,11 +225,12 @@ class OwnLoop:
             raise ValueError(f"the state is of another trial: {state['trial']} instead of {self.trial.flat()}")
         records = [Record.parse(record) for record in state["records"]]
         if not state["kept"]:  # then the loop goes on where its trainer does, or begins again
-            there = {name: known for name, known in state["owned"].items() if self._written(name) == known[1]}
+            owned = {name: _Written(*known) for name, known in state["owned"].items()}
+            there = {name: known for name, known in owned.items() if self._written(name) == known.time}
             newest = max(there, key=lambda name: there[name], default=None)
-            records = records[: there[newest][0]] if newest else []
+            records = records[: there[newest].records] if newest else []
             self.session.resume_from = str(self.session.folder / newest) if newest else None
-            self._owned = {name: known for name, known in there.items() if known[0] <= len(records)}
+            self._owned = {name: known for name, known in there.items() if known.records <= len(records)}
         self.session.states = state["kept"]
         self.session.goes_on(records)
 
@@ -232,9 +241,9 @@ class OwnLoop:
         """
         if self.session.owns_epochs and self.session.folder.is_dir():
             for entry in self.session.folder.iterdir():
-                written = self._written(entry.name)
-                if self._owned.get(entry.name, (0, None))[1] != written:
-                    self._owned[entry.name] = num_records, written
+                known, time = self._owned.get(entry.name), self._written(entry.name)
+                if known is None or known.time != time:
+                    self._owned[entry.name] = _Written(known is None, num_records, time)
 
     def _written(self, name: str) -> int | None:
         """The time at which a trainer's checkpoint was written, in nanoseconds; None where it is not there."""

@@ -45,6 +45,16 @@ class Side(NamedTuple):
     first: list[float | None]  # the rates of its groups before the first step
 
     @property
+    def stands(self) -> bool:
+        """True where no parameter of a scheme's has had a gradient yet."""
+        return isinstance(self.optimizer, SchemeOptimizer) and not self.optimizer.extras()
+
+    @property
+    def writes_rates(self) -> bool:
+        """True where its schedule sets the rates of other people's optimizer."""
+        return isinstance(self.rule, Packaged) and not isinstance(self.rule.schedule, Constant)
+
+    @property
     def averages(self) -> bool:
         """True where it is judged by an average of its parameters."""
         return isinstance(self.rule, Packaged) and hasattr(self.optimizer, "eval")
@@ -53,7 +63,7 @@ class Side(NamedTuple):
         """Bring its schedule to where it is after this share of the training, whenever parameters came or thawed."""
         if isinstance(self.optimizer, SchemeOptimizer):
             self.optimizer.progress = share
-        if isinstance(self.rule, Packaged) and not isinstance(self.rule.schedule, Constant):
+        if isinstance(self.rule, Packaged) and self.writes_rates:
             factor = self.rule.schedule(torch.tensor(share, dtype=torch.float64))
             scale_rates(self.optimizer, self.first, float(factor))
 
@@ -65,9 +75,7 @@ class Side(NamedTuple):
         if score is not None:
             optimizer.after_epoch(score)
         stepped = optimizer.extras()
-        if not stepped and score is not None:
-            raise Refusal("the session's optimizer has stepped without a gradient: call loss.backward() before it")
-        told = stepped[0] if stepped else {"lr": optimizer.param_groups[0]["lr"]}  # diverged before its first step
+        told = stepped[0] if stepped else {"lr": optimizer.param_groups[0]["lr"]}  # all of it is frozen, for one
         return {name: float(value) for name, value in told.items()}
 
 
@@ -111,6 +119,11 @@ class Stepping:
             self.steps, self.passes = records[-1].steps, records[-1].passes
         self._share = len(records) / num_epochs
 
+    @property
+    def writes_rates(self) -> bool:
+        """True where a schedule of the rule's writes over whatever rate somebody else has set."""
+        return any(side.writes_rates for side in self._sides)
+
     def trains(self, modules: Iterable[nn.Module]) -> None:
         """Take in the modules that a loop keeps, where it gave the optimizer parameters alone."""
         own = {param for group in self.optimizer.param_groups for param in group["params"]}
@@ -124,7 +137,12 @@ class Stepping:
 
         Returns:
             The rate `lr` of the last step, and what the rule adds to a record.
+
+        Raises:
+            Refusal: where no step has had a gradient, and the training goes on.
         """
+        if score is not None and all(side.stands for side in self._sides):
+            raise Refusal("the session's optimizer has stepped without a gradient: call loss.backward() before it")
         first, *others = [side.heard(score) for side in self._sides]
         if isinstance(self.optimizer, SplitOptimizer):
             first["hidden_share"] = self.optimizer.hidden_share

@@ -187,9 +187,10 @@ def test_records_more_often_than_steps_are_refused():
     assert [record.steps for record in run(Points(), record_every=0.25)] == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
-def test_a_study_that_records_more_often_than_it_steps_is_refused_before_it_starts(lr_study, tmp_path):
-    text = "{question: q, common: {task: quadratic, batch_size: full, record_every: 0.5, trials: 1}, arms: {a: {}}}"
-    (tmp_path / "often.yaml").write_text(text)
+@pytest.mark.parametrize("size", ["full", "{choice: [8, full]}"])
+def test_a_study_that_records_more_often_than_it_steps_is_refused_before_it_starts(size, lr_study, tmp_path):
+    text = "{question: q, common: {task: quadratic, batch_size: SIZE, record_every: 0.5, trials: 1}, arms: {a: {}}}"
+    (tmp_path / "often.yaml").write_text(text.replace("SIZE", size))
     done = lr_study("run", "often.yaml")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "record_every is 0.5 of an epoch" in done.stderr
