@@ -219,11 +219,7 @@ def corner(domain: Domain) -> Value:
     >>> corner(LogUniform(1e-3, 1.0)), corner(Choice(("a", "b")))
     (0.001, 'a')
     """
-    if isinstance(domain, Derived):
-        return corner(domain.inner)
-    if isinstance(domain, LogNormal):
-        return domain.median
-    return domain.options[0] if isinstance(domain, Choice) else domain.low
+    return ends(domain)[0]
 
 
 def ends(domain: Domain) -> tuple[Value, ...]:
@@ -265,7 +261,7 @@ def written(domain: Domain) -> dict[str, Any]:
     if isinstance(domain, LogNormal):
         cut = (domain.low, domain.high) if (domain.low, domain.high) != (0, math.inf) else ()
         return {domain.name: [domain.median, domain.decades, *cut]}
-    return {domain.name: list(domain.options if isinstance(domain, Choice) else (domain.low, domain.high))}
+    return {domain.name: list(ends(domain))}
 
 
 def searched(domain: Domain, *, default: Any, valid: tuple[float, float] | None = None) -> Any:

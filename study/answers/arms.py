@@ -193,6 +193,6 @@ def _dependence(part: pd.DataFrame, question: Question) -> str:
 
 
 def _searchers(part: Any) -> set[str]:
-    """What suggested the trials, as far as the record says it."""
+    """The searchers that suggested the trials, as far as the record says it."""
     names = {str(name).strip().lower() for name in part["searcher"].dropna().unique()} if "searcher" in part else set()
     return names - {""}

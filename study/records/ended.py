@@ -6,7 +6,7 @@ import pandas as pd
 
 OPEN = "running"
 LOST = ("diverged", "failed")
-"""How trials end that are worth no more than chance, whatever they said before."""
+"""The ends of trials that are worth no more than chance, whatever they said before."""
 
 
 def ended(rows: pd.DataFrame) -> pd.DataFrame:

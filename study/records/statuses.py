@@ -15,7 +15,7 @@ STATUSES = {
     **dict.fromkeys(("stopped", "pruned", "killed"), "stopped"),
     **dict.fromkeys(("running", "waiting", "scheduled", "pending", "queued", "paused"), "running"),
 }
-"""What a status means: a failed trial missed, at what it used; a stopped one was cut short by a rule."""
+"""The meaning of every status: a failed trial missed, at what it used; a stopped one was cut short by a rule."""
 
 
 def in_our_words(values: pd.Series) -> pd.Series:

@@ -120,7 +120,7 @@ class Searches:
 
 
 def _difference(arm: str, before: str, now: str | None) -> str:
-    """How the contents of an arm differ from those recorded, in words; empty where they do not."""
+    """The difference of an arm's contents from those recorded, in words; empty where there is none."""
     if before == now:
         return ""
     if now is None:

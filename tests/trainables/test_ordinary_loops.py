@@ -1,4 +1,4 @@
-"""What ordinary loops do: freeze and thaw, step by a scaler that skips, forget what is to be kept."""
+"""Ordinary loops: they freeze and thaw, step by a scaler that skips, forget what is to be kept."""
 
 import io
 from dataclasses import dataclass

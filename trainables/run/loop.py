@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -116,7 +117,7 @@ class Run:
 
     def evaluate(self) -> Record:
         """Make the record of this moment, and begin the sums of the next one."""
-        with seeded(self.device, seed_of(self.trial.seed, "evaluation", self.steps)):
+        with self._seeded_evaluation():
             self.records.append(self._record())
         self.totals = self._nothing()
         return self.records[-1]
@@ -281,8 +282,12 @@ class Run:
 
     def scored(self, params: Tensors) -> Scores:
         """Validation loss and score of any parameters, BatchNorm's statistics averaged anew for them."""
-        with seeded(self.device, seed_of(self.trial.seed, "evaluation", self.steps)):
+        with self._seeded_evaluation():
             return self.predictor.scores(params, self._buffers_of(params), self.data.valid)
+
+    def _seeded_evaluation(self) -> AbstractContextManager[None]:
+        """The generators as an evaluation at this step finds them: a network may draw there too."""
+        return seeded(self.device, seed_of(self.trial.seed, "evaluation", self.steps))
 
     def artifacts(self) -> Tensors:
         """The arrays that a trial with `artifacts: true` leaves behind (trainables/run/artifacts.py)."""

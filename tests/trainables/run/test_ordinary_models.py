@@ -1,4 +1,4 @@
-"""What ordinary models and tasks do: buffers that are assigned, noise in evaluation, other generators than torch's."""
+"""Ordinary models and tasks: buffers that are assigned, noise in evaluation, other generators than torch's."""
 
 import random
 from dataclasses import dataclass, replace
