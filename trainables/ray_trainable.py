@@ -57,7 +57,7 @@ class Trainable(tune.Trainable):
         The trial before gives its memory back here.
         """
         self.cleanup()
-        self._told, self._training = config, None
+        self._told, self._training, self._raised = config, None, None
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.setup(new_config)
@@ -104,21 +104,37 @@ class Trainable(tune.Trainable):
             return self._go_on()
 
     def _go_on(self) -> dict[str, Any]:
+        if self._raised is not None:
+            raise self._raised
         run, started = self._training or self._begin(), time.monotonic()
         while not run.finished and time.monotonic() - started < REPORT_SECONDS:
-            with told_what_to_change(lanes(run)[0].trial):
-                run.epoch()
+            try:
+                with told_what_to_change(lanes(run)[0].trial):
+                    run.epoch()
+            except (Exception, SystemExit) as error:
+                if self._reported == [len(lane.records) for lane in lanes(run)]:
+                    raise
+                self._raised = error  # in the next step: what was trained before it is told, and charged, first
+                break
             own = isinstance(run, OwnLoop) and run.keeps_own  # its checkpoints are worth what is known beside them
             if not run.finished and (own or time.monotonic() - self._saved > CHECKPOINT_SECONDS):
                 self._save(run)
+        ended = run.finished and self._raised is None
         for lane, folder in zip(lanes(run), self._folders, strict=True):
-            if run.finished and isinstance(lane, Run) and lane.trial.artifacts and folder:
-                artifacts.save(lane.artifacts(), folder)
+            if ended and isinstance(lane, Run) and lane.trial.artifacts and folder:
+                self._keep(lane, folder)
         place = {"host": socket.gethostname(), "device": device_name(run.device), "resumed": self._resumed}
         every = [self._report(number, lane) for number, lane in enumerate(lanes(run))]
         price, self._price = self._price, ""
         told = {"error": "", "lanes": every, "price": price, **place}
-        return {"done": run.finished, "finished": run.finished, **told}
+        return {"done": ended, "finished": ended, **told}
+
+    def _keep(self, lane: Run, folder: Path) -> None:
+        """A finished trial's artifacts; a storage that has no room for them costs it these, and no more."""
+        try:
+            artifacts.save(lane.artifacts(), folder)
+        except OSError as error:  # the driver sees that they are not there, and tells people
+            sys.stderr.write(f"no artifacts are kept, the trial ends without: {first_line(error)}\n")
 
     def _report(self, number: int, lane: Run | OwnLoop) -> dict[str, Any]:
         """The records of a lane that have not been reported yet, and how it stands."""

@@ -81,10 +81,10 @@ def calibrated(record: pd.DataFrame, chosen: dict[str, Any]) -> Calibrated:
 
 
 def best_configuration(record: pd.DataFrame, study: Study) -> dict[str, Any]:
-    """The searched values of the trial with the best validation score.
+    """The searched values of the trial with the best validation score, among as many as the study has today.
 
     Args:
-        record: of the study that tunes the baseline.
+        record: of the study that tunes the baseline; it may have been larger once.
         study: that study; its one arm says what is searched.
 
     Returns:
@@ -94,7 +94,7 @@ def best_configuration(record: pd.DataFrame, study: Study) -> dict[str, Any]:
         Refusal: where no trial came to its end.
     """
     level = _level(record)
-    whole: Any = record[record["status"] == "finished"]
+    whole: Any = record[(record["status"] == "finished") & (record["k"] < study.arms[0].settings.trials)]
     if whole.empty:
         raise Refusal(f"no trial of {study.name!r} came to its end: there is nothing to calibrate with")
     best = best_of(trials_of(whole, level), level.mode).iloc[0]

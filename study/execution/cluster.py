@@ -73,11 +73,13 @@ def resources_of_a_trial(study: Study, cluster: Cluster) -> dict[str, float]:
     Raises:
         Refusal: where the cluster has not even those.
     """
-    gpus = cluster.gpus_per_trial
-    if gpus is None:
-        gpus = 1.0 if ray.cluster_resources().get("GPU", 0) else 0.0
-    wanted = {"cpu": float(max(_threads(study))), "gpu": gpus}
-    here = _wait_for(wanted, WAIT_SECONDS if cluster.is_joined else 0.0)
+    asked, seconds = cluster.gpus_per_trial, WAIT_SECONDS if cluster.is_joined else 0.0
+    wanted = {"cpu": float(max(_threads(study))), "gpu": asked or 0.0}
+    here = _wait_for(wanted, seconds)  # a worker's GPU is there when it is
+    if asked is None:
+        wanted["gpu"] = 1.0 if here.get("GPU", 0) else 0.0
+        if cluster.is_joined and not wanted["gpu"]:
+            sys.stderr.write("no GPU has joined the cluster: trials train on CPUs; --gpus 1 waits for one\n")
     for kind, amount in wanted.items():
         if amount > here.get(kind.upper(), 0):
             raise Refusal(

@@ -15,6 +15,7 @@ Cause: TypeAlias = Literal["node", "process", "trial"]
 # Ray's words; the exceptions themselves hold no more than these, once they have been through Tune.
 NODE = ("its node has died", "node was preempted", "node was forcibly preempted", " is unavailable: ")
 PROCESS = ("its worker process has died", "its owner has died", "killed by `ray.kill`", "references to the actor")
+TRIAL = ("raytaskerror", ".train() (pid=")  # the class, and where it was raised: there the user's own words follow
 
 
 def cause_of(error: str) -> Cause:
@@ -24,8 +25,12 @@ def cause_of(error: str) -> Cause:
     'node'
     >>> cause_of("RayTaskError(ValueError): negative variance")
     'trial'
+    >>> cause_of("ray.exceptions.RayTaskError(RuntimeError): the data server is unavailable: HTTP 404")
+    'trial'
     """
     text = error.lower()
+    if any(words in text for words in TRIAL):
+        return "trial"
     if any(words in text for words in NODE):
         return "node"
     return "process" if any(words in text for words in PROCESS) else "trial"
@@ -34,7 +39,7 @@ def cause_of(error: str) -> Cause:
 def line_of(error: str) -> str:
     """The line of an error that says what went wrong: a traceback's last; of what Ray tells of a death, the cause."""
     lines = [line.strip() for line in error.splitlines() if line.strip()]
-    causes = [line for line in lines if cause_of(line) != "trial"]
+    causes = [line for line in lines if cause_of(line) != "trial"] if cause_of(error) != "trial" else []
     return (causes or lines or ["no error was told"])[-1]
 
 

@@ -1,5 +1,6 @@
 """Ray Tune callbacks: hand out the next trial, record results, decide when the study ends."""
 
+import contextlib
 import functools
 import json
 from collections import defaultdict
@@ -97,6 +98,8 @@ class Bridge(Callback):
         self._pricing.told(trial.trial_id, self._running[trial.trial_id], result["price"])
         trial.config["priced"] = NOT_NOW  # where it is tried again
         for lane, told in _told(self._running[trial.trial_id], result):
+            if told["first"] == 0:  # a new attempt: it tells all its records, and may have fewer than the one before
+                self._scores[lane.key].clear()
             for number, flat in enumerate(told["records"], start=told["first"] + 1):
                 self._tracker.log(lane.key, number, Record.parse(flat))
                 self._scores[lane.key][number] = flat["valid_score"]
@@ -112,10 +115,17 @@ class Bridge(Callback):
             return
         assignment = self._running[trial.trial_id]
         place = {"host": result["host"], "device": result["device"], "fused": _fused(assignment)}
+        records = self._records(trial.trial_id)
         for lane, told in _told(assignment, result):
+            if lane.trial.artifacts and not (self._folder(lane.key) / artifacts.FILE).exists():
+                self._progress.note(f"trial {lane.key.path} ended, and its artifacts could not be kept")
             outcome, rungs = self._outcome(lane, told)
-            self._end(lane, outcome, {**place, "rungs": rungs})
+            self._end(lane, outcome, {**place, "rungs": rungs, "records": records[lane.key]})
         self._forgotten(trial.trial_id)
+
+    def _records(self, trial_id: str) -> dict[Key, str]:
+        """The number of records that the last attempt of each training has told, as a tag."""
+        return {lane.key: str(max(self._scores[lane.key], default=0)) for lane in self._running[trial_id].lanes}
 
     def _outcome(self, lane: Assignment, told: Mapping[str, Any]) -> tuple[Outcome, str]:
         """The outcome of a training that has come to its end, and its rungs as a tag."""
@@ -173,12 +183,13 @@ class Bridge(Callback):
 
     def _failed(self, trial_id: str, error: str) -> None:
         """Every training of what has failed too often ends as failed; the study is given up where no other does."""
-        traceback, assignment = self._tracebacks.get(trial_id, ""), self._forgotten(trial_id)
-        for lane in _missing(assignment):
+        traceback, records = self._tracebacks.get(trial_id, ""), self._records(trial_id)
+        for lane in _missing(self._forgotten(trial_id)):
             if traceback:
-                self._folder(lane.key).mkdir(parents=True, exist_ok=True)
-                (self._folder(lane.key) / TRACEBACK_FILE).write_text(traceback, encoding="utf-8")
-            self._end(lane, Outcome("failed", lane.trial.task.chance), {"error": error})
+                with contextlib.suppress(OSError):  # no room: its last line is kept anyway
+                    self._folder(lane.key).mkdir(parents=True, exist_ok=True)
+                    (self._folder(lane.key) / TRACEBACK_FILE).write_text(traceback, encoding="utf-8")
+            self._end(lane, Outcome("failed", lane.trial.task.chance), {"error": error, "records": records[lane.key]})
             self._progress.note(f"trial {lane.key.path} failed: {error}")
         if self._failures.hopeless and not self.hopeless:
             self.hopeless = f"its first {len(self._failures.hopeless)} trials all failed, the last one with: {error}"

@@ -49,7 +49,15 @@ def _me() -> Holder:
     pid = os.getpid()
     started = _started(pid)
     process = f"{_place()}/{started}" if started else ""
-    return Holder(f"{getpass.getuser()} on {socket.gethostname()}, process {pid}", process)
+    return Holder(f"{_user()} on {socket.gethostname()}, process {pid}", process)
+
+
+def _user() -> str:
+    """Who runs this; in a container that knows no name for its user, the number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def _place() -> str:

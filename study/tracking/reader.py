@@ -13,7 +13,7 @@ from mlflow.utils.rest_utils import http_request, verify_rest_response
 
 from study.plan.key import Key
 from study.tracking.embedded import sqlite_file
-from study.tracking.store import client, find_study, own_tags, parameter_text, recorded_of, trial_runs
+from study.tracking.store import client, find_study, own_tags, parameter_text, recorded_of, records_of, trial_runs
 from trainables.refusal import Refusal
 from trainables.trial import Record, Trial
 
@@ -103,13 +103,17 @@ def _levels(tags: Mapping[str, str], params: Mapping[str, Any]) -> dict[str, Any
 def _rows(store: MlflowClient, runs: Iterable[Run]) -> list[dict[str, Any]]:
     """The metrics of all runs, one dict per (run, record); of repeated points the last one counts.
 
+    What an attempt that was given up recorded beyond the end of the one that counts is left out.
     Metrics are read one after another while trials go on: a record that was not whole when the first was read is left
     out.
     """
     rows: dict[tuple[str, int], dict[str, Any]] = {}
     known = {run.info.run_id: run for run in runs}
     names = {run_id: [name for name in run.data.metrics if name != "best_valid_score"] for run_id, run in known.items()}
+    most = {run_id: records_of(run) for run_id, run in known.items()}
     for run_id, metric in _histories(store, names):
+        if metric.step > most[run_id]:
+            continue
         row = rows.setdefault((run_id, metric.step), {"run_id": run_id, "record": metric.step})
         row[metric.key] = metric.value
     going_on = {run_id for run_id, run in known.items() if recorded_of(run).status is None}

@@ -31,16 +31,18 @@ class Searches:
         self._provenance, self._hash = provenance, study.hash
         self.runs: dict[tuple[str, int], str] = {}
 
-    def adopt(self, recorded: Iterable[Run], *, succeeded: bool) -> None:
+    def adopt(self, recorded: Iterable[Run], trials: Iterable[Key], *, succeeded: bool) -> None:
         """Take up the searches that the store has; they run again.
 
         Args:
             recorded: their runs.
+            trials: that the store has.
             succeeded: whether a trial of theirs has ended without failing, for whoever must decide what to do about
                 another study of the same name.
 
         Raises:
             OtherContents: where one is of another study of that name; then none is touched.
+            Refusal: where one of the trials has lost its search; likewise.
         """
         contents = {arm.name: json.dumps(arm.contents(), sort_keys=True) for arm in self._study.arms}
         found = [(own_tags(run), run.info.run_id) for run in recorded]
@@ -54,9 +56,19 @@ class Searches:
                 )
                 refusal.succeeded = succeeded
                 raise refusal
+        here = {(tags["arm"], int(tags["repetition"])) for tags, _ in found}
+        for key in trials:
+            if (key.arm, key.repetition) not in here:
+                raise Refusal(
+                    f"search {key.arm}-{key.repetition} of study {self._study.name!r} has been deleted in MLflow, and "
+                    f"trials of it have not: restore its run there, or `lr-study forget {self._study.name}`"
+                )
+        planned = {search.arm.name: self.tags("search", search)["planned"] for search in self._study.searches()}
         for tags, run in found:
             self.runs[tags["arm"], int(tags["repetition"])] = run
             self._client.update_run(run, status="RUNNING")
+            if tags.get("planned") != planned[tags["arm"]]:  # it was given another budget
+                self._client.set_tag(run, f"{PREFIX}planned", planned[tags["arm"]])
 
     def open(self, searches: Iterable[Search]) -> None:
         """Give every search its run, running, with the study file and the files that it names beside it."""

@@ -76,8 +76,11 @@ def client(uri: str) -> MlflowClient:
 
 def is_away(error: Exception) -> bool:
     """Tell if the store, or the way to it, is what failed, and not the write."""
-    if isinstance(error, MlflowException):
-        status = error.get_http_status_code()
+    answer = getattr(error, "response", None)  # of a server that answers in HTTP, and not in MLflow's words
+    status = (
+        error.get_http_status_code() if isinstance(error, MlflowException) else getattr(answer, "status_code", None)
+    )
+    if status is not None:
         return status >= 500 or status in TOO_LATE
     return isinstance(error, OSError) and not isinstance(error, MISSING)  # as those of requests are
 
@@ -254,9 +257,21 @@ def recorded_of(run: Run) -> Recorded:
     return Recorded(run.info.run_id, params, status, score, attempts, versions, rungs)
 
 
+def records_of(run: Run) -> float:
+    """The number of records of a training that ended: those of an attempt that was given up may stand behind them.
+
+    run: of the training; all count where it goes on, or does not say.
+    """
+    return float(own_tags(run).get("records", "inf")) if run.info.status in TERMINAL else float("inf")
+
+
 def parameter_text(value: Any) -> str:
-    """A parameter as MLflow keeps it."""
-    return value if isinstance(value, str) else json.dumps(value)
+    """A parameter as MLflow keeps it: a text as it is, in quotes where it would be read as something else.
+
+    >>> parameter_text("cosine"), parameter_text(0.1), parameter_text("18")
+    ('cosine', '0.1', '"18"')
+    """
+    return value if isinstance(value, str) and value_of(value) == value else json.dumps(value)
 
 
 def value_of(text: str) -> Any:

@@ -3,10 +3,11 @@
 import contextlib
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
@@ -25,9 +26,11 @@ from study.tracking.store import (
     client,
     experiment_of,
     is_away,
+    own_tags,
     parameter_text,
     prices_of,
     recorded_of,
+    records_of,
     runs_of,
     shown,
     trial_runs,
@@ -98,14 +101,17 @@ class Tracker:
         if not (self.answers and self.wait(READ_SECONDS)):
             return None
         run = self._writer.runs.get(key)
+        if run is None:
+            return []
         try:
             with without_retries():
-                columns = [self._history(run, name) for name in SourceRecord._fields] if run else []
+                columns = [self._history(run, name) for name in SourceRecord._fields]
+                most = records_of(self._client.get_run(run))
         except AWAY as error:
             if is_away(error):
                 return None
             raise
-        numbers = sorted(set.intersection(*map(set, columns))) if columns else []
+        numbers = sorted(number for number in set.intersection(*map(set, columns)) if number <= most)
         return [SourceRecord(*(column[number] for column in columns)) for number in numbers]
 
     def remember_storage(self, storage: Path) -> None:
@@ -247,13 +253,13 @@ class Tracker:
     # --- inside --------------------------------------------------------------------------------------
 
     def _load(self) -> None:
-        parents = runs_of(self._client, self._experiment, "search")
         trials, surplus = trial_runs(self._client, self._experiment)
+        parents, twice = _once(runs_of(self._client, self._experiment, "search"), trials.values())
         self._runs = {key: recorded_of(run) for key, run in trials.items()}
         succeeded = any(known.status not in (None, "failed") for known in self._runs.values())
-        self.searches.adopt(parents, succeeded=succeeded)
+        self.searches.adopt(parents, self._runs, succeeded=succeeded)
         self.prices = prices_of(parents)
-        for run in surplus:
+        for run in (*surplus, *twice):
             self._client.delete_run(run.info.run_id)
 
     def _history(self, run: str, name: str) -> dict[int, float]:
@@ -273,6 +279,18 @@ class Tracker:
             metrics = metrics[BATCH:]
         if metrics or tags:
             self._outbox.put(Points(key, metrics, list(tags)))
+
+
+def _once(parents: Sequence[Run], trials: Iterable[Run]) -> tuple[list[Run], list[Run]]:
+    """One run a search, the one that trials name; and those that were made although no answer came, and made again."""
+    named = {trial.data.tags.get(MLFLOW_PARENT_RUN_ID) for trial in trials}
+    kept: dict[tuple[str, str], Run] = {}
+    twice: list[Run] = []
+    for run in sorted(parents, key=lambda run: run.info.run_id not in named):  # the oldest of those that are alike
+        tags = own_tags(run)
+        if kept.setdefault((tags["arm"], tags["repetition"]), run) is not run:
+            twice.append(run)
+    return [run for run in parents if run not in twice], twice
 
 
 def _levels(task: Workload) -> dict[str, str]:

@@ -1,12 +1,16 @@
 """Every write of a trial into MLflow as a value, so that it can wait, and be repeated without harm."""
 
+import sys
+from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
 
 from study.plan.key import Key
-from study.tracking.store import PREFIX, runs_of, without_retries
+from study.tracking.store import PREFIX, is_away, runs_of, shown, without_retries
+from trainables.refusal import first_line
 
 Pairs = list[tuple[str, str]]
 
@@ -77,7 +81,7 @@ class Writer:
                 metrics, tags = [Metric(*point) for point in item.metrics], [RunTag(*tag) for tag in item.tags]
                 self._client.log_batch(self.runs[item.key], metrics=metrics, tags=tags)
             elif isinstance(item, Artifact):
-                self._client.log_artifact(self.runs[item.key], item.path)
+                self._keep(item)
             elif isinstance(item, Tag):
                 self._client.set_tag(item.run, item.name, item.text)
             else:
@@ -100,6 +104,16 @@ class Writer:
         if changed or item.params:
             params = [Param(*param) for param in item.params]
             self._client.log_batch(run.info.run_id, params=params, tags=changed)
+
+    def _keep(self, item: Artifact) -> None:
+        """Keep a file; one that the store refuses costs neither its trial nor the study."""
+        try:
+            self._client.log_artifact(self.runs[item.key], item.path)
+        except (MlflowException, OSError) as error:
+            if is_away(error):
+                raise
+            why = shown(first_line(error))
+            sys.stderr.write(f"trial {item.key.path}: the store does not take {Path(item.path).name}: {why}\n")
 
     def _adopt(self, key: Key) -> None:
         """The run that was made although no answer came, if it was."""

@@ -21,6 +21,11 @@ def test_the_best_configuration_has_the_best_record_and_did_not_diverge():
     assert best_configuration(RECORD.assign(mode="min"), STUDY) == {"scheme.lr": 0.01}
 
 
+def test_only_as_many_trials_are_asked_as_the_study_has_today():
+    fewer = parse("{question: q, common: {task: digits_mlp, trials: 2}, arms: {baseline: {}}}", "calibration")
+    assert best_configuration(RECORD, fewer) == {"scheme.lr": 0.01}
+
+
 def test_a_diverged_seed_counts_at_chance():
     assert calibrated(RECORD, {}).scores == [0.7, 0.1, 0.8]
     assert calibrated(RECORD, {}).target == 0.7

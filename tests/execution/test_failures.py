@@ -3,9 +3,12 @@
 import contextlib
 import io
 import json
+import math
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import psutil
 import pytest
 import ray
@@ -17,12 +20,15 @@ from study.dispatch.dispatcher import Dispatcher
 from study.dispatch.outcome import Outcome
 from study.execution import cluster, failures, tuner
 from study.execution.failures import GIVE_UP, Failures, cause_of, line_of
+from study.execution.progress import Progress
 from study.plan.parse import parse
 from trainables import ray_trainable as trainable
 from trainables.ray_trainable import Trainable, load, save
 from trainables.refusal import Refusal
 from trainables.run.loop import Run
-from trainables.trial import Trial
+from trainables.run.own_loop import OwnLoop
+from trainables.training import Training
+from trainables.trial import Record, Trial
 
 NODE = "The actor died because its node has died. Node Id: 1f\n\tthe actor's node was terminated unexpectedly: gone"
 PROCESS = "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR Worker exit detail: …"
@@ -31,10 +37,23 @@ INIT = f"The actor died because of an error raised in its creation task, {OWN}"
 
 
 @pytest.mark.parametrize(
-    ("error", "cause"), [(NODE, "node"), (PROCESS, "process"), (OWN, "trial"), (INIT, "trial"), ("", "trial")]
+    ("error", "cause"),
+    [
+        (NODE, "node"),
+        (PROCESS, "process"),
+        (OWN, "trial"),
+        (INIT, "trial"),
+        ("", "trial"),
+        (OWN.replace("negative variance", "the data server is unavailable: HTTP 404"), "trial"),
+    ],
 )
 def test_what_failed_is_read_off_what_ray_says(error, cause):
     assert cause_of(error) == cause
+
+
+def test_of_a_chain_of_errors_the_last_is_told_whatever_words_stand_before_it():
+    chain = "ConnectionError: the data server is unavailable: HTTP 404\n\nDuring handling …\n\nRuntimeError: no data"
+    assert line_of(f"ray.exceptions.RayTaskError(RuntimeError): {OWN}\n{chain}") == "RuntimeError: no data"
 
 
 def test_the_last_line_of_a_traceback_is_what_it_was():
@@ -193,6 +212,83 @@ def test_on_a_full_disk_a_trial_goes_on_and_leaves_nothing_half_written(config, 
     assert "no checkpoint, the trial goes on" in capsys.readouterr().err
     folder = running._folder
     assert list(folder.iterdir()) == []
+
+
+def test_a_trial_that_raises_has_told_what_it_trained_before(config, monkeypatch):
+    """However fast it is: it is charged for that, and its record depends on no clock."""
+    monkeypatch.setattr(trainable, "REPORT_SECONDS", math.inf)
+    running, epoch = Trainable(config), Run.epoch
+
+    def bad(self):
+        if len(self.records) == 4:
+            raise ValueError("bad batch")
+        epoch(self)
+
+    monkeypatch.setattr(Run, "epoch", bad)
+    told = running.step()
+    assert (told["done"], told["error"], len(told["lanes"][0]["records"])) == (False, "", 4)
+    with pytest.raises(ValueError, match="bad batch"):
+        running.step()
+    running.reset_config(config)
+    assert len(running.step()["lanes"][0]["records"]) == 4
+
+
+def test_a_trial_that_raises_at_its_very_end_has_not_finished(config, monkeypatch):
+    """Where the last evaluation breaks, every step has been made."""
+    monkeypatch.setattr(trainable, "REPORT_SECONDS", math.inf)
+    running, epoch = Trainable(config), Run.epoch
+
+    def untested(self):
+        if len(self.records) == 5:
+            self.steps = self.course.num_steps
+            raise ValueError("no test data")
+        epoch(self)
+
+    monkeypatch.setattr(Run, "epoch", untested)
+    told = running.step()
+    assert (told["done"], told["finished"], len(told["lanes"][0]["records"])) == (False, False, 5)
+    with pytest.raises(ValueError, match="no test data"):
+        running.step()
+
+
+def test_a_loop_of_ones_own_that_raises_has_told_what_it_reported_and_has_not_finished(config, monkeypatch):
+    class Odd(Exception):
+        pass
+
+    @dataclass(frozen=True)
+    class Breaks(Training):
+        metric, mode, chance = "accuracy", "max", 0.5
+
+        def train(self, session):
+            model = torch.nn.Linear(1, 1)
+            optimizer = session.optimizer(model, steps_per_epoch=1)
+            for epoch in session.epochs(model=model, optimizer=optimizer):
+                if epoch == 2:
+                    raise Odd("bad batch")
+                model(torch.ones(1, 1)).sum().backward()
+                optimizer.step()
+                session.report(valid_score=0.6)
+
+    given = Trial(task=Breaks(), rule=Trial.parse(TRIAL).rule, epochs=4.0)
+    monkeypatch.setattr(trainable, "REPORT_SECONDS", math.inf)
+    monkeypatch.setattr(Trainable, "_fresh", lambda self, *rest: OwnLoop(given))
+    running = Trainable(config)
+    told = running.step()
+    assert (told["done"], told["finished"], len(told["lanes"][0]["records"])) == (False, False, 2)
+    with pytest.raises(RuntimeError, match="Odd: bad batch"):
+        running.step()
+
+
+def test_where_there_is_no_room_for_artifacts_a_trial_ends_without_and_says_so(config, monkeypatch, capsys):
+    def full(file, **arrays):
+        file.write(b"half of it")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    running = Trainable({**config, "trials": json.dumps([{"task": "digits_mlp", "epochs": 1, "artifacts": True}])})
+    assert running.step()["finished"]
+    assert "no artifacts are kept, the trial ends without: [Errno 28]" in capsys.readouterr().err
+    assert list(running._folder.iterdir()) == []
 
 
 # --- on a real Ray --------------------------------------------------------------------------------------
@@ -400,6 +496,43 @@ def test_whatever_breaks_a_study_off_nothing_of_it_looks_as_if_it_ran(mine, tmp_
     runs = client.search_runs([client.get_experiment_by_name("failing").experiment_id])
     assert {run.info.status for run in runs} == {"KILLED"}
     assert len(runs) == 7
+
+
+NUMBERS = "train_loss", "train_score", "valid_loss", "lr", "passes", "flops", "steps", "seconds"
+
+
+def told(first, records, **about):
+    """What Tune is told of one training: records of these scores, the first of them after so many."""
+    flat = [
+        Record(**dict.fromkeys(NUMBERS, 1.0), epoch=float(number), valid_score=score, diverged=False).flat()
+        for number, score in enumerate(records, first + 1)
+    ]
+    lane = {"first": first, "records": flat, "best": max(records), "stopped": False}
+    return {"finished": False, "error": "", "price": "", "host": "", "device": "cpu", "lanes": [lane], **about}
+
+
+def test_the_records_of_a_trial_are_those_of_its_last_attempt(tmp_path):
+    """Four records, and its machine goes; two, and it fails by itself until it may not any more; or it ends."""
+    study = parse("{question: q, common: {task: quadratic, trials: 2}, arms: {sgd: {}}}", "attempts")
+    tracker = tracking.Tracker(study, f"sqlite:///{tmp_path}/mlflow.db")
+    tracker.searches.open(study.searches())
+    bridge = tuner.Bridge(tracker, Dispatcher(study, {}, tracker.measured), Progress(study), tmp_path)
+    for name in ("ends", "fails"):
+        one = SimpleNamespace(trial_id=name, config=bridge.next_config(name), error_file="")
+        bridge.on_trial_start(0, [], one)
+        bridge.on_trial_result(0, [], one, told(0, [0.1, 0.2, 0.3, 0.9]))
+        bridge.on_trial_recover(0, [], one)
+        bridge.on_trial_start(0, [], one)
+        bridge.on_trial_result(0, [], one, told(0, [0.1]))
+        bridge.on_trial_result(0, [], one, told(1, [0.2], finished=name == "ends"))
+        if name == "fails":
+            bridge.on_trial_result(0, [], one, told(2, [0.2], error="ValueError: no", finished=True) | {"lanes": []})
+        bridge.on_trial_complete(0, [], one)
+        assert bridge.broken is None
+    tracker.wait()
+    table = tracking.read("attempts", tracker.uri)
+    assert table["status"].tolist() == ["finished"] * 2 + ["failed"] * 2
+    assert table["valid_score"].tolist() == [0.1, 0.2] * 2
 
 
 @pytest.mark.ray

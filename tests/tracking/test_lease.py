@@ -70,6 +70,14 @@ def active(name, uri):
     return sorted(int(of.rpartition("/")[2]) for of in names if of.startswith(f"lr_study.lease/{name}/"))
 
 
+def test_who_has_no_name_in_a_container_is_told_by_number(monkeypatch):
+    def nameless():
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr(lease.getpass, "getuser", nameless)
+    assert lease._me().who.startswith(f"user {os.getuid()} on ")
+
+
 def test_the_second_is_refused_while_the_first_lives_and_told_who_it_is(name, uri):
     with Lease(name, uri), pytest.raises(Refusal, match=rf"{name!r} is being run by .* process {os.getpid()}: "):
         Lease(name, uri)

@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlflow import MlflowClient
@@ -19,6 +20,13 @@ from study.tracking.outbox import Backlog, Outbox
 from study.tracking.store import is_away, trial_runs, without_retries
 
 TEXT = "{question: q, common: {task: quadratic, trials: 2, epochs: 3}, arms: {sgd: {}}}"
+
+
+def answered(status):
+    """The error of a server of files that answers with this."""
+    response = requests.Response()
+    response.status_code = status
+    return requests.HTTPError(f"{status} Client Error", response=response)
 
 
 class Gone(OSError):
@@ -183,9 +191,17 @@ def test_the_store_is_away_where_it_fails_and_not_where_it_refuses(code, away):
 
 
 @pytest.mark.parametrize(
-    ("error", "away"), [(ConnectionError(), True), (OSError(28, "full"), True), (FileNotFoundError(), False)]
+    ("error", "away"),
+    [
+        (ConnectionError(), True),
+        (OSError(28, "full"), True),
+        (FileNotFoundError(), False),
+        (answered(502), True),
+        (answered(413), False),
+        (answered(403), False),
+    ],
 )
-def test_a_file_that_is_not_there_is_not_waited_for(error, away):
+def test_a_file_that_is_not_there_or_not_taken_is_not_waited_for(error, away):
     assert is_away(error) == away
 
 
@@ -215,6 +231,26 @@ def test_a_run_that_was_made_without_an_answer_is_found_and_not_made_twice(tmp_p
     assert [run.info.run_id for run in found.values()] == [lost[0].info.run_id]
     assert not surplus
     assert found[search.key(0)].data.params["scheme.lr"] == "0.3"
+
+
+def test_a_file_that_the_store_refuses_costs_neither_its_trial_nor_the_study(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    study = parse(TEXT, "refused")
+    tracker = Tracker(study, f"sqlite:///{tmp_path}/mlflow.db")
+    (search,) = study.searches()
+    tracker.searches.open([search])
+
+    def refuse(self, *args):
+        raise answered(413)
+
+    monkeypatch.setattr(MlflowClient, "log_artifact", refuse)
+    tracker.start(search, search.key(0), search.arm.trial({"scheme.lr": 0.3}, 7))
+    (tmp_path / "big.npz").write_bytes(b"0")
+    tracker.keep(search.key(0), tmp_path / "big.npz")
+    tracker.finish(search.key(0), "finished", 0.5)
+    tracker.close(complete=True)
+    assert Tracker(study, tracker.uri).recorded()[search.key(0)].status == "finished"
+    assert "the store does not take big.npz: 413 Client Error" in capsys.readouterr().err
 
 
 def test_an_end_is_acknowledged_only_when_the_store_has_it(tmp_path, monkeypatch):

@@ -104,6 +104,56 @@ def test_records_logged_twice_are_read_once(store):
     assert read("twice", store)["epoch"].tolist() == [1, 2]
 
 
+def test_what_an_attempt_that_was_given_up_recorded_beyond_the_last_one_is_not_read(store):
+    """Four records, then the machine is gone; trained anew it diverges at the second."""
+    tracker, search = started(store, "given-up")
+    key = search.key(0)
+    scaled = {"mean_scale": 0.5}
+    for number in (1, 2, 3, 4):
+        tracker.log(key, number, record(number, extras=scaled))
+    tracker.start(search, key, search.arm.trial({"scheme.lr": 0.3}, 7))
+    for number in (1, 2):
+        tracker.log(key, number, record(number, extras=scaled, diverged=number == 2))
+    tracker.finish(key, "diverged", 2.5, records="2")
+    tracker.wait()
+    assert read("given-up", store)["diverged"].tolist() == [0, 1]
+    assert len(tracker.measured(key)) == 2
+
+
+def test_a_study_that_is_given_another_budget_says_how_far_it_is_of_that(store):
+    started(store, "longer")[0].close(complete=False)
+    Tracker(parse((TEXT % "epochs: 3").replace("trials: 2", "trials: 5"), "longer"), store)
+    (search,) = status("longer", store)
+    assert search.planned == 5
+
+
+def test_a_search_that_was_deleted_without_its_trials_is_refused_in_one_line(store):
+    """The other search is left as it was: nothing runs."""
+    two = (TEXT % "epochs: 3").replace("sgd: {}", "sgd: {}, adam: {direction: adam}")
+    tracker, _ = started(store, "half-deleted", two)
+    tracker.close(complete=False)
+    MlflowClient(store).delete_run(tracker.searches.runs["sgd", 0])
+    with pytest.raises(Refusal, match="search sgd-0 of study 'half-deleted' has been deleted in MLflow"):
+        Tracker(tracker.study, store)
+    assert MlflowClient(store).get_run(tracker.searches.runs["adam", 0]).info.status == "KILLED"
+
+
+def test_a_search_that_was_made_twice_is_one(store):
+    """The store made it, and its answer was lost: the client asked again, and trials name the second."""
+    study = parse(TEXT % "epochs: 3", "made-twice")
+    tracker, search = Tracker(study, store), next(study.searches())
+    tracker.searches.run(search)
+    unnamed = tracker.searches.runs.pop(("sgd", 0))
+    time.sleep(0.01)  # the store tells runs apart by the millisecond
+    tracker.searches.open([search])
+    tracker.start(search, search.key(0), search.arm.trial({"scheme.lr": 0.3}, 7))
+    tracker.close(complete=False)
+    used = tracker.searches.runs["sgd", 0]
+    again = Tracker(study, store)
+    assert again.searches.runs == {("sgd", 0): used} != {("sgd", 0): unnamed}
+    assert len(status("made-twice", store)) == 1
+
+
 @pytest.mark.parametrize("metric", ["lr", "steps", "valid_score", "scale"])
 def test_a_record_that_is_written_while_the_table_is_read_is_in_it_whole_or_not_at_all(store, metric, monkeypatch):
     tracker, search = started(store, f"meanwhile-{metric}")

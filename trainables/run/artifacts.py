@@ -69,7 +69,12 @@ def save(tensors: Tensors, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     arrays: Any = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as file:
-        np.savez_compressed(file, **arrays)
+        try:
+            np.savez_compressed(file, **arrays)
+            file.flush()
+        except BaseException:  # no room, for one
+            Path(file.name).unlink(missing_ok=True)
+            raise
     return Path(file.name).replace(folder / FILE)
 
 
