@@ -41,14 +41,35 @@ def bullets(near: Sequence[Answers], far: Sequence[Answers]) -> str:
 def _costs(near: Sequence[Answers], far: Sequence[Answers]) -> list[str]:
     """The schemes that save on the way to the near target, and what they cost to the far one."""
     of = f" of the {near[0].unit} of {near[0].baseline}"
-    parts = []
+    said = {}
     for answers, beyond in zip(near, far, strict=True):
         cheap, further = _savers(answers), {one.scheme: one.share_to_target for one in beyond.results}
-        there = _list(told(further[scheme]) for scheme in cheap)
-        parts.append(f"on {label(answers.task)} {_saved(cheap, of)}{there and f', to the far target {there}'}")
+        there = _list(_known_share(further[scheme]) for scheme in cheap)
+        said[label(answers.task)] = f"{_saved(cheap, of)}{there and f', to the far target {there}'}"
     shares = told_over_tasks([result for one in near for result in one.results])
-    over = {name: share for name, share in shares.items() if share.verdict == "saves"}
-    return [*parts, f"over all {_saved(over)}"] if shares else parts
+    compared = {name: share for name, share in shares.items() if share.estimate is not None and name != share.against}
+    over = {name: share for name, share in compared.items() if share.verdict == "saves"}
+    words = f"over all, of {len(compared)} schemes, {_saved(over)}"
+    return [*_alike(said), words] if compared else _alike(said)
+
+
+def _alike(said: Mapping[str, str]) -> list[str]:
+    """What is said of each task, once of those of which it is the same.
+
+    >>> _alike({"digits": "nothing is shown", "mnist": "a saves", "fashion": "nothing is shown"})
+    ['on digits and fashion nothing is shown', 'on mnist a saves']
+    """
+    tasks = {words: [task for task in said if said[task] == words] for words in said.values()}
+    return [f"on {_list(of)} {words}" for words, of in tasks.items()]
+
+
+def _known_share(share: Quantity) -> str:
+    """A share with its interval.
+
+    >>> _known_share(Quantity(0.25, 0.12, 0.4)), _known_share(Quantity())
+    ('0.25 [0.12, 0.40]', 'not known')
+    """
+    return "not known" if share.estimate is None else told(share)
 
 
 def _savers(answers: Answers) -> dict[str, Quantity]:
@@ -83,16 +104,24 @@ def _known(every: Sequence[Answers]) -> list[str]:
 
 
 def _elsewhere(every: Sequence[Answers]) -> list[str]:
-    """Of the baseline, and of those that lose least."""
+    """Of the baseline, and of those that lose least on all tasks."""
     table, base = transfer.table(every), every[0].baseline
-    named = [base, *[scheme for scheme in dict.fromkeys(table["scheme"]) if scheme != base][:BEST]]
+    if table.empty:
+        return []
+    ran = table["scheme"].value_counts()
+    on_all = [scheme for scheme in dict.fromkeys(table["scheme"]) if scheme != base and ran[scheme] == ran.max()]
+    named = [base, *on_all[:BEST]]
+    metric = table["metric"].mode()[0]
     made = []
     for scheme in named:
         rows = table[table["scheme"] == scheme]
-        losses = [f"{_short(row.loss)}{_ends(row.low, row.high)} on {row.quantity}" for row in rows.itertuples()]
+        losses = [
+            f"{_short(row.loss)}{_ends(row.low, row.high)}{'' if row.metric == metric else f' {row.metric}'} "
+            f"on {row.quantity}"
+            for row in rows.itertuples()
+        ]
         made.append(f"{scheme} {_list(losses)}")
-    first = f"{table['metric'].iloc[0]}, of {table['k'].max()} configurations: " if len(table) else ""
-    return [first + made[0], *made[1:]] if len(table) else []
+    return [f"{metric}, of {table['k'].max()} configurations: {made[0]}", *made[1:]]
 
 
 def _ends(low: float | None, high: float | None) -> str:
@@ -105,12 +134,13 @@ def _short(value: float) -> str:
 
 def _searched() -> list[str]:
     """The schemes whose whole interval is below the baseline's cost, task by task: their shares over all settings."""
-    rows, made = pd.read_csv(replays.REPLAYED), []
-    for task, there in rows.groupby("task", sort=False):
+    said = {}
+    for task, there in pd.read_csv(replays.REPLAYED).groupby("task", sort=False):
         below = there[there["high"] < 1].sort_values("share")
         shares = [_over_settings(scheme, of_scheme) for scheme, of_scheme in below.groupby("scheme", sort=False)]
-        made.append(f"on {task} {_list(shares) or 'nothing'}")
-    return [f"by TPE, alone or with a stopper, what saves is {made[0]}", *made[1:]]
+        said[str(task)] = _list(shares) or "none"
+    first, *others = _alike(said)
+    return [f"by TPE, alone or with a stopper, shares whose own 95 % intervals are below 1: {first}", *others]
 
 
 def _over_settings(scheme: Any, rows: pd.DataFrame) -> str:

@@ -6,8 +6,10 @@ takes what `lr-study report STUDY --epochs --format csv` wrote, of all arms or o
 """
 
 import sys
+from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -20,12 +22,15 @@ READ = (*NEEDED, "study", "planned", "seed", "mode", "metric", "chance", "target
 """Columns that are kept whatever they say; and those of a task, which say how its scores are read."""
 
 
-def kept(record: pd.DataFrame) -> pd.DataFrame:
+def kept(record: pd.DataFrame, contents: Mapping[str, Mapping[str, Any]] | None = None) -> pd.DataFrame:
     """The record without columns that are empty, and without settings of parts that are the same in every trial.
 
-    record: a row a record of a trial.
+    Args:
+        record: a row a record of a trial.
+        contents: by arm, what it fixes and searches: that stays.
     """
     told = set(record.columns[record.nunique(dropna=False) > 1]) | set(READ)
+    told |= {key for arm in set(record["arm"]) for key in (contents or {}).get(arm, ())}
     names = [name for name in record if name in told or str(name).startswith("task.")]
     return record[names].dropna(axis=1, how="all")
 
@@ -45,7 +50,7 @@ def main(source: str, target: str, *arms: str) -> None:
     left = dict.fromkeys(record.loc[record["status"] == OPEN, "arm"])
     if left:
         raise SystemExit(f"{source} is not whole: trials of {', '.join(left)} run; `lr-study run` ends them")
-    whole = with_study(kept(record), told.text, told.contents, told.prices)
+    whole = with_study(kept(record, told.contents), told.text, told.contents, told.prices)
     whole.to_parquet(target, index=False, compression="zstd")
 
 

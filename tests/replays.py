@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import pandas as pd
-from rivals import RESULTS, interval_text
+from rivals import RESULTS, interval_text, shipped
 
 from study import replay
 from study.answers.results import Quantity
@@ -100,7 +100,13 @@ def _of(task: str) -> tuple[pd.DataFrame, list[str]]:
     rows: Any = pd.read_csv(REPLAYED)
     rows = rows[rows["task"] == task]
     first: Any = rows[rows["setting"] == "TPE"].assign(missed=rows["bound"] != "=")
-    return rows, [*first.sort_values(["missed", "share", "scheme"], na_position="first")["scheme"]]
+    first = first.assign(other=first["scheme"] != _baseline())
+    return rows, [*first.sort_values(["other", "missed", "share", "scheme"], na_position="last")["scheme"]]
+
+
+def _baseline() -> str:
+    """The scheme that others are compared with."""
+    return shipped(RECORD.name).baseline
 
 
 def _quantity(row: Any) -> Quantity:
@@ -109,7 +115,7 @@ def _quantity(row: Any) -> Quantity:
 
 
 def _text(row: Any) -> str:
-    share = "baseline"
+    share = "baseline" if row.scheme == _baseline() else "—"
     if row.share == row.share:
         share = interval_text(row.share, row.low, None if row.high != row.high else row.high, row.bound)
     return f"{share}; {row.reached} of {row.searches}"

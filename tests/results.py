@@ -21,7 +21,7 @@ from rivals import RESULTS
 from study.answers.grids.drops import drops
 from study.figures import apart, vega
 from study.reports import networks, terminal
-from study.reports.cells import Cell, Sheet
+from study.reports.cells import Cell, Row, Sheet
 from study.reports.page import Page, page
 from study.reports.sentences import Words, sentence_text
 
@@ -60,9 +60,10 @@ def _quoted(sentences: Iterable[Words], counts: str) -> list[str]:
 
 def _by_task(made: Page) -> list[str]:
     sheets = {part.task: _sheet(part.sheets, "What the target costs") for part in made.parts}
-    cells = {task: {row.scheme: _share(row.cells) for row in sheet.rows} for task, sheet in sheets.items()}
+    cells = {task: {row.scheme: _share(sheet, row) for row in sheet.rows} for task, sheet in sheets.items()}
     if len(sheets) > 1:
-        cells["over all"] = {row.scheme: _cell(row.cells[0]) for row in made.sheets[0].rows}
+        over = made.sheets[0]
+        cells["over all"] = {row.scheme: _cell(_named(over, row, "over all")) for row in over.rows}
     names = list(dict.fromkeys(name for of_task in cells.values() for name in of_task))
     return [
         f"| scheme | {' | '.join(cells)} |",
@@ -132,10 +133,16 @@ def _cell(cell: Cell) -> str:
     return f"{cell.text} [{cell.interval}]" if cell.interval else cell.text
 
 
-def _share(cells: list[Cell]) -> str:
+def _share(sheet: Sheet, row: Row) -> str:
     """Cost against the baseline's with its interval; hits and trials."""
-    share, trials, hits = cells[:3]
+    against = next((column.name for column in sheet.columns if column.name.startswith("against ")), "")
+    share, trials, hits = (_named(sheet, row, name) for name in (against, "trials", "hits"))
     return f"{_cell(share)}; {hits.text} of {trials.text}"
+
+
+def _named(sheet: Sheet, row: Row, name: str) -> Cell:
+    """The cell under a name; a dash where the table has no such column."""
+    return next((cell for column, cell in zip(sheet.columns, row.cells, strict=True) if column.name == name), Cell("—"))
 
 
 def _sheet(sheets: list[Sheet], title: str) -> Sheet:

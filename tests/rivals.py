@@ -82,9 +82,16 @@ def answers(record: str, targets: Targets = ()) -> list[Answers]:
 
     Args:
         record: its file or folder in study/results.
-        targets: in place of the tasks' own.
+        targets: in place of the tasks' own: of all of them, or none.
+
+    Raises:
+        ValueError: where a task is left out, whose own target would be taken for the other.
     """
-    return answers_of(shipped(record), ReportOptions(target=dict(targets)))
+    told = shipped(record)
+    left = set(told.record["task"]) - dict(targets).keys()
+    if targets and "" not in dict(targets) and left:
+        raise ValueError(f"{record} has {', '.join(sorted(left))}, for which no such target is given")
+    return answers_of(told, ReportOptions(target=dict(targets)))
 
 
 def pair(at: Answers, one: str, other: str, compared: int) -> JudgedShare | None:
@@ -108,9 +115,9 @@ def told_apart(at: Answers, schemes: Iterable[str]) -> dict[tuple[str, str], str
 
     Args:
         at: the answers to a task with a target.
-        schemes: of which every two are compared.
+        schemes: of which every two that ran are compared, each at 1 − .05/m, m the pairs.
     """
-    pairs = list(combinations(sorted(schemes), 2))
+    pairs = list(combinations(sorted({*schemes} & at.tuned.get(UNIT, {}).keys()), 2))
     found = {(one, other): pair(at, one, other, len(pairs)) for one, other in pairs}
     shown = {names: each.verdict for names, each in found.items() if each and each.verdict in ("saves", "costs")}
     return {(one, other): one if seen == "saves" else other for (one, other), seen in shown.items()}

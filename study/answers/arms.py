@@ -41,7 +41,7 @@ class Trials:
 
     task: str
     scheme: str
-    score: Floats  # (n,) chance where it diverged, NaN where there is no chance level
+    score: Floats  # (n,) higher is better; chance where it diverged or was worse, NaN where that level is not known
     full: Floats  # (n,) cost of the whole trial
     charged: Floats  # (n,) cost to the target of a hit, the whole of a miss
     hit: NDArray[np.bool_]  # (n,)

@@ -65,9 +65,10 @@ def luck(
 
 
 def _worth(trial: Trial) -> tuple[float, bool]:
-    """The best validation score of a training; chance where it diverged, as `study.records.trials` counts it."""
+    """The best validation score of a training, chance at least, as `study.records.trials` counts it."""
     every: list[Record] = []
     train(trial, every.append)
     if any(record.diverged for record in every):
         return float(trial.task.chance), True
-    return best_score([record.valid_score for record in every], trial.task.mode), False
+    best = best_score([record.valid_score for record in every], trial.task.mode)
+    return best_score([best, float(trial.task.chance)], trial.task.mode), False

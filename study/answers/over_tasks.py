@@ -36,8 +36,9 @@ def tell_over_tasks(results: list[Result], tuned: Tasks, options: Options) -> No
         scheme: ShareOverTasks(unit=options.unit or "", tasks=tasks, against=options.baseline, missing=missing)
         for scheme in schemes
     }
+    compared = sum(all(scheme in tuned[task] for task in tasks) for scheme in schemes) - 1
     for scheme in () if missing else schemes:
-        _fill(told[scheme], scheme, tuned, draws, len(schemes) - 1)
+        _fill(told[scheme], scheme, tuned, draws, compared)
     for result in results:
         result.share_over_tasks = told[result.scheme]
         arms = [tuned[task][result.scheme].trials for task in tasks if result.scheme in tuned[task]]
@@ -123,6 +124,7 @@ def _tell_profile(results: list[Result], tasks: Sequence[str]) -> None:
     aimless = sorted({result.task for result in results} - set(tasks))
     times = np.full((len(schemes), len(tasks)), np.inf)
     told = set()
+    ran = {scheme: {result.task for result in results if result.scheme == scheme} for scheme in schemes}
     for result in results:
         if result.target is not None and result.expected_cost.estimate is not None:
             told.add(result.scheme)
@@ -134,5 +136,8 @@ def _tell_profile(results: list[Result], tasks: Sequence[str]) -> None:
             result.profile_score = float(scores[schemes.index(result.scheme)])
             if aimless:
                 result.notes.append(f"profile_score leaves out {', '.join(aimless)}, for want of a target")
+            absent = [task for task in tasks if task not in ran[result.scheme]]
+            if absent:
+                result.notes.append(f"profile_score counts as missed where it did not run: {', '.join(absent)}")
         elif len({result.task for result in results}) > 1:
             result.notes.append(f"profile_score is {NotDefined('no expected cost is')}")

@@ -25,9 +25,9 @@ class Transfer:
     """The loss of a scheme on one task whose configuration is chosen on the others, in test score."""
 
     scheme: str
-    trials: int  # configurations that all tasks have
+    trials: int  # configurations that all its tasks have
     regret: dict[int, float] = field(default_factory=dict)  # K → loss against the best of K here
-    mean: dict[int, float] = field(default_factory=dict)  # K → over all tasks; empty where their metrics differ
+    mean: dict[int, float] = field(default_factory=dict)  # K → over all tasks; empty if it lacks one or metrics differ
     interval: dict[int, Interval] = field(default_factory=dict)  # K → of the loss; only of independent trials
     mean_interval: dict[int, Interval] = field(default_factory=dict)  # likewise of the mean
 
@@ -44,16 +44,20 @@ def transfers(
         alike: whether all tasks have one metric, so that a mean over them means something.
 
     Returns:
-        One list a task; empty where no scheme ran on several tasks at the same configurations.
+        One list a task; empty where no scheme ran on several tasks at the same configurations. A scheme that ran on
+        some of them is chosen on those, and has no mean.
     """
     drawn = [rows[rows["arm"].isin(list(material.same_points))] for rows in trials]
     made: list[list[Transfer]] = [[] for _ in trials]
     for scheme in dict.fromkeys(scheme for rows in drawn for scheme in rows["scheme"]):
-        here = [rows[rows["scheme"] == scheme] for rows in drawn]
+        tasks = [task for task, rows in enumerate(drawn) if scheme in set(rows["scheme"])]
+        here: list[Any] = [drawn[task][drawn[task]["scheme"] == scheme] for task in tasks]
         generator = np.random.default_rng(zlib.crc32(f"transfer\0{scheme}".encode()))
-        count, losses = _losses(here, modes, generator if _by_chance(here, material) else None)
-        for task in range(len(trials)) if losses else ():
-            made[task].append(_transfer(scheme, count, losses, task, alike=alike))
+        worths = [_worth(rows.set_index(TRIAL), modes[task]) for rows, task in zip(here, tasks, strict=True)]
+        count, losses = _losses(worths, generator if _by_chance(here, material) else None)
+        on_all = len(tasks) == sum(len(rows) > 0 for rows in drawn)
+        for place, task in enumerate(tasks) if losses else ():
+            made[task].append(_transfer(scheme, count, losses, place, alike=alike and on_all))
     return made
 
 
@@ -66,7 +70,7 @@ def budget(told: Iterable[Transfer]) -> int:
 
 
 def _transfer(scheme: str, count: int, losses: Losses, task: int, *, alike: bool) -> Transfer:
-    """One task's part of the losses of a scheme, of which the mean stands behind the tasks."""
+    """The part of its task, by place, of the losses of a scheme, of which the mean stands behind the tasks."""
     here, mean = ({k: float(values[place]) for k, (values, _) in losses.items()} for place in (task, -1))
     ends_here, ends_mean = ({k: found[place] for k, (_, found) in losses.items() if found} for place in (task, -1))
     return Transfer(scheme, count, here, mean if alike else {}, ends_here, ends_mean if alike else {})
@@ -79,9 +83,8 @@ def _by_chance(tables: Sequence[Any], material: Material) -> bool:
     return searchers == {"random"} and not any((rows["status"] == "stopped").any() for rows in tables)
 
 
-def _losses(tables: Sequence[Any], modes: Sequence[str], generator: np.random.Generator | None) -> tuple[int, Losses]:
+def _losses(worths: Sequence[Any], generator: np.random.Generator | None) -> tuple[int, Losses]:
     """The number of configurations that all tasks have, and the losses; intervals where a generator is given."""
-    worths = [_worth(rows.set_index(TRIAL), mode) for rows, mode in zip(tables, modes, strict=True)]
     joined: Any = pd.concat(worths, axis=1, join="inner")
     valid, test = (joined[name].to_numpy(float) for name in ("score", "test_score"))
     found: Losses = {}

@@ -16,6 +16,7 @@ from study.plan.plain_yaml import read_plain, write_plain
 from study.records import own
 from study.records.ended import ended, ranked
 from study.records.material import Level, Material, level_of, of, plain
+from study.records.saved import PARTS
 from trainables.components import Slot, slots
 from trainables.plugins import is_outside, trusted
 from trainables.refusal import Refusal, unknown
@@ -188,14 +189,14 @@ def configuration(row: Any) -> dict[str, Value]:
         Refusal: where it was written by another version, or which columns are a rule's cannot be told.
     """
     told = {str(key): plain(row[key]) for key in row.index if row[key] is not None and row[key] == row[key]}
-    outside = [key for key, value in told.items() if is_outside(value) and key.split(".")[0] in _PARTS]
+    outside = [key for key, value in told.items() if is_outside(value) and key.split(".")[0] in PARTS]
     if "rule" in outside:
         raise Refusal(
             f"a record does not tell which of its columns belong to rule {told['rule']!r}: see your study file"
         )
     theirs = [key for key in told if _is_below(key, outside)]
     known = slots(Trial, {key: value for key, value in told.items() if key not in theirs})
-    lost = [key for key in told if key.split(".")[0] in _PARTS and key not in known and key not in theirs]
+    lost = [key for key in told if key.split(".")[0] in PARTS and key not in known and key not in theirs]
     if lost:
         raise Refusal(f"the record is of another version: it has {lost[0]}, which nothing here has")
     mine = {
@@ -214,9 +215,6 @@ def _list(value: Any) -> Any:
 def _is_below(key: str, parts: list[str]) -> bool:
     """True for the key of one of the parts, and for those of its fields."""
     return any(key == part or key.startswith(f"{part}.") for part in parts)
-
-
-_PARTS = ("task", "rule", "direction", "scheme", "decay", "optimizer", "schedule", "hidden", "rest")
 
 
 def _checked(slot: Slot, value: Any) -> Any:

@@ -45,13 +45,13 @@ def chart(
     if every.empty:
         return None
     data = thinned(every, mode) if len(every) > POINTS else every
-    ends = bounds(data, mode)
+    ends = bounds(data["score_then"], data["lost"], mode, target)
     told: Any = data.drop_duplicates("row")
     names = set(told["scheme"])
     schemes = [scheme for scheme in look if scheme in names]
     lost = int(told["lost"].sum())
     sentence = f"Learning curves of {place}: {len(told):,} of {len(trials):,} trials, {lost:,} of them lost."
-    said = CAPTION + _left_out(data, every, len(trials)) + _beyond(data, ends)
+    said = CAPTION + _left_out(data, every, len(trials)) + beyond(data["score_then"], ends)
     inside = _drawn(schemes, look, target, ends)
     alive = spec_of({**inside, "width": "container", "height": 340}, sentence)
     unit = next((str(name) for name in data if str(name).endswith("_then") and name != "score_then"), "epoch")
@@ -113,20 +113,23 @@ def evenly(place: pd.Series, number: pd.Series, most: int) -> pd.Series:
     return (place == ((place / step).round() * step).round()).astype(bool)
 
 
-def bounds(data: pd.DataFrame, mode: str) -> tuple[float, float]:
+def bounds(points: Any, lost: Any, mode: str, target: float | None) -> tuple[float, float]:
     """The least and the greatest score of the axis: those of all points, but for some that would hide the others.
 
     Args:
-        data: as `table` gives it.
+        points: their scores, a column.
+        lost: true of those of trials that were lost.
         mode: max or min: the sense of scores.
+        target: inside the axis too; None: there is none.
     """
     sign = -1.0 if mode == "min" else 1.0
-    scores = sign * data["score_then"].to_numpy(float)
-    sound = scores[~data["lost"].to_numpy(bool)]
+    scores = sign * points.to_numpy(float)
+    sound = scores[~lost.to_numpy(bool)]
     top, usual = scores.max(), np.quantile(sound if len(sound) else scores, 0.1)
     least = scores[scores >= top - WIDE * (top - usual)].min() if top > usual else scores.min()
-    low, high = sorted((sign * least, sign * top))
-    return (float(low), float(high)) if low < high else (float(low) - 0.01, float(high) + 0.01)
+    ends = [float(sign * least), float(sign * top), *([] if target is None else [target])]
+    low, high = min(ends), max(ends)
+    return (low, high) if low < high else (low - 0.01, high + 0.01)
 
 
 def columns(data: pd.DataFrame) -> dict[str, list[Any]]:
@@ -194,8 +197,12 @@ def _left_out(data: pd.DataFrame, every: pd.DataFrame, trials: int) -> str:
     return words + (f" At most {RECORDS} records of each." if len(data) < len(every) else "")
 
 
-def _beyond(data: pd.DataFrame, ends: tuple[float, float]) -> str:
-    """The caption's words about scores that the axis leaves out."""
-    scores = data["score_then"].to_numpy(float)
-    number = int(((scores < ends[0]) | (scores > ends[1])).sum())
+def beyond(points: Any, ends: tuple[float, float]) -> str:
+    """The caption's words about scores that the axis leaves out; empty where it leaves out none.
+
+    Args:
+        points: their scores, a column.
+        ends: of the axis.
+    """
+    number = int(((points < ends[0]) | (points > ends[1])).sum())
     return f" Scores beyond the axis stand at its edge ({number:,})." if number else ""

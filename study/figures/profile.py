@@ -14,8 +14,8 @@ from study.figures.vega import Chart, spec_of
 MOST = 4.0  # AlgoPerf's r_max
 CAPTION = (
     "On which share of the tasks a scheme's tuning costs at most τ times the cheapest's. Further up and left is "
-    "better; a target that was never reached, or not by every search, is a miss. The six best are named; point at a "
-    "grey line to see whose it is."
+    "better; a target that was never reached, or not by every search, is a miss, and so is a task that it did not run "
+    "on. The six best are named; point at a grey line to see whose it is."
 )
 
 

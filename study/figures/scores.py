@@ -4,8 +4,10 @@ from typing import Any
 
 import pandas as pd
 
+from study.figures.learning import beyond, bounds
 from study.figures.style import Look
 from study.figures.vega import CHOSEN, SEEN, Chart, Spec, by_scheme, spec_of, ticks
+from study.records.ended import LOST
 
 CAPTION = (
     "One point a trial, at the best score it had; crosses diverged or failed and stand at what they count as; hollow "
@@ -16,16 +18,17 @@ CAPTION = (
 BETWEEN = {"name": "between", "select": {"type": "interval", "encodings": ["x"]}}
 COLUMNS = ["scheme", "lr", "score", "test_score", "status", "passes", "repetition", "trial", "seeds"]
 BESIDE = ["run_id", "configuration"]
-LOST = "datum.status === 'diverged' || datum.status === 'failed'"
+GONE = " || ".join(f"datum.status === '{status}'" for status in LOST)
 
 
-def chart(trials: pd.DataFrame, look: dict[str, Look], target: float | None, sentence: str) -> Chart | None:
+def chart(trials: pd.DataFrame, look: dict[str, Look], target: float | None, mode: str, sentence: str) -> Chart | None:
     """The trials of one task that have a learning rate; None where there are none.
 
     Args:
         trials: one row a trial (`study.answers.trials`), with its configuration in words.
         look: of every scheme.
         target: drawn as a line; None: there is none.
+        mode: max or min: the sense of scores.
         sentence: what the chart shows, in words.
     """
     here = trials["lr"].notna() & trials["score"].notna()
@@ -35,15 +38,19 @@ def chart(trials: pd.DataFrame, look: dict[str, Look], target: float | None, sen
     data = known.reindex(columns=[*COLUMNS, *BESIDE]).reset_index(drop=True)
     told = set(data["scheme"])
     schemes = [scheme for scheme in look if scheme in told]
-    inside = _drawn(schemes, look, target, ticks(data["lr"].min(), data["lr"].max(), few=2))
+    ends = bounds(data["score"], data["status"].isin(list(LOST)), mode, target)
+    inside = _drawn(schemes, look, target, ends, ticks(data["lr"].min(), data["lr"].max(), few=2))
     facet = {"facet": {"field": "scheme", "type": "nominal", "sort": schemes, "title": None}, "columns": 3}
     panels = spec_of({**facet, "spec": inside | {"width": 200, "height": 130}}, sentence)
     alive = spec_of(_brushed(inside) | {"width": "container", "height": 340}, sentence)
     rows = {"row": [place for place, one in enumerate(here) if one]}
-    return Chart("score_against_rate", "Score against learning rate", CAPTION, sentence, alive, panels, data, rows)
+    said = CAPTION + beyond(data["score"], ends)
+    return Chart("score_against_rate", "Score against learning rate", said, sentence, alive, panels, data, rows)
 
 
-def _drawn(schemes: list[str], look: dict[str, Look], target: float | None, rates: list[float]) -> Spec:
+def _drawn(
+    schemes: list[str], look: dict[str, Look], target: float | None, ends: tuple[float, float], rates: list[float]
+) -> Spec:
     x = {
         "field": "lr",
         "type": "quantitative",
@@ -51,16 +58,17 @@ def _drawn(schemes: list[str], look: dict[str, Look], target: float | None, rate
         "title": "learning rate (logarithmic)",
         "axis": {"format": "~g", "values": rates, "labelOverlap": True},
     }
-    y = {"field": "score", "type": "quantitative", "scale": {"zero": False}, "title": "score"}
+    scale = {"domain": list(ends), "clamp": True, "zero": False}
+    y = {"field": "score", "type": "quantitative", "scale": scale, "title": "score"}
     colour, opacity = by_scheme(look, schemes), {"opacity": CHOSEN}
     hollow = {"test": "datum.status === 'stopped'", "value": "transparent"}
     points = {
-        "transform": [{"filter": f"!({LOST})"}],
+        "transform": [{"filter": f"!({GONE})"}],
         "mark": {"type": "point", "size": 42, "strokeWidth": 1.3},
         "encoding": {"x": x, "y": y, **colour, **opacity, "fill": {"condition": hollow, **colour["color"]}},
     }
     crosses = {
-        "transform": [{"filter": LOST}],
+        "transform": [{"filter": GONE}],
         "mark": {"type": "point", "size": 42, "strokeWidth": 1.5, "color": "var(--bad)", "shape": "M-1-1L1 1M1-1L-1 1"},
         "encoding": {"x": x, "y": y, **opacity},
     }

@@ -104,23 +104,25 @@ def _together(table: Any, question: Question) -> pd.DataFrame:
 
     They are not independent trials; counted as such they would make every interval too narrow. A mean exists from the
     epoch at which each of the trial's seeds has had a value, and each one's last value counts. `worth` counts a seed
-    that was lost at chance throughout; a hit is read off what was scored at the time.
+    that was lost at chance throughout, and none for less; a hit is read off what was scored at the time.
     """
     keys = _keys(table)
-    chance = pd.Series(question.levels("chance", table["task"]), index=table.index)
+    levels = question.levels("chance", table["task"])
+    chance = pd.Series(levels, index=table.index)
     lost = is_lost(table)
     score = table["score"].where(np.isfinite(table["score"]), np.nan)
     if question.score_at == "last":
         score = score.fillna(chance)
     table = table.assign(
         score=score.where(~(lost & score.isna()), chance),
-        worth=score.mask(lost, chance),
+        worth=pd.Series(question.floored(score.to_numpy(float), levels), index=table.index).mask(lost, chance),
         cost=costs_of(table, first_rows(table, [*keys, "seed"])),
         epoch=table.get("epoch", 0.0),
     )
     means = ["score", "worth"]
     if "test_score" in table:
-        table["test_score"] = table["test_score"].mask(lost & table["test_score"].isna(), chance)
+        test = pd.Series(question.floored(table["test_score"].to_numpy(float), levels), index=table.index)
+        table["test_score"] = test.mask(lost & test.isna(), chance)
         means.append("test_score")
     about = _about_seeds(table, keys, lost)
     sums = [name for name in ("cost", *COSTS) if name in table]

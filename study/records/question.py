@@ -51,6 +51,16 @@ class Question:
         names = tasks.astype(str)
         return names.map({task: self.of(name, task) for task in names.unique()}).to_numpy(float)
 
+    def floored(self, scores: Floats, chance: Floats) -> Floats:
+        """The scores, none of them worth less than chance; those that nobody told stay so.
+
+        Args:
+            scores: (n,) in the table's own sense.
+            chance: (n,) likewise; where it is not known, the score stands.
+        """
+        worth = self.sign() * np.fmax(self.sign() * scores, self.sign() * chance)
+        return np.where(np.isnan(scores), scores, worth)
+
 
 def reaches(score: Floats, target: Floats) -> NDArray[np.bool_]:
     """Mark scores that reach their target; one that equals it in single precision does.

@@ -9,7 +9,10 @@ from study.records.prices import Prices
 from trainables import price
 from trainables.price import Price
 from trainables.refusal import Refusal
+from trainables.trial import Trial
 
+PARTS = ("task", "rule", "direction", "scheme", "decay", "optimizer", "schedule", "hidden", "rest")
+"""The fields of a training that are parts with fields of their own."""
 FILE = "study_file"  # its text, in the first row
 CONTENTS = "contents"  # what an arm fixes and searches, as JSON, in the arm's first row
 PRICES = "prices"  # of a step of the arm, as JSON, in its first row; no column where none was measured
@@ -65,7 +68,24 @@ def without_study(record: pd.DataFrame) -> Saved:
     found = {str(arm): price.read(text) for arm, text in priced}
     plain = record.drop(columns=[FILE, CONTENTS, PRICES], errors="ignore")
     known = texts and {*plain["arm"]} <= {*contents}
-    return Saved(plain, texts[0], contents, found) if known else Saved(plain, "", {}, found)
+    return Saved(_filled(plain, contents), texts[0], contents, found) if known else Saved(plain, "", {}, found)
+
+
+def _filled(record: pd.DataFrame, contents: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    """The record with what each arm fixes, where its part of the record was kept without what all its trials share."""
+    fields = {*PARTS, *Trial.__dataclass_fields__}
+    columns: dict[str, Any] = {}
+    for arm, told in contents.items():
+        mine = record["arm"] == arm
+        for key, value in told.items():
+            if key.split(".")[0] not in fields or value is None or isinstance(value, dict):
+                continue
+            column = columns.get(key, record[key] if key in record else pd.Series(None, record.index, dtype=object))
+            empty = mine & column.isna()
+            if empty.any():
+                text = json.dumps(value) if isinstance(value, list) else value
+                columns[key] = column.astype(object).mask(empty, text).infer_objects()
+    return record.assign(**columns)
 
 
 def _read(arm: str, written: Any) -> dict[str, Any]:

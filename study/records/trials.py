@@ -2,12 +2,12 @@
 
 A trial is the mean of the seeds that it has. This is the one place that settles what counts:
 
-- `score`: the best (or the last) score of a trial that ended; chance where it diverged or failed; NaN where it is open
-  or nobody told one;
+- `score`: the best (or the last) score of a trial that ended; chance where it diverged or failed, and where it was
+  worse: a loss that blew up counts alike, as a number or not; NaN where it is open or nobody told one;
 - `full`, `charged`: its whole cost, and its cost up to the target (its whole cost where it missed); `charged_passes` …
   the same in every other unit that the table has;
 - `hit`: whether a score reached the target, equal up to rounding, at the time it was told;
-- `test_score`: that of the record whose score counts; where none was told there, of the last;
+- `test_score`: that of the record whose score counts, where none was told there of the last; chance at least;
 - `seeds`, `lost`: the seeds that it has, and how many of them diverged or failed.
 """
 
@@ -84,13 +84,13 @@ def of_curves(table: pd.DataFrame, question: Question) -> pd.DataFrame:
     final = np.fmax.reduceat(worth, starts) if best else worth[ends]
     lost = is_lost(rows).to_numpy()
     at = np.where(best & ~lost, _first_best(worth, final, starts, ends), ends)
-    final = np.where(lost, chance, sign * final)
+    final = np.where(lost, chance, question.floored(sign * final, chance))
     running = (rows["status"] == OPEN).to_numpy() if "status" in rows else np.zeros(len(rows), bool)
     rows["score"] = np.where(running, np.nan, final)
     if "test_score" in rows:
         told = table["test_score"].to_numpy(float)
         test = np.where(np.isnan(told[at]), told[ends], told[at])
-        rows["test_score"] = np.where(lost & np.isnan(test), chance, test)
+        rows["test_score"] = np.where(lost & np.isnan(test), chance, question.floored(test, chance))
     if "lost" not in rows:
         rows["seeds"], rows["lost"] = 1, lost.astype(int)
     return rows

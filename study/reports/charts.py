@@ -112,7 +112,7 @@ def of_task(
     made: list[Chart | None] = [known.chart(answers.results, look, answers.baseline)]
     made.append(best.chart(answers.results, look, answers.baseline, answers.mode))
     if answers.results:  # else nothing was validated
-        made.append(scores.chart(trials, look, answers.target, _trials(answers)))
+        made.append(scores.chart(trials, look, answers.target, answers.mode, _trials(answers)))
         made.append(learning.chart(answers.curves, trials, look, answers.target, answers.mode, label(answers.task)))
         cheapest = [result.scheme for result in by_cost(answers.results)]
         made.append(parallel.chart(answers.configurations, trials, look, answers.mode, cheapest))

@@ -31,8 +31,8 @@ def sheets(answers: Answers) -> list[Sheet]:
     lead = (
         "Of K configurations, the one with the best mean rank on the other tasks is trained here, at the cost of one "
         f"trial: {answers.metric} (test) that it loses against the best validation score here. Over random "
-        f"draws of K of the {_counts([transfer.trials for transfer in told])} configurations that all tasks have; an "
-        f"interval is printed from {FEWEST_TRIALS} of them on that random search drew."
+        f"draws of K of the {_counts([transfer.trials for transfer in told])} configurations that all its tasks have; "
+        f"an interval is printed from {FEWEST_TRIALS} of them on that random search drew."
     )
     return [Sheet("Tuned elsewhere", lead, columns, rows)]
 
@@ -48,15 +48,21 @@ def side_by_side(every: Sequence[Answers]) -> list[Sheet]:
     told = {answers.task: {one.scheme: one for one in answers.transfers} for answers in tasks}
     rows, k = [], budget(one for answers in tasks for one in answers.transfers) if tasks else 0
     for scheme in dict.fromkeys(scheme for of_task in told.values() for scheme in of_task):
-        here = [of_task[scheme] for of_task in told.values() if scheme in of_task]
-        losses = [_cell(one.regret.get(k), one.interval.get(k)) for one in here]
-        mean = _cell(here[0].mean.get(k), here[0].mean_interval.get(k))
+        here = [of_task.get(scheme) for of_task in told.values()]
+        losses = [_cell(one.regret.get(k), one.interval.get(k)) if one else _cell(None, None) for one in here]
+        first = next(one for one in here if one)
+        mean = _cell(first.mean.get(k), first.mean_interval.get(k))
         rows.append(Row(scheme, [Cell(str(k)), *losses, mean]))
     columns = [Column("K", "configurations that are compared")]
+    alike = len({answers.metric for answers in tasks}) == 1
     columns += [
-        Column(label(answers.task), f"{answers.metric} lost there, chosen on the other tasks") for answers in tasks
+        Column(
+            label(answers.task) + ("" if alike else f" ({answers.metric})"),
+            f"{answers.metric} lost there, chosen on the other tasks",
+        )
+        for answers in tasks
     ]
-    columns += [Column("mean", "over the tasks, where all have one metric")]
+    columns += [Column("mean", "over all tasks, where they have one metric")]
     lead = "What a scheme loses on each task whose configuration is chosen on the others: see the tables of the tasks."
     return [Sheet("Tuned elsewhere, task by task", lead, columns, rows)] if rows else []
 

@@ -26,9 +26,9 @@ def expected_cost(rows: pd.DataFrame) -> tuple[float, int]:
     A miss costs all of its passes, a hit those up to its first record at the target. Each miss comes before all hits
     once in h + 1 orders.
     """
-    hits, misses = [], []
+    hits, misses, sign = [], [], -1 if set(rows["mode"]) == {"min"} else 1
     for _, records in rows.sort_values("epoch").groupby("k"):
-        reached = records[records["valid_score"] >= records["target"]]
+        reached = records[sign * records["valid_score"] >= sign * records["target"]]
         ended_well = len(reached) and not records["diverged"].any()
         (hits if ended_well else misses).append((reached if ended_well else records.tail(1))["passes"].iloc[0])
     return sum(misses) / (len(hits) + 1) + sum(hits) / len(hits), len(hits)

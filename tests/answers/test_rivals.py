@@ -11,7 +11,8 @@ from recorded import record, training
 
 from study.answers.asked import ReportOptions
 from study.answers.study import Answers, answers_of
-from study.records.material import Material
+from study.records.material import Material, of_file
+from study.records.saved import with_study
 
 
 def answers(hits: dict[str, int], of: int = 40, **about: object) -> Answers:
@@ -43,6 +44,19 @@ def test_pairs_are_told_apart_where_their_intervals_leave_out_one(first):
     told = rivals.told_apart(first, NAMES)
     assert told[("prodigy", "sgd")] == told[("momentum-cosine", "prodigy")] == told[("cprop", "prodigy")] == "prodigy"
     assert ("cprop", "momentum-cosine") not in told
+
+
+def test_only_pairs_that_ran_count_among_those_compared():
+    few = answers({"momentum-cosine": 12, "prodigy": 24})
+    absent = [f"other-{i}" for i in range(20)]
+    alone = rivals.told_apart(few, ["momentum-cosine", "prodigy"])
+    assert alone == rivals.told_apart(few, ["momentum-cosine", "prodigy", *absent])
+    assert alone == {("momentum-cosine", "prodigy"): "prodigy"}
+
+
+def test_another_target_is_never_taken_for_the_one_asked_for():
+    with pytest.raises(ValueError, match="mnist_logreg, for which no such target is given"):
+        rivals.answers("rivals-half.parquet", (("fashion_mlp", 0.9),))
 
 
 def test_an_order_that_turns_round_with_the_horizon_is_named(first, turned):
@@ -118,6 +132,28 @@ def test_a_record_is_kept_without_what_says_nothing():
     assert {"batch_size", "scheme.lr", "valid_score", "chance"} <= set(left)
     assert not {"empty", "scheme.eps"} & set(left)
     pd.testing.assert_frame_equal(left, told[list(left)])
+
+
+def test_parts_of_a_record_say_what_their_arms_fix(tmp_path):
+    """Each arm in a file of its own, where what it fixes is the same in every row; one kept before that was mended."""
+    fixed = {
+        "a": {"direction": "momentum", "scheme.schedule": "cosine"},
+        "b": {"rule": "packaged", "optimizer": "soap"},
+    }
+    contents = {f"{arm}-t": told | {"searcher": "random", "seeds": 1} for arm, told in fixed.items()}
+    text = "{question: q, common: {task: t}, arms: {a: {}, b: {}}}"
+    for arm, told in fixed.items():
+        rows = record(*(training([0.1, score], arm=f"{arm}-t", k=k, **told) for k, score in enumerate((0.2, 0.3))))
+        part = kept(rows, contents)
+        assert fixed[arm].keys() <= set(part)
+        told = with_study(part if arm == "a" else part.drop(columns=list(fixed[arm])), text, contents)
+        told.to_parquet(tmp_path / f"{arm}.parquet")
+    whole = of_file(tmp_path).record
+    for arm, told in fixed.items():
+        (row,) = whole.loc[whole["arm"] == f"{arm}-t", list(told)].drop_duplicates().to_dict("records")
+        assert row == told
+    assert whole.loc[whole["arm"] == "b-t", ["direction", "scheme.schedule"]].isna().all(axis=None)
+    assert "seeds" not in whole
 
 
 def test_a_record_of_which_trials_run_is_not_kept(tmp_path):

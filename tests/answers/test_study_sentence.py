@@ -54,6 +54,26 @@ def test_it_is_the_geometric_mean_of_what_the_tasks_say():
     assert share.high / share.low < max(one.high / one.low for one in of_tasks)  # two tasks say more than one
 
 
+def test_only_schemes_that_ran_on_all_tasks_count_among_those_compared():
+    hits = {"one": {"base": 10, "good": 18}, "two": {"base": 10, "good": 18}}
+    more = {f"other-{i}": 5 for i in range(9)}
+    on_one = {"one": hits["one"] | more, "two": hits["two"]}
+    on_both = {task: of_task | more for task, of_task in hits.items()}
+    verdicts = [share_of(results_of(table(told)), "good").verdict for told in (hits, on_one, on_both)]
+    assert verdicts == ["saves", "saves", "unclear"]
+
+
+def test_a_profile_says_where_a_scheme_did_not_run():
+    results = results_of(table({"one": {"base": 10, "good": 18, "new": 5}, "two": {"base": 10, "good": 18}}))
+    notes = {one.scheme: one.notes for one in results if one.task == "one"}
+    words = "profile_score counts as missed where it did not run: two"
+    assert {scheme: words in of_scheme for scheme, of_scheme in notes.items()} == {
+        "base": False,
+        "good": False,
+        "new": True,
+    }
+
+
 def test_a_task_that_a_scheme_never_hits_makes_a_lower_bound_without_an_upper_end():
     share = share_of(results_of(table()), "never")
     assert (share.bound, share.high) == (">", math.inf)

@@ -185,6 +185,66 @@ def test_the_page_says_what_is_lost_by_tuning_elsewhere():
     assert '"transfers"' in as_json(made)
 
 
+@pytest.mark.parametrize("left_out", [0, 1, 2])
+def test_a_scheme_that_ran_on_some_tasks_is_chosen_on_those_and_stands_under_their_names(left_out):
+    """Scheme b misses one of three tasks; on the others it has the scores that a has there."""
+    tasks = "digits_mlp", "mnist_mlp", "quadratic"
+    generator = np.random.default_rng(left_out)
+    scores = generator.uniform(0.2, 0.9, size=(16, 3))
+    ran = {"a": tasks, "b": [task for task in tasks if task != tasks[left_out]]}
+    trainings = [
+        training([score], k=k, arm=f"{name}-{task}", task=task)
+        for name, on in ran.items()
+        for task, column in zip(tasks, scores.T, strict=True)
+        if task in on
+        for k, score in enumerate(column)
+    ]
+    contents = {f"{name}-{task}": POINTS for name, on in ran.items() for task in on}
+    made = page(
+        material := Material("mine", record(*trainings), contents=contents),
+        answers_of(material, ReportOptions(draws=100)),
+    )
+    cells = {row.scheme: [cell.text for cell in row.cells] for row in made.sheets[-1].rows}
+    there = [place for place in range(3) if place != left_out]
+    losses = {place: transfer_regret(scores[:, there], scores[:, there], 2)[n] for n, place in enumerate(there)}
+    assert cells["b"] == ["2", *(f"{losses[place]:+.4f}" if place in losses else "—" for place in range(3)), "—"]
+    assert "—" not in cells["a"]
+
+
+def test_columns_of_other_metrics_are_named_by_them():
+    about = {"digits_mlp": {}, "shakespeare": {"mode": "min", "metric": "bits", "chance": 6.0}}
+    trainings = [
+        training([0.5 + k / 100], k=k, arm=f"a-{task}", task=task, **of_task)
+        for task, of_task in about.items()
+        for k in range(16)
+    ]
+    material = Material("mine", record(*trainings), contents={f"a-{task}": POINTS for task in about})
+    beside = page(material, answers_of(material, ReportOptions(draws=100))).sheets[-1]
+    assert [column.name for column in beside.columns] == ["K", "digits_mlp (accuracy)", "shakespeare (bits)", "mean"]
+    assert beside.rows[0].cells[-1].text == "—"
+
+
+def test_a_loss_that_blew_up_counts_as_one_that_diverged():
+    """A finite loss of a million, and a training that ended as not a number, are both worth chance."""
+
+    def losses(worst, status):
+        about = {"mode": "min", "metric": "bits", "chance": 6.0, "status": "finished"}
+        trainings = [
+            training([worst if k > 11 else 1 + (k * step % 12) / 10], k=k, arm=f"a-{task}", task=task, **about)
+            for task, step in (("one", 1), ("two", 5))
+            for k in range(16)
+        ]
+        rows = record(*trainings)
+        rows.loc[rows["k"] > 11, "status"] = status
+        material = Material("mine", rows, contents={f"a-{task}": POINTS for task in ("one", "two")})
+        answers = answers_of(material, ReportOptions(draws=100))
+        (result,) = answers[0].results
+        return answers[0].transfers[0].regret, result.expected_best, result.expected_test
+
+    assert losses(1e6, "finished") == losses(6.0, "finished")
+    assert losses(1e6, "finished")[1] == losses(float("nan"), "diverged")[1]
+
+
 def test_the_chart_of_all_tasks_draws_the_same_losses():
     answers = answers_of(material_of(SAME, 32), ReportOptions(draws=100))
     (shown,) = [one for one in page(material_of(SAME, 32), answers).charts if one.chart.name == "transfer"]

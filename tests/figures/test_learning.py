@@ -138,3 +138,12 @@ def test_a_file_of_it_is_the_same_every_time_and_draws_one_curve_in_eight_and_th
     assert text == vega.still(chart)
     assert text.count("layer_0_marks") == len({0, 8, 16, 24, 32} | set(chart.data.loc[chart.data["best"], "row"]))
     assert "one trial in 8, and the best" in text
+
+
+@pytest.mark.parametrize(("mode", "usual", "far", "target"), [("max", 0.9, -50.0, 0.95), ("min", 2.0, 1e6, 1.5)])
+def test_the_axis_holds_the_target_and_leaves_out_what_would_hide_the_others(mode, usual, far, target):
+    points = pd.Series([usual + n / 1000 for n in range(40)] + [far])
+    low, high = learning.bounds(points, pd.Series([False] * 41), mode, target)
+    assert low <= target <= high
+    assert not low <= far <= high
+    assert learning.beyond(points, (low, high)) == " Scores beyond the axis stand at its edge (1)."

@@ -31,6 +31,21 @@ def planned(rows, unit):
     return trials(own.of_record(rows, unit), Question(score_at="best"))["dearest"].tolist()
 
 
+@pytest.mark.parametrize("told", [(9.0, "finished"), (1e6, "finished"), (NAN, "diverged"), (1e6, "diverged")])
+def test_a_loss_that_blew_up_counts_as_one_that_diverged_in_a_trial_and_in_a_mean_over_seeds(told):
+    worst, status = told
+    alone = trials_of(record(training([worst], status, **LOW)), MIN)
+    assert (alone["score"].tolist(), alone["test_score"].tolist()) == ([9.0], [9.0])
+    seeds = record(training([1.0], seed_number=0, **LOW), training([worst], status, seed_number=1, **LOW))
+    assert trials_of(seeds, MIN)["score"].tolist() == [5.0]
+    assert trials_of(seeds, MIN)["test_score"].tolist() == [5.0]
+
+
+def test_a_score_below_chance_counts_at_chance_and_one_that_nobody_told_stays_unknown():
+    assert trials_of(record(training([0.05])), MAX)["score"].tolist() == [0.1]
+    assert np.isnan(trials_of(record(training([NAN])), MAX)["score"]).all()
+
+
 def test_running_and_failed_trials_are_never_the_best():
     rows = record(training([0.8], k=0), training([0.95], "failed", k=1), training([0.99], "running", k=2))
     found = trials_of(rows, MAX)
