@@ -40,17 +40,17 @@ def bullets(near: Sequence[Answers], far: Sequence[Answers]) -> str:
 
 def _costs(near: Sequence[Answers], far: Sequence[Answers]) -> list[str]:
     """The schemes that save on the way to the near target, and what they cost to the far one."""
-    of = f" of the {near[0].unit} of {near[0].baseline}"
     said = {}
     for answers, beyond in zip(near, far, strict=True):
         cheap, further = _savers(answers), {one.scheme: one.share_to_target for one in beyond.results}
         there = _list(_known_share(further[scheme]) for scheme in cheap)
-        said[label(answers.task)] = f"{_saved(cheap, of)}{there and f', to the far target {there}'}"
+        said[label(answers.task)] = f"{_saved(cheap)}{there and f', to the far one {there}'}"
     shares = told_over_tasks([result for one in near for result in one.results])
     compared = {name: share for name, share in shares.items() if share.estimate is not None and name != share.against}
     over = {name: share for name, share in compared.items() if share.verdict == "saves"}
-    words = f"over all, of {len(compared)} schemes, {_saved(over)}"
-    return [*_alike(said), words] if compared else _alike(said)
+    words = f"over all, {_saved(over) if over else 'none'} of {len(compared)}"
+    first, *others = [*_alike(said), *([words] if compared else [])]
+    return [f"of {near[0].baseline}'s {near[0].unit}, {first}", *others]
 
 
 def _alike(said: Mapping[str, str]) -> list[str]:
@@ -81,12 +81,12 @@ def _cheaper(answers: Answers) -> list[Result]:
     return sorted(found, key=lambda one: one.share_to_target.estimate or 0.0)
 
 
-def _saved(shares: Mapping[str, Quantity], of: str = "") -> str:
+def _saved(shares: Mapping[str, Quantity]) -> str:
     """The schemes that save, with their shares."""
     if not shares:
         return "nothing is shown to save"
     (first, share), *others = shares.items()
-    return _list([f"{first} takes {told(share)}", *(f"{name} {told(one)}" for name, one in others)]) + of
+    return _list([f"{first} takes {told(share)}", *(f"{name} {told(one)}" for name, one in others)])
 
 
 def _list(parts: Iterable[str]) -> str:
@@ -98,30 +98,29 @@ def _known(every: Sequence[Answers]) -> list[str]:
     made = []
     for answers in every:
         even = [f"{one.scheme} ({knowledge.even_text(one.break_even)})" for one in _cheaper(answers)]
-        words = f"on {label(answers.task)} {answers.baseline}, its rate known within a factor, breaks even with "
-        made += [f"{words}{_list(even)}"] if even else []
-    return made
+        made += [f"on {label(answers.task)} with {_list(even)}"] if even else []
+    words = f"{every[0].baseline}, its rate known within a factor, breaks even "
+    return [words + made[0], *made[1:]] if made else []
 
 
 def _elsewhere(every: Sequence[Answers]) -> list[str]:
     """Of the baseline, and of those that lose least on all tasks."""
     table, base = transfer.table(every), every[0].baseline
-    if table.empty:
+    of: dict[Any, list[Any]] = {}
+    for row in table.sort_values("metric", kind="stable").itertuples():
+        of.setdefault(row.scheme, []).append(row)
+    if base not in of:
         return []
-    ran = table["scheme"].value_counts()
-    on_all = [scheme for scheme in dict.fromkeys(table["scheme"]) if scheme != base and ran[scheme] == ran.max()]
-    named = [base, *on_all[:BEST]]
-    metric = table["metric"].mode()[0]
-    made = []
-    for scheme in named:
-        rows = table[table["scheme"] == scheme]
-        losses = [
-            f"{_short(row.loss)}{_ends(row.low, row.high)}{'' if row.metric == metric else f' {row.metric}'} "
-            f"on {row.quantity}"
-            for row in rows.itertuples()
-        ]
-        made.append(f"{scheme} {_list(losses)}")
-    return [f"{metric}, of {table['k'].max()} configurations: {made[0]}", *made[1:]]
+    tasks: dict[str, list[str]] = {}
+    for row in of[base]:
+        tasks.setdefault(row.metric, []).append(row.quantity)
+    alike = [scheme for scheme in dict.fromkeys(table["scheme"]) if len(of[scheme]) == len(of[base])]
+    named = [base, *[scheme for scheme in alike if scheme != base][:BEST]]
+    made = [
+        f"{scheme} {_list(f'{_short(row.loss)}{_ends(row.low, row.high)}' for row in of[scheme])}" for scheme in named
+    ]
+    words = _list(f"{metric} on {_list(places)}" for metric, places in tasks.items())
+    return [f"{words}, of {table['k'].max()} configurations: {made[0]}", *made[1:]]
 
 
 def _ends(low: float | None, high: float | None) -> str:

@@ -161,7 +161,7 @@ def _both(task: str) -> tuple[str, ...]:
 
 SECTIONS = {
     "schemes": Section(schemes, (*_both("fashion_mlp"), "profile-all")),
-    "rivals": Section(schemes, (*_both("fashion_mlp"), *_both("mnist_logreg")), record="rivals"),
+    "rivals": Section(schemes, tuple(name for task, _ in rivals.FAR for name in _both(task)), record="rivals"),
     "rivals-far": Section(costs, (), rivals.FAR, record="rivals"),
     "rivals-elsewhere": Section(elsewhere, ("transfer-all",), record="rivals"),
     "rivals-half": Section(costs, (), rivals.AT_HALF),

@@ -17,6 +17,9 @@ CELLS = [  # README's words, the table, task, scheme
     ("0.23 [0.15 – 0.31]; 128 of 128", "rivals/fashion_mlp", "fashion_mlp", "prodigy"),
     ("7.00 [3.69 – 16.8]; 10 of 128", "rivals/fashion_mlp", "fashion_mlp", "curvature"),
     ("1.81 [1.02 – 3.43]; 19 of 128", "rivals/fashion_mlp", "fashion_mlp", "cprop"),
+    ("0.29 [0.17 – 0.45]; 48 of 48", "rivals/cifar10_preresnet_small", "cifar10_preresnet_small", "prodigy"),
+    ("2.88 [1.50 – 5.75]; 15 of 48", "rivals/cifar10_preresnet_small", "cifar10_preresnet_small", "dog"),
+    ("1.63 [0.83 – 3.30]; 20 of 48", "rivals/cifar10_preresnet_small", "cifar10_preresnet_small", "schedule-free"),
 ]
 
 
