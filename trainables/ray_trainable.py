@@ -140,7 +140,8 @@ class Trainable(tune.Trainable):
         """The records of a lane that have not been reported yet, and how it stands."""
         first, self._reported[number] = self._reported[number], len(lane.records)
         new = [record.flat() for record in lane.records[first:]]
-        return {"first": first, "records": new, "best": lane.best_score, "stopped": lane.stopped}
+        diverged = bool(lane.records) and bool(lane.records[-1].diverged)  # told by then, where others train on
+        return {"first": first, "records": new, "best": lane.best_score, "stopped": lane.stopped, "diverged": diverged}
 
     def _save(self, run: Training) -> None:
         """A checkpoint; a storage that is full or away for a while costs its trial nothing but safety."""

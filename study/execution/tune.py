@@ -129,10 +129,9 @@ class Bridge(Callback):
 
     def _outcome(self, lane: Assignment, told: Mapping[str, Any]) -> tuple[Outcome, str]:
         """The outcome of a training that has come to its end, and its rungs as a tag."""
-        diverged = bool(told["records"] and told["records"][-1]["diverged"])
-        status: Status = "diverged" if diverged else "stopped" if told["stopped"] else "finished"
+        status: Status = "diverged" if told["diverged"] else "stopped" if told["stopped"] else "finished"
         scores = [score for _, score in sorted(self._scores[lane.key].items())]
-        rungs = lane.search.arm.rungs(lane.key.k, scores, diverged=diverged)
+        rungs = lane.search.arm.rungs(lane.key.k, scores, diverged=told["diverged"])
         return Outcome(status, told["best"], rungs), json.dumps(rungs) if rungs else ""
 
     @stop_on_error

@@ -279,6 +279,20 @@ def test_a_loop_of_ones_own_that_raises_has_told_what_it_reported_and_has_not_fi
         running.step()
 
 
+def test_a_lane_that_diverged_says_so_until_the_last_lane_has_ended(config, monkeypatch, tmp_path):
+    """However its records fall into reports: how long one takes is a matter of the clock."""
+    monkeypatch.setattr(trainable, "REPORT_SECONDS", 0.001)  # an epoch or few a report
+    trials = [{**TRIAL, "fuse": 2, "scheme.lr": rate} for rate in (1e9, 0.1)]
+    lists = {"trials": trials, "bars": [[], []], "folders": [str(tmp_path / name) for name in "ab"]}
+    running = Trainable({**config, **{name: json.dumps(value) for name, value in lists.items()}})
+    results = [running.step()]
+    while not results[-1]["finished"]:
+        results.append(running.step())
+    diverged, sound = results[-1]["lanes"]
+    assert (diverged["records"], diverged["diverged"]) == ([], True)
+    assert (len(sound["records"]) > 0, sound["diverged"]) == (True, False)
+
+
 def test_where_there_is_no_room_for_artifacts_a_trial_ends_without_and_says_so(config, monkeypatch, capsys):
     def full(file, **arrays):
         file.write(b"half of it")
@@ -507,7 +521,7 @@ def told(first, records, **about):
         Record(**dict.fromkeys(NUMBERS, 1.0), epoch=float(number), valid_score=score, diverged=False).flat()
         for number, score in enumerate(records, first + 1)
     ]
-    lane = {"first": first, "records": flat, "best": max(records), "stopped": False}
+    lane = {"first": first, "records": flat, "best": max(records), "stopped": False, "diverged": False}
     return {"finished": False, "error": "", "price": "", "host": "", "device": "cpu", "lanes": [lane], **about}
 
 
