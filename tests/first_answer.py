@@ -54,7 +54,7 @@ def _costs(near: Sequence[Answers], far: Sequence[Answers]) -> list[str]:
 
 
 def _alike(said: Mapping[str, str]) -> list[str]:
-    """What is said of each task, once of those of which it is the same.
+    """Say of each task what there is to say, once of those of which it is the same.
 
     >>> _alike({"digits": "nothing is shown", "mnist": "a saves", "fashion": "nothing is shown"})
     ['on digits and fashion nothing is shown', 'on mnist a saves']

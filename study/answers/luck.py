@@ -70,5 +70,5 @@ def _worth(trial: Trial) -> tuple[float, bool]:
     train(trial, every.append)
     if any(record.diverged for record in every):
         return float(trial.task.chance), True
-    best = best_score([record.valid_score for record in every], trial.task.mode)
-    return best_score([best, float(trial.task.chance)], trial.task.mode), False
+    scores = [*(record.valid_score for record in every), float(trial.task.chance)]
+    return best_score(scores, trial.task.mode), False

@@ -53,7 +53,7 @@ def _me() -> Holder:
 
 
 def _user() -> str:
-    """Who runs this; in a container that knows no name for its user, the number."""
+    """The name of the user who runs this; in a container that knows none, the number."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -234,7 +234,7 @@ def test_a_trial_that_raises_has_told_what_it_trained_before(config, monkeypatch
 
 
 def test_a_trial_that_raises_at_its_very_end_has_not_finished(config, monkeypatch):
-    """Where the last evaluation breaks, every step has been made."""
+    """Every step has been made by then: it is the last evaluation that breaks."""
     monkeypatch.setattr(trainable, "REPORT_SECONDS", math.inf)
     running, epoch = Trainable(config), Run.epoch
 
@@ -516,7 +516,7 @@ NUMBERS = "train_loss", "train_score", "valid_loss", "lr", "passes", "flops", "s
 
 
 def told(first, records, **about):
-    """What Tune is told of one training: records of these scores, the first of them after so many."""
+    """A result of one training, as Tune gets it: records of these scores, the first of them after so many."""
     flat = [
         Record(**dict.fromkeys(NUMBERS, 1.0), epoch=float(number), valid_score=score, diverged=False).flat()
         for number, score in enumerate(records, first + 1)
