@@ -12,7 +12,7 @@ from study.records.question import Question
 from study.records.trials import trainings, trials
 
 COLUMNS = [
-    *("task", "scheme", "arm", "repetition", "trial", "seeds", "lost", "status", "lr", "score", "test_score"),
+    *("task", "scheme", "arm", "repetition", "trial", "seeds", "lost", "status", "lr", "score", "told", "test_score"),
     *("passes", "flops", "steps", "seconds"),
     "run_id",
 ]

@@ -40,23 +40,25 @@ def best_of(rows: pd.DataFrame, mode: str) -> pd.DataFrame:
     Returns:
         One of these rows a scheme; none for a scheme of which every trial was lost.
     """
-    sound = _sound(rows)
     if not has_scores(rows):
         return ended(rows).drop_duplicates("scheme")
-    known = sound[sound["score"].notna()]
-    groups = known.groupby("scheme", sort=False)["score"]
-    return known.loc[groups.idxmax() if mode == "max" else groups.idxmin()]
+    best = ranked(rows, mode).drop_duplicates("scheme")
+    met = pd.Index(_sound(rows)["scheme"].unique())
+    return best.iloc[met.get_indexer(best["scheme"]).argsort()]
 
 
 def ranked(rows: pd.DataFrame, mode: str) -> pd.DataFrame:
-    """The trials that ended with a score of their own, the best first; of equals the one that came first.
+    """The trials that ended with a score of their own, the best first.
+
+    Of equals the one whose score was told as the better one, for none counts for less than chance; then the one that
+    came first.
 
     Args:
         rows: one a trial, as `trials` gives them, of one task.
         mode: max or min, the sense of their scores.
     """
     sound = _sound(rows)
-    return sound[sound["score"].notna()].sort_values("score", ascending=mode == "min", kind="stable")
+    return sound[sound["score"].notna()].sort_values(["score", "told"], ascending=mode == "min", kind="stable")
 
 
 def _sound(rows: pd.DataFrame) -> Any:

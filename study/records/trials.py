@@ -4,6 +4,7 @@ A trial is the mean of the seeds that it has. This is the one place that settles
 
 - `score`: the best (or the last) score of a trial that ended; chance where it diverged or failed, and where it was
   worse: a loss that blew up counts alike, as a number or not; NaN where it is open or nobody told one;
+- `told`: that score as it was told, which may be worse than chance: by it trials of one `score` are ranked;
 - `full`, `charged`: its whole cost, and its cost up to the target (its whole cost where it missed); `charged_passes` …
   the same in every other unit that the table has;
 - `hit`: whether a score reached the target, equal up to rounding, at the time it was told;
@@ -32,8 +33,8 @@ def trials(table: pd.DataFrame, question: Question) -> pd.DataFrame:
         question: the sense of scores, target, chance level, and which score of a trial counts.
 
     Returns:
-        The last row of every trial, costs added over its seeds, with `score`, `test_score`, `full`, `charged`, `hit`,
-        `seeds`, `lost`, and `status`: finished, stopped, diverged, failed, or running where a seed is still to end.
+        The last row of every trial, costs added over its seeds, with `score`, `told`, `test_score`, `full`, `charged`,
+        `hit`, `seeds`, `lost`, and `status`: finished, stopped, diverged, failed, or running while a seed is to end.
 
     Raises:
         Refusal: where the cost of a trial falls.
@@ -79,17 +80,18 @@ def of_curves(table: pd.DataFrame, question: Question) -> pd.DataFrame:
     cost = costs_of(table, starts)
     rows["full"], rows["charged"] = cost[ends], cost[until]
     rows = rows.assign(**{f"charged_{name}": costs_of(table, starts, name)[until] for name in COSTS if name in table})
-    worth = sign * table["worth"].to_numpy(float) if "worth" in table else np.where(np.isfinite(score), score, np.nan)
-    best = question.score_at == "best"
-    final = np.fmax.reduceat(worth, starts) if best else worth[ends]
+    finite, best = np.where(np.isfinite(score), score, np.nan), question.score_at == "best"
+    worth = sign * table["worth"].to_numpy(float) if "worth" in table else finite
+    final, told = (np.fmax.reduceat(each, starts) if best else each[ends] for each in (worth, finite))
     lost = is_lost(rows).to_numpy()
     at = np.where(best & ~lost, _first_best(worth, final, starts, ends), ends)
     final = np.where(lost, chance, question.floored(sign * final, chance))
     running = (rows["status"] == OPEN).to_numpy() if "status" in rows else np.zeros(len(rows), bool)
     rows["score"] = np.where(running, np.nan, final)
+    rows["told"] = sign * told
     if "test_score" in rows:
-        told = table["test_score"].to_numpy(float)
-        test = np.where(np.isnan(told[at]), told[ends], told[at])
+        tested = table["test_score"].to_numpy(float)
+        test = np.where(np.isnan(tested[at]), tested[ends], tested[at])
         rows["test_score"] = np.where(lost & np.isnan(test), chance, question.floored(test, chance))
     if "lost" not in rows:
         rows["seeds"], rows["lost"] = 1, lost.astype(int)

@@ -9,7 +9,7 @@ from study.answers.study import ReportOptions, answers_of
 from study.answers.summary import Options, summarize
 from study.answers.trials import trials_of
 from study.records import own
-from study.records.ended import best_of
+from study.records.ended import best_of, ranked
 from study.records.material import Level, Material
 from study.records.question import Question
 from study.records.table import validated
@@ -44,6 +44,21 @@ def test_a_loss_that_blew_up_counts_as_one_that_diverged_in_a_trial_and_in_a_mea
 def test_a_score_below_chance_counts_at_chance_and_one_that_nobody_told_stays_unknown():
     assert trials_of(record(training([0.05])), MAX)["score"].tolist() == [0.1]
     assert np.isnan(trials_of(record(training([NAN])), MAX)["score"]).all()
+
+
+@pytest.mark.parametrize(("scores", "level"), [((0.03, 0.07, 0.05), MAX), ((12.0, 9.5, 11.0), MIN)])
+def test_where_all_are_worse_than_chance_the_best_is_the_one_that_was_told_as_such(scores, level):
+    more = LOW if level is MIN else {}
+    rows = trials_of(record(*[training([score], k=k, **more) for k, score in enumerate(scores)]), level)
+    assert rows["score"].tolist() == [level.chance] * 3
+    assert best_of(rows, level.mode)["trial"].tolist() == [1]
+    assert ranked(rows, level.mode)["trial"].tolist() == [1, 2, 0]
+
+
+def test_the_best_of_each_scheme_stand_in_the_order_in_which_the_schemes_came():
+    told = [("b", 0, 0.5), ("a", 1, 0.6), ("b", 2, 0.7)]
+    rows = record(*[training([score], arm=arm, k=k) for arm, k, score in told])
+    assert best_of(trials_of(rows, MAX), "max")["trial"].tolist() == [2, 1]
 
 
 def test_running_and_failed_trials_are_never_the_best():
