@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 
 from trainables.refusal import Refusal
-from trainables.run.kept import check_kept, put_back
+from trainables.run.kept import check_kept, put_back, schedules_of
 from trainables.run.stepping import Over, Stepping, has_schedule
 from trainables.run.stopping import Rung, stopped_at
 from trainables.seeds import seed_all, seed_of
@@ -143,9 +143,12 @@ class Session:
 
         Args:
             kept: all that a resumed training needs, each with `state_dict` and `load_state_dict`: the models and the
-                optimizer at least. With nothing kept, a training that was killed begins again.
+                optimizer at least, and an LR scheduler if there is one. With nothing kept, a training that was killed
+                begins again.
         """
         self.owns_epochs = False
+        if self.stepping and self.stepping.writes_rates and (theirs := schedules_of(self.stepping.optimizer, kept)):
+            raise Refusal(f"the trial's rule has a schedule, which would write over {theirs[0]}: leave that out")
         if kept:
             self._take(kept)
         while len(self.records) < self.num_epochs and not self.over:
@@ -322,9 +325,6 @@ class Session:
         """Check what is to be kept, and put its state back where the training goes on."""
         stepping = self._stepping()
         check_kept(kept, stepping.optimizer)
-        theirs = [name for name, value in kept.items() if isinstance(value, torch.optim.lr_scheduler.LRScheduler)]
-        if theirs and stepping.writes_rates:
-            raise Refusal(f"the trial's rule has a schedule, which would write over {theirs[0]!r}: leave that out")
         stepping.trains(value for value in kept.values() if isinstance(value, torch.nn.Module))
         self.kept = kept
         put_back(kept, self.states or {})

@@ -106,17 +106,35 @@ def test_a_scale_is_the_mean_over_what_trains():
     assert scales(whole=True) == scales(whole=False)
 
 
-def test_a_schedule_beside_that_of_a_packaged_rule_is_refused():
+def scheduled(names):
+    """A loop with an LR scheduler of its own, which keeps what is named."""
+
     def loop(session):
         model = nn.Linear(2, 2)
         optimizer = session.optimizer(model, steps_per_epoch=4)
         steps = torch.optim.lr_scheduler.StepLR(optimizer, 1)
-        for _ in session.epochs(model=model, optimizer=optimizer, steps=steps):
+        made = {"model": model, "optimizer": optimizer, "steps": steps}
+        for _ in session.epochs(**{name: made[name] for name in names}):
             walk(model, optimizer)
+            steps.step()
             session.report(valid_score=0.5)
 
-    with pytest.raises(Refusal, match="the trial's rule has a schedule, which would write over 'steps'"):
-        list(own(loop, RULES["packaged"]))
+    return loop
+
+
+@pytest.mark.parametrize(
+    ("kept", "named"),
+    [("model optimizer steps", "'steps'"), ("model optimizer", "your LR scheduler"), ("", "your LR scheduler")],
+)
+def test_a_schedule_beside_that_of_a_packaged_rule_is_refused(kept, named):
+    with pytest.raises(Refusal, match=f"the trial's rule has a schedule, which would write over {named}"):
+        list(own(scheduled(kept.split()), RULES["packaged"]))
+
+
+def test_a_schedule_that_would_start_anew_is_to_be_kept_where_the_optimizer_is():
+    with pytest.raises(Refusal, match=r"without its LR scheduler, .* add scheduler=scheduler"):
+        list(own(scheduled(["model", "optimizer"])))
+    assert len(list(own(scheduled([])))) == len(list(own(scheduled(["model", "optimizer", "steps"])))) == 4
 
 
 def test_a_side_of_a_split_may_be_frozen_at_first():
