@@ -130,7 +130,7 @@ class Measured:
     def _observed(self) -> None:
         """Searches that learn: their observed costs and best-so-far, over repetitions."""
         arm, result = self.trials, self.result
-        result.notes.append(f"{arm.depends}: costs are those observed, the mean over {arm.searches} searches")
+        result.notes.append(f"{arm.depends}: what is told are means over {arm.searches} searches as observed")
         self._to_target()
         for k in _budgets(int(np.bincount(arm.search).min()), self.options.budget):
             heads = cost.best_so_far(arm.search, arm.score, k)

@@ -256,7 +256,7 @@ def _flag(result: Result, rows: Any, material: Material) -> None:
     failed = int((rows["status"] == "failed").sum())
     doubts = [
         ("n", planned > len(rows), f"{len(rows)} of {planned} trials have ended: the search is not finished"),
-        ("n", failed > 0, f"{failed} failed three times and count as misses"),
+        ("n", failed > 0, f"{failed} failed three times and {'counts' if failed == 1 else 'count'} at chance"),
         ("hits", bool(result.hits) and (result.hits or 0) < FEW, "few hits: the interval is wide"),
         ("expected_cost", result.censored and not result.hits, "never reached: a lower bound"),
         ("expected_cost", result.censored and bool(result.hits), "missed by some searches: a lower bound"),

@@ -131,7 +131,7 @@ def cost(table: str, json_file: Path | None, markdown: bool, figures: Path | Non
         from study.figures import save
 
         with asked.writing("--figures", figures):
-            drawn = save(results, figures, found[1].baseline)
+            drawn = save(results, figures, found[1].baseline, found[1].question.mode)
     made = [*terminal.cost_tables(results), *knowledge.tables(results), *over_tasks.tables(results)]
     if markdown:
         click.echo(terminal.markdown(made))

@@ -34,21 +34,27 @@ class Interval(NamedTuple):
 
 
 def unbounded(value: float | None, form: str | Callable[[float], str]) -> str:
-    """Write a number that may have no bound.
+    """Write a number that may have no bound; one that is not 1 never as 1: there lies what is told from the baseline.
 
     Args:
         value: the number; infinite, or None, where nothing bounds it
         form: how a finite one is written, as `format` takes it or as a function
 
     Returns:
-        The number as text, or the sign of infinity.
+        The number as text, with as many digits more as tell it from 1, or the sign of infinity.
 
     >>> unbounded(2.5, ".2f"), unbounded(float("inf"), ".2f"), unbounded(None, str)
     ('2.50', '∞', '∞')
+    >>> unbounded(0.9963, ".2f"), unbounded(1.0004, ".2f"), unbounded(1.0, ".2f")
+    ('0.996', '1.0004', '1.00')
     """
     if value is None or math.isinf(value):
         return "∞"
-    return format(value, form) if isinstance(form, str) else form(value)
+    text = format(value, form) if isinstance(form, str) else form(value)
+    if text.strip("0.") == "1" and value != 1:
+        longer = (f"{value:.{digits}f}" for digits in range(3, 17))
+        text = next((more for more in longer if float(more) != 1), text)
+    return text
 
 
 class Draws(NamedTuple):

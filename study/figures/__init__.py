@@ -12,13 +12,14 @@ from study.figures.style import Look, looks
 __all__ = ["Look", "looks", "save"]
 
 
-def save(results: list[Result], folder: Path, baseline: str | None = None) -> list[Path]:
+def save(results: list[Result], folder: Path, baseline: str | None = None, mode: str = "max") -> list[Path]:
     """Write the figures of a summary into a folder, one PNG and one CSV each a task.
 
     Args:
         results: of one or more tasks.
         folder: made if it is not there.
         baseline: the scheme whose cost is marked; None: none is.
+        mode: max or min: the sense of scores.
 
     Returns:
         The paths of the files.
@@ -28,7 +29,8 @@ def save(results: list[Result], folder: Path, baseline: str | None = None) -> li
     tasks = list(dict.fromkeys(result.task for result in results))
     for place, task in enumerate(tasks):
         here = [result for result in results if result.task == task]
-        for chart in (kind.chart(here, look, baseline) for kind in (best, target, known)):
+        drawn = best.chart(here, look, baseline, mode), *(kind.chart(here, look, baseline) for kind in (target, known))
+        for chart in drawn:
             if chart is not None:
                 stem = folder / (f"{chart.name}-{place + 1}" if len(tasks) > 1 else chart.name)
                 stem.with_suffix(".png").write_bytes(vega.picture(chart))

@@ -11,7 +11,7 @@ from study.figures.vega import Chart, Spec, spec_of
 from study.plan.tasks import label
 
 CAPTION = (
-    "What the best of k random trials scores on validation data. Band: 95 % interval, drawn where it is known to hold "
+    "What the best of k trials scores on validation data. Band: 95 % interval, drawn where it is known to hold "
     "what it promises. Dashed: the target. The baseline and the five best are named; point at a grey line to see whose "
     "it is."
 )
@@ -43,7 +43,7 @@ def chart(here: list[Result], look: Mapping[str, Look], baseline: str | None = N
         "axis": {"values": ks, "format": "d"},
     }
     y = {"field": "expected_best", "title": "expected best score of k"}
-    sentence = f"The expected best score of k random trials on {label(here[0].task)}, against k."
+    sentence = f"The expected best score of k trials on {label(here[0].task)}, against k."
     spec = spec_of(_aimed(curves.drawn(data, look, x, y), here[0].target, data), sentence)
     alive, still = spec | {"width": "container"}, spec | curves.STILL
     return Chart("expected_best", "Expected best of k trials", CAPTION, sentence, alive, still, data)

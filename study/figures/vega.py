@@ -159,7 +159,7 @@ def where(test: str) -> Spec:
 
 
 def ticks(low: float, high: float, few: float = 300) -> list[float]:
-    """Ticks of a logarithmic axis: the powers of ten, and where these are few, 2 and 5 between them.
+    """Ticks of a logarithmic axis: the powers of ten, and where these are few, others between them.
 
     Args:
         low: where the axis begins, above 0.
@@ -168,11 +168,16 @@ def ticks(low: float, high: float, few: float = 300) -> list[float]:
 
     >>> ticks(0.15, 30), ticks(1e-5, 10)
     ([0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0], [1e-05, 0.0001, 0.001, 0.01, 0.1, 1.0, 10.0])
+    >>> ticks(0.021, 0.049), ticks(0.021, 0.022), ticks(0.03, 0.03)
+    ([0.03, 0.04], [0.021, 0.022], [0.03])
     """
-    between = (1, 2, 5) if high / low < few else (1,)
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    places = [float(f"{part}e{decade}") for decade in decades for part in between]
-    return [place for place in places if low * (1 - 1e-9) <= place <= high * (1 + 1e-9)]
+    for between in (((1,),) if high / low >= few else ()) + ((1, 2, 5), range(1, 10)):
+        places = [float(f"{part}e{decade}") for decade in decades for part in between]
+        inside = [place for place in places if low * (1 - 1e-9) <= place <= high * (1 + 1e-9)]
+        if len(inside) > 1:
+            return inside
+    return list(dict.fromkeys((low, high)))
 
 
 def embedded(chart: Chart, run: str) -> str:

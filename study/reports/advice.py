@@ -11,6 +11,8 @@ from study.reports.cells import Cell, Column, Row, Sheet, links_of
 from study.reports.sentences import NAMED, Word, Words, counted, listed, settling, told
 from study.reports.terminal import MOST
 
+EVERY = "; every other scheme is told from it"
+
 
 def advice(answers: Answers) -> Words:
     """One sentence of what to use on a task; empty where no scheme has reached a target there."""
@@ -23,13 +25,16 @@ def advice(answers: Answers) -> Words:
         Word(", use "),
     ]
     words += [Word(best.scheme, "scheme"), Word(_at(best))]
+    left = [result.scheme for result in answers.results if result.expected_cost.estimate is None]
+    aside = [Word("; "), *listed(left), Word(" cannot be compared")] if left else []
     if not others:
-        return [*words, Word("; every other scheme is told from it." if len(answers.results) > 1 else ".")]
+        told_all = "; every other scheme that can be compared is told from it" if left else EVERY
+        return [*words, Word(told_all if len(answers.results) > 1 + len(left) else ""), *aside, Word(".")]
     named = [choice.scheme for choice in others[: NAMED - 1]]
     more = len(others) - len(named)
     words += [Word("; "), *listed(named, f"{counted(more)} more" if more else ""), Word(" cannot be told from it")]
     settled = settling(_open(others))
-    return [*words, Word(f"; {settled}" if settled else ""), Word(".")]
+    return [*words, Word(f"; {settled}" if settled else ""), *aside, Word(".")]
 
 
 def sheets(answers: Answers, material: Material) -> list[Sheet]:
@@ -56,7 +61,7 @@ def sheets(answers: Answers, material: Material) -> list[Sheet]:
     rows = [Row(one.scheme, _cells(one, links[one.scheme], cheapest=one.scheme == best)) for one in answers.choices]
     lead = (
         f"The cheapest, and every scheme that these trials do not tell from it at 1 − .05/{len(answers.results) - 1}: "
-        "the cheapest in truth is one of these 95 times in 100."
+        "of those whose cost is defined, the cheapest in truth is one of these 95 times in 100."
     )
     return [Sheet("What to use", lead, columns, rows, unit=answers.unit)]
 

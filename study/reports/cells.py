@@ -10,6 +10,7 @@ from study.cost.quantities import unbounded
 from study.records.material import Material
 
 NOT_RUN = "not run"
+SIZES = (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")
 
 
 class Cell(NamedTuple):
@@ -138,12 +139,15 @@ def amount(value: float) -> str:
 
     >>> amount(0.4821), amount(12.3), amount(1234.0), amount(3.2e12), amount(250_000)
     ('0.48', '12.3', '1,234', '3.2 T', '250 k')
+    >>> amount(999_600), amount(9.997e14), amount(3e5)
+    ('1 M', '1 P', '300 k')
     """
     if value < 10:
         return f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
-    for size, letter in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e5, "k")):
-        if value >= size:
-            return f"{value / (1e3 if letter == 'k' else size):.3g} {letter}"
+    if value >= 1e5:
+        value = float(f"{value:.3g}")
+        size, letter = next(of for of in SIZES if value >= of[0])
+        return f"{value / size:.3g} {letter}"
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 

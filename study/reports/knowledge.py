@@ -78,7 +78,8 @@ def sentence(result: Result, base: Result) -> Words:
     if even.low is None:
         return [*start, Word(f"{who}{_factor(even.narrowest)} pays more for it too.")]
     if _closed(even):
-        return [*start, Word(who), Word(even_text(even)[1:], "number"), Word(" does as well with "), dear, Word(".")]
+        factor = Word(even_text(even).removeprefix("×"), "number")
+        return [*start, Word(who), factor, Word(" does as well with "), dear, Word(".")]
     words = even_text(even).replace("×", "a factor of ")
     return [*start, Word(f"they are {words}.")]
 

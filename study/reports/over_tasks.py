@@ -9,7 +9,7 @@ TITLE = "Over all tasks"
 LEAD = (
     "Its {unit} up to the target as a share of those of {baseline}: the geometric mean over these tasks, each counted "
     "alike. The interval is of what other trials on these tasks might have said; of other tasks it says nothing. Where "
-    "a scheme never reached the target of a task, the share is a lower bound."
+    "a scheme never, or in some of its searches did not, reach the target of a task, the share is a lower bound."
 )
 
 
@@ -38,10 +38,11 @@ def sentence(results: list[Result]) -> Words:
         return [*start, Word(f", no share is defined: {first.missing}.")]
     others = {scheme: share for scheme, share in told.items() if scheme != first.against}
     compared = {scheme: share for scheme, share in others.items() if share.estimate is not None}
-    bounds = [scheme for scheme, share in compared.items() if share.bound == ">" and share.verdict != "costs"]
+    never = {result.scheme for result in results if result.target is not None and not result.hits}
+    bounds = [scheme for scheme in compared if scheme in never and compared[scheme].verdict != "costs"]
     kept = {scheme: share for scheme, share in compared.items() if scheme not in bounds}
     of = f" of the {first.unit} of "
-    said = verdicts(kept, first.against, "reaches the targets for ", of, bounds, "missed one of the targets altogether")
+    said = verdicts(kept, first.against, "reaches the targets for ", of, bounds, "missed a target altogether")
     words = [*start, Word(" (geometric mean), "), *said]
     left = [scheme for scheme in others if scheme not in compared]
     return [*words, *([Word("; "), *listed(left), Word(" cannot be compared")] if left else []), Word(".")]

@@ -27,7 +27,7 @@ from study.reports import (
 )
 from study.reports.cells import Sheet
 from study.reports.sections import published_sheets
-from study.reports.sentences import Words
+from study.reports.sentences import Words, trials_text
 from study.reports.units import InUnit
 from trainables.price import Price
 
@@ -192,11 +192,11 @@ def _counts(every: list[Answers]) -> str:
         return "0 trials."
     rows: list[Any] = [answers.trials for answers in every]
     trials, trainings = sum(map(len, rows)), sum(int(row["seeds"].sum()) for row in rows)
-    diverged = sum(int(row["lost"][row["status"] != "failed"].sum()) for row in rows)
+    diverged = sum(int((row["status"] == "diverged").sum()) for row in rows)
     seeds = f" ({trainings:,} trainings)" if trainings > trials else ""
     passes, seconds = (sum(float(row[name].sum()) for row in rows) for name in ("passes", "seconds"))
     return (
-        f"{trials:,} trials{seeds} that ended, {diverged:,} of them diverged; {passes:,.0f} passes and "
+        f"{trials_text(trials)}{seeds} that ended, {diverged:,} of them diverged; {passes:,.0f} passes and "
         f"{seconds:,.0f} seconds in steps altogether, all of it counted."
     )
 
@@ -210,9 +210,9 @@ def _reading(material: Material, every: list[Answers]) -> list[str]:
         "Every interval is a 95 % interval of its own number: Clopper and Pearson's for hits and trials, for all "
         "others that of Learned-Miller and Thomas (arXiv 1905.06208), in which one unseen trial may be as bad, or as "
         "good, as any. In simulations each held the truth at least 93 times in 100; where none does, none is printed. "
-        "The intervals are not corrected for how many schemes are compared: of twenty schemes that save nothing, one "
-        "may seem to save something. A scheme whose interval holds 1 cannot be told from the baseline, whatever its "
-        "estimate.",
+        "The intervals are not corrected for how many schemes are compared: of twenty schemes that save nothing, the "
+        "interval of one may leave out 1. The words ask for more, an interval at 1 − .05/m for m schemes compared: "
+        "where that holds 1, a scheme cannot be told from the baseline, whatever its estimate.",
         "A trial is chosen on validation data; what it is worth is told on test data.",
     ]
     if every and any(answers.target is None for answers in every):

@@ -33,7 +33,7 @@ def sentence(answers: "Answers") -> Words:
     results = answers.results
     if not results:
         return [Word("On "), task, Word(", no trial was validated: nothing may be selected, so nothing is compared.")]
-    if all(flagged(result, "diverged") for result in results):
+    if all(flagged(result, "diverged") and not result.hits for result in results):
         return [Word("On "), task, Word(", every trial of every scheme diverged: there is nothing to compare.")]
     base = next((result for result in results if result.scheme == answers.baseline), None)
     others = [result for result in results if result is not base]
@@ -83,7 +83,7 @@ def _alone(answers: "Answers", base: Result) -> Words:
     scheme = Word(base.scheme, "scheme")
     rest = Word("; there is no other scheme to compare it with.")
     if not base.hits:
-        return [scheme, Word(f" never reached the target of {_level(answers)} in {_trials(base.n)}"), rest]
+        return [scheme, Word(f" never reached the target of {_level(answers)} in {trials_text(base.n)}"), rest]
     if base.expected_cost.estimate is None:
         return [scheme, Word(" is alone, and its cost is not defined: see the notes.")]
     spent = Word(_amount(base.expected_cost), "number")
@@ -95,15 +95,15 @@ def _to_target(answers: "Answers", base: Result, others: list[Result]) -> Words:
     reach = f"reaches the target of {_level(answers)} for "
     never = [result.scheme for result in others if not result.hits and result.share_to_target.verdict != "costs"]
     compared = {scheme: share for scheme, share in shares.items() if scheme not in never}
-    words = verdicts(compared, base.scheme, reach, f" of the {answers.unit} of ", never)
-    if base.censored:
-        missed = " missed it in some of its searches" if base.hits else f" itself never reached it in {_trials(base.n)}"
-        words += [Word("; the baseline "), Word(base.scheme, "scheme"), Word(missed)]
-    unclear = [r.scheme for r in others if r.share_to_target.verdict == "unknown" and r.hits]
-    if unclear and base.hits:
-        named, more = unclear[:NAMED], len(unclear[NAMED:])
-        words += [Word("; "), *listed(named, f"{counted(more)} more" if more else "")]
-        words += [Word(" cannot be compared (see the notes)")]
+    saved = any(share.verdict == "saves" for share in compared.values())
+    goal = "it" if saved else f"the target of {_level(answers)}"
+    words = verdicts(compared, base.scheme, reach, f" of the {answers.unit} of ", never, f"never reached {goal}")
+    if base.censored or not base.hits:
+        goal = "it" if never else goal
+        missed = f"missed {goal} in some of its searches"
+        missed = missed if base.hits else f"itself never reached {goal} in {trials_text(base.n)}"
+        words += [Word("; the baseline "), Word(base.scheme, "scheme"), Word(f" {missed}")]
+    words += _not_compared(compared)
     settled = any(share.verdict in ("saves", "costs") for share in compared.values())
     more = "" if settled else settling(compared, "the baseline")
     return [*words, Word(f"; {more}" if more else ""), Word(".")]
@@ -126,7 +126,8 @@ def _at_budget(answers: "Answers", base: Result, others: list[Result]) -> Words:
             [Word(base.scheme, "scheme"), Word(".")] if known else []
         )
     pays = f"pays for the baseline's best of {k} "
-    return [start, *verdicts(shares, base.scheme, pays, f" of the {answers.unit} of ", []), Word(".")]
+    said = verdicts(shares, base.scheme, pays, f" of the {answers.unit} of ", [])
+    return [start, *said, *_not_compared(shares), Word(".")]
 
 
 def verdicts(
@@ -169,6 +170,14 @@ def verdicts(
         clauses += [[*listed(named), Word(f" {said}")]] if named else _counted(group, said, said)
         left -= len(named)
     return _joined(clauses)
+
+
+def _not_compared(shares: Mapping[str, JudgedShare]) -> Words:
+    """A clause on the schemes of which nothing is known; empty where there is none."""
+    unknown = [scheme for scheme, share in shares.items() if share.verdict == "unknown"]
+    named, more = unknown[:NAMED], len(unknown[NAMED:])
+    words = [Word("; "), *listed(named, f"{counted(more)} more" if more else "")]
+    return [*words, Word(" cannot be compared (see the notes)")] if unknown else []
 
 
 def _number(share: JudgedShare) -> Word:
@@ -233,7 +242,12 @@ def settling(shares: dict[str, JudgedShare], whom: str = "it") -> str:
     return clause if len(shares) == 1 or len(ranked) < len(shares) else f"{clause}, {times_text(most)} would tell all"
 
 
-def _trials(n: int) -> str:
+def trials_text(n: int) -> str:
+    """So many trials, in words.
+
+    >>> trials_text(1), trials_text(1920)
+    ('1 trial', '1,920 trials')
+    """
     return "1 trial" if n == 1 else f"{n:,} trials"
 
 

@@ -139,10 +139,7 @@ def _budgets(answers: Answers, links: dict[str, str | None]) -> Sheet:
     k = next((result.budget for result in results if result.budget), None)
     of_best = f"best of {k}" if k else "best"
     columns = [
-        *(
-            Column(f"best of {k}", f"expected best {answers.metric} on validation data of {k} random trials")
-            for k in shown
-        ),
+        *(Column(f"best of {k}", f"expected best {answers.metric} on validation data of {k} trials") for k in shown),
         Column("test of all", "test score of the trial chosen, by validation, among all"),
         Column("typical trial", "interquartile mean of the trials' scores"),
         Column(f"beats {answers.baseline}", "probability that a random trial beats one of the baseline's"),

@@ -83,7 +83,7 @@ def test_a_task_that_a_scheme_never_hits_makes_a_lower_bound_without_an_upper_en
 def test_the_sentence_names_its_tasks_and_what_it_compares():
     said = sentence_text(sentence(results_of(table())))
     assert said.startswith("Over one and two (geometric mean), good reaches the targets for 0.27 [0.1")
-    assert said.endswith("of the trials of base; never missed one of the targets altogether.")
+    assert said.endswith("of the trials of base; never missed a target altogether.")
 
 
 @pytest.mark.parametrize(
