@@ -133,9 +133,11 @@ def find(family: type[F], name: object) -> type[F]:
     if isinstance(name, str) and is_outside(name):
         return imported(family, name)
     known = members(family)
+    if not isinstance(name, str):
+        raise Refusal(f"{word_of(family)} takes one name, got {name!r}: give each an arm of its own")
     if name not in known:
         raise unknown(word_of(family), name, known)
-    return known[str(name)]  # type: ignore[return-value]  — pyright loses F through the cache
+    return known[name]  # type: ignore[return-value]  — pyright loses F through the cache
 
 
 def slots(cls: type[Component], chosen: Mapping[str, Any], prefix: str = "") -> dict[str, Slot]:

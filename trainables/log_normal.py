@@ -31,6 +31,8 @@ class LogNormal:
     high: float = math.inf
 
     def __post_init__(self) -> None:
+        if not all(isinstance(end, (int, float)) for end in (self.low, self.high)):
+            raise Refusal(f"{self.name} is cut off at two numbers, got {self.low!r} and {self.high!r}")
         if not all(_is_number(number) and 0 < number < math.inf for number in (self.median, self.decades)):
             raise Refusal(
                 f"{self.name} needs [median, standard deviation in decades], both above 0, got "

@@ -96,6 +96,8 @@ class Choice:
     options: tuple[Scalar, ...]
 
     def __post_init__(self) -> None:
+        if wrong := [option for option in self.options if not isinstance(option, Scalar | None)]:
+            raise Refusal(f"choice takes numbers, texts, true, false and null, got {wrong[0]!r}")
         if not self.options or len(set(self.options)) < len(self.options):
             raise Refusal(f"choice needs at least one option and none twice, got {list(self.options)}")
 
@@ -132,7 +134,7 @@ class OverLr:
             value: of the field
             lr: the learning rate
         """
-        return float(value) * lr  # type: ignore[arg-type]
+        return _snapped(self.inner, float(value) * lr)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,13 @@ class TimesLr:
             value: of the field
             lr: the learning rate
         """
-        return float(value) / lr  # type: ignore[arg-type]
+        return _snapped(self.inner, float(value) / lr)  # type: ignore[arg-type]
+
+
+def _snapped(domain: Uniform | LogUniform | LogNormal | Choice, number: float) -> float:
+    """The number, put back where rounding has moved it off an option, or beyond an end, of its domain."""
+    marks = domain.options if isinstance(domain, Choice) else (domain.low, domain.high)
+    return next((mark for mark in marks if _is_number(mark) and math.isclose(number, mark, rel_tol=1e-9)), number)
 
 
 Derived: TypeAlias = OverLr | TimesLr

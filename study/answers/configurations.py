@@ -38,7 +38,8 @@ def configurations(here: pd.DataFrame, rows: pd.DataFrame, material: Material) -
         recorded: Any = here[here["arm"] == arm]
         first = recorded.drop_duplicates(["repetition", "k"]).set_index(["repetition", "k"])
         keys = zip(scored["repetition"], scored["trial"], strict=True)
-        values = [_drawn(space, told | first.loc[key].dropna().to_dict()) for key in keys]
+        fixed = {key: value for key, value in told.items() if key not in space}
+        values = [_drawn(space, fixed | first.loc[key].dropna().to_dict()) for key in keys]
         found.append(Configurations(str(mine["scheme"].iloc[0]), space, scored, values))
     return found
 
@@ -51,5 +52,5 @@ def _drawn(space: dict[str, Domain], flat: dict[str, Any]) -> dict[str, Value]:
 def _value(key: str, domain: Domain, flat: dict[str, Any]) -> Value:
     if isinstance(domain, Derived):
         return _value(key, domain.inner, {key: domain.sampled(flat[key], lr_beside(key, domain, flat))})
-    value = plain(flat[key])
+    value = plain(flat.get(key))  # null is one of the options, and no number of a table
     return next(option for option in domain.options if option == value) if isinstance(domain, Choice) else value

@@ -39,7 +39,8 @@ def replay(
 
     RECORD is a recorded study's name, or a .csv or .parquet that `lr-study report STUDY --epochs` wrote. What a
     searcher asks for is answered by the nearest recorded configuration of the arm, so record many trials drawn at
-    random. Intervals draw the recorded trials anew too; a search that misses the target is followed by another.
+    random. Intervals draw the recorded trials anew too; a search that misses the target is followed by another. Each
+    configuration is trained once, whatever `seeds` says.
 
     --start and --prior, a median and a standard deviation in decades, tell what knowing something beforehand would have
     saved, and what it would have cost to be wrong.

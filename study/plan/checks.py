@@ -3,13 +3,16 @@
 import itertools
 from collections.abc import Sequence
 
+from study.plan.file import Heat
 from study.plan.study import Arm, Study
 from study.search import sequences
 from study.search.samplers import SAMPLERS
 from study.search.stoppers import Stopper
+from trainables.components import slots
 from trainables.refusal import Refusal, unknown
 from trainables.space import Choice, Derived, Integer, corner
 from trainables.tasks import Task
+from trainables.trial import Trial
 
 MAX_CELLS = 10_000  # of a grid that starts without being asked about
 MAX_RUNGS = 200  # of a trial: they are a tag in MLflow, which takes 8,000 characters
@@ -18,12 +21,13 @@ MIN_CMAES = 2  # Optuna's CMA-ES falls back to random draws in one dimension
 
 def check_searcher(arm: Arm) -> None:
     """Refuse a searcher that is not known, or cannot search the arm's domains."""
-    settings, domains = arm.settings, arm.space.values()
+    settings = arm.settings
     if settings.searcher not in SAMPLERS:
         raise unknown(f"searcher in arm {arm.name!r}:", settings.searcher, SAMPLERS)
     endless = [key for key, domain in arm.space.items() if not isinstance(domain, (Choice, Integer))]
     if settings.searcher == "grid" and endless:
-        raise Refusal(f"arm {arm.name!r}: a grid needs finite domains; give {endless[0]} a choice: [...]")
+        first = "values of its own" if isinstance(arm.space[endless[0]], Derived) else "a choice: [...]"
+        raise Refusal(f"arm {arm.name!r}: a grid needs finite domains; give {endless[0]} {first}")
     if settings.searcher == "grid" and settings.trials > (cells := sequences.num_cells(arm.space)):
         raise Refusal(f"arm {arm.name!r}: the grid has {cells} points, trials asks for {settings.trials}")
     if len(arm.start) > settings.trials:
@@ -33,7 +37,8 @@ def check_searcher(arm: Arm) -> None:
         )
     if settings.searcher == "grid" and arm.start:
         raise Refusal(f"arm {arm.name!r}: a grid tries every cell: leave start out")
-    if settings.searcher == "cmaes" and sum(not isinstance(domain, Choice) for domain in domains) < MIN_CMAES:
+    drawn = [domain.inner if isinstance(domain, Derived) else domain for domain in arm.space.values()]
+    if settings.searcher == "cmaes" and sum(not isinstance(domain, Choice) for domain in drawn) < MIN_CMAES:
         raise Refusal(f"arm {arm.name!r}: cmaes needs at least {MIN_CMAES} numbers to search, else it draws at random")
 
 
@@ -71,6 +76,14 @@ def check_points(arms: Sequence[Arm]) -> None:
                 f"arms {other.name!r} and {arm.name!r} search other domains, or by another searcher: same_points "
                 "cannot hold"
             )
+
+
+def check_heat(heat: Heat | None, arms: Sequence[Arm]) -> None:
+    """Refuse a heat map over what no arm has."""
+    known = dict.fromkeys(key for arm in arms for key in slots(Trial, arm.fixed))
+    for name in ("rows", "columns") if heat else ():
+        if getattr(heat, name) not in known:
+            raise unknown(f"key in heat.{name}:", getattr(heat, name), known)
 
 
 def check_size(study: Study) -> None:

@@ -109,7 +109,7 @@ class StudyFile(BaseModel):
     def written_out(self) -> dict[str, dict[str, Any]]:
         """The arms as they run: on every task, where the file names several."""
         if self.tasks:
-            return expand_tasks(self.arms, self.tasks)
+            return expand_tasks(self.arms, self.tasks, self.common.get("stopper"))
         for name in (name for name, own in self.arms.items() if TASKS in own):
             raise Refusal(f"arm {name!r} names tasks, and the study has none: give it task: NAME")
         return self.arms

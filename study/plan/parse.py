@@ -4,12 +4,12 @@ import json
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from pydantic import ValidationError
 
 from study.plan import controls
-from study.plan.checks import check_fuse, check_points, check_searcher, check_stopper
+from study.plan.checks import check_fuse, check_heat, check_points, check_searcher, check_stopper
 from study.plan.file import Settings, StudyFile, complaint, nested, read_file, text_of
 from study.plan.key import checked_name
 from study.plan.start import start_of
@@ -25,6 +25,7 @@ from trainables.space import (
     Domain,
     Integer,
     LogNormal,
+    LogUniform,
     Uniform,
     Value,
     corner,
@@ -95,6 +96,7 @@ def parse(text: str, name: str, trials: int | None = None, folder: Path | None =
     file = read_file(text, name)
     arms = _arms(file, trials, folder)
     check_points(arms)
+    check_heat(file.heat, arms)
     return Study(name, file, arms, text)
 
 
@@ -220,7 +222,8 @@ def _domain(slot: Slot, given: dict[str, Any]) -> Domain:
         domain = domain_of(given)
     except Refusal as refusal:
         raise Refusal(f"{slot.key}: {refusal}") from refusal
-    if isinstance(domain, (Uniform, LogNormal)) and slot.annotation is int:
+    kinds = get_args(slot.annotation) or (slot.annotation,)
+    if isinstance(domain, (Uniform, LogUniform, LogNormal)) and int in kinds and float not in kinds:
         raise Refusal(f"{slot.key} is a whole number: search it with integer: [low, high]")
     if isinstance(domain, Derived):
         return domain

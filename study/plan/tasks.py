@@ -46,12 +46,15 @@ def entry_of(arm: str, task: str) -> str:
     return arm.removesuffix(f"-{label(task)}") or arm
 
 
-def expand_tasks(arms: Mapping[str, Entries], tasks: Mapping[str, Entries]) -> dict[str, Entries]:
+def expand_tasks(
+    arms: Mapping[str, Entries], tasks: Mapping[str, Entries], stopper: str | None = None
+) -> dict[str, Entries]:
     """Every arm on every task, task by task, as arms that are called ARM-TASK; what an arm says goes before its task.
 
     Args:
         arms: the entries of every arm, without a task; `tasks` names those that it runs on, where it is not all.
         tasks: the entries that the arms share on each task.
+        stopper: that of the study's common entries, whose fields a task may give.
 
     Returns:
         The entries of the arms by their new names.
@@ -86,7 +89,7 @@ def expand_tasks(arms: Mapping[str, Entries], tasks: Mapping[str, Entries]) -> d
                 raise Refusal(f"two tasks are called {label(task)!r}: give one of them another name")
             of = own.get("control_of")
             shared_here = {"task": task, **shared}
-            made[here] = {**own, "control_of": f"{of}-{label(task)}"} if of else overlaid(shared_here, own)
+            made[here] = {**own, "control_of": f"{of}-{label(task)}"} if of else overlaid(shared_here, own, stopper)
     return made
 
 
@@ -96,24 +99,29 @@ def _wanted(name: str, own: Entries, tasks: Mapping[str, Entries]) -> list[str]:
     if not isinstance(wanted, list) or not wanted:
         raise Refusal(f"arm {name!r}: tasks must be a list of tasks, got {wanted!r}")
     for task in wanted:
-        if task not in tasks:
+        if not isinstance(task, str) or task not in tasks:
             raise Refusal(f"arm {name!r}: {unknown('task', task, tasks)}")
     return wanted
 
 
-def overlaid(shared: Mapping[str, Any], own: Mapping[str, Any]) -> Entries:
+def overlaid(shared: Mapping[str, Any], own: Mapping[str, Any], stopper: str | None = None) -> Entries:
     """Entries of an arm over those that it shares with others; of another stopper, or of none, it shares no field.
 
     Args:
         shared: the entries of all arms.
         own: the entries of this arm, which go before.
+        stopper: the one that the shared fields are of, where they name none.
 
     Returns:
         Both as one mapping.
 
     >>> overlaid({"stopper": "asha", "stopper.reduction": 4, "trials": 2}, {"stopper": "none"})
     {'stopper': 'none', 'trials': 2}
+    >>> overlaid({"stopper.reduction": 4}, {"stopper": "asha"})
+    {'stopper.reduction': 4, 'stopper': 'asha'}
     """
-    another = "stopper" in own and own["stopper"] != shared.get("stopper")
+    theirs, mine = shared.get("stopper", stopper), own.get("stopper")
+    none = None, "none"  # study.search.stoppers.NO_STOPPER, which brings torch along
+    another = "stopper" in own and mine != theirs and (mine in none or theirs not in none)
     kept = {key: value for key, value in shared.items() if not (another and key.startswith("stopper."))}
     return {**kept, **own}

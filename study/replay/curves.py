@@ -1,5 +1,6 @@
 """Recorded trials of one arm: the whole curve of each, and where its configuration lies."""
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -67,8 +68,7 @@ def curves_of(record: pd.DataFrame, arm: Arm, unit: str, of: str | None = None) 
     rows = every[every["arm"] == (arm.name if of is None else of)].sort_values([*TRIAL, "record"])
     if rows.empty:
         raise Refusal(f"the record holds no trial of arm {(of or arm.name)!r} that has ended")
-    if of is not None:
-        rows = _alike(rows, arm, of)
+    rows = _alike(rows, arm, of or arm.name)
     if (rows["status"] == "stopped").any():
         k = rows.loc[rows["status"] == "stopped", "k"].iloc[0]
         raise Refusal(f"arm {arm.name!r}: trial {k} was stopped early; only whole curves can be replayed")
@@ -86,14 +86,27 @@ def curves_of(record: pd.DataFrame, arm: Arm, unit: str, of: str | None = None) 
 
 
 def _alike(rows: Any, arm: Arm, of: str) -> Any:
-    """The rows of trials that the arm could have drawn; refused where there are none."""
-    fixed = {key: value for key, value in Trial.parse(arm.fixed).flat().items() if key not in {*arm.space, "seed"}}
+    """The rows of trials that the arm could have drawn; refused where there are none.
+
+    Of its own trials what it fixes is compared; of another arm's its defaults too.
+    """
+    if missing := [key for key in arm.space if key not in rows]:
+        raise Refusal(f"the record does not have the {missing[0]} that arm {arm.name!r} searches")
+    fixed = arm.fixed if of == arm.name else Trial.parse(arm.fixed).flat()
     for key, value in fixed.items():
-        kept = rows[rows[key] == value] if key in rows else rows
+        compared = key in rows and key not in {*arm.space, "seed"}
+        kept = rows[_same(rows[key], value)] if compared else rows
         if kept.empty:
             raise Refusal(f"no recorded trial of arm {of!r} has the {key}={value} of arm {arm.name!r}")
         rows = kept
     return rows
+
+
+def _same(column: Any, value: Any) -> Any:
+    """Mark the rows of a column that hold a value, as records do: lists as JSON, none as nothing."""
+    if value is None:
+        return column.isna()
+    return column == (json.dumps(list(value)) if isinstance(value, (tuple, list)) else value)
 
 
 def place(space: Mapping[str, Domain], flat: Mapping[str, Any]) -> Floats:
@@ -112,6 +125,7 @@ def place(space: Mapping[str, Domain], flat: Mapping[str, Any]) -> Floats:
         value = given.sampled(flat[key], lr_beside(key, given, flat)) if derived else flat[key]
         domain = given.inner if derived else given
         if isinstance(domain, Choice):
+            value = None if value != value else value  # null is an option, and no number of a table
             coordinates += [math.sqrt(0.5) * (value == option) for option in domain.options]
         else:
             coordinates.append(_share(domain, float(value)))

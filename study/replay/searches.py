@@ -93,6 +93,7 @@ def _asked(space: Mapping[str, Domain], values: Mapping[str, Any]) -> Floats:
 
 def _found(curves: Curves, lengths: Sequence[tuple[int, int]], target: float | None) -> Found:
     spent, first = 0.0, None
+    floor = (1 if curves.arm.task.mode == "max" else -1) * curves.arm.task.chance  # what counts: study.records.trials
     bar = None if target is None else float(least(np.array(target)))
     tops: list[float] = []
     for number, (i, length) in enumerate(lengths, 1):
@@ -101,6 +102,7 @@ def _found(curves: Curves, lengths: Sequence[tuple[int, int]], target: float | N
         if hit is not None and first is None:
             first = number, spent + curves.costs[i][hit]
         spent += curves.costs[i][length - 1]
-        tops.append(scores[-1] if curves.diverged[i] and length == len(curves.scores[i]) else best_score(scores))
+        lost = curves.diverged[i] and length == len(curves.scores[i])
+        tops.append(max(scores[-1] if lost else best_score(scores), floor))
     trials, cost = first or (len(lengths), spent)
     return Found(first is not None, trials, cost, max(tops), spent)

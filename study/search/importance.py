@@ -46,6 +46,5 @@ def importance(
 
 
 def _within(distribution: Any, value: Value) -> Any:
-    """The value, put back where rounding has moved it out of its distribution."""
-    low, high = (getattr(distribution, end, value) for end in ("low", "high"))
-    return min(max(value, low), high)
+    """The value, put back where rounding has moved it out of its distribution; an option stays."""
+    return min(max(value, distribution.low), distribution.high) if hasattr(distribution, "low") else value

@@ -89,3 +89,15 @@ def test_the_page_and_the_report_tell_it_of_arms_that_search_several():
 def test_of_few_trials_nothing_is_told():
     (answers,) = answers_of(material_of(19), ReportOptions(draws=100))
     assert answers.importances == []
+
+
+def test_null_is_an_option_of_which_the_page_tells_like_of_others():
+    domain = {"scheme.lr": {"log_uniform": [1e-4, 1.0]}, "gradient_clip": {"choice": [None, 1.0]}}
+    trainings = [
+        training([0.9 - 0.4 * (k % 2)], k=k, **{"scheme.lr": 0.1 + k / 100, "gradient_clip": 1.0 if k % 2 else None})
+        for k in range(24)
+    ]
+    made = Material("mine", record(*trainings).assign(task="digits_mlp"), contents={"a": domain})
+    (answers,) = answers_of(made, ReportOptions(draws=100))
+    (found,) = answers.importances
+    assert found.shares["gradient_clip"] > 0.8

@@ -202,3 +202,43 @@ def test_a_recorded_arm_must_be_there_and_hold_what_the_arm_fixes():
     elsewhere = parse(GRID.replace("scheme.lr: 0.5", "scheme.lr: 0.3"), "searches")
     with pytest.raises(Refusal, match=r"no recorded trial of arm 'normalised' has the scheme.lr=0.3 of arm 'product'"):
         replay.replay(gridded(), elsewhere, replay.ReplayOptions(of="normalised", target=0.895, repetitions=40))
+
+
+def test_a_record_as_mlflow_gives_it_has_what_an_arm_leaves_out():
+    """A trial has every field: none is none, and a list is a text."""
+    told = gridded().assign(gradient_clip=None, fuse=float("nan"))
+    options = replay.ReplayOptions(of="normalised", target=0.895, repetitions=40)
+    assert replay.replay(told, parse(GRID, "searches"), options)
+    arm = CHOICES.arms[0]._replace(
+        fixed={"task": "digits_mlp", "optimizer.betas": (0.9, 0.99)}, level=CHOICES.arms[0].task
+    )
+    rows = record([0.001] * 2, [[0.5], [0.6]]).assign(**{"optimizer.betas": ["[0.9, 0.99]", "[0.9, 0.999]"]})
+    assert curves_of(rows, arm, "passes").scores == [[0.5]]
+
+
+def test_what_a_study_file_fixes_is_compared_with_the_record_of_the_arm_too():
+    fixed = "decay.weight_decay: 0.5, scheme.lr: {log_uniform: [0.0625, 2.0]}"
+    study = parse(f"{{question: q, common: {{task: fashion_mlp_norm}}, arms: {{normalised: {{{fixed}}}}}}}", "s")
+    with pytest.raises(Refusal, match=r"no recorded trial of arm 'normalised' has the decay.weight_decay=0.5"):
+        curves_of(gridded(), study.arms[0], "passes")
+    searched = parse(CHOICES.text.replace(f"scheme.lr: {{choice: {OPTIONS}}}", "batch_size: {choice: [64, 128]}"), "s")
+    with pytest.raises(Refusal, match=r"the record does not have the batch_size that arm 'sgd' searches"):
+        curves_of(record(OPTIONS, [[0.5]] * 10), searched.arms[0], "passes")
+
+
+def test_a_search_of_bad_trials_is_worth_chance():
+    """On a loss that blows up without end the mean over searches would be that of one of them."""
+    losses = parse("{question: q, common: {task: shakespeare_transformer, trials: 2}, arms: {sgd: {}}}", "losses")
+    rows = record([0.1, 0.2, 5.0, 6.0], [[3.0], [3.0], [1e6], [float("nan")]]).assign(task="shakespeare_transformer")
+    curves = curves_of(rows, losses.arms[0], "passes")
+    found = [one.best for group in searches(curves, "losses", None, groups=20, size=10) for one in group]
+    chance = -losses.arms[0].task.chance
+    assert {round(best, 9) for best in found} == {-3.0, round(chance, 9)}
+
+
+def test_null_is_an_option_like_others():
+    text = "{question: q, common: {task: digits_mlp, trials: 8, gradient_clip: {choice: [null, 1.0]}}, arms: {sgd: {}}}"
+    arm = parse(text, "clips").arms[0]
+    rows = record([0.1, 0.1], [[0.5], [0.6]]).assign(gradient_clip=[float("nan"), 1.0])
+    curves = curves_of(rows, arm, "passes")
+    assert [list(place[-2:].round(3)) for place in curves.places] == [[0.707, 0.0], [0.0, 0.707]]
