@@ -15,10 +15,12 @@ def command(arguments: list[str]) -> list[str]:
 
     >>> command(["run", "fashion"])
     ['lr-study', 'run', 'fashion', '--address', 'auto']
+    >>> command(["target", "fashion_mlp"])
+    ['lr-study', 'target', 'fashion_mlp', '--address', 'auto']
     >>> command(["status", "fashion"])
     ['lr-study', 'status', 'fashion']
     """
-    running = arguments[:1] == ["run"] and not any(word.startswith("--address") for word in arguments)
+    running = arguments[:1] in (["run"], ["target"]) and not any(word.startswith("--address") for word in arguments)
     return ["lr-study", *arguments, *(["--address", "auto"] if running else [])]
 
 

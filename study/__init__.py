@@ -51,7 +51,8 @@ def run(
         study: a shipped study's name, a path to a study file, or a `Study`.
         tracking_uri: the MLflow store that holds the record.
         storage: the folder for checkpoints; on a cluster, one that every node sees.
-        address: a running Ray cluster, 'auto' or host:port; None: RAY_ADDRESS, else Ray starts on this machine.
+        address: a running Ray cluster, 'auto' or host:port; None: RAY_ADDRESS, else one that runs on this machine, else
+            Ray starts here.
         gpus_per_trial: GPUs, or a share of one; None: one where there are any.
         cpus: cores of this machine that trials may take, where Ray starts here; None: all.
         yes: grids of more than 10,000 cells are meant; without it they are refused.

@@ -87,14 +87,19 @@ class Trainable(tune.Trainable):
 
     def _priced(self, trials: list[Trial]) -> str:
         """The price of a step, as a record keeps it; empty where nobody asks."""
-        device, known = "cuda" if torch.cuda.is_available() else "cpu", json.loads(self._told["priced"])
+        device, known = self._device, json.loads(self._told["priced"])
         return "" if known is None or device in known else written([price_of(trials, device)])
 
+    @property
+    def _device(self) -> str:
+        """A GPU where this trial was given one: Ray shows those of a machine to trials that were given none, too."""
+        given = self.trial_resources.required_resources if self.trial_resources else {}
+        return "cuda" if given.get("GPU", 0) and torch.cuda.is_available() else "cpu"
+
     def _fresh(self, trials: list[Trial], bars: list[list[Rung]]) -> Training:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
         if trials[0].fuse is not None:
-            return FusedRun(trials, device, bars)
-        return begin(trials[0], device, bars[0], self._folder / OWN)
+            return FusedRun(trials, self._device, bars)
+        return begin(trials[0], self._device, bars[0], self._folder / OWN)
 
     def step(self) -> dict[str, Any]:
         error = self._told.get("error", "")  # it has failed too often: there is nothing left but to say so

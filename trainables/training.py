@@ -90,8 +90,8 @@ class Session:
             hand_over: called between two epochs; may wait, and may raise `Over`.
         """
         self.trial, self.device, self.folder, self._bars = trial, torch.device(device), folder, tuple(bars)
-        self.seed, self.batch_size, self.precision = trial.seed % 2**32, trial.batch_size, trial.precision
-        self.threads, self.gradient_clip, self.num_epochs = trial.threads, trial.gradient_clip, int(trial.epochs)
+        self.seed, self.threads, self.num_epochs = trial.seed % 2**32, trial.threads, int(trial.epochs)
+        self._heeded: set[str] = set()  # settings that the loop has asked for
         self.resume_from: str | None = None
         self.records: list[Record] = []
         self.states: dict[str, Any] | None = None  # of what `epochs` keeps, to be put back
@@ -107,6 +107,25 @@ class Session:
         self._steps_per_epoch: int | None = None  # as told, for a rule with a schedule, until they turn out otherwise
 
     # --- what a loop calls ------------------------------------------------------------------------------
+
+    @property
+    def batch_size(self) -> Any:
+        """The trial's batch size: a number, or "full"."""
+        return self._setting("batch_size")
+
+    @property
+    def precision(self) -> str:
+        """float32, bfloat16 or float64."""
+        return self._setting("precision")
+
+    @property
+    def gradient_clip(self) -> float | None:
+        """The largest norm of a gradient; None: it is not clipped."""
+        return self._setting("gradient_clip")
+
+    def _setting(self, name: str) -> Any:
+        self._heeded.add(name)
+        return getattr(self.trial, name)
 
     def optimizer(
         self, params: Any, *, steps_per_epoch: int | None = UNTOLD, total_steps: int | None = None
@@ -301,9 +320,17 @@ class Session:
     def _end_if_over(self) -> None:
         """Asked before and after every step of the optimizer."""
         if self.rehearsing and self.stepping and self.stepping.steps:
+            self._refuse_unheeded()
             self.over = True
         if self.over:
             raise Over
+
+    def _refuse_unheeded(self) -> None:
+        """Refuse a loop that has made its first step without asking for what the trial says."""
+        for name in ("batch_size", "precision", "gradient_clip"):
+            value = getattr(self.trial, name)
+            if value != Trial.__dataclass_fields__[name].default and name not in self._heeded:
+                raise Refusal(f"{name} is {value!r}, and train() never asks for session.{name}: it would be recorded")
 
     def _check(self, stepping: Stepping) -> None:
         if not self.owns_epochs and not self._open:

@@ -45,6 +45,8 @@ def best(
     import study as lr_study
     from study.answers import winners
 
+    if form == "start":
+        options.refuse_beside("--as start prints searched values", click.get_current_context(), ("seeds", "as_json"))
     told = {"seeds": seeds or 0, "tracking_uri": tracking_uri, "show": lambda line: click.echo(line, err=True)}
     found = lr_study.best(study, arm, top=top, **told)
     if form == "start":

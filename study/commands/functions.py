@@ -35,9 +35,13 @@ def functions(study: str, tracking_uri: str, markdown: bool, output: Path | None
     from study import tracking
     from study.answers import networks as compared
     from study.answers.grids.drops import drops
+    from study.commands import words as asked
     from study.reports import networks as words
     from study.reports import terminal
 
+    if output is not None:
+        with asked.writing("--output", output):
+            output.mkdir(parents=True, exist_ok=True)
     read = _study(study, tracking_uri, trust)
     left = compared.artifacts_of(read, tracking_uri)
     each = []
@@ -55,12 +59,12 @@ def functions(study: str, tracking_uri: str, markdown: bool, output: Path | None
     if output is not None:
         from study.figures import apart, vega
 
-        output.mkdir(parents=True, exist_ok=True)
-        distances.to_csv(output / "distances.csv", index=False)
-        averages.to_csv(output / "averages.csv", index=False)
         drawn = apart.chart(distances)
-        if drawn is not None:
-            (output / "distances.png").write_bytes(vega.picture(drawn))
+        with asked.writing("--output", output):
+            distances.to_csv(output / "distances.csv", index=False)
+            averages.to_csv(output / "averages.csv", index=False)
+            if drawn is not None:
+                (output / "distances.png").write_bytes(vega.picture(drawn))
 
 
 def _study(name: str, uri: str, trust: bool) -> "Study":

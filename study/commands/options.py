@@ -2,9 +2,13 @@
 
 import shlex
 import sys
+from collections.abc import Iterable
 from typing import NoReturn
 
 import click
+from click.core import ParameterSource
+
+from trainables.refusal import Refusal
 
 tracking_uri = click.option(
     "--tracking-uri",
@@ -13,6 +17,23 @@ tracking_uri = click.option(
     show_default=True,
     help="MLflow store that holds the record. Credentials come from MLFLOW_TRACKING_USERNAME and _PASSWORD.",
 )
+
+
+def refuse_beside(what: str, context: click.Context, names: Iterable[str]) -> None:
+    """Refuse options that would be dropped in silence.
+
+    Args:
+        what: is printed instead, and by which option.
+        context: of the command.
+        names: of the parameters that nothing would heed.
+
+    Raises:
+        Refusal: where one of them was given.
+    """
+    given = [name for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if given:
+        option = next(param.opts[0] for param in context.command.params if param.name == given[0])
+        raise Refusal(f"{what}: leave out {option}")
 
 
 def interrupted(command: list[str]) -> str:

@@ -68,7 +68,7 @@ def overhead(
             **({} if {"rule", "optimizer"} & {*keys} else {"direction": trusted(direction)}),
             **keys,
         }
-    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    where = _device(device)
     common = {"task": trusted(task), "batch_size": batch_size, "precision": precision, "threads": threads}
     found = measure(common, trials, steps, where)
     click.echo(f"{task}, batches of {batch_size}, {precision}, {where}, {threads} thread(s), torch {torch.__version__}")
@@ -82,6 +82,20 @@ def overhead(
         click.echo("* measured and counted differ by more than a quarter, here and in this precision")
     if where == "cpu" and not torch.cuda.is_available():
         click.echo("On a GPU: not measured, there is none here.")
+
+
+def _device(asked: str | None) -> str:
+    """The device that was asked for, if it is there; else a GPU where there is one."""
+    import torch
+
+    from trainables.refusal import Refusal
+
+    known = {"cpu": True, "cuda": torch.cuda.is_available()}
+    if asked is None:
+        return "cuda" if known["cuda"] else "cpu"
+    if not known.get(asked.partition(":")[0], False):
+        raise Refusal(f"--device takes cpu, or cuda where torch finds one, got {asked!r}")
+    return asked
 
 
 def _keys(row: str) -> dict[str, object]:

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 import click
 
 from study.commands import options
+from study.commands.options import refuse_beside
 from trainables.refusal import Refusal
 
 if TYPE_CHECKING:
     from study.records.material import Material
     from study.reports.kept import Said, Written
+
+
+EPOCHS = "output", "baseline", "target", "unit", "record"  # of the summary and the page
 
 
 @click.command()
@@ -62,6 +66,10 @@ def report(study: str, form: str, epochs: bool, tracking_uri: str, no_page: bool
 
     if no_page and (asked["record"] or asked["output"]):
         raise Refusal("--no-page writes nothing: leave out --record and --output")
+    if epochs:
+        refuse_beside("--epochs prints records, csv or json", click.get_current_context(), EPOCHS)
+        if form == "markdown":
+            raise Refusal("--epochs prints records, csv or json: leave out --format markdown")
     material = of(study, tracking_uri)
     if epochs:
         if form == "json":

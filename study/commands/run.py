@@ -9,6 +9,7 @@ import click
 from study.commands import options
 
 if TYPE_CHECKING:
+    from study.plan.study import Study
     from study.records.material import Material
 
 
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="Folder for checkpoints; on a cluster, one that every node sees.",
 )
-@click.option("--address", help="A running Ray cluster ('auto', or host:port). Default: Ray on this machine.")
+@click.option(
+    "--address", help="A running Ray ('auto', or host:port). Default: one that runs here, else it is started."
+)
 @click.option("--cpus", type=click.IntRange(min=1), help="Cores of this machine that trials may take. Default: all.")
 @click.option("--gpus", type=click.FloatRange(min=0), help="GPUs (or a share of one) a trial. Default: 1 if any.")
 @click.option("--fresh", is_flag=True, help="Forget what is recorded of the study, and start anew.")
-@click.option("--yes", is_flag=True, help="Run grids of more than 10,000 cells, too.")
+@click.option("--yes", is_flag=True, help="Run grids of more than 10,000 cells; delete what --fresh does unasked.")
 @click.option("--check/--no-check", default=True, help="Try one step of what comes from outside before Ray starts.")
 @click.option("--dry-run", is_flag=True, help="Print searches, trials and an estimate of the time; run nothing.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what Ray and MLflow say.")
@@ -63,7 +66,7 @@ def run(
     from study.tracking import shown
 
     if fresh:
-        _forget(read.name, tracking_uri, storage, ask=not yes)
+        _forget(read.part(arms), tracking_uri, storage, address, cpus, ask=not yes)
     where = {"tracking_uri": tracking_uri, "storage": storage, "address": address, "cpus": cpus}
     complete = lr_study.run(
         read, **where, gpus_per_trial=gpus, yes=yes, verbose=verbose, check=check, arms=arms, live=True
@@ -83,15 +86,30 @@ def run(
         raise SystemExit(1)
 
 
-def _forget(name: str, tracking_uri: str, storage: Path, *, ask: bool) -> None:
-    """Forget what is recorded of a study, if anything is."""
+def _forget(
+    part: "Study", tracking_uri: str, storage: Path, address: str | None, cpus: int | None, *, ask: bool
+) -> None:
+    """Forget what is recorded of a study, if anything is, and could be run again."""
     import study as lr_study
     from study import tracking
+    from study.execution import runner
+    from study.execution.surroundings import refuse_unusable
+    from study.plan import checks
 
-    if tracking.is_recorded(name, tracking_uri):
+    if not tracking.is_recorded(part.name, tracking_uri):
+        return
+    if ask:
+        checks.check_size(part)
+    refuse_unusable(address, cpus)
+    runner.verify_data(part)
+    question = f"delete the record of {part.name}, its pages and checkpoints, and start anew?"
+    try:
         if ask:
-            click.confirm(f"delete the record of {name}, its pages and checkpoints, and start anew?", abort=True)
-        lr_study.forget(name, tracking_uri=tracking_uri, storage=storage)
+            click.confirm(question, abort=True)
+    except click.Abort:
+        click.echo("where nobody can be asked, --fresh needs --yes", err=True)
+        raise
+    lr_study.forget(part.name, tracking_uri=tracking_uri, storage=storage)
 
 
 def _page(material: "Material", tracking_uri: str, storage: Path) -> None:

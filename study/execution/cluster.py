@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import ray
 from ray._private import ray_constants
@@ -12,7 +12,7 @@ from ray.tune.execution import class_cache
 
 from study.execution.lone_ray import lone
 from study.execution.settings import Cluster
-from study.execution.surroundings import refuse_unusable
+from study.execution.surroundings import CLIENT, refuse_unusable
 from study.plan.study import Study
 from trainables.refusal import Refusal, first_line
 from trainables.trial import Trial
@@ -20,8 +20,15 @@ from trainables.trial import Trial
 WAIT_SECONDS = 300.0  # for the first worker of a cluster: a machine in a cloud needs minutes to start
 
 
-def connect(cluster: Cluster) -> None:
-    """Join the cluster, or start one here; refused where none answers."""
+def connect(cluster: Cluster) -> Cluster:
+    """Join the cluster, or start one here; refused where none answers.
+
+    Args:
+        cluster: as it was asked for.
+
+    Returns:
+        The same, with the address of a Ray that was found without one.
+    """
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # the tracker is the logger
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the other one prints a banner even when told to be quiet
     os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "inf")  # of its own state, from which nobody restores
@@ -37,8 +44,11 @@ def connect(cluster: Cluster) -> None:
             raise Refusal(
                 f"--cpus {cluster.cpus} is for a Ray that starts here, and this process has one: say it to ray.init"
             )
-        return
-    refuse_unusable(cluster.address, cluster.cpus)
+        joined = ray.get_runtime_context().gcs_address
+        if cluster.address not in (None, "auto", joined) and not str(cluster.address).startswith(CLIENT):
+            raise Refusal(f"this process is in the Ray at {joined}: leave out --address {cluster.address}")
+        return cluster
+    cluster = cluster._replace(address=refuse_unusable(cluster.address, cluster.cpus) or cluster.address)
     level = logging.INFO if cluster.verbose else logging.ERROR
     logging.getLogger("ray.tune").setLevel(level)
     try:
@@ -58,6 +68,7 @@ def connect(cluster: Cluster) -> None:
         if "timed out during startup" not in str(error):  # Ray has no class for it
             raise
         raise Refusal(f"Ray cannot start here, the machine is too busy: {first_line(error)}; try again") from error
+    return cluster
 
 
 def resources_of_a_trial(study: Study, cluster: Cluster) -> dict[str, float]:
@@ -71,38 +82,64 @@ def resources_of_a_trial(study: Study, cluster: Cluster) -> dict[str, float]:
         CPUs and GPUs, as Ray names them.
 
     Raises:
-        Refusal: where the cluster has not even those.
+        Refusal: where no node of the cluster has even those.
     """
-    asked, seconds = cluster.gpus_per_trial, WAIT_SECONDS if cluster.is_joined else 0.0
-    wanted = {"cpu": float(max(_threads(study))), "gpu": asked or 0.0}
-    here = _wait_for(wanted, seconds)  # a worker's GPU is there when it is
-    if asked is None:
-        wanted["gpu"] = 1.0 if here.get("GPU", 0) else 0.0
-        if cluster.is_joined and not wanted["gpu"]:
-            sys.stderr.write("no GPU has joined the cluster: trials train on CPUs; --gpus 1 waits for one\n")
-    for kind, amount in wanted.items():
-        if amount > here.get(kind.upper(), 0):
-            raise Refusal(
-                f"a trial needs {amount:g} {kind.upper()}, the cluster has {here.get(kind.upper(), 0):g} in all"
-            )
+    asked, threads = cluster.gpus_per_trial, float(max(_threads(study)))
+    wanted = {"cpu": threads, "gpu": asked or 0.0}
+    nodes = _wait_for(wanted, WAIT_SECONDS if cluster.is_joined else 0.0)  # a worker's GPU is there when it is
+    if asked is None and _rooms(nodes, {**wanted, "gpu": 1.0}):
+        wanted["gpu"] = 1.0
+    elif asked is None and _rooms(nodes, {"gpu": 1.0}):
+        sys.stderr.write(f"no node has a GPU and {threads:g} CPU: trials train on CPUs; give them fewer threads\n")
+    elif asked is None and cluster.is_joined:
+        sys.stderr.write("no GPU has joined the cluster: trials train on CPUs; --gpus 1 waits for one\n")
+    rooms = _rooms(nodes, wanted)
+    if not rooms:
+        raise Refusal(f"a trial needs {_named(wanted)}, {_most(nodes, wanted)}")
     # Tune's own default keeps one trial pending; the next free worker takes it, and a second worker, which needs
     # longer to start than a short trial takes, never would.
-    slots = min(here[kind.upper()] / amount for kind, amount in wanted.items() if amount)
-    os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(max(1, int(slots))))
+    os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(rooms))
     return wanted
 
 
-def _wait_for(wanted: Mapping[str, float], seconds: float) -> Mapping[str, float]:
-    """What the cluster has, as soon as that is what a trial wants: its head is there before its workers are."""
+def _wait_for(wanted: Mapping[str, float], seconds: float) -> list[Mapping[str, float]]:
+    """What each node has, as soon as one has what a trial wants: a cluster's head is there before its workers are."""
     deadline, told = time.monotonic() + seconds, False
-    while any(amount > ray.cluster_resources().get(kind.upper(), 0) for kind, amount in wanted.items()):
-        if time.monotonic() > deadline:
-            break
+    while not _rooms(_nodes(), wanted) and time.monotonic() <= deadline:
         if not told:
             sys.stderr.write(f"waiting up to {seconds:.0f} s for a worker to join the cluster\n")
             told = True
         time.sleep(1)
-    return ray.cluster_resources()
+    return _nodes()
+
+
+def _nodes() -> list[Mapping[str, float]]:
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def _rooms(nodes: Sequence[Mapping[str, float]], wanted: Mapping[str, float]) -> int:
+    """The number of trials that there is room for at once; each is on one node.
+
+    >>> _rooms([{"CPU": 4.0}, {"CPU": 9.0, "GPU": 1.0}], {"cpu": 4.0, "gpu": 0.0})
+    3
+    """
+    shares = ([node.get(kind.upper(), 0) / amount for kind, amount in wanted.items() if amount] for node in nodes)
+    return sum(int(min(of_node)) for of_node in shares)
+
+
+def _most(nodes: Sequence[Mapping[str, float]], wanted: Mapping[str, float]) -> str:
+    """Say which resource no node has so much of, or that none has all of them.
+
+    >>> _most([{"CPU": 4.0}, {"CPU": 2.0, "GPU": 1.0}], {"cpu": 8.0, "gpu": 0.0})
+    'no node has more than 4 CPU'
+    """
+    most = {kind: max((node.get(kind.upper(), 0) for node in nodes), default=0) for kind in wanted}
+    short = [f"{most[kind]:g} {kind.upper()}" for kind, amount in wanted.items() if amount > most[kind]]
+    return f"no node has more than {short[0]}" if short else "and no node has both"
+
+
+def _named(wanted: Mapping[str, float]) -> str:
+    return " and ".join(f"{amount:g} {kind.upper()}" for kind, amount in wanted.items() if amount)
 
 
 def _threads(study: Study) -> list[int]:

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import product
@@ -20,6 +21,7 @@ from study.plan.study import Arm, Study
 from study.tracking import Lease, OtherContents, Tracker, is_recorded
 from study.tracking import forget as forget_record
 from trainables.data import Split
+from trainables.refusal import Refusal
 from trainables.run.course import Course
 from trainables.space import Value, corner, ends
 from trainables.tasks import Task
@@ -59,7 +61,7 @@ def run(
     """
     fresh = not is_recorded(study.name, tracking_uri)
     if fresh:  # else the record says first if anything is missing
-        _verify_data(study.part(arms), verbose=cluster.verbose)
+        verify_data(study.part(arms), verbose=cluster.verbose)
     settled = []
     for arm in study.arms:
         check_validation(arm)
@@ -71,8 +73,16 @@ def run(
         return _complete(asked, lease)
 
 
-def _verify_data(part: Study, *, verbose: bool) -> None:
-    """Download and verify every task's data and lay out every arm's course, or refuse them, before anything starts."""
+def verify_data(part: Study, *, verbose: bool = False) -> None:
+    """Download and verify every task's data and lay out every arm's course, or refuse them, before anything starts.
+
+    Args:
+        part: the arms that are to run.
+        verbose: show tracebacks of the user's code.
+
+    Raises:
+        Refusal: where data are not there, or a course does not work out.
+    """
     read: dict[Task, Split] = {}
     for arm in part.arms:
         if isinstance(arm.task, Task):  # whatever a loop of its own reads, that reads
@@ -81,6 +91,15 @@ def _verify_data(part: Study, *, verbose: bool) -> None:
                     read[arm.task] = arm.task.splits().train
                 for values in _courses(arm):
                     Course(arm.trial(values, seed=0), read[arm.task])
+
+
+def _check_storage(folder: Path) -> None:
+    """Make the folder of checkpoints, or refuse one that cannot be made or written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise Refusal(f"--storage {folder} cannot be written ({error.strerror}): mount it, or give another") from error
 
 
 def _courses(arm: Arm) -> Iterator[dict[str, Value]]:
@@ -122,7 +141,7 @@ def _complete(asked: RunOptions, lease: Lease) -> bool:
             tracker.searches.keep_files()
         else:
             if not asked.verified:
-                _verify_data(part, verbose=cluster.verbose)
+                verify_data(part, verbose=cluster.verbose)
             if asked.check:
                 rehearse(part, verbose=cluster.verbose)
             _train(asked, tracker, dispatcher)
@@ -139,11 +158,12 @@ def _train(asked: RunOptions, tracker: Tracker, dispatcher: Dispatcher) -> None:
     from study.execution import tuner
     from study.execution.cluster import connect, resources_of_a_trial
 
-    connect(asked.cluster)
-    resources = resources_of_a_trial(asked.part, asked.cluster)
+    _check_storage(asked.storage)
+    cluster = connect(asked.cluster)
+    resources = resources_of_a_trial(asked.part, cluster)
     tracker.searches.open(asked.part.searches())
     with asked.beside, asked.show(asked.part, dispatcher.num_ended) as progress:
-        tuner.fit(tuner.Bridge(tracker, dispatcher, progress, asked.storage), tracker, resources, asked.cluster)
+        tuner.fit(tuner.Bridge(tracker, dispatcher, progress, asked.storage), tracker, resources, cluster)
 
 
 def _tracker(asked: RunOptions, forgotten: Callable[[Key], None], lease: Lease) -> Tracker:

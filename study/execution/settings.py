@@ -7,7 +7,7 @@ from typing import NamedTuple
 class Cluster(NamedTuple):
     """The Ray that trials run on, and the devices that each may take."""
 
-    address: str | None = None  # of a running Ray; None: RAY_ADDRESS, and without it one is started here
+    address: str | None = None  # of a running Ray; None: RAY_ADDRESS, else one that runs here, else it is started
     gpus_per_trial: float | None = None  # None: one where there are any
     verbose: bool = False
     cpus: int | None = None  # of this machine, where Ray starts here; None: all

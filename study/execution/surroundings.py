@@ -31,12 +31,15 @@ class Address(NamedTuple):
     source: str
 
 
-def refuse_unusable(address: str | None, cpus: int | None = None) -> None:
+def refuse_unusable(address: str | None, cpus: int | None = None) -> str | None:
     """Refuse surroundings in which Ray would wait for minutes or end in a traceback.
 
     Args:
         address: of a running Ray, as it was given; None where the environment decides.
         cpus: what a Ray that starts here may take; None where nobody said.
+
+    Returns:
+        The address of the Ray that is joined, as it is written; None where one starts here.
 
     Raises:
         Refusal: nothing answers at the address, or it is not the caller's to say what Ray takes there, or the folders
@@ -47,9 +50,10 @@ def refuse_unusable(address: str | None, cpus: int | None = None) -> None:
         raise Refusal(f"--cpus {cpus} is for a Ray that starts here, and {found.source} names one: leave out either")
     if found:
         _refuse_silent(found)
-    else:
-        _refuse_temporary_folder()
-        _refuse_home()
+        return found.written
+    _refuse_temporary_folder()
+    _refuse_home()
+    return None
 
 
 def _address(given: str | None) -> Address | None:

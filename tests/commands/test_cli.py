@@ -51,6 +51,28 @@ def test_a_target_takes_nothing_twice(word, lr_study):
     refused(lr_study("target", "digits_mlp", word), f"{word.partition('=')[0]} is not said as KEY=VALUE here")
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["report", "quickstart", "--epochs", "--record"], "--epochs prints records, csv or json: leave out --record"),
+        (["report", "quickstart", "--epochs", "--unit", "steps"], "leave out --unit"),
+        (["report", "quickstart", "--epochs", "--target", "0.9"], "leave out --target"),
+        (["report", "quickstart", "--epochs", "--format", "markdown"], "leave out --format markdown"),
+        (["best", "quickstart", "--as", "start", "--json"], "--as start prints searched values: leave out --json"),
+        (["best", "quickstart", "--as", "start", "--seeds", "5"], "leave out --seeds"),
+        (["overhead", "--task", "digits_mlp", "--device", "gpu"], "--device takes cpu, or cuda where torch finds one"),
+        (["functions", "quickstart", "--output", "/proc/nowhere"], "--output: '/proc/nowhere' cannot be written"),
+    ],
+)
+def test_options_that_nothing_would_heed_are_refused(words, said, lr_study):
+    refused(lr_study(*words), said)
+
+
+def test_a_storage_that_cannot_be_written_is_refused_before_ray_starts(lr_study):
+    done = lr_study("run", "quickstart", "--storage", "/proc/nowhere")
+    refused(done, "--storage /proc/nowhere cannot be written", "mount it, or give another")
+
+
 def test_an_unknown_study_is_refused_with_the_nearest(lr_study):
     refused(lr_study("run", "quickstrat"), "unknown study 'quickstrat'", "did you mean 'quickstart'?")
 

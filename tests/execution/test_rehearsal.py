@@ -194,7 +194,7 @@ def loop(tmp_path, monkeypatch):
     """A study of one arm whose loop does what it is told to."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "loops.py").write_text(LOOPS)
-    return lambda does: study_of(f"own: {{task: './loops.py:Loop', task.does: {does}, epochs: 3, batch_size: 8}}")
+    return lambda does: study_of(f"own: {{task: './loops.py:Loop', task.does: {does}, epochs: 3}}")
 
 
 def test_a_loop_of_the_users_runs_up_to_its_first_step(loop, tmp_path):

@@ -83,6 +83,29 @@ def test_the_command_asks_and_yes_answers(uri, lr_study, monkeypatch):
     assert lr_study(*words, "--yes").returncode == 2
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--arm", "nope"], "unknown arm 'nope'"),
+        (["--address", "127.0.0.1:nowhere"], "no Ray"),
+        (["--cpus", "1", "--address", "127.0.0.1:1"], "--cpus 1 is for a Ray that starts here"),
+    ],
+)
+def test_what_could_not_run_again_is_not_forgotten(more, said, uri, lr_study):
+    recorded("quickstart", uri, "finished")
+    done = lr_study("run", "quickstart", "--fresh", "--yes", "--tracking-uri", uri, *more)
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    assert len(tracking.read("quickstart", uri)) == 1
+
+
+def test_where_nobody_can_be_asked_fresh_deletes_nothing_and_names_what_answers(uri, lr_study, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    recorded("quickstart", uri, "finished")
+    done = lr_study("run", "quickstart", "--fresh", "--tracking-uri", uri)
+    assert (done.returncode, "--fresh needs --yes" in done.stderr) == (130, True)
+    assert len(tracking.read("quickstart", uri)) == 1
+
+
 @pytest.mark.parametrize(("status", "anew"), [("failed", True), ("finished", False), ("diverged", False)])
 def test_only_a_study_of_which_nothing_has_succeeded_starts_anew_when_its_file_changes(status, anew, uri, capsys):
     recorded(f"changed-{status}", uri, status)

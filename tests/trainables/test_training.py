@@ -5,7 +5,7 @@ import math
 import random
 import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import loops
@@ -40,7 +40,7 @@ def trial(train=None, task="loops:Plain", **keys):
         def train(self, session):
             train(session)
 
-    return Trial(task=Mine(), rule=made.rule, batch_size=50, epochs=made.epochs, seed=made.seed)
+    return replace(made, task=Mine())
 
 
 def one(session):
@@ -475,8 +475,22 @@ def test_rehearsed_it_makes_one_step():
         walk(model, optimizer)
         steps.append("never")
 
-    OwnLoop(trial(train)).rehearse()
+    OwnLoop(trial(train, batch_size=None)).rehearse()
     assert steps in ([], [1])
+
+
+@pytest.mark.parametrize(("key", "value"), [("batch_size", 64), ("precision", "bfloat16"), ("gradient_clip", 1.0)])
+def test_rehearsed_it_is_refused_where_it_never_asks_for_what_the_trial_says(key, value):
+    def loop(*asked):
+        def train(session):
+            assert [getattr(session, name) for name in asked] == [value][: len(asked)]
+            walk(*one(session))
+
+        return OwnLoop(trial(train, **{"batch_size": None, key: value}))
+
+    loop(key).rehearse()
+    with pytest.raises(Refusal, match=rf"{key} is {value!r}, and train\(\) never asks for session.{key}"):
+        loop().rehearse()
 
 
 def test_ended_by_its_own_decision_it_is_finished_and_said_so(capsys):

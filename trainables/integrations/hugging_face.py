@@ -20,7 +20,12 @@ def arguments(session: Session, **given: Any) -> TrainingArguments:
     Args:
         session: of the trial.
         given: arguments of `TrainingArguments` that are to differ.
+
+    Raises:
+        Refusal: for a precision that the trainer does not have.
     """
+    if session.precision == "float64":
+        raise Refusal("Hugging Face's Trainer has no precision: float64: give float32 or bfloat16")
     settings: dict[str, Any] = {
         "output_dir": str(session.folder),
         "num_train_epochs": session.num_epochs,
