@@ -172,8 +172,8 @@ class Loop(Training):
     does: str = "steps"
 
     def train(self, session):
-        weight = torch.nn.Parameter(torch.ones(()))
-        optimizer = session.optimizer([weight])
+        weight = torch.nn.Parameter(torch.ones(()))  # all of them are one batch
+        optimizer, _ = session.optimizer([weight]), session.batch_size
         if self.does == "raises":
             raise KeyError("no such column")
         if self.does == "loads":
