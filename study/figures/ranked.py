@@ -55,7 +55,7 @@ def drawn(data: pd.DataFrame, value: str, title: str, rule: float | None, look: 
     colour = by_scheme(look, schemes)
     here = {"y": names(schemes), "opacity": CHOSEN}
     bar = {"x": {"field": "left", **x}, "x2": {"field": "right"}, "color": colour["color"], **here}
-    arrow = {"x": {"field": "right", **x}, "color": colour["color"], **here}
+    upward, downward = ({"x": {"field": end, **x}, "color": colour["color"], **here} for end in ("right", "left"))
     at = {"x": {"field": value, **x}, **here}
     point: dict[str, Any] = {"type": "point", "filled": True, "size": 75}
     hollow = {**point, "stroke": "var(--ink)", "fill": "var(--paper)"}
@@ -63,11 +63,10 @@ def drawn(data: pd.DataFrame, value: str, title: str, rule: float | None, look: 
     layers: list[Spec] = [
         *([{"mark": dashed, "encoding": {"x": {"datum": rule}}}] if rule else []),
         {"mark": {"type": "rule", "strokeWidth": 2.5}, "encoding": bar},
-        {
-            **where("datum.open"),
-            "mark": {"type": "point", "shape": "triangle-right", "filled": True},
-            "encoding": arrow,
-        },
+        *(
+            {**where(test), "mark": {"type": "point", "shape": f"triangle-{end}", "filled": True}, "encoding": arrow}
+            for end, test, arrow in (("right", "datum.open", upward), ("left", "datum.low === 0", downward))
+        ),
         {**where("datum.bound === '='"), "mark": point, "encoding": {**at, **colour}},
         {**where("datum.bound !== '='"), "mark": hollow, "encoding": {**at, "shape": colour["shape"]}},
     ]

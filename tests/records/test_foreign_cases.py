@@ -1,9 +1,11 @@
 """Optuna storages and MLflow experiments as other people leave them: counted as they are meant, or refused."""
 
+import pandas as pd
 import pytest
 
 from study.answers.summary import summarize
 from study.commands.words import read_source
+from study.records.foreign import of_steps
 from trainables.refusal import Refusal
 
 WORDS = {
@@ -221,3 +223,11 @@ def test_a_store_of_another_kind_is_refused_and_stays_as_it_is(mlflow_store, opt
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert "there is no database 'mlflow.db'" in refused("mlflow:x", column=ACC)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("steps", "unit"), [([1, 101, 201], "steps"), ([0, 100], "steps"), ([1, 2, 3], "epochs"), ([0, 1], "epochs")]
+)
+def test_steps_are_epochs_where_they_follow_one_another_wherever_they_begin(steps, unit):
+    rows = pd.DataFrame({"step": steps, "trial": 0, "state": "FINISHED", "score": 0.5, "scheme": "a", "task": "t"})
+    assert of_steps(rows, {}).unit == unit

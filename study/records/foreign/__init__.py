@@ -62,7 +62,8 @@ def of_steps(rows: pd.DataFrame, columns: Mapping[str, str]) -> Given:
         number = rows.loc[silent, "trial"].iloc[0]
         raise Refusal(f"trial {number} finished and told no step, as others did: say what it cost, --column cost=NAME")
     told: Any = rows.dropna(subset="step")
-    gaps: Any = told.groupby("trial", sort=False)["step"].diff().fillna(told["step"])
+    gaps: Any = told.groupby("trial", sort=False)["step"].diff().dropna()
+    gaps = gaps if len(gaps) else told["step"]
     one_by_one = gaps[gaps > 0].min() == 1
     first = 1 if one_by_one and (step == 0).any() else 0
     unit = None if "cost" in columns else "epochs" if one_by_one else "steps"
