@@ -171,6 +171,8 @@ class TimesLr:
 
 def _snapped(domain: Uniform | LogUniform | LogNormal | Choice, number: float) -> float:
     """The number, put back where rounding has moved it off an option, or beyond an end, of its domain."""
+    if number in domain:
+        return number
     marks = domain.options if isinstance(domain, Choice) else (domain.low, domain.high)
     return next((mark for mark in marks if _is_number(mark) and math.isclose(number, mark, rel_tol=1e-9)), number)
 

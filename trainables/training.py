@@ -4,7 +4,7 @@ import math
 import sys
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -98,6 +98,7 @@ class Session:
         self.kept: dict[str, Any] = {}
         self.over = self.diverged = self.stopped = False
         self.rehearsing = False  # the first step is the last
+        self.to_heed = given(trial)
         self.stepping: Stepping | None = None
         self.seconds, self.flops = 0.0, math.nan
         self._since: float | None = None  # since when time is charged; None while it is not
@@ -326,11 +327,10 @@ class Session:
             raise Over
 
     def _refuse_unheeded(self) -> None:
-        """Refuse a loop that has made its first step without asking for what the trial says."""
-        for name in ("batch_size", "precision", "gradient_clip"):
-            value = getattr(self.trial, name)
-            if value != Trial.__dataclass_fields__[name].default and name not in self._heeded:
-                raise Refusal(f"{name} is {value!r}, and train() never asks for session.{name}: it would be recorded")
+        """Refuse a loop that has made its first step without asking for what its trials are given."""
+        for name in self.to_heed:
+            if name not in self._heeded:
+                raise Refusal(f"{name} is given, and recorded, and train() never asks for session.{name}")
 
     def _check(self, stepping: Stepping) -> None:
         if not self.owns_epochs and not self._open:
@@ -360,6 +360,17 @@ class Session:
         if self._since is not None:
             self.seconds += time.perf_counter() - self._since
             self._since = None
+
+
+def given(trial: Trial, searched: Container[str] = ()) -> list[str]:
+    """Name the settings of a trial that are the loop's to heed, and are not left at their defaults.
+
+    Args:
+        trial: one of those that are to be trained.
+        searched: keys that differ between them.
+    """
+    defaults = {name: Trial.__dataclass_fields__[name].default for name in ("batch_size", "precision", "gradient_clip")}
+    return [name for name, value in defaults.items() if name in searched or getattr(trial, name) != value]
 
 
 def _number(value: Any) -> float:

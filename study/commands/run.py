@@ -1,8 +1,9 @@
 """`lr-study run`: make a study's record complete, then print its table and write its page."""
 
+import sys
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -63,13 +64,22 @@ def run(
         click.echo(estimate.dry_run(read.part(arms), cpus))
         return
     import study as lr_study
-    from study.tracking import shown
+    from study.tracking import is_recorded, shown
 
-    if fresh:
-        _forget(read.part(arms), tracking_uri, storage, address, cpus, ask=not yes)
-    where = {"tracking_uri": tracking_uri, "storage": storage, "address": address, "cpus": cpus}
+    where: dict[str, Any] = {"storage": storage, "address": address, "cpus": cpus}
+    if fresh and is_recorded(read.name, tracking_uri):
+        _could_run(read, arms, **where, yes=yes, check=check)
+        _forget(read.name, tracking_uri, storage, ask=not yes)
     complete = lr_study.run(
-        read, **where, gpus_per_trial=gpus, yes=yes, verbose=verbose, check=check, arms=arms, live=True
+        read,
+        tracking_uri=tracking_uri,
+        **where,
+        gpus_per_trial=gpus,
+        yes=yes,
+        verbose=verbose,
+        check=check,
+        arms=arms,
+        live=True,
     )
     from study.records.failures import all_failed
     from study.records.material import of_study
@@ -86,30 +96,31 @@ def run(
         raise SystemExit(1)
 
 
-def _forget(
-    part: "Study", tracking_uri: str, storage: Path, address: str | None, cpus: int | None, *, ask: bool
-) -> None:
-    """Forget what is recorded of a study, if anything is, and could be run again."""
-    import study as lr_study
-    from study import tracking
-    from study.execution import runner
+def _could_run(read: "Study", arms: tuple[str, ...], storage: Path, yes: bool, check: bool, **ray: Any) -> None:
+    """Refuse what could not run, before anything is forgotten for it."""
+    from study.execution import rehearsal, runner
     from study.execution.surroundings import refuse_unusable
     from study.plan import checks
 
-    if not tracking.is_recorded(part.name, tracking_uri):
-        return
-    if ask:
-        checks.check_size(part)
-    refuse_unusable(address, cpus)
+    if not yes:
+        checks.check_size(read)
+    part = runner.settled(read).part(arms)
+    refuse_unusable(**ray)
+    runner.check_storage(storage)
     runner.verify_data(part)
-    question = f"delete the record of {part.name}, its pages and checkpoints, and start anew?"
-    try:
-        if ask:
-            click.confirm(question, abort=True)
-    except click.Abort:
-        click.echo("where nobody can be asked, --fresh needs --yes", err=True)
-        raise
-    lr_study.forget(part.name, tracking_uri=tracking_uri, storage=storage)
+    if check:
+        rehearsal.rehearse(part)
+
+
+def _forget(name: str, tracking_uri: str, storage: Path, *, ask: bool) -> None:
+    """Forget what is recorded of a study."""
+    import study as lr_study
+
+    if ask:
+        if not sys.stdin.isatty():
+            click.echo("where nobody can be asked, --fresh needs --yes", err=True)
+        click.confirm(f"delete the record of {name}, its pages and checkpoints, and start anew?", abort=True)
+    lr_study.forget(name, tracking_uri=tracking_uri, storage=storage)
 
 
 def _page(material: "Material", tracking_uri: str, storage: Path) -> None:

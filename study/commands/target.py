@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Folder for checkpoints; on a cluster, one that every node sees.",
 )
-@click.option("--address", help="A running Ray cluster ('auto', or host:port). Default: Ray on this machine.")
+@click.option("--address", help="A running Ray ('auto', or host:port). Default: one here, else it is started.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what Ray and MLflow say.")
 def target(
     task: str,

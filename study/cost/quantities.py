@@ -1,6 +1,7 @@
 """Answers of statistics: a number, an interval, or in words why there is none."""
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -47,11 +48,13 @@ def unbounded(value: float | None, form: str | Callable[[float], str]) -> str:
     ('2.50', '∞', '∞')
     >>> unbounded(0.9963, ".2f"), unbounded(1.0004, ".2f"), unbounded(1.0, ".2f")
     ('0.996', '1.0004', '1.00')
+    >>> unbounded(10.0, ".2f"), unbounded(0.1004, ".1f"), unbounded(1 + 1e-15, ".2f")
+    ('10.00', '0.1', '1.00')
     """
     if value is None or math.isinf(value):
         return "∞"
     text = format(value, form) if isinstance(form, str) else form(value)
-    if text.strip("0.") == "1" and value != 1:
+    if re.fullmatch(r"1(\.0*)?", text) and not math.isclose(value, 1, rel_tol=1e-9):
         longer = (f"{value:.{digits}f}" for digits in range(3, 17))
         text = next((more for more in longer if float(more) != 1), text)
     return text

@@ -5,9 +5,10 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import ray
-from ray._private import ray_constants
+from ray._private import ray_constants, services
 from ray.tune.execution import class_cache
 
 from study.execution.lone_ray import lone
@@ -27,7 +28,7 @@ def connect(cluster: Cluster) -> Cluster:
         cluster: as it was asked for.
 
     Returns:
-        The same, with the address of a Ray that was found without one.
+        The same; with the address of a Ray that was found without one, where this process joins it.
     """
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # the tracker is the logger
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the other one prints a banner even when told to be quiet
@@ -44,10 +45,7 @@ def connect(cluster: Cluster) -> Cluster:
             raise Refusal(
                 f"--cpus {cluster.cpus} is for a Ray that starts here, and this process has one: say it to ray.init"
             )
-        joined = ray.get_runtime_context().gcs_address
-        if cluster.address not in (None, "auto", joined) and not str(cluster.address).startswith(CLIENT):
-            raise Refusal(f"this process is in the Ray at {joined}: leave out --address {cluster.address}")
-        return cluster
+        return cluster._replace(address=_joined_at(cluster.address))
     cluster = cluster._replace(address=refuse_unusable(cluster.address, cluster.cpus) or cluster.address)
     level = logging.INFO if cluster.verbose else logging.ERROR
     logging.getLogger("ray.tune").setLevel(level)
@@ -69,6 +67,20 @@ def connect(cluster: Cluster) -> Cluster:
             raise
         raise Refusal(f"Ray cannot start here, the machine is too busy: {first_line(error)}; try again") from error
     return cluster
+
+
+def _joined_at(asked: str | None) -> str | None:
+    """The address of the Ray that this process is in; refused where another one is asked for.
+
+    Ray keeps no note of who started it: one that was asked for at no address may have been there before.
+    """
+    joined: Any = ray.get_runtime_context().gcs_address
+    if asked in (None, "auto", "local") or str(asked).startswith(CLIENT):
+        return asked
+    place: Any = services.canonicalize_bootstrap_address(cast(Any, asked))
+    if place != joined:
+        raise Refusal(f"this process is in the Ray at {joined}: leave out --address {asked}")
+    return asked
 
 
 def resources_of_a_trial(study: Study, cluster: Cluster) -> dict[str, float]:
@@ -118,7 +130,7 @@ def _nodes() -> list[Mapping[str, float]]:
 
 
 def _rooms(nodes: Sequence[Mapping[str, float]], wanted: Mapping[str, float]) -> int:
-    """The number of trials that there is room for at once; each is on one node.
+    """The number of trials that there is room for at once, each on one node, shares of GPUs taken together.
 
     >>> _rooms([{"CPU": 4.0}, {"CPU": 9.0, "GPU": 1.0}], {"cpu": 4.0, "gpu": 0.0})
     3

@@ -21,8 +21,9 @@ from trainables.plugins import is_outside
 from trainables.refusal import Refusal, first_line
 from trainables.rules import Composed
 from trainables.run.fused import FusedRun
-from trainables.run.own_loop import begin
+from trainables.run.own_loop import OwnLoop, begin
 from trainables.space import corner
+from trainables.training import Training, given
 from trainables.trial import Trial
 
 SECONDS = 10.0  # for all steps together
@@ -47,10 +48,10 @@ def rehearse(study: Study, *, verbose: bool = False, seconds: float = SECONDS) -
     """
     deadline = time.monotonic() + seconds
     with contextlib.suppress(_TimeIsUp):
-        for arm, trial in _doubtful(study):
+        for arm, trial, to_heed in _doubtful(study):
             with answerable(arm, study.source, verbose=verbose), _until(deadline):
                 try:
-                    _step(trial)
+                    _step(trial, to_heed)
                 except Refusal as refusal:
                     raise Refusal(f"arm {arm.name!r}: {refusal}") from refusal
 
@@ -84,16 +85,21 @@ def answerable(arm: Arm, source: str = "", *, verbose: bool) -> Iterator[None]:
         raise Refusal(f"arm {arm.name!r}: one step of {names} fails: {told} ({place}){hint}") from error
 
 
-def _doubtful(study: Study) -> Iterator[tuple[Arm, Trial]]:
-    """One arm of every distinct (task, rule) of which a step is to be tried, with a trial of it."""
+def _doubtful(study: Study) -> Iterator[tuple[Arm, Trial, list[str]]]:
+    """One arm of every distinct (task, rule) of which a step is to be tried, with a trial, and what its loop must heed.
+
+    Loops of the user's that are given other settings are tried with each.
+    """
     seen = set[str]()
     for arm in study.arms:
         trial = arm.trial({key: corner(domain) for key, domain in arm.space.items()}, seed=0)
         flat = trial.flat()
-        chosen = json.dumps({key: str(flat[key]) for key, slot in slots(Trial, flat).items() if slot.family})
+        to_heed = given(trial, arm.space) if isinstance(trial.task, Training) else []
+        families = {key: str(flat[key]) for key, slot in slots(Trial, flat).items() if slot.family}
+        chosen = json.dumps([families, to_heed])
         if (_names(flat) or not isinstance(trial.rule, Composed)) and chosen not in seen:
             seen.add(chosen)
-            yield arm, trial
+            yield arm, trial, to_heed
 
 
 def _names(flat: Mapping[str, object]) -> dict[str, str]:
@@ -103,13 +109,15 @@ def _names(flat: Mapping[str, object]) -> dict[str, str]:
     }
 
 
-def _step(trial: Trial) -> None:
+def _step(trial: Trial, to_heed: list[str]) -> None:
     """The first step of a trial; not compiled, for a first compilation takes longer than this may."""
     threads = torch.get_num_threads()
     torch.set_num_threads(trial.threads)
     try:
         if trial.fuse is None:
             run = begin(replace(trial, compile=False), "cpu")
+            if isinstance(run, OwnLoop):
+                run.session.to_heed = to_heed
         else:
             run = FusedRun([trial, replace(trial, seed=trial.seed + 1)])
         run.rehearse()

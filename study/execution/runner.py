@@ -62,15 +62,25 @@ def run(
     fresh = not is_recorded(study.name, tracking_uri)
     if fresh:  # else the record says first if anything is missing
         verify_data(study.part(arms), verbose=cluster.verbose)
-    settled = []
-    for arm in study.arms:
-        check_validation(arm)
-        with answerable(arm, study.source, verbose=cluster.verbose):
-            settled.append(recipes.settled(arm))
-    study = study._replace(arms=tuple(settled))
+    study = settled(study, verbose=cluster.verbose)
     asked = RunOptions(study, study.part(arms), tracking_uri, storage.resolve(), cluster, show, check, fresh, beside)
     with Lease(study.name, tracking_uri) as lease:
         return _complete(asked, lease)
+
+
+def settled(study: Study, *, verbose: bool = False) -> Study:
+    """The study with what its file leaves open settled, or refused.
+
+    Args:
+        study: as its file says it.
+        verbose: show tracebacks of the user's code.
+    """
+    arms = list[Arm]()
+    for arm in study.arms:
+        check_validation(arm)
+        with answerable(arm, study.source, verbose=verbose):
+            arms.append(recipes.settled(arm))
+    return study._replace(arms=tuple(arms))
 
 
 def verify_data(part: Study, *, verbose: bool = False) -> None:
@@ -93,8 +103,12 @@ def verify_data(part: Study, *, verbose: bool = False) -> None:
                     Course(arm.trial(values, seed=0), read[arm.task])
 
 
-def _check_storage(folder: Path) -> None:
-    """Make the folder of checkpoints, or refuse one that cannot be made or written."""
+def check_storage(folder: Path) -> None:
+    """Make the folder of checkpoints, or refuse one that cannot be made or written.
+
+    Args:
+        folder: as it was named.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -158,7 +172,7 @@ def _train(asked: RunOptions, tracker: Tracker, dispatcher: Dispatcher) -> None:
     from study.execution import tuner
     from study.execution.cluster import connect, resources_of_a_trial
 
-    _check_storage(asked.storage)
+    check_storage(asked.storage)
     cluster = connect(asked.cluster)
     resources = resources_of_a_trial(asked.part, cluster)
     tracker.searches.open(asked.part.searches())

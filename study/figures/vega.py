@@ -177,7 +177,9 @@ def ticks(low: float, high: float, few: float = 300) -> list[float]:
         inside = [place for place in places if low * (1 - 1e-9) <= place <= high * (1 + 1e-9)]
         if len(inside) > 1:
             return inside
-    return list(dict.fromkeys((low, high)))
+    short = (dict.fromkeys(float(f"{end:.{digits}g}") for end in (low, high)) for digits in range(2, 18))
+    inside = ([end for end in ends if low <= end <= high] for ends in short)
+    return next(ends for ends in inside if len(ends) == 1 + (low < high))
 
 
 def embedded(chart: Chart, run: str) -> str:

@@ -94,7 +94,7 @@ def _alike(rows: Any, arm: Arm, of: str) -> Any:
         raise Refusal(f"the record does not have the {missing[0]} that arm {arm.name!r} searches")
     fixed = arm.fixed if of == arm.name else Trial.parse(arm.fixed).flat()
     for key, value in fixed.items():
-        compared = key in rows and key not in {*arm.space, "seed"}
+        compared = key in rows and key not in {*arm.space, "seed"} and value != "auto"  # what it became is recorded
         kept = rows[_same(rows[key], value)] if compared else rows
         if kept.empty:
             raise Refusal(f"no recorded trial of arm {of!r} has the {key}={value} of arm {arm.name!r}")
@@ -106,7 +106,8 @@ def _same(column: Any, value: Any) -> Any:
     """Mark the rows of a column that hold a value, as records do: lists as JSON, none as nothing."""
     if value is None:
         return column.isna()
-    return column == (json.dumps(list(value)) if isinstance(value, (tuple, list)) else value)
+    told = json.dumps(list(value)) if isinstance(value, (tuple, list)) else value
+    return (column == told) | (column.astype(str) == str(told))  # of a CSV with words in it, numbers are texts
 
 
 def place(space: Mapping[str, Domain], flat: Mapping[str, Any]) -> Floats:
@@ -126,7 +127,11 @@ def place(space: Mapping[str, Domain], flat: Mapping[str, Any]) -> Floats:
         domain = given.inner if derived else given
         if isinstance(domain, Choice):
             value = None if value != value else value  # null is an option, and no number of a table
-            coordinates += [math.sqrt(0.5) * (value == option) for option in domain.options]
+            texts = isinstance(value, str)  # of a CSV with words in it, numbers too
+            coordinates += [
+                math.sqrt(0.5) * (value == (option if option is None or not texts else str(option)))
+                for option in domain.options
+            ]
         else:
             coordinates.append(_share(domain, float(value)))
     return np.array(coordinates)

@@ -58,3 +58,21 @@ def test_a_trial_takes_a_gpu_where_a_node_has_one_beside_its_cores(monkeypatch, 
     assert "no node has a GPU and 8 CPU: trials train on CPUs" in capsys.readouterr().err
     assert wanted(monkeypatch, [CPU], joined=True) == (0.0, "1")
     assert "no GPU has joined the cluster" in capsys.readouterr().err
+
+
+def test_a_process_stays_in_the_ray_that_it_is_in(monkeypatch):
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    context = SimpleNamespace(gcs_address=f"{ray.util.get_node_ip_address()}:6379")
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: context)
+    for address in (
+        None,
+        "auto",
+        "local",
+        context.gcs_address,
+        "127.0.0.1:6379",
+        "localhost:6379",
+        "ray://there:10001",
+    ):
+        assert cluster.connect(Cluster(address)).address == address
+    with pytest.raises(Refusal, match=r"leave out --address 10\.0\.0\.9:6379"):
+        cluster.connect(Cluster("10.0.0.9:6379"))

@@ -202,6 +202,15 @@ def test_a_loop_of_the_users_runs_up_to_its_first_step(loop, tmp_path):
     assert not (tmp_path / "counted").exists(), "its first step is the last that it makes"
 
 
+@pytest.mark.parametrize("more", ["gradient_clip: 1.0", "gradient_clip: {choice: [null, 1.0]}", "precision: bfloat16"])
+def test_a_loop_that_does_not_heed_what_one_of_several_arms_is_given_is_refused(more, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loops.py").write_text(LOOPS)
+    arms = f"plain: {{task: './loops.py:Loop'}}, more: {{task: './loops.py:Loop', {more}}}"
+    with pytest.raises(Refusal, match=rf"arm 'more': {more.partition(':')[0]} is given, and recorded"):
+        rehearse(study_of(arms))
+
+
 def test_a_loop_that_fails_is_refused_with_the_line_of_the_users_code(loop):
     with pytest.raises(
         Refusal, match=r"one step of \./loops.py:Loop fails: KeyError: 'no such column' \(loops.py, line 20"

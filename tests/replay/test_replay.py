@@ -209,11 +209,17 @@ def test_a_record_as_mlflow_gives_it_has_what_an_arm_leaves_out():
     told = gridded().assign(gradient_clip=None, fuse=float("nan"))
     options = replay.ReplayOptions(of="normalised", target=0.895, repetitions=40)
     assert replay.replay(told, parse(GRID, "searches"), options)
-    arm = CHOICES.arms[0]._replace(
-        fixed={"task": "digits_mlp", "optimizer.betas": (0.9, 0.99)}, level=CHOICES.arms[0].task
-    )
+    betas, first = {"task": "digits_mlp", "optimizer.betas": (0.9, 0.99)}, CHOICES.arms[0]
+    arm = first._replace(fixed=betas, level=first.task)
     rows = record([0.001] * 2, [[0.5], [0.6]]).assign(**{"optimizer.betas": ["[0.9, 0.99]", "[0.9, 0.999]"]})
     assert curves_of(rows, arm, "passes").scores == [[0.5]]
+    rows = record([0.001] * 2, [[0.5], [0.6]]).assign(batch_size=["64", "full"])  # as a CSV has them
+    for size, score in ((64, 0.5), ("full", 0.6)):
+        arm = first._replace(fixed={"task": "digits_mlp", "batch_size": size}, level=first.task)
+        assert curves_of(rows, arm, "passes").scores == [[score]]
+    settled = first._replace(fixed={"task": "digits_mlp", "scheme.recipe": "auto"}, level=first.task)
+    rows = record([0.001], [[0.5]]).assign(**{"scheme.recipe": "adjoints"})
+    assert curves_of(rows, settled, "passes").scores == [[0.5]]
 
 
 def test_what_a_study_file_fixes_is_compared_with_the_record_of_the_arm_too():

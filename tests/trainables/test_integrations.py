@@ -32,7 +32,8 @@ def trial(train, **keys):
         def train(self, session):
             train(session)
 
-    other = {name: keys.pop(name) for name in ("precision", "gradient_clip", "seed", "epochs") if name in keys}
+    own = "precision", "gradient_clip", "seed", "epochs", "batch_size"
+    other = {name: keys.pop(name) for name in own if name in keys}
     rule = Trial.parse({"task": "quadratic", **keys}).rule
     return Trial(task=Mine(), rule=rule, **{"batch_size": 16, "epochs": 3.0, **other})
 
@@ -104,6 +105,7 @@ def test_hugging_face_accumulates_clips_and_computes_in_bfloat16():
     plain, mixed = (list(OwnLoop(trial(loop, **RULES[0], **more))) for more in ({}, {"precision": "bfloat16"}))
     clipped = list(OwnLoop(trial(loop, **RULES[0], gradient_clip=1e-3)))
     assert [record.steps for record in plain] == [2, 4, 6]
+    assert [record.passes for record in plain] == [4, 8, 12]
     assert len({str(records[-1].train_loss) for records in (plain, mixed, clipped)}) == 3
 
 
@@ -128,7 +130,7 @@ def points(count, seed):
     return TensorDataset(inputs, (inputs.sum(1) > 0).long())
 
 
-def fit(session, **given):
+def fit(session, score="valid_accuracy", **given):
     import lightning
 
     from trainables.integrations.lightning import trainer
@@ -144,11 +146,14 @@ def fit(session, **given):
         def validation_step(self, batch):
             self.log("valid_accuracy", (self.model(batch[0]).argmax(1) == batch[1]).float().mean())
 
+        def on_validation_epoch_end(self):
+            self.log("valid_late", 0.75)
+
         def configure_optimizers(self):
             return session.optimizer(self, steps_per_epoch=4)
 
     train = DataLoader(points(64, 0), session.batch_size, shuffle=True)
-    ours = trainer(session, "valid_accuracy", **given)
+    ours = trainer(session, score, **given)
     ours.fit(Module(), train, DataLoader(points(32, 1), 32), ckpt_path=session.resume_from)
 
 
@@ -167,6 +172,20 @@ def test_lightning_accumulates_clips_and_computes_in_bfloat16():
 
         records[name] = list(OwnLoop(trial(loop, **RULES[0], **more)))
     assert [record.steps for record in records["plain"]] == [2, 4, 6]
+    assert [record.passes for record in records["plain"]] == [4, 8, 12]
+
+
+def test_what_a_module_logs_at_the_end_of_its_validation_is_reported():
+    records = list(OwnLoop(trial(lambda session: fit(session, "valid_late"), **RULES[0])))
+    assert [record.valid_score for record in records] == [0.75] * 3
+
+
+@pytest.mark.parametrize("more", [{"precision": "float64"}, {"batch_size": "full"}])
+def test_hugging_face_s_trainer_says_what_it_does_not_have(more):
+    from trainables.integrations.hugging_face import arguments
+
+    with pytest.raises(Refusal, match="Hugging Face's Trainer"):
+        arguments(OwnLoop(trial(finetune, **RULES[0], **more)).session)
 
 
 @pytest.mark.parametrize(

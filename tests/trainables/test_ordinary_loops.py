@@ -131,6 +131,33 @@ def test_a_schedule_beside_that_of_a_packaged_rule_is_refused(kept, named):
         list(own(scheduled(kept.split()), RULES["packaged"]))
 
 
+class Noam:
+    """Somebody's optimizer around the session's."""
+
+    def __init__(self, optimizer):
+        self.optimizer = optimizer
+        self.state_dict, self.load_state_dict = optimizer.state_dict, optimizer.load_state_dict
+
+
+class Engine(Noam):
+    """Somebody's keeper of an optimizer and a schedule."""
+
+    def __init__(self, optimizer):
+        super().__init__(optimizer)
+        self.scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1)
+
+
+def test_what_keeps_optimizer_and_schedule_keeps_both():
+    def loop(session):
+        model = nn.Linear(2, 2)
+        optimizer = session.optimizer(model, steps_per_epoch=4)
+        for _ in session.epochs(model=model, engine=Engine(optimizer)):
+            walk(model, optimizer)
+            session.report(valid_score=0.5)
+
+    assert len(list(own(loop))) == 4
+
+
 def test_a_schedule_that_would_start_anew_is_to_be_kept_where_the_optimizer_is():
     with pytest.raises(Refusal, match=r"without its LR scheduler, .* add scheduler=scheduler"):
         list(own(scheduled(["model", "optimizer"])))
@@ -149,14 +176,6 @@ def test_a_side_of_a_split_may_be_frozen_at_first():
 
     records = list(own(loop, {"rule": "split"}))
     assert [record.extras["hidden_share"] > 0 for record in records] == [False, False, True, True]
-
-
-class Noam:
-    """Somebody's optimizer around the session's."""
-
-    def __init__(self, optimizer):
-        self.optimizer = optimizer
-        self.state_dict, self.load_state_dict = optimizer.state_dict, optimizer.load_state_dict
 
 
 def test_an_optimizer_around_the_sessions_may_be_kept_for_it():

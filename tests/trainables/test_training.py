@@ -489,7 +489,7 @@ def test_rehearsed_it_is_refused_where_it_never_asks_for_what_the_trial_says(key
         return OwnLoop(trial(train, **{"batch_size": None, key: value}))
 
     loop(key).rehearse()
-    with pytest.raises(Refusal, match=rf"{key} is {value!r}, and train\(\) never asks for session.{key}"):
+    with pytest.raises(Refusal, match=rf"{key} is given, .* train\(\) never asks for session.{key}"):
         loop().rehearse()
 
 

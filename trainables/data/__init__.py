@@ -118,6 +118,8 @@ def check_data(data: object, task: str) -> Data:
             counts = sorted({len(leaf) for leaf in leaves})
             raise Refusal(f"task {task!r}: the {name} split has tensors of {counts} rows: give all as many")
         _check_rows(split.rows, len(leaves[0]), f"task {task!r}: rows of the {name} split")
+    if not len(data.train):
+        raise Refusal(f"task {task!r}: the train split has no rows: nothing can be trained")
     return data
 
 

@@ -22,10 +22,12 @@ def arguments(session: Session, **given: Any) -> TrainingArguments:
         given: arguments of `TrainingArguments` that are to differ.
 
     Raises:
-        Refusal: for a precision that the trainer does not have.
+        Refusal: for a precision or batch size that the trainer does not have.
     """
     if session.precision == "float64":
         raise Refusal("Hugging Face's Trainer has no precision: float64: give float32 or bfloat16")
+    if session.batch_size == "full":
+        raise Refusal("Hugging Face's Trainer takes a batch_size in numbers, got 'full'")
     settings: dict[str, Any] = {
         "output_dir": str(session.folder),
         "num_train_epochs": session.num_epochs,
@@ -57,7 +59,7 @@ class Reporting(TrainerCallback):
     def __init__(self, session: Session, score: str) -> None:
         """`score` is the name of the metric, as in `eval_accuracy`."""
         self._session, self._score = session, score
-        self._evaluating = ExitStack()
+        self._evaluating, self._batches = ExitStack(), 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **parts: Any) -> None:
         schedule = parts.get("lr_scheduler")
@@ -77,7 +79,18 @@ class Reporting(TrainerCallback):
             raise Refusal(f"there is no metric {self._score!r}: the evaluation told {', '.join(metrics)}")
         losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
         told = {"train_loss": losses[-1]} if losses else {}
-        self._session.report(metrics[self._score], valid_loss=metrics["eval_loss"], **told)
+        if "eval_loss" in metrics:
+            told["valid_loss"] = metrics["eval_loss"]
+        if args.gradient_accumulation_steps > 1:  # a step follows several mini-batches, each with a gradient
+            told["passes"] = self._batches
+        self._batches = 0
+        self._session.report(metrics[self._score], **told)
+
+    def on_substep_end(self, args: Any, state: Any, control: Any, **parts: Any) -> None:
+        self._batches += 1
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **parts: Any) -> None:
+        self._batches += 1
 
 
 class _Unchanged(torch.optim.lr_scheduler.LRScheduler):

@@ -50,7 +50,7 @@ class Reporting(lightning.Callback):
 
     def __init__(self, session: Session, score: str) -> None:
         """`score` is the name under which the module logs it."""
-        self._session, self._score, self._evaluating = session, score, ExitStack()
+        self._session, self._score, self._evaluating, self._batches = session, score, ExitStack(), 0
 
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if trainer.val_check_interval != 1.0 or isinstance(trainer.val_check_interval, int):  # 1: after every batch
@@ -67,10 +67,18 @@ class Reporting(lightning.Callback):
         if not trainer.sanity_checking:
             self._evaluating.enter_context(self._session.evaluating())
 
-    def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *batch: Any, **others: Any
+    ) -> None:
+        self._batches += 1
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if trainer.sanity_checking:
             return
         self._evaluating.close()
         if self._score not in trainer.callback_metrics:
-            raise Refusal(f"the module logs no {self._score!r}: self.log({self._score!r}, …) in its validation_step")
-        self._session.report(trainer.callback_metrics[self._score])
+            raise Refusal(f"the module logs no {self._score!r}: self.log({self._score!r}, …) as it validates")
+        # A step follows several mini-batches, each with a gradient.
+        passes = {"passes": self._batches} if trainer.accumulate_grad_batches > 1 else {}
+        self._batches = 0
+        self._session.report(trainer.callback_metrics[self._score], **passes)

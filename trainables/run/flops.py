@@ -2,11 +2,29 @@
 
 from typing import Any
 
+import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
+def _recurrent() -> dict[Any, Any]:
+    """Formulas of recurrent layers that are one operation: each step multiplies all their matrices by a batch."""
+    aten = torch.ops.aten
+
+    def forward(inputs: Any, weights: Any, *rest: Any, **others: Any) -> int:
+        every = weights if isinstance(weights, list | tuple) else [weights, rest[0]]
+        rows = inputs.numel() // inputs.shape[-1]
+        return 2 * rows * sum(each.numel() for each in every if each.dim() > 1)
+
+    def backward(*given: Any, **others: Any) -> int:
+        return 2 * forward(*given)
+
+    both = {"mkldnn_rnn_layer": forward, "mkldnn_rnn_layer_backward": backward}
+    both |= {"_cudnn_rnn": forward, "_cudnn_rnn_backward": backward}
+    return {getattr(aten, name): formula for name, formula in both.items() if hasattr(aten, name)}
+
+
 class Flops(TorchDispatchMode):
-    """The floating-point operations of products (matrices, convolutions) below it, by torch's own formulas.
+    """The floating-point operations of products (matrices, convolutions, recurrent layers) below it.
 
     A product of n×m and m×k matrices takes 2nmk; what works on each element counts nothing.
 
@@ -21,7 +39,7 @@ class Flops(TorchDispatchMode):
         from torch.utils.flop_counter import flop_registry  # imports triton, which nobody else here needs
 
         super().__init__()
-        self.total, self._formulas = 0, flop_registry
+        self.total, self._formulas = 0, {**flop_registry, **_recurrent()}
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:

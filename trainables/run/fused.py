@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from trainables.components import floats, name_of
-from trainables.data import Data
+from trainables.data import Data, Tree
 from trainables.oracle import Oracle, Tensors, inner
 from trainables.refusal import Refusal, first_line
 from trainables.run.capture import captured
 from trainables.run.drawing import Drawing
-from trainables.run.lanes import Lanes, State, row, stacked
+from trainables.run.lanes import Gradient, Lanes, State, row, stacked
 from trainables.run.loop import CHECK_EVERY, Run, Totals, our_task
 from trainables.run.stopping import Rung
 from trainables.seeds import seeded
@@ -179,13 +179,15 @@ class FusedRun:
         except (RuntimeError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
             raise Refusal(f"task {task!r} does not fuse: {shorten(first_line(error), 160, placeholder='…')}") from error
         for place, lane in enumerate(self.lanes):
-            alone, together = _first_gradient(lane), row(fused.raw, place)
-            apart = inner(*[{name: together[name] - grad for name, grad in alone.items()}] * 2).sqrt()
-            if apart > TOLERANCE[precision] * inner(alone, alone).sqrt():
-                raise Refusal(
-                    f"task {task!r} does not fuse: lane {place} has another gradient than by itself; a number that "
-                    "its network or loss depends on must not differ between trials"
-                )
+            alone, together = _parts(_first_step(lane)), _parts(row(fused, place))
+            for (what, ours), theirs in zip(alone.items(), together.values(), strict=True):
+                apart = inner(*[{name: theirs[name] - value for name, value in ours.items()}] * 2).sqrt()
+                loose = 10 if what == "score" else 1  # a label may flip
+                if apart > loose * TOLERANCE[precision] * inner(ours, ours).sqrt():
+                    raise Refusal(
+                        f"task {task!r} does not fuse: lane {place} has another {what} than by itself; a number that "
+                        "its network, loss or score depends on must not differ between trials"
+                    )
 
 
 def _refuse_unlike(trials: Sequence[Trial]) -> None:
@@ -206,11 +208,21 @@ def _shared(first: Run, trial: Trial) -> Data:
     return first.data
 
 
-def _first_gradient(lane: Run) -> Tensors:
+def _first_step(lane: Run) -> Gradient:
     """The gradient at the start by the lane's own run, on the first mini-batch of the training data."""
     inputs, targets, _ = lane.course.first()
+    outputs, before = list[Tree](), lane.buffers
     with seeded(lane.device, 0):
-        return Oracle(lane.objective(inputs, targets)).gradient(lane.params)[1]
+        loss, raw = Oracle(lane.objective(inputs, targets, outputs)).gradient(lane.params)
+    after, lane.buffers = lane.buffers, before
+    return Gradient(raw, loss, after, torch.as_tensor(lane.score(outputs[0], targets)))
+
+
+def _parts(found: Gradient) -> dict[str, Tensors]:
+    """What two lanes are compared in, by name; statistics that count are none."""
+    statistics = {name: buffer for name, buffer in found.buffers.items() if buffer.is_floating_point()}
+    parts = {"gradient": found.raw, "loss": {"": found.loss}, "statistic": statistics, "score": {"": found.score}}
+    return {what: {name: each.detach().double() for name, each in part.items()} for what, part in parts.items() if part}
 
 
 def _with_row(every: Tensor, place: int, value: Tensor) -> Tensor:

@@ -27,14 +27,14 @@ def check_kept(kept: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> Non
     for name, value in kept.items():
         if not (hasattr(value, "state_dict") and hasattr(value, "load_state_dict")):
             raise Refusal(f"session.epochs({name}=…) keeps what has state_dict and load_state_dict, got {value!r}")
-    schedules = schedules_of(optimizer, kept)  # they name their optimizer, and keep nothing of it
-    steppers = [value for name, value in kept.items() if repr(name) not in schedules]
+    schedules = torch.optim.lr_scheduler.LRScheduler  # they name their optimizer, and keep nothing of it
+    steppers = [value for value in kept.values() if not isinstance(value, schedules)]
     if not any(getattr(value, "optimizer", value) is optimizer for value in steppers):  # a wrapper's, or itself
         raise Refusal("session.epochs(…) keeps models without the session's optimizer: add optimizer=optimizer")
     inside = {param for value in kept.values() if isinstance(value, nn.Module) for param in value.parameters()}
     if not all(param in inside for group in optimizer.param_groups for param in group["params"]):
         raise Refusal("session.epochs(…) keeps the optimizer without all that it trains: add model=model")
-    if schedules == [UNKEPT]:
+    if schedules_of(optimizer, kept) == [UNKEPT]:
         raise Refusal(
             "session.epochs(…) keeps the optimizer without its LR scheduler, which would start anew where a broken-off "
             "training goes on: add scheduler=scheduler"
@@ -46,7 +46,7 @@ def schedules_of(optimizer: torch.optim.Optimizer, kept: Mapping[str, Any]) -> l
     """Name the LR schedulers that are kept, or `UNKEPT` where none is and one of torch's drives the optimizer.
 
     Args:
-        optimizer: torch's schedulers mark its `step`.
+        optimizer: torch's schedulers mark its `step`, but for `ReduceLROnPlateau`, which is seen where it is kept.
         kept: by name; wrappers of schedulers count.
     """
     theirs = torch.optim.lr_scheduler.LRScheduler

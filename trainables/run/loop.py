@@ -140,7 +140,7 @@ class Run:
             self._turned = spheres.turned(self._turned, before, self.params)
         score = self.totals.score
         for batch, (predicted,) in zip(batches, outputs, strict=True):
-            score = score + batch.size * self._score(predicted, batch.targets)
+            score = score + batch.size * self.score(predicted, batch.targets)
         self.totals = Totals(self.totals.loss + size * loss, score, self.totals.examples + size)
         self.steps += 1
         self.passes += oracle.passes
@@ -148,8 +148,13 @@ class Run:
         if self.steps % CHECK_EVERY == 0 or self.steps == self.next_record:
             self.diverged = not bool(torch.isfinite(self.totals.loss))
 
-    def _score(self, outputs: Tree, targets: Tree) -> Tensor | float:
-        """The score of a mini-batch: none where the task asks for that of a whole split, of which it is no part."""
+    def score(self, outputs: Tree, targets: Tree) -> Tensor | float:
+        """The score of a mini-batch: none where the task asks for that of a whole split, of which it is no part.
+
+        Args:
+            outputs: of the network
+            targets: of the batch
+        """
         return math.nan if self.task.whole_split else self.task.score(outputs, targets)
 
     def _minibatch(self, batch: Batch, outputs: list[Tree], place: int) -> Minibatch:

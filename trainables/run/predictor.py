@@ -94,8 +94,9 @@ class Predictor:
                     labels.append(logits.argmax(-1).to(_narrowest(logits.shape[-1])).cpu())
                 loss = loss + len(rows) * self._task.loss(outputs, targets)
                 tally.add(outputs, targets, len(rows))
-        size = len(split)
-        return Scores(float(loss) / size, tally.score(size)) if size else Scores(math.nan, math.nan)
+        mean = float(loss) / len(split) if len(split) else math.nan
+        # Other people's metrics may refuse what is not finite; of a training that has diverged nobody needs a score.
+        return Scores(mean, tally.score(len(split)) if math.isfinite(mean) else math.nan)
 
     @torch.no_grad()
     def refreshed(self, params: Tensors, buffers: Tensors, batches: Iterable[Tree], noise: int) -> Tensors:

@@ -108,6 +108,9 @@ class Task(Workload):
         return inputs
 
 
+IGNORED = -100  # of torch's cross_entropy: a target that counts nothing
+
+
 class Classification(Task):
     """A task with cross-entropy as its loss and accuracy as its score."""
 
@@ -125,8 +128,19 @@ class Classification(Task):
         return functional.cross_entropy(logits_of(outputs), targets)
 
     def score(self, outputs: Tree, targets: Tensor) -> Tensor:
-        """Accuracy."""
-        return (logits_of(outputs).argmax(-1) == targets).float().mean()
+        """Accuracy, of targets that are not ignored: those of −100, which the loss leaves out.
+
+        Raises:
+            Refusal: where there are other labels than one a target, or other logits than `num_classes`.
+        """
+        logits = logits_of(outputs)
+        if logits.shape[:-1] != targets.shape:
+            shapes = f"{tuple(logits.shape)} and targets of {tuple(targets.shape)}"
+            raise Refusal(f"accuracy takes logits of one axis more than the targets, got {shapes}: write a score")
+        if logits.shape[-1] != self.num_classes:
+            raise Refusal(f"the network gives {logits.shape[-1]} logits, and num_classes says {self.num_classes}")
+        counted = targets != IGNORED
+        return ((logits.argmax(-1) == targets) & counted).sum() / counted.sum()
 
 
 class Regression(Task):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Any, ClassVar
 
 import pytest
@@ -13,6 +14,17 @@ from trainables.testing.problems import check_resume, copied, cut, same
 from trainables.testing.rules import check_fields
 from trainables.training import Training
 from trainables.trial import Trial
+
+RULE = (
+    "rule",
+    "optimizer",
+    "schedule",
+    "scheme",
+    "direction",
+    "decay",
+    "hidden",
+    "rest",
+)  # its keys begin so
 
 
 class TaskSuite:
@@ -29,8 +41,11 @@ class TaskSuite:
     def test_splits_are_disjoint_and_in_range(self, task: Task) -> None:
         data = task.splits()
         assert same(data, task.data()), "data() must return the same tensors at every call"
-        if data.train.inputs is data.valid.inputs and data.train.rows is not data.valid.rows:
-            assert not set(data.train.rows.tolist()) & set(data.valid.rows.tolist())
+        named = data._asdict()
+        for one, other in combinations(named, 2):
+            if named[one].inputs is named[other].inputs and named[one].rows is not named[other].rows:
+                both = set(named[one].rows.tolist()) & set(named[other].rows.tolist())
+                assert not both, f"{one} and {other} share {len(both)} rows"
 
     def test_is_better_than_chance_after_a_little_training(self, task: Task) -> None:
         given = {"direction": "adam", "scheme.lr": 1e-3, "batch_size": 64, "epochs": 10.0, "record_every": 10.0}
@@ -86,6 +101,7 @@ class TrainingSuite:
         assert _told(second) == _told(whole), "keep all that changes in session.epochs(…=…); make loaders anew an epoch"
 
     def test_it_is_judged_inside_of_evaluating(self, training: Training) -> None:
+        pytest.importorskip("schedulefree")
         rule = {"rule": "packaged", "optimizer": "schedulefree_sgd"}
         run = self._run(training, rule)
         list(run)
@@ -105,9 +121,8 @@ class TrainingSuite:
 
     def _run(self, training: Training, keys: Mapping[str, Any] | None = None, seed: int = 0) -> OwnLoop:
         own = {key: value for key, value in Trial(task=training).flat().items() if key.split(".")[0] == "task"}
-        given = {**self.keys, **(keys or {})}
-        if "rule" in given:
-            given = {key: value for key, value in given.items() if not key.startswith(("scheme", "direction", "decay"))}
+        kept = {key: value for key, value in self.keys.items() if not keys or key.split(".")[0] not in RULE}
+        given = {**kept, **(keys or {})}
         return OwnLoop(Trial.parse({**own, "epochs": 2, "seed": seed, **given}))
 
 

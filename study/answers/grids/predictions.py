@@ -138,4 +138,4 @@ def _control(grid: Grid, control: Grid) -> Prediction:
 
 
 def _ratio(told: Collapse) -> str:
-    return f"{unbounded(told.ratio, '.2f')} [{told.low:.2f}, {unbounded(told.high, '.2f')}]"
+    return f"{unbounded(told.ratio, '.2f')} [{unbounded(told.low, '.2f')}, {unbounded(told.high, '.2f')}]"

@@ -4,11 +4,14 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from conftest import ROOT
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from trainables.components import members
 from trainables.oracle import Oracle
+from trainables.run.flops import Flops
 from trainables.run.loop import Run
 from trainables.tasks import Task
 from trainables.trial import Trial
@@ -26,6 +29,17 @@ def test_a_gradient_costs_what_torch_counts(task, shared):
     with FlopCounterMode(display=False) as theirs:
         Oracle(objective).gradient(run.params)
     assert run.flops_per_example == theirs.get_total_flops() / len(rows)
+
+
+@pytest.mark.parametrize(("layer", "gates"), [(nn.LSTM, 4), (nn.GRU, 3)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_recurrent_layers_cost_their_products_whatever_torch_makes_of_them(layer, gates, dtype):
+    """Forward 2·T·B·gates·h·(n + h), backward twice that; the inputs ask for no gradient."""
+    made, inputs = layer(3, 8).to(dtype), torch.randn(5, 2, 3, dtype=dtype)
+    with Flops() as counted:
+        made(inputs)[0].sum().backward()
+    forward = 2 * 5 * 2 * gates * 8 * (3 + 8)
+    assert 2.2 * forward < counted.total <= 3 * forward
 
 
 def test_a_training_that_is_not_compiled_starts_no_compiler():

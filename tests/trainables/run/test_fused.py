@@ -172,6 +172,21 @@ class Drawing(Plain):
         return super().loss(outputs + torch.rand_like(outputs), targets)
 
 
+class Remembering(Plain):
+    """A network whose statistics depend on a number of the task, and its first gradient does not."""
+
+    def model(self):
+        flat, first, *rest = super().model()
+        return nn.Sequential(flat, first, nn.BatchNorm1d(8, momentum=self.dropped), *rest)
+
+
+class Judged(Plain):
+    """A score that depends on a number of the task."""
+
+    def score(self, outputs, targets):
+        return (outputs.float() > self.dropped).float().mean()
+
+
 class Looking(Plain):
     """A loss that looks at its value."""
 
@@ -184,11 +199,13 @@ class Looking(Plain):
     ("tasks", "told"),
     [
         ([Scaled(0.3), Scaled(0.4)], "lane 1 has another gradient than by itself"),
+        ([Remembering(0.1), Remembering(0.2)], "lane 1 has another statistic than by itself"),
+        ([Judged(-9.0), Judged(9.0)], "lane 1 has another score than by itself"),
         ([Drawing()] * 2, "vmap: called random operation"),
         ([Looking()] * 2, "does not fuse: vmap: It looks like you're either"),
         ([Small(0.3), Plain(0.3)], "must have the same task"),
     ],
-    ids=["a number of the loss", "random numbers", "control flow", "another task"],
+    ids=["a number of the loss", "a statistic", "a score", "random numbers", "control flow", "another task"],
 )
 def test_what_does_not_fuse_is_refused_at_the_start(tasks, told):
     given = [replace(each, task=task) for each, task in zip(trials(Plain(), [{}, {}]), tasks, strict=True)]

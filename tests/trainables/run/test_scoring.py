@@ -300,3 +300,74 @@ def test_a_regression_takes_one_output_a_number_and_refuses_what_would_be_broadc
     assert Heights().loss(column.double(), torch.tensor([3, 3])).dtype == torch.float64
     with pytest.raises(Refusal, match=r"outputs of shape \(2, 1\) for targets of shape \(2, 2\)"):
         Heights().loss(column, torch.ones(2, 2))
+
+
+# --- what may be no mean, or no number ----------------------------------------------------------------------------
+
+
+class Three(Classification):
+    num_classes = 3
+
+    def data(self):
+        raise NotImplementedError
+
+    model = prepare = data
+
+
+@pytest.mark.parametrize(
+    ("logits", "targets", "said"),
+    [
+        (torch.eye(3), torch.tensor([[0], [1], [2]]), r"got \(3, 3\) and targets of \(3, 1\): write a score"),
+        (torch.eye(10)[:3], torch.tensor([0, 1, 2]), "the network gives 10 logits, and num_classes says 3"),
+    ],
+)
+def test_an_accuracy_of_other_shapes_is_refused(logits, targets, said):
+    with pytest.raises(Refusal, match=said):
+        Three().score(logits, targets)
+
+
+def test_an_accuracy_leaves_out_what_the_loss_leaves_out():
+    logits, targets = torch.eye(3).expand(2, 3, 3), torch.tensor([[0, 1, -100], [0, 0, -100]])
+    assert float(Three().score(logits, targets)) == 0.75
+    whole = torch.randint(3, (1001,), generator=generator("labels"))
+    guessed = torch.randn(1001, 3, generator=generator("logits"))
+    assert Three().score(guessed, whole) == (guessed.argmax(-1) == whole).float().mean()  # the same bits
+
+
+@dataclass(frozen=True)
+class Explained(Regression):
+    """A score that takes finite numbers alone."""
+
+    metric: ClassVar[str] = "R²"
+    mode: ClassVar[str] = "max"
+    chance: ClassVar[float] = 0.0
+    whole_split: ClassVar[bool] = True
+
+    def scorer(self, outputs, targets):
+        return metrics.r2_score(targets, outputs.flatten())
+
+    def data(self):
+        return Data(*(Split(POINTS, HEIGHTS, rows) for rows in ROWS))
+
+    def model(self):
+        return nn.Linear(4, 1)
+
+    def prepare(self, inputs):
+        return inputs
+
+
+def test_a_training_that_diverged_has_no_score_and_no_error_where_its_scorer_takes_finite_numbers_alone():
+    flat = {"task": trusted("test_scoring:Explained"), "scheme.lr": 1e38, "epochs": 2, "batch_size": 100}
+    records = list(Run(Trial.parse(flat)))
+    assert records[-1].diverged
+    assert records[-1].valid_score == 0.0
+
+
+def test_a_task_with_nothing_to_train_on_is_refused():
+    @dataclass(frozen=True)
+    class Empty(Explained):
+        def data(self):
+            return super().data()._replace(train=Split(POINTS, HEIGHTS, torch.arange(0)))
+
+    with pytest.raises(Refusal, match="the train split has no rows"):
+        Empty().splits()
