@@ -39,18 +39,28 @@ def bullets(near: Sequence[Answers], far: Sequence[Answers]) -> str:
 
 
 def _costs(near: Sequence[Answers], far: Sequence[Answers]) -> list[str]:
-    """The schemes that save on the way to the near target, and what they cost to the far one."""
-    said = {}
-    for answers, beyond in zip(near, far, strict=True):
-        cheap, further = _savers(answers), {one.scheme: one.share_to_target for one in beyond.results}
-        there = _list(_known_share(further[scheme]) for scheme in cheap)
-        said[label(answers.task)] = f"{_saved(cheap)}{there and f', to the far one {there}'}"
+    """The schemes that save on the way to the near target, and what becomes of them on the way to the far one."""
+    said = {label(answers.task): _saved(_savers(answers)) for answers in near}
     shares = told_over_tasks([result for one in near for result in one.results])
     compared = {name: share for name, share in shares.items() if share.estimate is not None and name != share.against}
     over = {name: share for name, share in compared.items() if share.verdict == "saves"}
     words = f"over all, {_saved(over) if over else 'none'} of {len(compared)}"
     first, *others = [*_alike(said), *([words] if compared else [])]
-    return [f"of {near[0].baseline}'s {near[0].unit}, {first}", *others]
+    return [f"of {near[0].baseline}'s {near[0].unit}, {first}", *others, *_further(near, far)]
+
+
+def _further(near: Sequence[Answers], far: Sequence[Answers]) -> list[str]:
+    """Of the schemes that save on the way to a near target: those that still do to the far one, and those that pay."""
+    still, dear = list[str](), list[str]()
+    for answers, beyond in zip(near, far, strict=True):
+        cheap, place = _savers(answers), label(answers.task)
+        there = {one.scheme: one.share_to_target for one in beyond.results if one.scheme in cheap}
+        saves = [f"{name} {told(share)}" for name, share in there.items() if share.verdict == "saves"]
+        costs = [name for name, share in there.items() if share.verdict == "costs"]
+        still += [f"{_list(saves)} on {place}"] if saves else []
+        dear += [f"{_list(costs)} on {place}"] if costs else []
+    words = f"to the far targets still {_list(still) if still else 'none of these'}"
+    return [words, *([f"more is paid by {_list(dear)}"] if dear else [])]
 
 
 def _alike(said: Mapping[str, str]) -> list[str]:
@@ -61,15 +71,6 @@ def _alike(said: Mapping[str, str]) -> list[str]:
     """
     tasks = {words: [task for task in said if said[task] == words] for words in said.values()}
     return [f"on {_list(of)} {words}" for words, of in tasks.items()]
-
-
-def _known_share(share: Quantity) -> str:
-    """A share with its interval.
-
-    >>> _known_share(Quantity(0.25, 0.12, 0.4)), _known_share(Quantity())
-    ('0.25 [0.12, 0.40]', 'not known')
-    """
-    return "not known" if share.estimate is None else told(share)
 
 
 def _savers(answers: Answers) -> dict[str, Quantity]:
