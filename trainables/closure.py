@@ -11,6 +11,20 @@ from trainables.oracle import Tensors
 from trainables.refusal import Refusal
 
 
+def check_alone(scheme: str) -> None:
+    """Refuses a training by several processes, whose replicas would drift apart, each stepping by its own gradient.
+
+    Args:
+        scheme: that asks for a closure; DDP shares what `backward()` leaves in .grad, which such a scheme does not read
+    """
+    distributed = torch.distributed
+    if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
+        raise Refusal(
+            f"scheme {scheme!r} steps by what DDP does not share among processes, and here are "
+            f"{distributed.get_world_size()}: train in one, or by a scheme that reads .grad"
+        )
+
+
 class Closure:
     """The loss that a closure returns, as a function of the parameters: one step of a loop that is not ours.
 

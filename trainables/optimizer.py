@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from trainables.closure import Closure
+from trainables.closure import Closure, check_alone
 from trainables.components import check_values, name_of
 from trainables.directions import Direction
 from trainables.directions.sgd import SGD
@@ -37,7 +37,7 @@ class SchemeOptimizer(torch.optim.Optimizer):
     the loss of one mini-batch and returns it. Unlike torch's own it calls neither `zero_grad()` nor `backward()`:
     gradients, and other parameters to look at, are the scheme's business, and `.grad` is left alone. It may be called
     several times a step, each time with the noise of the first; BatchNorm's statistics then move once if `params` is
-    the module, else with every call. These schemes take one parameter group, of real parameters.
+    the module, else with every call. These schemes take one parameter group, of real parameters, and one process.
 
     `state` and `state_dict()` go by parameter, as torch's checkpoints ask (`torch.distributed.checkpoint` too): what
     belongs to a layer or to all parameters stands with each of them.
@@ -178,6 +178,7 @@ class SchemeOptimizer(torch.optim.Optimizer):
         """One step of the one group, by a rule that asks what the closure's loss is here and elsewhere."""
         if closure is None:
             raise Refusal(f"scheme {self._name!r} asks for losses: step() needs a closure that returns the loss")
+        check_alone(self._name)
         (group,) = self.param_groups
         leaves, rule = named(group, self._rule.scheme), rule_of(group, self._rule)
         if not leaves:

@@ -39,6 +39,17 @@ def generators_put_back():
         yield
 
 
+@pytest.fixture
+def processes():
+    """A group of two, of which the other one is made up."""
+    from torch.distributed import destroy_process_group, init_process_group
+    from torch.testing._internal.distributed.fake_pg import FakeStore
+
+    init_process_group("fake", store=FakeStore(), rank=0, world_size=2)
+    yield
+    destroy_process_group()
+
+
 def network():
     """Every kind of hidden state: statistics that move, and noise."""
     layers = nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Tanh(), nn.Dropout(0.3), nn.Linear(6, 2)
@@ -291,6 +302,15 @@ def test_a_share_of_a_batch_that_cannot_be_divided_is_refused():
     model = network()
     with pytest.raises(Refusal, match=r"share: 0\.5 needs a batch that can be divided: set it to 1"):
         train(model, SchemeOptimizer(model, Curvature(share=0.5)), [0])
+
+
+@schemes
+def test_a_training_by_several_processes_is_refused(scheme, processes):
+    model = network()
+    before = copy.deepcopy(dict(model.state_dict()))
+    with pytest.raises(Refusal, match=r"scheme '\w+' steps by .* and here are 2: train in one, or .* reads \.grad"):
+        train(model, SchemeOptimizer(model, scheme, total_steps=1), [0])
+    assert same(dict(model.state_dict()), before)
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,10 @@ def check_group(group: Group, rule: Composed) -> None:
         raise Refusal("rates for layers need names: give SchemeOptimizer the module, or its named_parameters()")
     for param in params:
         if _is_sharded(param):
-            raise Refusal("SchemeOptimizer takes whole parameters, got sharded ones (DTensor, FSDP): use DDP")
+            raise Refusal(
+                "SchemeOptimizer takes whole parameters, got sharded ones (DTensor, FSDP): use DDP, "
+                "which is for schemes that read .grad"
+            )
         if scheme.asks and param.is_complex():
             raise Refusal(f"scheme {name_of(type(scheme))!r} takes real parameters, got one of {param.dtype}")
         if rule.decay.on == "matrices" and param.is_complex() and param.ndim < 2:
