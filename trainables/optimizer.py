@@ -19,6 +19,7 @@ from trainables.groups.parameter_state import Layout, Standing, adopted, in_orde
 from trainables.oracle import Oracle, Tensors
 from trainables.refusal import Refusal
 from trainables.rules import Composed, Coupled, Decay
+from trainables.schedules import has_schedule
 from trainables.schemes import Scheme
 from trainables.updates.flat import owned
 from trainables.updates.tensorwise import is_tensorwise
@@ -43,7 +44,7 @@ class SchemeOptimizer(torch.optim.Optimizer):
     belongs to a layer or to all parameters stands with each of them.
 
     `passes` counts the gradients asked for, in gradient equivalents, on from whatever a loop sets it to. `progress`,
-    where a loop sets it, stands in for the share of `total_steps` that was made.
+    where a loop sets it, stands in for the share of `total_steps` that was made: of the group that has made most.
 
     >>> weight = nn.Parameter(torch.tensor([2.0]))
     >>> optimizer = SchemeOptimizer([weight], lr=0.1, weight_decay=0.5)
@@ -74,7 +75,7 @@ class SchemeOptimizer(torch.optim.Optimizer):
             direction: where to go; by default the gradient
             decay: the kind of weight decay; by default coupled
             weight_decay: λ of that decay, for all groups that give none
-            total_steps: the length of the training, to a schedule inside the scheme; without it progress stays 0
+            total_steps: the length of the training, which a schedule in the rule needs unless `progress` is set
             lr: the scheme's rate, for all groups that give none
             compile: whether the update is compiled at the first step: faster, other bits, and the parameters become
                 views into one tensor; for schemes that ask for no more than the gradient
@@ -95,7 +96,7 @@ class SchemeOptimizer(torch.optim.Optimizer):
             self._rule.compiled()  # compiles nothing yet, but refuses what cannot be
         self._compile = compile
         self._updates: dict[int, Overwriting] = {}
-        self._total_steps = total_steps
+        self._total_steps, self._scheduled = total_steps, has_schedule(self._rule)
         self.progress: float | None = None
         self.passes = 0.0
         self._layouts: dict[int, Layout] = {}
@@ -136,22 +137,22 @@ class SchemeOptimizer(torch.optim.Optimizer):
         """
         if self._rule.scheme.asks:
             return self._ask(closure)
-        loss, self.passes = None, self.passes + 1
+        loss, self.passes, progress = None, self.passes + 1, self._now()
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
         for index, group in enumerate(self.param_groups):
             if any(param.grad is not None for param in group["params"]):
-                self._step(index, group)
+                self._step(index, group, progress)
         return loss
 
-    def _step(self, index: int, group: Group) -> None:
+    def _step(self, index: int, group: Group, progress: Tensor) -> None:
         leaves, rule = self._leaves(index, group), rule_of(group, self._rule)
         kept = self._kept(index, leaves)
         if self._compile or is_tensorwise(rule):
             if index not in self._updates:
                 self._updates[index] = Overwriting(rule, self._compile)
-            state = self._updates[index](rule, leaves, kept.rule, self._progress(kept))
+            state = self._updates[index](rule, leaves, kept.rule, progress)
             self._keep(index, kept.overwritten(state))
             return
         params = {name: real(leaf.detach()) for name, leaf in leaves.items()}
@@ -161,7 +162,7 @@ class SchemeOptimizer(torch.optim.Optimizer):
             for name, leaf in leaves.items()
         }
         trained = sum(params[name].numel() for name, leaf in leaves.items() if leaf.requires_grad)
-        moved, state = rule.update(grads, params, kept.rule, self._progress(kept), numel=trained)
+        moved, state = rule.update(grads, params, kept.rule, progress, numel=trained)
         for name, leaf in leaves.items():
             if leaf.grad is not None:
                 real(leaf).copy_(moved[name])
@@ -186,18 +187,28 @@ class SchemeOptimizer(torch.optim.Optimizer):
         kept, params = self._kept(0), {name: leaf.detach() for name, leaf in leaves.items()}
         objective = Closure(closure, leaves, self._module)
         oracle = Oracle(objective, leaves=objective.leaves)
-        loss, moved, state = rule.step(oracle, params, kept.rule, self._progress(kept))
+        loss, moved, state = rule.step(oracle, params, kept.rule, self._now())
         for name, leaf in leaves.items():
             leaf.copy_(moved[name])
         self._keep(0, kept.stepped(state))
         self.passes += oracle.passes
         return loss
 
-    def _progress(self, kept: GroupMemory) -> Tensor:
-        if self.progress is not None:
-            return torch.tensor(self.progress, dtype=torch.float64)
-        share = min(float(kept.step) / self._total_steps, 1.0) if self._total_steps else 0.0
+    def _now(self) -> Tensor:
+        """The progress of the training; a group that was thawed or added later is as far as the others."""
+        share = self.progress
+        if share is None and self._total_steps is None and self._scheduled:
+            raise Refusal("the rule has a schedule: give total_steps=, or set optimizer.progress before each step")
+        if share is None:
+            share = min(self._steps / self._total_steps, 1.0) if self._total_steps else 0.0
         return torch.tensor(share, dtype=torch.float64)
+
+    @property
+    def _steps(self) -> float:
+        """The steps of the group that has made most."""
+        groups = [map(self.state.get, group["params"]) for group in self.param_groups]
+        first = (next((entry["step"] for entry in entries if entry), 0.0) for entries in groups)
+        return max(map(float, first), default=0.0)
 
     @property
     def _name(self) -> str:
@@ -284,9 +295,9 @@ class SchemeOptimizer(torch.optim.Optimizer):
         return adopted(entries, fresh, layout_of(fresh, params), frozen)
 
     def __getstate__(self) -> dict[str, Any]:
-        own = {"_rule": self._rule, "_total_steps": self._total_steps, "_layouts": {}, "_module": self._module}
-        own |= {"progress": self.progress, "passes": self.passes, "_compile": self._compile}
-        own |= {"_standing": {}, "_updates": {}, "_named": {}}
+        own = {"_rule": self._rule, "_total_steps": self._total_steps, "_scheduled": self._scheduled}
+        own |= {"_module": self._module, "progress": self.progress, "passes": self.passes, "_compile": self._compile}
+        own |= {"_layouts": {}, "_standing": {}, "_updates": {}, "_named": {}}
         return {**super().__getstate__(), **own}
 
     # --- what the rule says and hears ----------------------------------------------------------------

@@ -13,8 +13,9 @@ import torch
 
 from trainables.refusal import Refusal
 from trainables.run.kept import check_kept, put_back, schedules_of
-from trainables.run.stepping import Over, Stepping, has_schedule
+from trainables.run.stepping import Over, Stepping
 from trainables.run.stopping import Rung, stopped_at
+from trainables.schedules import has_schedule
 from trainables.seeds import seed_all, seed_of
 from trainables.tasks import Workload
 from trainables.trial import Record, Trial

@@ -113,7 +113,7 @@ def test_is_the_rule_of_a_trial_bit_for_bit(scheme, direction, decay):
 @schemes
 def test_buffers_and_generators_move_as_in_one_call(scheme):
     model, once = network(), network()
-    optimizer = SchemeOptimizer(model, scheme)
+    optimizer = SchemeOptimizer(model, scheme, total_steps=5)
     train(model, optimizer, [0])
     after = torch.get_rng_state()
     torch.manual_seed(seed_of("noise", 0))
@@ -139,7 +139,7 @@ class Centred(nn.Module):
 def test_a_buffer_that_a_model_assigns_moves_as_in_one_call(scheme):
     torch.manual_seed(0)
     model, once = Centred(), Centred()
-    train(model, SchemeOptimizer(model, scheme), [0])
+    train(model, SchemeOptimizer(model, scheme, total_steps=5), [0])
     loss_of(once)
     assert torch.equal(model.mean, once.mean)
 
@@ -150,7 +150,7 @@ def test_the_cheap_recipes_serve_with_and_without_the_module(recipe, calls, give
     recorder._say.cache_clear()
     model, counted = network(), count()
     params = model if given == "the module" else model.parameters()
-    optimizer = SchemeOptimizer(params, Curvature(recipe=recipe))
+    optimizer = SchemeOptimizer(params, Curvature(recipe=recipe), total_steps=5)
 
     def closure():
         next(counted)
@@ -166,7 +166,7 @@ def test_an_operation_without_a_rule_is_left_to_reverse_over_reverse():
     found = []
     for recipe in RECIPES:
         model = network()
-        optimizer = SchemeOptimizer(model, Curvature(recipe=recipe))
+        optimizer = SchemeOptimizer(model, Curvature(recipe=recipe), total_steps=5)
         torch.manual_seed(0)
         optimizer.step(lambda model=model: loss_of(model).sinh())
         found.append(optimizer.extras()[0]["curvature"].item())
@@ -192,7 +192,7 @@ def test_continues_from_its_state_bit_for_bit(scheme):
 @schemes
 def test_a_copy_goes_its_own_way(scheme):
     model = network()
-    optimizer = SchemeOptimizer(model, scheme)
+    optimizer = SchemeOptimizer(model, scheme, total_steps=5)
     train(model, optimizer, range(2))
     twin, twin_optimizer = copy.deepcopy((model, optimizer))
     train(model, optimizer, range(2, 4))
@@ -229,7 +229,7 @@ def test_frozen_parameters_stay_where_they_are():
     model = network()
     model[0].weight.requires_grad_(False)
     start = copy.deepcopy(model.state_dict())
-    optimizer = SchemeOptimizer(model, Curvature(), weight_decay=0.1)
+    optimizer = SchemeOptimizer(model, Curvature(), weight_decay=0.1, total_steps=5)
     train(model, optimizer, range(2))
     assert same(model[0].weight, nn.Parameter(start["0.weight"], requires_grad=False))
     assert not same(model[4].weight.detach(), start["4.weight"])
@@ -242,7 +242,7 @@ def test_frozen_parameters_stay_where_they_are():
 def test_gradients_of_the_loop_are_left_alone(scheme):
     model = network()
     model[0].weight.grad = mine = torch.ones_like(model[0].weight)
-    train(model, SchemeOptimizer(model, scheme), [0])
+    train(model, SchemeOptimizer(model, scheme, total_steps=5), [0])
     assert model[0].weight.grad is mine
     assert same(mine, torch.ones_like(mine))
     assert model[4].weight.grad is None
@@ -301,7 +301,7 @@ def test_several_groups_are_refused():
 def test_a_share_of_a_batch_that_cannot_be_divided_is_refused():
     model = network()
     with pytest.raises(Refusal, match=r"share: 0\.5 needs a batch that can be divided: set it to 1"):
-        train(model, SchemeOptimizer(model, Curvature(share=0.5)), [0])
+        train(model, SchemeOptimizer(model, Curvature(share=0.5), total_steps=5), [0])
 
 
 @schemes

@@ -2,6 +2,7 @@
 
 import copy
 import io
+import math
 import re
 
 import pytest
@@ -18,9 +19,11 @@ from trainables.optimizer import SchemeOptimizer
 from trainables.oracle import Oracle
 from trainables.refusal import Refusal
 from trainables.rules import Composed, Coupled, Decoupled
-from trainables.schedules import Cosine
+from trainables.schedules import Constant, Cosine
+from trainables.schedules.decays import Linear
 from trainables.schemes import Scheme
 from trainables.schemes.cprop import CProp
+from trainables.schemes.curvature import Curvature
 from trainables.schemes.fixed import Fixed
 from trainables.schemes.hypergradient import Hypergradient
 from trainables.schemes.multilevel import MultiLevel
@@ -174,6 +177,54 @@ def test_a_schedule_inside_the_scheme_needs_to_know_the_total():
     reference = torch.optim.SGD(other.parameters(), lr=0.1)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(reference, T_max=5)
     assert_close(walked, train(other, reference, 5, cosine))
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"scheme": Fixed(schedule=Cosine())},
+        {"scheme": Fixed(schedule=Constant(warmup=0.1))},
+        {"decay": Decoupled(0.1, schedule=Linear())},
+        {"scheme": Curvature()},
+    ],
+    ids=["schedule", "warm-up", "decay", "curvature"],
+)
+def test_a_schedule_that_would_stand_still_is_refused(rule):
+    model = network()
+    optimizer, start = SchemeOptimizer(model, **rule), copy.deepcopy(dict(model.named_parameters()))
+    loss_of(model).backward()
+    with pytest.raises(Refusal, match=r"the rule has a schedule: give total_steps=, or set optimizer\.progress"):
+        optimizer.step(lambda: loss_of(model))
+    assert same(start, dict(model.named_parameters()))
+    optimizer.progress = 0.5
+    optimizer.step(lambda: loss_of(model))
+
+
+def rates_of_two_groups(*, added=False, broken=False):
+    """The rates of the last of ten steps; the first group trains in the last five alone, or is added for these."""
+    late, other = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2))
+
+    def made(groups):
+        scheme = Fixed(lr=1.0, schedule=Cosine())
+        return SchemeOptimizer([{"params": [param]} for param in groups], scheme, total_steps=10)
+
+    optimizer = made([other] if added else [late, other])
+    for step in range(10):
+        if step == 5 and added:
+            optimizer.add_param_group({"params": [late]})
+        if step == 7 and broken:
+            saved, optimizer = optimizer.state_dict(), made([other, late] if added else [late, other])
+            optimizer.load_state_dict(saved)
+        late.grad, other.grad = (torch.ones(2) if step >= 5 else None), torch.ones(2)
+        optimizer.step()
+    return [extras["lr"].item() for extras in optimizer.extras()]
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["whole", "saved and loaded"])
+@pytest.mark.parametrize("added", [False, True], ids=["thawed", "added"])
+def test_a_group_that_comes_late_is_as_far_as_the_training(added, broken):
+    cosine = (1 + math.cos(0.9 * math.pi)) / 2
+    assert rates_of_two_groups(added=added, broken=broken) == pytest.approx([cosine, cosine])
 
 
 def test_a_closure_is_called_and_its_loss_returned():

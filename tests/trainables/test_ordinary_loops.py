@@ -87,6 +87,30 @@ def test_what_is_thawed_trains_at_the_rate_that_the_schedule_has_by_then(rule, g
     assert found["rate"] == pytest.approx(cosine.item(), rel=1e-2)
 
 
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"scheme.lr": 0.1, "scheme.schedule.warmup": 0.5},
+        {"rule": "packaged", "optimizer": SGD, "optimizer.lr": 0.1, "schedule.warmup": 0.5},
+    ],
+    ids=["composed", "packaged"],
+)
+def test_a_warm_up_alone_is_a_schedule(rule, told):
+    def loop(session):
+        model = nn.Linear(2, 2)
+        optimizer = session.optimizer(model, **({"steps_per_epoch": 4} if told else {}))
+        for _ in session.epochs(model=model, optimizer=optimizer):
+            walk(model, optimizer)
+            session.report(valid_score=0.5)
+
+    if told:
+        assert [record.lr for record in own(loop, rule)] == pytest.approx([0.1 * 3 / 8, 0.1 * 7 / 8, 0.1, 0.1])
+    else:
+        with pytest.raises(Refusal, match="the trial's rule has a schedule"):
+            list(own(loop, rule))
+
+
 def scales(*, whole):
     """The mean scales of a loop that trains the last of two layers; `whole`: the optimizer is given both."""
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -10,14 +9,14 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import update_bn
 
-from trainables.components import Component, name_of
+from trainables.components import name_of
 from trainables.optimizer import SchemeOptimizer
 from trainables.optimizers import made
 from trainables.oracle import Tensors
 from trainables.packaged import Packaged, rates, scale_rates
 from trainables.refusal import Refusal
 from trainables.rules import Composed, Rule
-from trainables.schedules import Constant, Schedule
+from trainables.schedules import Constant
 from trainables.split import Split, check_gradient_serves, divided
 from trainables.split_optimizer import SplitOptimizer
 from trainables.trial import Record
@@ -25,16 +24,6 @@ from trainables.trial import Record
 
 class Over(BaseException):
     """Raised where a training is over: no `except Exception` of a loop may swallow it."""
-
-
-def has_schedule(component: Component) -> bool:
-    """Tell whether a rate or a decay in it changes with progress."""
-    inner = [getattr(component, entry.name) for entry in fields(component)]  # type: ignore[arg-type]
-    return any(
-        not isinstance(value, Constant) if isinstance(value, Schedule) else has_schedule(value)
-        for value in inner
-        if isinstance(value, Component)
-    )
 
 
 class Side(NamedTuple):
@@ -52,7 +41,7 @@ class Side(NamedTuple):
     @property
     def writes_rates(self) -> bool:
         """True where its schedule sets the rates of other people's optimizer."""
-        return isinstance(self.rule, Packaged) and not isinstance(self.rule.schedule, Constant)
+        return isinstance(self.rule, Packaged) and self.rule.schedule != Constant()
 
     @property
     def averages(self) -> bool:

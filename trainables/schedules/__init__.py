@@ -5,7 +5,7 @@ The three that everybody needs are here; the others lie beside this file, one fi
 
 import math
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -83,3 +83,17 @@ class Cosine(Schedule):
 
     def shape(self, progress: Tensor) -> Tensor:
         return self.floor + (1 - self.floor) * (1 + torch.cos(math.pi * progress)) / 2
+
+
+def has_schedule(component: Component) -> bool:
+    """Tell whether a rate or a decay in it changes with progress, if in a warm-up alone.
+
+    Args:
+        component: a rule, or a part of one
+    """
+    inner = [getattr(component, entry.name) for entry in fields(component)]  # type: ignore[arg-type]
+    return any(
+        value != Constant() if isinstance(value, Schedule) else has_schedule(value)
+        for value in inner
+        if isinstance(value, Component)
+    )

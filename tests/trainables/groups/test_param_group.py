@@ -128,7 +128,7 @@ def test_sparse_gradients_are_refused_by_directions_that_remember():
 def test_sparse_gradients_are_refused_where_their_curvature_is_asked_for():
     table = nn.Embedding(5, 2, sparse=True)
     with pytest.raises(Refusal, match="a curvature needs dense gradients, 'weight' has a sparse one"):
-        SchemeOptimizer(table, Curvature()).step(lambda: table(torch.tensor([1])).square().sum())
+        SchemeOptimizer(table, Curvature(), total_steps=3).step(lambda: table(torch.tensor([1])).square().sum())
 
 
 @every_scheme
@@ -136,7 +136,7 @@ def test_parameters_without_elements_change_nothing(scheme):
     found = []
     for more in ([], [("empty", nn.Parameter(torch.zeros(0, 3, dtype=torch.float64)))]):
         w = weights(2, 3)
-        optimizer = SchemeOptimizer([("w", w), *more], scheme)
+        optimizer = SchemeOptimizer([("w", w), *more], scheme, total_steps=3)
         for _ in range(3):
             if scheme.asks:
                 optimizer.step(lambda w=w, more=more: w.square().sum() + sum(p.sum() for _, p in more))

@@ -119,7 +119,7 @@ def test_asking_for_a_checkpoint_before_the_first_step_changes_nothing(states):
 @schemes
 def test_types_survive_a_load_and_torch_would_cast_them(scheme):
     model = network()
-    before, after = (SchemeOptimizer(model, scheme, direction_of(scheme)) for _ in range(2))
+    before, after = (SchemeOptimizer(model, scheme, direction_of(scheme), total_steps=2) for _ in range(2))
     train(model, before, range(2))
     after.load_state_dict(before.state_dict())
     assert same(after.state_dict(), before.state_dict())
