@@ -13,7 +13,7 @@ from trainables.closure import Closure, check_alone
 from trainables.components import check_values, name_of
 from trainables.directions import Direction
 from trainables.directions.sgd import SGD
-from trainables.groups.memory import GroupMemory, Overwriting
+from trainables.groups.memory import GroupMemory, Overwriting, moved
 from trainables.groups.param_group import OWN, Group, check_group, check_rated, check_rule, named, real, rule_of
 from trainables.groups.parameter_state import Layout, Standing, adopted, in_order, layout_of, read, separate, write
 from trainables.oracle import Oracle, Tensors
@@ -154,19 +154,8 @@ class SchemeOptimizer(torch.optim.Optimizer):
                 self._updates[index] = Overwriting(rule, self._compile)
             state = self._updates[index](rule, leaves, kept.rule, progress)
             self._keep(index, kept.overwritten(state))
-            return
-        params = {name: real(leaf.detach()) for name, leaf in leaves.items()}
-        # Cloned: schemes remember gradients, and `zero_grad(set_to_none=False)` overwrites p.grad in place.
-        grads = {
-            name: torch.zeros_like(params[name]) if leaf.grad is None else real(leaf.grad.detach().clone())
-            for name, leaf in leaves.items()
-        }
-        trained = sum(params[name].numel() for name, leaf in leaves.items() if leaf.requires_grad)
-        moved, state = rule.update(grads, params, kept.rule, progress, numel=trained)
-        for name, leaf in leaves.items():
-            if leaf.grad is not None:
-                real(leaf).copy_(moved[name])
-        self._keep(index, kept.stepped(state))
+        else:
+            self._keep(index, kept.stepped(moved(rule, leaves, kept.rule, progress)))
 
     def _leaves(self, index: int, group: Group) -> Tensors:
         """The parameters of a group by name, named anew where the group has others than at the step before."""

@@ -165,33 +165,39 @@ class Composed(Rule):
         progress: Tensor,
         oracle: Oracle | None = None,
         numel: Tensor | int | None = None,
+        frozen: Collection[str] = (),
     ) -> tuple[Tensors, ComposedState]:
         """Update the parameters; a pure function of tensors wherever the scheme does not ask the oracle.
 
+        A parameter without a gradient stays where it is. To its state that is a gradient of zero, decay included, and
+        to the scheme a direction of zero as well: no step is made along it.
+
         Args:
-            raw: the gradient of the mini-batch, without weight decay
+            raw: the gradient of the mini-batch, without weight decay; some parameters may have none
             params: by name, shaped like the gradient
             state: from `init`, or from the step before
             progress: of the training, in [0, 1], a scalar
             oracle: asked for more, by the schemes that do
             numel: elements of the parameters, where `params` holds zeros besides
+            frozen: the parameters that do not train: no mean over elements is over theirs
 
         Returns:
             The parameters after the step, and the state.
         """
-        raw = self.dense(raw, state)
-        packs = self._packs(raw, params, state)
-        decay, flat, grads = self.decay.at(progress), packs.joined(params), packs.joined(raw, copy=True)
+        still = {name: torch.zeros_like(param) for name, param in params.items() if name not in raw}
+        held, raw = {**params, **still}, self.dense({**params, **still, **raw}, state)
+        packs = self._packs(raw, held, state)
+        decay, flat, grads = self.decay.at(progress), packs.joined(held), packs.joined(raw, copy=True)
         decayed, states = decay.couple(grads, flat), packs.states(state.directions)
         applied = {name: self._applied(grad, states[name], flat[name]) for name, grad in decayed.items()}
         direction, views = {name: d for name, (d, _) in applied.items()}, packs.views()
         seen = Gradients(views(grads), views(decayed), decay.penalised(params))
-        known = Known(oracle, seen, views(direction), state.scheme, params, progress, numel)
+        known = Known(oracle, seen, views(direction) | still, state.scheme, params, progress, numel, frozen)
         rate, scheme = self.scheme.rate(known)
         rate = rate if rate.scale is None else rate._replace(scale=packs.spread(rate.scale))
         moved = {name: self._moved(decay, param, direction[name], rate, name) for name, param in flat.items()}
         after = packs.named_states({name: own for name, (_, own) in applied.items()})
-        return views(moved), ComposedState(after, scheme, rate.base)
+        return views(moved) | {name: params[name] for name in still}, ComposedState(after, scheme, rate.base)
 
     def advance(self, grad: Tensor, param: Tensor, state: Any, rate: Rate, progress: Tensor) -> tuple[Tensor, Any]:
         """Move one tensor at a rate that no tensor had a part in.

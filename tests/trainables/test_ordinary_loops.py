@@ -111,7 +111,7 @@ def test_a_warm_up_alone_is_a_schedule(rule, told):
             list(own(loop, rule))
 
 
-def scales(*, whole):
+def scales(rule, *, whole):
     """The mean scales of a loop that trains the last of two layers; `whole`: the optimizer is given both."""
 
     def loop(session):
@@ -123,11 +123,12 @@ def scales(*, whole):
             walk(model, optimizer)
             session.report(valid_score=0.5)
 
-    return [record.extras["mean_scale"] for record in own(loop, {"scheme": "cprop"})]
+    return [record.extras["mean_scale"] for record in own(loop, {"scheme": "cprop", **rule})]
 
 
-def test_a_scale_is_the_mean_over_what_trains():
-    assert scales(whole=True) == scales(whole=False)
+@pytest.mark.parametrize("rule", [{}, {"scheme.order": "adam", "decay.weight_decay": 0.01}], ids=["sgd", "adam"])
+def test_a_scale_is_the_mean_over_what_trains(rule):
+    assert scales(rule, whole=True) == scales(rule, whole=False)
 
 
 def scheduled(names):

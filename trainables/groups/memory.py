@@ -1,5 +1,7 @@
 """The memory of a parameter group between two steps, and the compiled step that writes over it."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -38,6 +40,49 @@ class GroupMemory(NamedTuple):
         return self
 
 
+def moved(rule: Composed, leaves: Tensors, state: ComposedState, progress: Tensor) -> ComposedState:
+    """Move all parameters of a group that have a gradient, out of place.
+
+    Args:
+        rule: the group's, as its rate is now
+        leaves: the parameters by name, their gradients with them; written into
+        state: from the step before
+        progress: of the training, in [0, 1], a scalar
+
+    Returns:
+        The state after the step.
+    """
+    params = {name: real(leaf.detach()) for name, leaf in leaves.items()}
+    # Cloned: schemes remember gradients, and `zero_grad(set_to_none=False)` overwrites p.grad in place.
+    found = {name: leaf.grad for name, leaf in leaves.items() if leaf.grad is not None}
+    grads = {name: real(grad.detach().clone()) for name, grad in found.items()}
+    after, new = rule.update(grads, params, state, progress, frozen=_frozen(leaves))
+    for name in grads:
+        real(leaves[name]).copy_(after[name])
+    return new
+
+
+def _frozen(leaves: Tensors) -> tuple[str, ...]:
+    """The names of the parameters that do not train."""
+    return tuple(name for name, leaf in leaves.items() if not leaf.requires_grad and leaf.grad is None)
+
+
+@contextmanager
+def _held(params: Sequence[Tensor], *, zero: bool) -> Iterator[list[Tensor]]:
+    """The values of some parameters, which they have again in the end; `zero` is what they are meanwhile.
+
+    Their gradient is then 0 with any decay. Autograd, which counts what is written into tensors, hears of nothing.
+    """
+    values = [param.clone() for param in params]
+    try:
+        for param in params if zero else ():
+            param.data.zero_()
+        yield values
+    finally:
+        for param, value in zip(params, values, strict=True):
+            param.data.copy_(value)
+
+
 class Overwriting:
     """The step of a group on flat tensors, in which its state is written over.
 
@@ -72,16 +117,29 @@ class Overwriting:
             state = tree_map(torch.clone, state)  # of which two places may hold one tensor
         grads, params = {name: leaf.grad for name, leaf in leaves.items()}, self._params
         without = [name for name, grad in grads.items() if grad is None]
-        still = {name: params[name].clone() for name in without if self._compile}
-        moved, new = self._update(self._gradients(grads, without), params, state, progress)
-        self._state = new
         graded = {name: leaf for name, leaf in leaves.items() if grads[name] is not None} if without else leaves
+        given = self._gradients(grads, without)
         if self._compile:
-            self._taken(leaves, moved, still)
+            new = self._compiled(leaves, given, without, state, progress)
         else:
-            copy([moved[name] for name in graded], [params[name] for name in graded])
-        touched = list(graded.values())
+            after, new = self._update(given, params, state, progress)
+            copy([after[name] for name in graded], [params[name] for name in graded])
+        self._state, touched = new, list(graded.values())
         torch.autograd.graph.increment_version(touched)  # as torch's own step does, which writes into them
+        return new
+
+    def _compiled(
+        self, leaves: Tensors, grads: Tensors, without: list[str], state: ComposedState, progress: Tensor
+    ) -> ComposedState:
+        """All of them moved, then those without a gradient put back, as a scheme that looks at tensors has to know."""
+        looks = not self._rule.scheme.blind
+        with _held([self._params[name] for name in without], zero=looks) as own:
+            after, new = self._update(grads, self._params, state, progress, _frozen(leaves) if without else ())
+        for name, value in zip(without, own, strict=True):
+            after[name].copy_(value)
+            if hasattr(new.scheme, "previous"):
+                new.scheme.previous[name].zero_()  # the last direction, along which no step was made
+        self._taken(leaves, after)
         return new
 
     def _look(self, leaves: Tensors) -> None:
@@ -91,10 +149,8 @@ class Overwriting:
             self._params, self._places = {name: real(leaf.detach()) for name, leaf in leaves.items()}, places
             self._complex = any(leaf.is_complex() for leaf in leaves.values())
 
-    def _taken(self, leaves: Tensors, moved: Tensors, still: Tensors) -> None:
-        """The parameters as views into what was moved, in which those without a gradient are put back."""
-        for name, param in still.items():
-            moved[name].copy_(param)
+    def _taken(self, leaves: Tensors, moved: Tensors) -> None:
+        """The parameters as views into what was moved."""
         if moved is not self._params:
             for name, leaf in leaves.items():
                 leaf.data = torch.view_as_complex(moved[name]) if leaf.is_complex() else moved[name]

@@ -1,6 +1,7 @@
 """Schemes: the rules that choose the rate, that is how far to go along the direction; one file a family."""
 
 from abc import abstractmethod
+from collections.abc import Collection
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from torch import Tensor
@@ -36,7 +37,8 @@ class Known(NamedTuple):
     state: State  # the scheme's own
     params: Tensors
     progress: Tensor  # of the training, in [0, 1], a scalar
-    numel: Tensor | int | None = None  # of all parameters, where some of what stands in `params` is no parameter's
+    numel: Tensor | int | None = None  # of all that train, where some of what stands in `params` is no parameter's
+    frozen: Collection[str] = ()  # the parameters that do not train; their gradients and directions are 0
 
 
 class Scheme(Component):

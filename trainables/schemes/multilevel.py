@@ -1,7 +1,7 @@
 """Multi-level hypergradients: rates for everything, a layer, a unit and a parameter, and learned weights."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -47,7 +47,8 @@ class MultiLevel(Scheme):
     slope. The regularised form has the penalty λ(α_finer − α_coarser)² between neighbouring levels; its own step comes
     after, at the new rates and with the coarser ones held fixed: α ← (1−k) α + k α_coarser, k = min(2βλ, 1), where λ is
     `penalty_layer`, `penalty_unit` or `penalty_parameter`. `floor` and `ceiling` bound every rate; off, as here, is
-    the paper. The rate's base is the mean of α* over all elements: it is recorded as `lr`, and decoupled decay sees it.
+    the paper. The rate's base is the mean of α* over all elements that train: it is recorded as `lr`, and
+    decoupled decay sees it.
 
     >>> from trainables.schemes import Gradients
     >>> scheme, params = MultiLevel(lr=0.1, beta=0.01, delta=0.0), {"0.w": torch.zeros(1), "1.w": torch.zeros(1)}
@@ -124,7 +125,7 @@ class MultiLevel(Scheme):
             moved = _each(state.rates, lambda at, key, rate: rate * (1 + self._beta(at) * steps[at][key]))
         rates = _each(moved, lambda at, key, rate: self._kept(at, rate, coarser(at, key, moved)))
         weights = self._reweighted(state.weights, found.weights)
-        return combined(rates, weights, known.params), Memory(rates, weights, known.direction)
+        return combined(rates, weights, known.params, known.frozen), Memory(rates, weights, known.direction)
 
     def _beta(self, level: str) -> float:
         own = {"layer": self.beta_layer, "unit": self.beta_unit, "parameter": self.beta_parameter}.get(level)
@@ -206,17 +207,19 @@ def cosines(sums: Grouped, grads: Tensors, previous: Tensors) -> Grouped:
     }
 
 
-def combined(rates: Grouped, weights: Tensors, params: Tensors) -> Rate:
-    """α* = Σ_l γ_l α_l, as its mean over all elements times a scale.
+def combined(rates: Grouped, weights: Tensors, params: Tensors, frozen: Collection[str] = ()) -> Rate:
+    """α* = Σ_l γ_l α_l, as its mean over all elements that train times a scale.
 
     Args:
         rates: α of every group
         weights: γ of every level
         params: by name
+        frozen: those that do not train
     """
     if tuple(rates) == ("global",):
         return Rate(rates["global"][""])
-    base = total({level: weight * mean_rate(level, rates, params) for level, weight in weights.items()})
+    trained = {name: param for name, param in params.items() if name not in frozen}
+    base = total({level: weight * mean_rate(level, rates, trained) for level, weight in weights.items()})
     share = {level: weight / torch.where(base == 0, 1.0, base) for level, weight in weights.items()}
     scale: Tensors = {}
     for name in params:

@@ -1,6 +1,6 @@
 """The update of a composed rule, compiled by name: for every set of parameters anew."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar, TypeAlias
 
@@ -35,7 +35,7 @@ class CompiledUpdate:
         self._shape = with_floats(rule, dict.fromkeys(numbers, 0.0))
 
     def __call__(
-        self, raw: Tensors, params: Tensors, state: ComposedState, progress: Tensor
+        self, raw: Tensors, params: Tensors, state: ComposedState, progress: Tensor, frozen: Collection[str] = ()
     ) -> tuple[Tensors, ComposedState]:
         """Update the parameters.
 
@@ -44,12 +44,13 @@ class CompiledUpdate:
             params: by name; theirs is the memory that is written over
             state: from `init`, or from the step before; likewise
             progress: of the training, in [0, 1], a scalar
+            frozen: the parameters that do not train: no mean over elements is over theirs
 
         Returns:
             The parameters after the step, and the state.
         """
         forms = tuple((name, p.shape, p.dtype, p.device) for name, p in params.items())
-        return _compiled(self._shape, forms)(self._numbers, raw, params, state, progress)
+        return _compiled(self._shape, forms, tuple(frozen))(self._numbers, raw, params, state, progress)
 
 
 def ignores_zeros(rule: Composed) -> bool:
@@ -78,13 +79,13 @@ def apart(old: Sequence[Tensor], new: Sequence[Tensor]) -> list[Tensor]:
 
 
 @cache
-def _compiled(shape: Composed, forms: tuple[Any, ...]) -> Callable[..., Any]:
+def _compiled(shape: Composed, forms: tuple[Any, ...], frozen: tuple[str, ...]) -> Callable[..., Any]:
     """The compiled update of every rule of this shape, for parameters of these forms: real numbers are inputs."""
 
     def update(
         numbers: Mapping[str, Tensor], raw: Tensors, params: Tensors, state: ComposedState, progress: Tensor
     ) -> tuple[Tensors, ComposedState]:
-        moved, after = with_floats(shape, numbers).update(raw, params, state, progress)
+        moved, after = with_floats(shape, numbers).update(raw, params, state, progress, frozen=frozen)
         old, _ = tree_flatten((params, state))
         new, structure = tree_flatten((moved, after))
         new = apart(old, new)

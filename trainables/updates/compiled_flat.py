@@ -1,6 +1,6 @@
 """The update of an elementwise rule, compiled: flat tensors, each written over in place by one kernel."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any, ClassVar, TypeAlias
@@ -36,6 +36,8 @@ class CompiledFlat:
         self._laid: Laid | None = None
         self._pieces: Sequence[Piece] = ()
         self._scales: Tensors = {}
+        self._numel = torch.zeros((), dtype=torch.float64)
+        self._frozen: Collection[str] | None = None  # those that are not counted in it; None: nothing has been counted
         self._by_name = CompiledUpdate(rule)
         self.follow(rule)
 
@@ -49,7 +51,7 @@ class CompiledFlat:
             self._laid = None
 
     def __call__(
-        self, raw: Tensors, params: Tensors, state: ComposedState, progress: Tensor
+        self, raw: Tensors, params: Tensors, state: ComposedState, progress: Tensor, frozen: Collection[str] = ()
     ) -> tuple[Tensors, ComposedState]:
         """Update the parameters.
 
@@ -58,6 +60,7 @@ class CompiledFlat:
             params: by name
             state: from `init`, or from the step before
             progress: of the training, in [0, 1], a scalar
+            frozen: the parameters that do not train: no mean over elements is over theirs
 
         Returns:
             The parameters after the step, and the state.
@@ -66,7 +69,9 @@ class CompiledFlat:
         if laid is None or not laid.stands(laid.named, params, state):
             laid = self._laid = self._settled(params, state, progress)
             if laid is None:
-                return self._by_name({name: grad.clone() for name, grad in raw.items()}, params, state, progress)
+                own = {name: grad.clone() for name, grad in raw.items()}
+                return self._by_name(own, params, state, progress, frozen)
+        self._count(params, frozen)
         grads, alone = laid.gather(raw), {name: params[name] for name in laid.packs.alone}
         if self._rule.scheme.blind:
             rate, scheme = chosen(self._rule, laid, alone, progress)
@@ -82,6 +87,12 @@ class CompiledFlat:
         own = {id(here): (here, later) for here, later in zip(places, chain.from_iterable(ends), strict=True)}.values()
         write_over([here for here, _ in own], [later for _, later in own])
         return laid.result(after)
+
+    def _count(self, params: Tensors, frozen: Collection[str]) -> None:
+        """Write the number of elements that train to where the kernels read it."""
+        if frozen != self._frozen:
+            self._frozen = frozen
+            self._numel.fill_(sum(param.numel() for name, param in params.items() if name not in frozen))
 
     def _tell(self, rate: Rate) -> None:
         """Write the scales of the rate to where the kernels read them."""
@@ -102,9 +113,11 @@ class CompiledFlat:
             told, _ = chosen(self._rule, laid, {name: params[name] for name in packs.alone}, progress)
         scale = told.scale if told and told.scale else {}
         self._scales = {key: scale[key].clone() for key in laid.params if key in scale}
-        numel = torch.tensor(sum(param.numel() for param in params.values()), dtype=torch.float64)
+        self._frozen = None
         try:
-            self._pieces = [Piece(self._moving, laid.params[key], self._own(laid, key), numel) for key in laid.params]
+            self._pieces = [
+                Piece(self._moving, laid.params[key], self._own(laid, key), self._numel) for key in laid.params
+            ]
         except NotAdditive:
             return None
         return laid

@@ -1,5 +1,6 @@
 """The update of a rule whose rate no tensor has a part in: small tensors as one, written over from step to step."""
 
+from collections.abc import Collection
 from functools import partial
 from typing import Any, ClassVar, TypeAlias
 
@@ -34,7 +35,7 @@ class FlatUpdate:
         self._rule = rule
 
     def __call__(
-        self, raw: Tensors, params: Tensors, state: ComposedState, progress: Tensor
+        self, raw: Tensors, params: Tensors, state: ComposedState, progress: Tensor, frozen: Collection[str] = ()
     ) -> tuple[Tensors, ComposedState]:
         """Update the parameters.
 
@@ -43,6 +44,7 @@ class FlatUpdate:
             params: by name
             state: from `init`, or from the step before
             progress: of the training, in [0, 1], a scalar
+            frozen: the parameters that do not train, which is all one to a scheme that looks at none
 
         Returns:
             The parameters after the step, and the state.
