@@ -71,6 +71,7 @@ class Closure:
 
     def _loss(self) -> Tensor:
         """The closure's value, with torch's own kind of closure refused: one that calls backward() leaves gradients."""
+        torch.clear_autocast_cache()  # of what the leaves were before: the loop's own autocast would not look again
         kept = [param.grad for param in self._params.values()]
         try:
             for param in self._params.values():

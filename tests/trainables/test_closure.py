@@ -3,6 +3,7 @@
 import copy
 import io
 import logging
+from contextlib import nullcontext
 from itertools import count
 
 import pytest
@@ -260,6 +261,33 @@ def test_a_closure_that_fails_elsewhere_leaves_the_model_as_it_was():
     with pytest.raises(KeyError, match="the loop's own"):
         SchemeOptimizer(model, LineSearch()).step(closure)
     assert same(model.state_dict(), start)
+
+
+def test_an_autocast_around_the_step_is_as_one_within_the_closure():
+    """Torch casts a leaf once in the outermost autocast, whatever the leaf holds since."""
+
+    def autocast():
+        return torch.autocast("cpu", torch.bfloat16)
+
+    def rates(around, within):
+        model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 2))
+        model.load_state_dict({name: value.float() for name, value in start.items()})
+        optimizer, found = SchemeOptimizer(model, LineSearch(lr=4.0)), []
+
+        def closure():
+            with within():
+                return model(inputs).square().mean()
+
+        for _ in range(3):
+            with around():
+                optimizer.step(closure)
+            found.append(optimizer.extras()[0]["lr"].item())
+        return found
+
+    model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 2))
+    start = {name: torch.randn(value.shape, generator=generator(name)) for name, value in model.state_dict().items()}
+    inputs = torch.randn(8, 4, generator=generator("inputs"))
+    assert rates(autocast, nullcontext) == pytest.approx(rates(nullcontext, autocast), rel=0.02)
 
 
 # --- refusals --------------------------------------------------------------------------------------------
