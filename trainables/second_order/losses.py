@@ -19,26 +19,29 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Lifted | None:
-    """J = mean_n log Σ_j exp z_nj − ⟨q_n, z_n⟩ with targets q, softmax p:
+    """J = mean_n log Σ_j exp z_nj − ⟨q_n, z_n⟩ with targets q, softmax p, over the rows that are not ignored:
 
     J̇ = mean_n ⟨p − q, ż⟩,  J̈ = mean_n [Σ_j p_j ż_j² − (Σ_j p_j ż_j)² + ⟨p − q, z̈⟩].
     """
     usual = weight is None and size_average is None and reduce is None and reduction == "mean"
     classes = input.dim() == 2 and not target.is_floating_point()
-    if not (usual and classes and ignore_index == -100):
+    if not (usual and classes):
         return None
-    value = functional.cross_entropy(input, target, label_smoothing=label_smoothing)
+    value = functional.cross_entropy(input, target, ignore_index=ignore_index, label_smoothing=label_smoothing)
 
     def jet(dz: Jet) -> Jet:
         if dz.first is None:
             return Jet()
         size, num_classes = input.shape
+        kept = target != ignore_index
+        # Of each row among all: 0 or, where none is ignored, exactly 1.
+        share = (kept * (size / kept.sum(dtype=torch.float64))).to(input.dtype).unsqueeze(1)
         probabilities = torch.softmax(input, 1)
         expected = (probabilities * dz.first).sum(1, keepdim=True)
-        spread = (probabilities * (dz.first - expected).square()).sum() / size
-        hot = functional.one_hot(target, num_classes).to(input.dtype)  # integers times a number are float32
+        spread = (share * probabilities * (dz.first - expected).square()).sum() / size
+        hot = functional.one_hot(target.where(kept, 0), num_classes).to(input.dtype)  # else float32, times a number
         aim = hot * (1 - label_smoothing) + label_smoothing / num_classes
-        residual = (probabilities - aim) / size
+        residual = share * (probabilities - aim) / size
         pulled = None if dz.second is None else (residual * dz.second).sum()
         return Jet((residual * dz.first).sum(), plus(spread, pulled))
 

@@ -13,12 +13,14 @@ from trainables.second_order.arithmetic import mapped
 from trainables.second_order.jets import Jet, Lifted, Own, plus, times
 
 
-def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Lifted:
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Lifted | None:
     """Y = X Wᵀ + b:  Ẏ = Ẋ Wᵀ + X Ẇᵀ + ḃ,  Ÿ = Ẍ Wᵀ + 2 Ẋ Ẇᵀ + X Ẅᵀ + b̈.
 
     Along the gradient itself, Ẇ = sẐᵀX + λW with Ẑ = ∂J/∂Y, so X Ẇᵀ = s(X Xᵀ)Ẑ + λ(Y − b) and
     Ẋ Ẇᵀ = s(Ẋ Xᵀ)Ẑ + λẊWᵀ: cheaper where rows < n_in · n_out / (n_in + n_out).
     """
+    if weight.dim() != 2:
+        return None
     value = functional.linear(input, weight, bias)
     num_out, num_in = weight.shape
     rows = input.numel() // num_in

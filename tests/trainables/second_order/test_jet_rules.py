@@ -92,7 +92,14 @@ def test_every_network_along_any_direction(name):
         check(objective, params, anywhere(params))
 
 
+TOLD = torch.tensor([0, 2, -100, 1, -100])
 LOSSES = {
+    "some rows ignored": lambda z: functional.cross_entropy(z, TOLD),
+    "some rows ignored, smoothed": lambda z: functional.cross_entropy(z, TOLD, label_smoothing=0.1),
+    "a class ignored": lambda z: functional.cross_entropy(z, TOLD.clamp(min=0), ignore_index=0),
+    "rows ignored by a number of one's own": lambda z: functional.cross_entropy(
+        z, TOLD.where(TOLD >= 0, 255), ignore_index=255, label_smoothing=0.2
+    ),
     "of log-probabilities": lambda z: functional.nll_loss(z.log_softmax(1), torch.arange(5) % 3, SHARES[0]),
     "binary": lambda z: functional.binary_cross_entropy(torch.sigmoid(z), SHARES),
     "binary, weighed, summed": lambda z: functional.binary_cross_entropy(
@@ -109,6 +116,20 @@ LOSSES = {
 def test_every_loss(name):
     objective, params = problem(dense(nn.Tanh()), LOSSES[name])
     check(objective, params, anywhere(params))
+
+
+def test_a_loss_of_no_row_is_none():
+    def objective(given):
+        return functional.cross_entropy(given["w"], torch.full((2,), -100))
+
+    params = {"w": torch.ones(2, 3)}
+    tape = tape_of(objective, leaves_of(params))
+    assert objective(params).isnan()
+    assert tape.curvature(Along({"w": torch.ones(2, 3)})).curvature.isnan()
+
+
+def test_a_layer_with_one_output_without_a_dimension_has_no_rule():
+    falls_back(*problem(around(lambda x: x * functional.linear(x, x[0]).unsqueeze(1))))
 
 
 @pytest.mark.parametrize("aim", [0.0, 1.0])
