@@ -78,6 +78,9 @@ class SplitOptimizer(torch.optim.Optimizer):
             if hasattr(side, mode):
                 getattr(side, mode)()
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "hidden": self.hidden, "rest": self.rest}  # torch's own drops attributes
+
     def state_dict(self) -> dict[str, Any]:
         """The states of both."""
         return {"hidden": self.hidden.state_dict(), "rest": self.rest.state_dict()}

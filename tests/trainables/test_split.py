@@ -1,5 +1,7 @@
 """A split: each rule's own trajectory on its own parameters, and which parameters those are."""
 
+import copy
+import pickle
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar
@@ -12,6 +14,7 @@ from trainables.components import find
 from trainables.data import Data
 from trainables.data import Split as Rows
 from trainables.directions.adam import Adam
+from trainables.optimizer import SchemeOptimizer
 from trainables.optimizers import Optimizer
 from trainables.optimizers.muon import Muon
 from trainables.optimizers.schedulefree_sgd import ScheduleFreeSGD
@@ -25,6 +28,7 @@ from trainables.schemes.curvature import Curvature
 from trainables.schemes.fixed import Fixed
 from trainables.seeds import generator
 from trainables.split import Split, hidden_matrices
+from trainables.split_optimizer import SplitOptimizer
 from trainables.tasks import Classification
 from trainables.testing import check_fields, check_resume, copied, same
 from trainables.training import Training
@@ -257,3 +261,31 @@ def test_in_a_loop_of_one_s_own_it_walks_as_in_ours_over_a_resume(rest, within):
     torch.testing.assert_close(torch.tensor(told, dtype=torch.float64), judged, rtol=0, atol=within)
     names = ("hidden_share", "rest_lr")
     assert [last.extras[name] for name in names] == pytest.approx([ours.records[-1].extras[name] for name in names])
+
+
+@pytest.mark.parametrize("copied_by", [copy.deepcopy, lambda both: pickle.loads(pickle.dumps(both))])  # noqa: S301
+def test_a_copy_of_both_optimizers_goes_its_own_way(copied_by):
+    def made():
+        model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+        hidden = torch.optim.SGD([model[0].weight, model[2].weight], lr=0.1, momentum=0.9)
+        return model, SplitOptimizer(hidden, SchemeOptimizer([model[0].bias, model[2].bias], direction=Adam(), lr=0.01))
+
+    def walk(model, optimizer):
+        for step in range(2):
+            optimizer.zero_grad()
+            model(torch.randn(8, 3, generator=generator("inputs", step))).square().mean().backward()
+            optimizer.step()
+        return {name: param.detach().clone() for name, param in model.named_parameters()}
+
+    model, optimizer = made()
+    walk(model, optimizer)
+    twin, twin_optimizer = copied_by((model, optimizer))
+    ours = walk(model, optimizer)
+    assert same(walk(twin, twin_optimizer), ours)
+    for group in twin_optimizer.param_groups:
+        group["lr"] = 0.0
+    before = walk(model, optimizer)
+    assert same(walk(twin, twin_optimizer), ours)  # at a rate of 0, each side of it
+    assert not same(before, ours)
+    with pytest.raises(Refusal, match="a split takes no further parameters"):
+        twin_optimizer.add_param_group({"params": [nn.Parameter(torch.ones(2))]})
