@@ -102,6 +102,11 @@ def check_group(group: Group, rule: Composed) -> None:
             )
         if scheme.asks and param.is_complex():
             raise Refusal(f"scheme {name_of(type(scheme))!r} takes real parameters, got one of {param.dtype}")
+        if scheme.fine and param.requires_grad and torch.finfo(param.dtype).bits < 32:
+            raise Refusal(
+                f"scheme {name_of(type(scheme))!r} would stand still in {param.dtype}, the type of a parameter: keep "
+                "parameters in float32, and say precision: bfloat16, or autocast in a loop of your own"
+            )
         if rule.decay.on == "matrices" and param.is_complex() and param.ndim < 2:
             raise Refusal(f"decay.on: matrices tells real vectors, got one of {param.dtype}: give it weight_decay 0")
 

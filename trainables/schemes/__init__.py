@@ -97,6 +97,11 @@ class Scheme(Component):
         return {}
 
     @property
+    def fine(self) -> bool:
+        """True where its state moves by small steps in the parameters' type, so that in 16 bits it stands still."""
+        return False
+
+    @property
     def layered(self) -> bool:
         """True where it reads layers off the parameters' names, so that nameless parameters will not do."""
         return False

@@ -87,6 +87,11 @@ class CProp(Scheme):
     cdf: Literal["normal", "cubic", "linear", "variance"] = setting("cubic")
     order: Literal["sgd", "adam"] = setting("sgd")
 
+    @property
+    def fine(self) -> bool:
+        """True: both means are."""
+        return True
+
     def init(self, params: Tensors) -> History:
         """Nothing seen: m = v = 0 and n = 0."""
         zeros = {name: torch.zeros_like(param) for name, param in params.items()}

@@ -97,6 +97,11 @@ class MultiLevel(Scheme):
         return tuple(self.levels.split("+"))
 
     @property
+    def fine(self) -> bool:
+        """True where units or parameters have rates of their own."""
+        return not {"unit", "parameter"}.isdisjoint(self.used)
+
+    @property
     def layered(self) -> bool:
         """True where layers are among the levels."""
         return "layer" in self.used

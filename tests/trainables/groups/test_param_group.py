@@ -146,6 +146,18 @@ def test_parameters_without_elements_change_nothing(scheme):
     assert same(*found)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("scheme", [CProp(), MultiLevel(levels="global+unit"), MultiLevel(levels="parameter")], ids=str)
+def test_a_type_in_which_a_state_would_stand_still_is_refused(scheme, dtype):
+    """A parameter's own average or rate; a scalar is kept in double precision."""
+    optimizer = SchemeOptimizer([("0.w", weights(2, 2))], scheme)
+    with pytest.raises(Refusal, match=f"would stand still in {dtype}, .*: keep parameters in float32"):
+        optimizer.add_param_group({"params": [("1.w", weights(2, 2, dtype=dtype))]})
+    assert len(optimizer.param_groups) == 1
+    SchemeOptimizer([("1.w", weights(2, 2, dtype=dtype))], MultiLevel())
+    SchemeOptimizer([("1.w", weights(2, 2, dtype=dtype).requires_grad_(False))], scheme)  # it may: a base of adapters
+
+
 # --- sharded parameters --------------------------------------------------------------------------------------
 
 
