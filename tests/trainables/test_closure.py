@@ -66,12 +66,12 @@ def loss_of(model, step=0):
     return model(inputs).square().mean()
 
 
-def train(model, optimizer, steps, scheduler=None):
-    """The losses of these steps, each with a noise of its own."""
+def train(model, optimizer, steps, scheduler=None, of=None):
+    """The losses of these steps, each with a noise of its own; `of` is called in the place of the model."""
     losses = []
     for step in steps:
         torch.manual_seed(seed_of("noise", step))
-        losses.append(optimizer.step(lambda step=step: loss_of(model, step)))
+        losses.append(optimizer.step(lambda step=step: loss_of(of or model, step)))
         if scheduler:
             scheduler.step()
     return losses
@@ -261,6 +261,22 @@ def test_a_closure_that_fails_elsewhere_leaves_the_model_as_it_was():
     with pytest.raises(KeyError, match="the loop's own"):
         SchemeOptimizer(model, LineSearch()).step(closure)
     assert same(model.state_dict(), start)
+
+
+@pytest.mark.parametrize(("recipe", "backend"), [("adjoints", "eager"), ("sweep", "eager"), ("graph", "inductor")])
+def test_a_compiled_model_has_the_curvature_of_the_model_itself(recipe, backend, caplog):
+    """Its own derivatives are none that can be differentiated, and nobody compiles what watches it."""
+    found = []
+    recorder._say.cache_clear()
+    for compiled in (False, True):
+        model = network()
+        called = torch.compile(model, backend=backend) if compiled else model
+        optimizer = SchemeOptimizer(model, Curvature(recipe=recipe), total_steps=2)
+        with caplog.at_level(logging.WARNING):
+            train(model, optimizer, range(2), of=called)
+        found.append(optimizer.extras())
+    assert same(*found)
+    assert not caplog.records  # nothing fell back, nothing was compiled time and again
 
 
 def test_an_autocast_around_the_step_is_as_one_within_the_closure():

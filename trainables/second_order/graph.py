@@ -1,7 +1,8 @@
 """Curvature of any objective at all: reverse over reverse."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor
@@ -52,6 +53,12 @@ def graph_of(objective: Callable[[dict[str, Tensor]], Tensor], leaves: dict[str,
     return Graph(loss, leaves)
 
 
-def twice_differentiable() -> AbstractContextManager[object]:
-    """Attention by its mathematical form: the fused ones have a first derivative only."""
-    return sdpa_kernel(SDPBackend.MATH)
+@contextmanager
+def twice_differentiable() -> Iterator[None]:
+    """Attention by its mathematical form, and nothing compiled: fused, both have a first derivative only.
+
+    Where somebody watches the calls, torch would compile that as well, call by call.
+    """
+    compiles = "torch._dynamo" in sys.modules  # to import it takes seconds; without it nothing is compiled
+    with sdpa_kernel(SDPBackend.MATH), torch.compiler.set_stance("force_eager") if compiles else nullcontext():
+        yield
