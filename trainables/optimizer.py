@@ -13,7 +13,7 @@ from trainables.closure import Closure, check_alone
 from trainables.components import check_values, name_of
 from trainables.directions import Direction
 from trainables.directions.sgd import SGD
-from trainables.groups.memory import GroupMemory, Overwriting, moved
+from trainables.groups.memory import GroupMemory, Overwriting, moved, trained
 from trainables.groups.param_group import OWN, Group, check_group, check_rated, check_rule, named, real, rule_of
 from trainables.groups.parameter_state import Layout, Standing, adopted, in_order, layout_of, read, separate, write
 from trainables.oracle import Oracle, Tensors
@@ -31,8 +31,9 @@ class SchemeOptimizer(torch.optim.Optimizer):
     Every parameter group is a rule of its own, with its own state: `lr` and `weight_decay` may differ. Afterwards
     `group["lr"]` is a handle on the step: what a torch LR scheduler makes of it, divided by its first value, multiplies
     the scheme's rate. Gradients may be clipped in between. A parameter without a gradient stays where it is; to its
-    state that is a gradient of zero. A complex parameter is two real ones, along a last axis of its own. Parameters
-    that are sharded (DTensor, FSDP) are refused: norms and means over a shard are not those over the parameter.
+    state that is a gradient of zero, without decay. A complex parameter is two real ones, along a last axis of its own.
+    Parameters that are sharded (DTensor, FSDP) are refused: norms and means over a shard are not those over the
+    parameter.
 
     Schemes that ask for more than a gradient (line search, curvature) need `step(closure)`, a closure that computes
     the loss of one mini-batch and returns it. Unlike torch's own it calls neither `zero_grad()` nor `backward()`:
@@ -96,7 +97,7 @@ class SchemeOptimizer(torch.optim.Optimizer):
             self._rule.compiled()  # compiles nothing yet, but refuses what cannot be
         self._compile = compile
         self._updates: dict[int, Overwriting] = {}
-        self._total_steps, self._scheduled = total_steps, has_schedule(self._rule)
+        self._total_steps = total_steps
         self.progress: float | None = None
         self.passes = 0.0
         self._layouts: dict[int, Layout] = {}
@@ -186,7 +187,7 @@ class SchemeOptimizer(torch.optim.Optimizer):
     def _now(self) -> Tensor:
         """The progress of the training; a group that was thawed or added later is as far as the others."""
         share = self.progress
-        if share is None and self._total_steps is None and self._scheduled:
+        if share is None and self._total_steps is None and has_schedule(self._rule):
             raise Refusal("the rule has a schedule: give total_steps=, or set optimizer.progress before each step")
         if share is None:
             share = min(self._steps / self._total_steps, 1.0) if self._total_steps else 0.0
@@ -284,8 +285,8 @@ class SchemeOptimizer(torch.optim.Optimizer):
         return adopted(entries, fresh, layout_of(fresh, params), frozen)
 
     def __getstate__(self) -> dict[str, Any]:
-        own = {"_rule": self._rule, "_total_steps": self._total_steps, "_scheduled": self._scheduled}
-        own |= {"_module": self._module, "progress": self.progress, "passes": self.passes, "_compile": self._compile}
+        own = {"_rule": self._rule, "_total_steps": self._total_steps, "_module": self._module}
+        own |= {"progress": self.progress, "passes": self.passes, "_compile": self._compile}
         own |= {"_layouts": {}, "_standing": {}, "_updates": {}, "_named": {}}
         return {**super().__getstate__(), **own}
 
@@ -298,7 +299,8 @@ class SchemeOptimizer(torch.optim.Optimizer):
 
     def extras(self) -> list[dict[str, Tensor]]:
         """For each group that has stepped: the base rate `lr` of its last step, and what its scheme adds."""
-        found = [self._rule.extras(self._kept(index).rule) for index in self._begun()]
+        every = {index: self._leaves(index, self.param_groups[index]) for index in self._begun()}
+        found = [self._rule.extras(trained(self._kept(index).rule, leaves)) for index, leaves in every.items()]
         return [tree_map_only(Tensor, torch.clone, own) for own in found]  # the next step writes over the state
 
     def after_epoch(self, valid_score: float) -> None:

@@ -10,6 +10,7 @@ import click
 from study.commands import options
 
 if TYPE_CHECKING:
+    from study.execution.settings import Cluster
     from study.plan.study import Study
     from study.records.material import Material
 
@@ -64,11 +65,15 @@ def run(
         click.echo(estimate.dry_run(read.part(arms), cpus))
         return
     import study as lr_study
+    from study.execution.settings import Cluster
+    from study.plan import checks
     from study.tracking import is_recorded, shown
 
     where: dict[str, Any] = {"storage": storage, "address": address, "cpus": cpus}
     if fresh and is_recorded(read.name, tracking_uri):
-        _could_run(read, arms, **where, yes=yes, check=check)
+        if not yes:
+            checks.check_size(read)
+        _could_run(read, arms, Cluster(address, gpus, verbose, cpus), storage, check=check)
         _forget(read.name, tracking_uri, storage, ask=not yes)
     complete = lr_study.run(
         read,
@@ -96,30 +101,30 @@ def run(
         raise SystemExit(1)
 
 
-def _could_run(read: "Study", arms: tuple[str, ...], storage: Path, yes: bool, check: bool, **ray: Any) -> None:
+def _could_run(read: "Study", arms: tuple[str, ...], cluster: "Cluster", storage: Path, *, check: bool) -> None:
     """Refuse what could not run, before anything is forgotten for it."""
     from study.execution import rehearsal, runner
-    from study.execution.surroundings import refuse_unusable
-    from study.plan import checks
+    from study.execution.cluster import check_room
 
-    if not yes:
-        checks.check_size(read)
-    part = runner.settled(read).part(arms)
-    refuse_unusable(**ray)
+    part = runner.settled(read, verbose=cluster.verbose).part(arms)
+    check_room(part, cluster)
     runner.check_storage(storage)
-    runner.verify_data(part)
+    runner.verify_data(part, verbose=cluster.verbose)
     if check:
-        rehearsal.rehearse(part)
+        rehearsal.rehearse(part, verbose=cluster.verbose)
 
 
 def _forget(name: str, tracking_uri: str, storage: Path, *, ask: bool) -> None:
     """Forget what is recorded of a study."""
     import study as lr_study
 
-    if ask:
+    try:
+        if ask:
+            click.confirm(f"delete the record of {name}, its pages and checkpoints, and start anew?", abort=True)
+    except click.Abort:
         if not sys.stdin.isatty():
             click.echo("where nobody can be asked, --fresh needs --yes", err=True)
-        click.confirm(f"delete the record of {name}, its pages and checkpoints, and start anew?", abort=True)
+        raise
     lr_study.forget(name, tracking_uri=tracking_uri, storage=storage)
 
 

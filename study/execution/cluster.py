@@ -5,9 +5,11 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, cast
 
 import ray
+import torch
 from ray._private import ray_constants, services
 from ray.tune.execution import class_cache
 
@@ -77,10 +79,26 @@ def _joined_at(asked: str | None) -> str | None:
     joined: Any = ray.get_runtime_context().gcs_address
     if asked in (None, "auto", "local") or str(asked).startswith(CLIENT):
         return asked
-    place: Any = services.canonicalize_bootstrap_address(cast(Any, asked))
+    place: Any = None
+    with suppress(ValueError, OSError):  # it is no address
+        place = services.canonicalize_bootstrap_address(cast(Any, asked))
     if place != joined:
         raise Refusal(f"this process is in the Ray at {joined}: leave out --address {asked}")
     return asked
+
+
+def check_room(study: Study, cluster: Cluster) -> None:
+    """Refuse, where a Ray is to start here, trials that this machine has no room for, and where one is named, silence.
+
+    Args:
+        study: its arms say how many threads a trial has.
+        cluster: as it was asked for.
+    """
+    if refuse_unusable(cluster.address, cluster.cpus) is None and not ray.is_initialized():
+        here = {"CPU": float(cluster.cpus or os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
+        wanted = {"cpu": float(max(_threads(study))), "gpu": cluster.gpus_per_trial or 0.0}
+        if not _rooms([here], wanted):
+            raise Refusal(f"a trial needs {_named(wanted)}, {_most([here], wanted)}")
 
 
 def resources_of_a_trial(study: Study, cluster: Cluster) -> dict[str, float]:

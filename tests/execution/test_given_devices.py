@@ -74,5 +74,7 @@ def test_a_process_stays_in_the_ray_that_it_is_in(monkeypatch):
         "ray://there:10001",
     ):
         assert cluster.connect(Cluster(address)).address == address
+    with pytest.raises(Refusal, match="leave out --address nowhere"):
+        cluster.connect(Cluster("nowhere"))
     with pytest.raises(Refusal, match=r"leave out --address 10\.0\.0\.9:6379"):
         cluster.connect(Cluster("10.0.0.9:6379"))

@@ -68,19 +68,33 @@ def _frozen(leaves: Tensors) -> tuple[str, ...]:
 
 
 @contextmanager
-def _held(params: Sequence[Tensor], *, zero: bool) -> Iterator[list[Tensor]]:
-    """The values of some parameters, which they have again in the end; `zero` is what they are meanwhile.
+def _held(params: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """The values of some parameters, which are 0 for a step, their gradient then with any decay, and are put back.
 
-    Their gradient is then 0 with any decay. Autograd, which counts what is written into tensors, hears of nothing.
+    Autograd, which counts what is written into tensors, hears of nothing.
     """
     values = [param.clone() for param in params]
     try:
-        for param in params if zero else ():
+        for param in params:
             param.data.zero_()
         yield values
     finally:
         for param, value in zip(params, values, strict=True):
             param.data.copy_(value)
+
+
+def trained(state: ComposedState, leaves: Tensors) -> ComposedState:
+    """The state without what a scheme remembers of parameters that do not train, for means over the others.
+
+    Args:
+        state: of a group
+        leaves: its parameters by name, their gradients with them
+    """
+    frozen = _frozen(leaves)
+    if not frozen or not hasattr(state.scheme, "previous"):
+        return state
+    left = {name: value for name, value in state.scheme.previous.items() if name not in frozen}
+    return state._replace(scheme=state.scheme._replace(previous=left))
 
 
 class Overwriting:
@@ -118,29 +132,24 @@ class Overwriting:
         grads, params = {name: leaf.grad for name, leaf in leaves.items()}, self._params
         without = [name for name, grad in grads.items() if grad is None]
         graded = {name: leaf for name, leaf in leaves.items() if grads[name] is not None} if without else leaves
-        given = self._gradients(grads, without)
+        given, frozen = self._gradients(grads, without), _frozen(leaves) if without else ()
+        with _held([params[name] for name in without]) as own:
+            after, new = self._update(given, params, state, progress, frozen)
         if self._compile:
-            new = self._compiled(leaves, given, without, state, progress)
+            self._settle(leaves, after, new, dict(zip(without, own, strict=True)))
         else:
-            after, new = self._update(given, params, state, progress)
             copy([after[name] for name in graded], [params[name] for name in graded])
         self._state, touched = new, list(graded.values())
         torch.autograd.graph.increment_version(touched)  # as torch's own step does, which writes into them
         return new
 
-    def _compiled(
-        self, leaves: Tensors, grads: Tensors, without: list[str], state: ComposedState, progress: Tensor
-    ) -> ComposedState:
-        """All of them moved, then those without a gradient put back, as a scheme that looks at tensors has to know."""
-        looks = not self._rule.scheme.blind
-        with _held([self._params[name] for name in without], zero=looks) as own:
-            after, new = self._update(grads, self._params, state, progress, _frozen(leaves) if without else ())
-        for name, value in zip(without, own, strict=True):
+    def _settle(self, leaves: Tensors, after: Tensors, new: ComposedState, still: Tensors) -> None:
+        """What moved all is put right for parameters without a gradient: their values, and the scheme's memory."""
+        for name, value in still.items():
             after[name].copy_(value)
             if hasattr(new.scheme, "previous"):
                 new.scheme.previous[name].zero_()  # the last direction, along which no step was made
         self._taken(leaves, after)
-        return new
 
     def _look(self, leaves: Tensors) -> None:
         """Find the parameters where they lie now."""

@@ -7,7 +7,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 
 def _recurrent() -> dict[Any, Any]:
-    """Formulas of recurrent layers that are one operation: each step multiplies all their matrices by a batch."""
+    """Formulas of recurrent layers that are one operation: each step multiplies all their matrices by a batch.
+
+    Backwards it is twice that, the gradient of the layer's inputs included, asked for or not.
+    """
     aten = torch.ops.aten
 
     def forward(inputs: Any, weights: Any, *rest: Any, **others: Any) -> int:

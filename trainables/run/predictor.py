@@ -95,8 +95,9 @@ class Predictor:
                 loss = loss + len(rows) * self._task.loss(outputs, targets)
                 tally.add(outputs, targets, len(rows))
         mean = float(loss) / len(split) if len(split) else math.nan
-        # Other people's metrics may refuse what is not finite; of a training that has diverged nobody needs a score.
-        return Scores(mean, tally.score(len(split)) if math.isfinite(mean) else math.nan)
+        # Other people's metrics of a whole split may refuse what is not finite; it has diverged, and needs no score.
+        told = math.isfinite(mean) or (len(split) and not self._task.whole_split)
+        return Scores(mean, tally.score(len(split)) if told else math.nan)
 
     @torch.no_grad()
     def refreshed(self, params: Tensors, buffers: Tensors, batches: Iterable[Tree], noise: int) -> Tensors:

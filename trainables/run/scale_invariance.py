@@ -138,7 +138,7 @@ def equilibrium(rule: Rule, lr: float) -> float | None:
     if not isinstance(rule, Composed):
         return None
     direction, decay = rule.direction, rule.decay
-    if not isinstance(decay.schedule, Constant):
+    if decay.schedule != Constant():
         return None
     turn = math.sqrt(2 * lr * float(decay.weight_decay))
     if isinstance(decay, Coupled) and isinstance(direction, SGD):

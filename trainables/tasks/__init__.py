@@ -131,16 +131,15 @@ class Classification(Task):
         """Accuracy, of targets that are not ignored: those of −100, which the loss leaves out.
 
         Raises:
-            Refusal: where there are other labels than one a target, or other logits than `num_classes`.
+            Refusal: where there are other labels than one a target, or chance is that of more classes than logits.
         """
         logits = logits_of(outputs)
         if logits.shape[:-1] != targets.shape:
             shapes = f"{tuple(logits.shape)} and targets of {tuple(targets.shape)}"
             raise Refusal(f"accuracy takes logits of one axis more than the targets, got {shapes}: write a score")
-        if logits.shape[-1] != self.num_classes:
+        if logits.shape[-1] < self.num_classes and type(self).chance is Classification.chance:
             raise Refusal(f"the network gives {logits.shape[-1]} logits, and num_classes says {self.num_classes}")
-        counted = targets != IGNORED
-        return ((logits.argmax(-1) == targets) & counted).sum() / counted.sum()
+        return (logits.argmax(-1) == targets).float().sum() / (targets != IGNORED).float().sum()
 
 
 class Regression(Task):

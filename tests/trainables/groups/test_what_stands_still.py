@@ -10,6 +10,7 @@ from trainables.directions.sgd import SGD
 from trainables.optimizer import SchemeOptimizer
 from trainables.rules import Coupled, Decoupled
 from trainables.schemes.cprop import CProp
+from trainables.schemes.fixed import Fixed
 from trainables.schemes.hypergradient import Hypergradient
 from trainables.schemes.multilevel import MultiLevel
 from trainables.seeds import generator
@@ -19,7 +20,7 @@ FORMS = ("additive", "multiplicative")
 SCHEMES = {f"hypergradient, {form}": Hypergradient(lr=0.01, beta=1e-3, form=form) for form in FORMS}
 SCHEMES |= {f"levels, {form}": MultiLevel(lr=0.01, beta=1e-3, form=form) for form in FORMS}
 SCHEMES |= {f"cprop, {order}": CProp(lr=0.01, order=order) for order in ("sgd", "adam")}
-TOLD = ("lr", "scale", "mean_scale", "gamma_global", "gamma_layer")
+TOLD = ("lr", "scale", "mean_scale", "gamma_global", "gamma_layer", "lr_global", "lr_layer")
 
 schemes = pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)
 
@@ -85,3 +86,18 @@ def test_two_heads_that_take_turns_say_nothing_of_each_others_steps(scheme, comp
         rates.append(optimizer.extras()[0]["lr"].item())
     assert rates[:3] == pytest.approx([0.1, 0.1, 0.1])
     assert rates[3] > 0.102
+
+
+@pytest.mark.parametrize("scheme", [Hypergradient(lr=0.1, beta=0.0), MultiLevel(lr=0.1, beta=0.0, levels="global")])
+def test_what_stands_still_gathers_no_decay_under_any_scheme(scheme):
+    """Thawed, it moves as it would under a fixed rate."""
+
+    def end(scheme):
+        still, moves = (nn.Parameter(torch.ones(1, dtype=torch.float64)) for _ in range(2))
+        optimizer = SchemeOptimizer([("still", still), ("moves", moves)], scheme, Momentum(0.9), Coupled(0.1))
+        for step in range(21):
+            moves.grad, still.grad = torch.ones_like(moves), torch.zeros_like(still) if step == 20 else None
+            optimizer.step()
+        return still.item()
+
+    assert end(scheme) == pytest.approx(end(Fixed(lr=0.1)), rel=1e-12) == 0.99

@@ -318,12 +318,20 @@ class Three(Classification):
     ("logits", "targets", "said"),
     [
         (torch.eye(3), torch.tensor([[0], [1], [2]]), r"got \(3, 3\) and targets of \(3, 1\): write a score"),
-        (torch.eye(10)[:3], torch.tensor([0, 1, 2]), "the network gives 10 logits, and num_classes says 3"),
+        (torch.eye(2), torch.tensor([0, 1]), "the network gives 2 logits, and num_classes says 3"),
     ],
 )
 def test_an_accuracy_of_other_shapes_is_refused(logits, targets, said):
     with pytest.raises(Refusal, match=said):
         Three().score(logits, targets)
+
+
+def test_an_accuracy_of_fewer_classes_needs_a_chance_of_its_own_and_of_more_logits_nothing():
+    class Own(Three):
+        chance: ClassVar[float] = 0.5
+
+    assert Own().score(torch.eye(2), torch.tensor([0, 1])) == 1.0
+    assert Three().score(torch.eye(8)[:3], torch.tensor([0, 1, 2])) == 1.0
 
 
 def test_an_accuracy_leaves_out_what_the_loss_leaves_out():
