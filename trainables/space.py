@@ -96,7 +96,8 @@ class Choice:
     options: tuple[Scalar, ...]
 
     def __post_init__(self) -> None:
-        if wrong := [option for option in self.options if not isinstance(option, Scalar | None)]:
+        given: tuple[Any, ...] = self.options
+        if wrong := [option for option in given if not isinstance(option, Scalar | None)]:
             raise Refusal(f"choice takes numbers, texts, true, false and null, got {wrong[0]!r}")
         if not self.options or len(set(self.options)) < len(self.options):
             raise Refusal(f"choice needs at least one option and none twice, got {list(self.options)}")

@@ -42,7 +42,7 @@ def best_of(rows: pd.DataFrame, mode: str) -> pd.DataFrame:
     """
     if not has_scores(rows):
         return ended(rows).drop_duplicates("scheme")
-    best = ranked(rows, mode).drop_duplicates("scheme")
+    best: Any = ranked(rows, mode).drop_duplicates("scheme")
     met = pd.Index(_sound(rows)["scheme"].unique())
     return best.iloc[met.get_indexer(best["scheme"]).argsort()]
 
