@@ -18,7 +18,7 @@ from study.reports import knowledge
 from study.reports.over_tasks import told_over_tasks
 from study.reports.sentences import listed, sentence_text, told
 
-BEST = 1  # schemes that are named beside the baseline where all are ranked
+BEST = 1  # schemes that are named beside the baseline where all are ranked, or might be
 
 
 def bullets(near: Sequence[Answers], far: Sequence[Answers]) -> str:
@@ -35,7 +35,7 @@ def bullets(near: Sequence[Answers], far: Sequence[Answers]) -> str:
         "A cleverer search": _searched(),
     }
     texts = (f"* **{lead}**: {'; '.join(parts) or 'not known yet'}." for lead, parts in said.items())
-    return "\n".join(fill(text, 119, subsequent_indent="  ", break_on_hyphens=False) for text in texts)
+    return "\n".join(fill(text, 120, subsequent_indent="  ", break_on_hyphens=False) for text in texts)
 
 
 def _costs(near: Sequence[Answers], far: Sequence[Answers]) -> list[str]:
@@ -44,9 +44,9 @@ def _costs(near: Sequence[Answers], far: Sequence[Answers]) -> list[str]:
     shares = told_over_tasks([result for one in near for result in one.results])
     compared = {name: share for name, share in shares.items() if share.estimate is not None and name != share.against}
     over = {name: share for name, share in compared.items() if share.verdict == "saves"}
-    words = f"over all, {_saved(over) if over else 'none'} of {len(compared)}"
+    words = f"over all {_saved(over)} (of {len(compared)})"
     first, *others = [*_alike(said), *([words] if compared else [])]
-    return [f"of {near[0].baseline}'s {near[0].unit}, {first}", *others, *_further(near, far)]
+    return [f"of {near[0].baseline}'s {near[0].unit} {first}", *others, *_further(near, far)]
 
 
 def _further(near: Sequence[Answers], far: Sequence[Answers]) -> list[str]:
@@ -59,8 +59,8 @@ def _further(near: Sequence[Answers], far: Sequence[Answers]) -> list[str]:
         costs = [name for name, share in there.items() if share.verdict == "costs"]
         still += [f"{_list(saves)} on {place}"] if saves else []
         dear += [f"{_list(costs)} on {place}"] if costs else []
-    words = f"to the far targets still {_list(still) if still else 'none of these'}"
-    return [words, *([f"more is paid by {_list(dear)}"] if dear else [])]
+    words = f"to the far targets {_list(still) if still else 'none of these'}"
+    return [words, *([f"more for {_list(dear)}"] if dear else [])]
 
 
 def _alike(said: Mapping[str, str]) -> list[str]:
@@ -85,9 +85,8 @@ def _cheaper(answers: Answers) -> list[Result]:
 def _saved(shares: Mapping[str, Quantity]) -> str:
     """The schemes that save, with their shares."""
     if not shares:
-        return "nothing is shown to save"
-    (first, share), *others = shares.items()
-    return _list([f"{first} takes {told(share)}", *(f"{name} {told(one)}" for name, one in others)])
+        return "nothing"
+    return _list(f"{scheme} {told(share)}" for scheme, share in shares.items())
 
 
 def _list(parts: Iterable[str]) -> str:
@@ -95,10 +94,10 @@ def _list(parts: Iterable[str]) -> str:
 
 
 def _known(every: Sequence[Answers]) -> list[str]:
-    """The factor within which the baseline's rate must be known to cost no more than what saves where nothing is."""
+    """The factor within which the baseline's rate must be known to cost no more than what saves most."""
     made = []
     for answers in every:
-        even = [f"{one.scheme} ({knowledge.even_text(one.break_even)})" for one in _cheaper(answers)]
+        even = [f"{one.scheme} ({knowledge.even_text(one.break_even)})" for one in _cheaper(answers)[:BEST]]
         made += [f"on {label(answers.task)} with {_list(even)}"] if even else []
     words = f"{every[0].baseline}, its rate known within a factor, breaks even "
     return [words + made[0], *made[1:]] if made else []
@@ -107,6 +106,7 @@ def _known(every: Sequence[Answers]) -> list[str]:
 def _elsewhere(every: Sequence[Answers]) -> list[str]:
     """Of the baseline, and of those that lose least on all tasks."""
     table, base = transfer.table(every), every[0].baseline
+    k = int(table["k"].max()) if len(table) else 0
     of: dict[Any, list[Any]] = {}
     for row in table.sort_values("metric", kind="stable").itertuples():
         of.setdefault(row.scheme, []).append(row)
@@ -120,8 +120,14 @@ def _elsewhere(every: Sequence[Answers]) -> list[str]:
     made = [
         f"{scheme} {_list(f'{_short(row.loss)}{_ends(row.low, row.high)}' for row in of[scheme])}" for scheme in named
     ]
+    means = {one.scheme: (one.mean[k], *one.mean_interval[k]) for one in every[0].transfers if k in one.mean_interval}
+    if base in means:  # one metric for all
+        told = [
+            f"{scheme} {_short(means[scheme][0])}{_ends(*means[scheme][1:])}" for scheme in named if scheme in means
+        ]
+        return [f"{table['metric'].iloc[0]}, the mean over all tasks, of {k} configurations: {told[0]}", *told[1:]]
     words = _list(f"{metric} on {_list(places)}" for metric, places in tasks.items())
-    return [f"{words}, of {table['k'].max()} configurations: {made[0]}", *made[1:]]
+    return [f"{words}, of {k} configurations: {made[0]}", *made[1:]]
 
 
 def _ends(low: float | None, high: float | None) -> str:

@@ -23,7 +23,12 @@ from study.reports.terminal import TextTable
 RESULTS = Path(__file__).parents[1] / "study" / "results"
 UNIT = "passes"
 Targets: TypeAlias = tuple[tuple[str, float], ...]  # by task, '' for all
-FAR: Targets = (("mnist_logreg", 0.92075), ("fashion_mlp", 0.8804), ("cifar10_preresnet_small", 0.37175))
+FAR: Targets = (
+    ("mnist_logreg", 0.92075),
+    ("fashion_mlp", 0.8804),
+    ("cifar10_preresnet_small", 0.37175),
+    ("mnist_lenet5", 0.96995),
+)
 """Of the tasks that were run; the median of 20 seeds of the tuned baseline, see study/studies/rivals.yaml."""
 AT_HALF: Targets = (("mnist_logreg", 0.92), ("fashion_mlp", 0.8647))
 AT_DOUBLE: Targets = (("mnist_logreg", 0.9207), ("fashion_mlp", 0.8885))
