@@ -17,6 +17,7 @@ from trainables.refusal import Refusal, first_line
 
 _raylet: Any = ray._raylet  # compiled: no types
 TIMED_OUT = "Timed out"  # Ray's words
+NO_PLACE = "it is no host:port"
 CLIENT = "ray://"  # before the address of Ray's client server, which has a port of its own
 ANSWER_SECONDS = 10.0  # for a port to open: a cluster's head may be starting
 LONGEST_SOCKET = 107 if sys.platform == "linux" else 103  # bytes in the path of a Unix socket
@@ -79,7 +80,7 @@ def _refuse_silent(address: Address) -> None:
     """Refuse an address at which nothing listens, or something that is no Ray."""
     deadline = time.monotonic() + ANSWER_SECONDS
     while why := _closed(address.place):
-        if time.monotonic() > deadline:
+        if why == NO_PLACE or time.monotonic() > deadline:
             raise Refusal(_silent(address, why))
         time.sleep(1)
     if address.written.startswith(CLIENT):
@@ -101,7 +102,7 @@ def _closed(place: str) -> str:
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
     except ValueError:
-        return "it is no host:port"
+        return NO_PLACE
     except OSError as error:
         return error.strerror or first_line(error)
     return ""

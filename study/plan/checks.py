@@ -79,7 +79,12 @@ def check_points(arms: Sequence[Arm]) -> None:
 
 
 def check_heat(heat: Heat | None, arms: Sequence[Arm]) -> None:
-    """Refuse a heat map over what no arm has."""
+    """Refuse a heat map over what no arm has.
+
+    Args:
+        heat: of the study file; None: there is none.
+        arms: of the study.
+    """
     known = dict.fromkeys(key for arm in arms for key in slots(Trial, arm.fixed))
     for name in ("rows", "columns") if heat else ():
         if getattr(heat, name) not in known:
