@@ -217,7 +217,7 @@ def _drawn(made: Page, chosen: tuple[str, ...]) -> Figures:
 
 def first() -> str:
     """The project's first answer."""
-    return first_answer.bullets(rivals.answers("rivals"), rivals.answers("rivals", rivals.FAR))
+    return first_answer.bullets(rivals.answers("rivals", ()), rivals.answers("rivals", rivals.FAR))
 
 
 def replaced(readme: str, name: str, text: str) -> str:

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 
 import ray
 import torch
@@ -43,11 +43,7 @@ def connect(cluster: Cluster) -> Cluster:
     for name in [name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")]:
         class_cache.ENV_VARS_TO_PROPAGATE.discard(name)  # Tune sends them to workers, and Ray's agent logs what is sent
     if ray.is_initialized():
-        if cluster.cpus is not None:
-            raise Refusal(
-                f"--cpus {cluster.cpus} is for a Ray that starts here, and this process has one: say it to ray.init"
-            )
-        return cluster._replace(address=_joined_at(cluster.address))
+        return _stays(cluster)
     cluster = cluster._replace(address=refuse_unusable(cluster.address, cluster.cpus) or cluster.address)
     level = logging.INFO if cluster.verbose else logging.ERROR
     logging.getLogger("ray.tune").setLevel(level)
@@ -71,20 +67,21 @@ def connect(cluster: Cluster) -> Cluster:
     return cluster
 
 
-def _joined_at(asked: str | None) -> str | None:
-    """The address of the Ray that this process is in; refused where another one is asked for.
-
-    Ray keeps no note of who started it: one that was asked for at no address may have been there before.
-    """
-    joined: Any = ray.get_runtime_context().gcs_address
-    if asked in (None, "auto", "local") or str(asked).startswith(CLIENT):
-        return asked
-    place: Any = None
+def _stays(cluster: Cluster) -> Cluster:
+    """The cluster as it was asked for, in the Ray that this process is in; refused where that is another."""
+    asked: Any = cluster.address
+    if cluster.cpus is not None:
+        raise Refusal(
+            f"--cpus {cluster.cpus} is for a Ray that starts here, and this process has one: say it to ray.init"
+        )
+    if asked in (None, "auto", "local") or asked.startswith(CLIENT):
+        return cluster
+    joined, place = ray.get_runtime_context().gcs_address, None
     with suppress(ValueError, OSError):  # it is no address
-        place = services.canonicalize_bootstrap_address(cast(Any, asked))
+        place = services.canonicalize_bootstrap_address(asked)
     if place != joined:
         raise Refusal(f"this process is in the Ray at {joined}: leave out --address {asked}")
-    return asked
+    return cluster
 
 
 def check_room(study: Study, cluster: Cluster) -> None:
@@ -94,11 +91,16 @@ def check_room(study: Study, cluster: Cluster) -> None:
         study: its arms say how many threads a trial has.
         cluster: as it was asked for.
     """
-    if refuse_unusable(cluster.address, cluster.cpus) is None and not ray.is_initialized():
-        here = {"CPU": float(cluster.cpus or os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
-        wanted = {"cpu": float(max(_threads(study))), "gpu": cluster.gpus_per_trial or 0.0}
-        if not _rooms([here], wanted):
-            raise Refusal(f"a trial needs {_named(wanted)}, {_most([here], wanted)}")
+    if ray.is_initialized():
+        _stays(cluster)
+        nodes = _nodes()
+    elif refuse_unusable(cluster.address, cluster.cpus) is None:
+        nodes = [{"CPU": float(cluster.cpus or os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}]
+    else:
+        return  # its workers may come later
+    wanted = {"cpu": float(max(_threads(study))), "gpu": cluster.gpus_per_trial or 0.0}
+    if not _rooms(nodes, wanted):
+        raise Refusal(f"a trial needs {_named(wanted)}, {_most(nodes, wanted)}")
 
 
 def resources_of_a_trial(study: Study, cluster: Cluster) -> dict[str, float]:

@@ -87,7 +87,7 @@ def test_the_command_asks_and_yes_answers(uri, lr_study, monkeypatch):
     ("more", "said"),
     [
         (["--arm", "nope"], "unknown arm 'nope'"),
-        (["--address", "127.0.0.1:nowhere"], "no Ray"),
+        (["--address", "127.0.0.1:nowhere"], "127.0.0.1:nowhere"),
         (["--gpus", "99"], "a trial needs 1 CPU and 99 GPU, no node has more than"),
         (["--storage", "/proc/nowhere"], "--storage /proc/nowhere cannot be written"),
         (["--cpus", "1", "--address", "127.0.0.1:1"], "--cpus 1 is for a Ray that starts here"),
