@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from operator import is_
 from typing import Any
 
@@ -187,11 +188,15 @@ class SchemeOptimizer(torch.optim.Optimizer):
     def _now(self) -> Tensor:
         """The progress of the training; a group that was thawed or added later is as far as the others."""
         share = self.progress
-        if share is None and self._total_steps is None and has_schedule(self._rule):
+        if share is None and self._total_steps is None and self._scheduled:
             raise Refusal("the rule has a schedule: give total_steps=, or set optimizer.progress before each step")
         if share is None:
             share = min(self._steps / self._total_steps, 1.0) if self._total_steps else 0.0
         return torch.tensor(share, dtype=torch.float64)
+
+    @cached_property
+    def _scheduled(self) -> bool:
+        return has_schedule(self._rule)
 
     @property
     def _steps(self) -> float:

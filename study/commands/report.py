@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import click
 
 from study.commands import options
-from study.commands.options import refuse_beside
 from trainables.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def report(study: str, form: str, epochs: bool, tracking_uri: str, no_page: bool
     if no_page and (asked["record"] or asked["output"]):
         raise Refusal("--no-page writes nothing: leave out --record and --output")
     if epochs:
-        refuse_beside("--epochs prints records, csv or json", click.get_current_context(), EPOCHS)
+        options.refuse_beside("--epochs prints records, csv or json", click.get_current_context(), EPOCHS)
         if form == "markdown":
             raise Refusal("--epochs prints records, csv or json: leave out --format markdown")
     material = of(study, tracking_uri)

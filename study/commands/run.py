@@ -3,7 +3,7 @@
 import sys
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -69,7 +69,6 @@ def run(
     from study.plan import checks
     from study.tracking import is_recorded, shown
 
-    where: dict[str, Any] = {"storage": storage, "address": address, "cpus": cpus}
     if fresh and is_recorded(read.name, tracking_uri):
         if not yes:
             checks.check_size(read)
@@ -78,7 +77,9 @@ def run(
     complete = lr_study.run(
         read,
         tracking_uri=tracking_uri,
-        **where,
+        storage=storage,
+        address=address,
+        cpus=cpus,
         gpus_per_trial=gpus,
         yes=yes,
         verbose=verbose,

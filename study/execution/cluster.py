@@ -99,8 +99,7 @@ def check_room(study: Study, cluster: Cluster) -> None:
     else:
         return  # its workers may come later
     wanted = {"cpu": float(max(_threads(study))), "gpu": cluster.gpus_per_trial or 0.0}
-    if not _rooms(nodes, wanted):
-        raise Refusal(f"a trial needs {_named(wanted)}, {_most(nodes, wanted)}")
+    _checked_rooms(nodes, wanted)
 
 
 def resources_of_a_trial(study: Study, cluster: Cluster) -> dict[str, float]:
@@ -125,9 +124,7 @@ def resources_of_a_trial(study: Study, cluster: Cluster) -> dict[str, float]:
         sys.stderr.write(f"no node has a GPU and {threads:g} CPU: trials train on CPUs; give them fewer threads\n")
     elif asked is None and cluster.is_joined:
         sys.stderr.write("no GPU has joined the cluster: trials train on CPUs; --gpus 1 waits for one\n")
-    rooms = _rooms(nodes, wanted)
-    if not rooms:
-        raise Refusal(f"a trial needs {_named(wanted)}, {_most(nodes, wanted)}")
+    rooms = _checked_rooms(nodes, wanted)
     # Tune's own default keeps one trial pending; the next free worker takes it, and a second worker, which needs
     # longer to start than a short trial takes, never would.
     os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(rooms))
@@ -135,7 +132,7 @@ def resources_of_a_trial(study: Study, cluster: Cluster) -> dict[str, float]:
 
 
 def _wait_for(wanted: Mapping[str, float], seconds: float) -> list[Mapping[str, float]]:
-    """What each node has, as soon as one has what a trial wants: a cluster's head is there before its workers are."""
+    """The resources of each node, as soon as one has those of a trial: a head is there before its workers are."""
     deadline, told = time.monotonic() + seconds, False
     while not _rooms(_nodes(), wanted) and time.monotonic() <= deadline:
         if not told:
@@ -157,6 +154,14 @@ def _rooms(nodes: Sequence[Mapping[str, float]], wanted: Mapping[str, float]) ->
     """
     shares = ([node.get(kind.upper(), 0) / amount for kind, amount in wanted.items() if amount] for node in nodes)
     return sum(int(min(of_node)) for of_node in shares)
+
+
+def _checked_rooms(nodes: Sequence[Mapping[str, float]], wanted: Mapping[str, float]) -> int:
+    """The number of trials that there is room for at once; refused where there is none for one."""
+    rooms = _rooms(nodes, wanted)
+    if not rooms:
+        raise Refusal(f"a trial needs {_named(wanted)}, {_most(nodes, wanted)}")
+    return rooms
 
 
 def _most(nodes: Sequence[Mapping[str, float]], wanted: Mapping[str, float]) -> str:

@@ -11,8 +11,6 @@ from study.reports.cells import Cell, Column, Row, Sheet, links_of
 from study.reports.sentences import NAMED, Word, Words, counted, listed, settling, told
 from study.reports.terminal import MOST
 
-EVERY = "; every other scheme is told from it"
-
 
 def advice(answers: Answers) -> Words:
     """One sentence of what to use on a task; empty where no scheme has reached a target there."""
@@ -28,7 +26,7 @@ def advice(answers: Answers) -> Words:
     left = [result.scheme for result in answers.results if result.expected_cost.estimate is None]
     aside = [Word("; "), *listed(left), Word(" cannot be compared")] if left else []
     if not others:
-        told_all = "; every other scheme that can be compared is told from it" if left else EVERY
+        told_all = f"; every other scheme {'that can be compared ' if left else ''}is told from it"
         return [*words, Word(told_all if len(answers.results) > 1 + len(left) else ""), *aside, Word(".")]
     named = [choice.scheme for choice in others[: NAMED - 1]]
     more = len(others) - len(named)

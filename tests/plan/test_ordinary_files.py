@@ -1,4 +1,4 @@
-"""What somebody writes into a study file holds for every arm, or is refused before anything starts."""
+"""Entries of ordinary study files hold for every arm, or are refused before anything starts."""
 
 import pytest
 

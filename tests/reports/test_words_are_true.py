@@ -1,4 +1,4 @@
-"""What the page says in words is true of ordinary records: of searches that learn, of losses, of trials that failed."""
+"""The page's words are true of ordinary records: of searches that learn, of losses, of trials that failed."""
 
 import pytest
 from recorded import record, training

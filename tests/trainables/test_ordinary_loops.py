@@ -172,11 +172,12 @@ class Engine(Noam):
         self.scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1)
 
 
-def test_what_keeps_optimizer_and_schedule_keeps_both():
+@pytest.mark.parametrize("keeper", [Noam, Engine], ids=["an optimizer around it", "an engine with a schedule"])
+def test_the_sessions_optimizer_may_be_kept_by_what_holds_it(keeper):
     def loop(session):
         model = nn.Linear(2, 2)
         optimizer = session.optimizer(model, steps_per_epoch=4)
-        for _ in session.epochs(model=model, engine=Engine(optimizer)):
+        for _ in session.epochs(model=model, keeper=keeper(optimizer)):
             walk(model, optimizer)
             session.report(valid_score=0.5)
 
@@ -201,17 +202,6 @@ def test_a_side_of_a_split_may_be_frozen_at_first():
 
     records = list(own(loop, {"rule": "split"}))
     assert [record.extras["hidden_share"] > 0 for record in records] == [False, False, True, True]
-
-
-def test_an_optimizer_around_the_sessions_may_be_kept_for_it():
-    def loop(session):
-        model = nn.Linear(2, 2)
-        optimizer = session.optimizer(model, steps_per_epoch=4)
-        for _ in session.epochs(model=model, optimizer=Noam(optimizer)):
-            walk(model, optimizer)
-            session.report(valid_score=0.5)
-
-    assert len(list(own(loop))) == 4
 
 
 def test_a_split_takes_no_group_that_it_would_never_step():

@@ -144,7 +144,7 @@ class Overwriting:
         return new
 
     def _settle(self, leaves: Tensors, after: Tensors, new: ComposedState, still: Tensors) -> None:
-        """What moved all is put right for parameters without a gradient: their values, and the scheme's memory."""
+        """Put right, after a step of all, what has no gradient: its values, and the scheme's memory of it."""
         for name, value in still.items():
             after[name].copy_(value)
             if hasattr(new.scheme, "previous"):

@@ -220,7 +220,7 @@ def _first_step(lane: Run) -> Gradient:
 
 
 def _parts(found: Gradient) -> dict[str, Tensors]:
-    """What two lanes are compared in, by name; statistics that count are none."""
+    """The parts in which two lanes are compared, by name; statistics that count are none."""
     statistics = {name: buffer for name, buffer in found.buffers.items() if buffer.is_floating_point()}
     parts = {"gradient": found.raw, "loss": {"": found.loss}, "statistic": statistics, "score": {"": found.score}}
     return {what: {name: each.detach().double() for name, each in part.items()} for what, part in parts.items() if part}

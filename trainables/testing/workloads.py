@@ -15,16 +15,8 @@ from trainables.testing.rules import check_fields
 from trainables.training import Training
 from trainables.trial import Trial
 
-RULE = (
-    "rule",
-    "optimizer",
-    "schedule",
-    "scheme",
-    "direction",
-    "decay",
-    "hidden",
-    "rest",
-)  # its keys begin so
+RULE = "rule", "optimizer", "schedule", "scheme", "direction", "decay", "hidden", "rest"
+"""The first words of the keys of a rule."""
 
 
 class TaskSuite:
