@@ -148,6 +148,10 @@ class TimesLr:
     name: ClassVar[str] = "times_lr"
     inner: Uniform | LogUniform | LogNormal | Choice  # of the ratio
 
+    def __post_init__(self) -> None:
+        if isinstance(self.inner, Choice) and (wrong := [one for one in self.inner.options if not _is_number(one)]):
+            raise Refusal(f"{self.name} multiplies the rate by numbers, got {wrong[0]!r}")
+
     def __contains__(self, value: object) -> bool:
         return _is_number(value)
 
