@@ -52,6 +52,7 @@ def test_a_whole_number_is_not_searched_among_fractions(key, domain):
 @pytest.mark.parametrize(
     ("own", "said"),
     [
+        ("decay.weight_decay: {times_lr: {choice: [a, 1.0]}}", "times_lr multiplies the rate by numbers, got 'a'"),
         ("scheme: [fixed, cprop]", r"scheme takes one name, got \['fixed', 'cprop'\]: give each an arm of its own"),
         ("scheme.lr: {choice: [[0.1, 0.2], [0.3, 0.4]]}", r"choice takes numbers, texts, .* got \[0.1, 0.2\]"),
         (
