@@ -32,9 +32,9 @@ class SchemeOptimizer(torch.optim.Optimizer):
     Every parameter group is a rule of its own, with its own state: `lr` and `weight_decay` may differ. Afterwards
     `group["lr"]` is a handle on the step: what a torch LR scheduler makes of it, divided by its first value, multiplies
     the scheme's rate. Gradients may be clipped in between. A parameter without a gradient stays where it is; to its
-    state that is a gradient of zero, without decay. A complex parameter is two real ones, along a last axis of its own.
-    Parameters that are sharded (DTensor, FSDP) are refused: norms and means over a shard are not those over the
-    parameter.
+    state that is a gradient of zero, without decay (under schemes that ask, with it: they take the gradient). A complex
+    parameter is two real ones, along a last axis of its own. Parameters that are sharded (DTensor, FSDP) are refused:
+    norms and means over a shard are not those over the parameter.
 
     Schemes that ask for more than a gradient (line search, curvature) need `step(closure)`, a closure that computes
     the loss of one mini-batch and returns it. Unlike torch's own it calls neither `zero_grad()` nor `backward()`:

@@ -2,14 +2,18 @@
 
 torch's own `state_dict` forgets attributes, and loading one casts the floats of a parameter's state to its type. Here
 nothing changes its type, one tensor in two places stays one, and a parameter, wherever an optimizer keeps one, even as
-a key, is written as its place among the parameters.
+a key or by its `id`, is written as its place among the parameters.
 """
 
+import logging
 from collections import OrderedDict, deque
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
+from functools import cache, partial
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,10 +22,12 @@ from trainables.refusal import Refusal
 PLAIN = (bool, int, float, str, bytes, type(None), torch.dtype)
 FORMS: dict[str, type] = {form.__name__: form for form in (list, tuple, set, frozenset, deque)}
 MAPPINGS: dict[str, type] = {form.__name__: form for form in (dict, OrderedDict)}
+MADE = (FunctionType, MethodType, BuiltinFunctionType, partial, ModuleType, type, Enum, logging.Logger)
+"""What a constructor gives, and no step changes."""
 
 
 class Unwritable(Exception):
-    """Raised for what is no data: a function, a module, an object of somebody's class."""
+    """Raised for what is no data: an object of somebody's class."""
 
 
 def laid_open(optimizer: torch.optim.Optimizer, leaves: Sequence[Tensor]) -> dict[str, Any]:
@@ -35,7 +41,8 @@ def laid_open(optimizer: torch.optim.Optimizer, leaves: Sequence[Tensor]) -> dic
         Copies, as tensors, numbers, texts, lists and dicts only.
 
     Raises:
-        Refusal: its state holds what is no data. In a group or an attribute that is left out: the constructor gives it.
+        Refusal: it holds what is no data. Functions, classes and the like are left out of groups and attributes: the
+            constructor gives them.
     """
     writer = _Writer(leaves)
     parts = writer.parts(optimizer)
@@ -69,17 +76,18 @@ class _Writer:
     def parts(self, optimizer: torch.optim.Optimizer) -> list[Any]:
         """State, groups, attributes, and the same of every optimizer inside this one."""
         own = {key: value for key, value in vars(optimizer).items() if key not in _of_every_optimizer()}
-        inner = {key: value for key, value in own.items() if isinstance(value, torch.optim.Optimizer)}
+        inner = dict(_inside(own))
         attributes = {key: value for key, value in own.items() if key not in inner and value is not optimizer}
         groups = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
         try:
             state = self.written(dict(optimizer.state))
+            ours = type(optimizer).__module__.startswith("trainables.")  # what these keep besides, constructors give
+            entries, kept = [self._entries(group, ours) for group in groups], self._entries(attributes, ours)
         except Unwritable as found:
-            name = type(optimizer).__name__
-            told = f"optimizer {name} keeps values of type {found} in its state"
+            told = f"optimizer {type(optimizer).__name__} keeps values of type {found}"
             raise Refusal(f"{told}: a checkpoint holds plain data only") from None
-        below = [[key, self.parts(value)] for key, value in inner.items()]
-        return [state, [self._entries(group) for group in groups], self._entries(attributes), below]
+        below = [[key, [self.parts(one) for one in some]] for key, some in inner.items()]
+        return [state, entries, kept, below]
 
     def written(self, value: Any) -> list[Any]:
         """The value as its form and its contents."""
@@ -88,7 +96,10 @@ class _Writer:
         if isinstance(value, Tensor):
             return ["tensor", self._place(value)]
         if type(value) in PLAIN:
-            return ["plain", value]
+            is_id = isinstance(value, int) and value in self._places
+            return ["id", self._places[value]] if is_id else ["plain", value]
+        if isinstance(value, np.generic):
+            return ["numpy", value.item(), value.dtype.str]
         form = type(value).__name__
         if MAPPINGS.get(form) is type(value):
             return [form, [[self.written(key), self.written(inner)] for key, inner in value.items()]]
@@ -104,20 +115,34 @@ class _Writer:
             self.here.append(tensor.device == self._device)
         return self._seen[id(tensor)][0]
 
-    def _entries(self, values: Mapping[str, Any]) -> list[Any]:
+    def _entries(self, values: Mapping[str, Any], ours: bool) -> list[Any]:
         entries: list[Any] = []
         for key, value in values.items():
             try:
-                entries.append([key, self.written(value)])
+                entries += [] if isinstance(value, MADE) else [[key, self.written(value)]]
             except Unwritable:
-                continue
+                if not ours:
+                    raise
         return entries
+
+
+def _inside(attributes: Mapping[str, Any]) -> Iterator[tuple[str, list[torch.optim.Optimizer]]]:
+    """The optimizers inside of another one, by its attribute: one, or those of a list, a tuple or a dict."""
+    for key, value in attributes.items():
+        some = list(value.values()) if isinstance(value, dict) else value
+        some = list(some) if isinstance(some, (list, tuple)) else [some]
+        if some and all(isinstance(one, torch.optim.Optimizer) for one in some):
+            yield key, some
 
 
 def _read(written: Sequence[Any], leaves: Sequence[Tensor], tensors: Sequence[Tensor]) -> Any:
     form, inside, *size = written
     if form == "plain":
         return inside
+    if form == "id":
+        return id(leaves[inside])
+    if form == "numpy":
+        return np.dtype(size[0]).type(inside)
     if form in ("leaf", "tensor"):
         return (leaves if form == "leaf" else tensors)[inside]
     if form in MAPPINGS:
@@ -136,8 +161,10 @@ def _fill(
         group.update({key: _read(value, leaves, tensors) for key, value in entries})
     for key, value in attributes:
         setattr(optimizer, key, _read(value, leaves, tensors))
+    inside = dict(_inside({key: getattr(optimizer, key) for key, _ in below}))
     for key, inner in below:
-        _fill(getattr(optimizer, key), inner, leaves, tensors)
+        for one, its in zip(inside[key], inner, strict=True):
+            _fill(one, its, leaves, tensors)
 
 
 @cache

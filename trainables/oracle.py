@@ -79,6 +79,11 @@ class Oracle:
         """J(θ), a scalar; half a pass a mini-batch."""
         return self._sum([each.loss(params) for each in self._minibatches])
 
+    @property
+    def clipped_to(self) -> Tensor | float:
+        """The factor by which the last gradient was shortened; 1 where it was not."""
+        return self._factor
+
     def gradient(self, params: Tensors, keep: Recipe | None = None) -> tuple[Tensor, Tensors]:
         """J(θ) and ∇J(θ), shaped like the parameters; one pass a mini-batch.
 

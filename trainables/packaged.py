@@ -31,9 +31,19 @@ def scale_rates(optimizer: torch.optim.Optimizer, first: list[float | None], fac
         first: from `rates`, before the first step.
         factor: that multiplies each.
     """
-    for group, lr in zip(optimizer.param_groups, first, strict=True):
+    set_rates(optimizer, [None if lr is None else lr * factor for lr in first])
+
+
+def set_rates(optimizer: torch.optim.Optimizer, given: list[float | None]) -> None:
+    """Set the lr of every group that has one.
+
+    Args:
+        optimizer: whose groups these are.
+        given: one a group; None leaves it.
+    """
+    for group, lr in zip(optimizer.param_groups, given, strict=True):
         if lr is not None:
-            group["lr"] = lr * factor
+            group["lr"] = lr
 
 
 class Live:
@@ -78,12 +88,18 @@ class Live:
             return loss.clone()
 
         step: Any = self.optimizer.step  # torch says what a closure returns, and takes no loss
-        if "closure" in self.asks:
-            step(closure)
-            return losses[0] if losses else closure()
-        loss = closure()
-        step(**{"loss": loss} if "loss" in self.asks else {})
-        return losses[0]
+        if "closure" not in self.asks:
+            loss = closure()
+            try:
+                step(**{"loss": loss} if "loss" in self.asks else {})
+            except Exception as error:
+                if "closure" not in str(error).lower():
+                    raise
+                self.asks, losses = frozenset({"closure"}), []  # which its signature did not say
+            else:
+                return losses[0]
+        step(closure)
+        return losses[0] if losses else closure()
 
     def _give(self, raw: Tensors) -> None:
         """Give every leaf its gradient, a copy where it is anything else's too: some optimizers write into it."""
@@ -139,19 +155,24 @@ class Packaged(Rule):
             raise Refusal(f"decay.on: matrices needs a weight_decay, and {name_of(type(self.optimizer))} has none")
         if self.decay.on == "matrices" and not self.optimizer.decays_by_group:
             name = name_of(type(self.optimizer))
-            raise Refusal(f"decay.on: matrices needs a weight_decay a group, and {name} has one for all")
+            raise Refusal(f"decay.on: matrices makes two groups, and {name} is another optimizer then: leave it out")
 
     def check(self) -> None:
-        """Refuses a warm-up of what cannot begin with one."""
-        if self.schedule.warmup > 0 and not self.optimizer.starts_at_zero:
-            name = name_of(type(self.optimizer))
-            raise Refusal(f"optimizer {name!r} divides by its first rate: schedule.warmup must be 0")
+        """Refuses a schedule that is 0 somewhere where its optimizer divides by its rate."""
+        inside = getattr(self.optimizer, "base", self.optimizer)  # another optimizer may be around it
+        if not inside.starts_at_zero:
+            at = torch.linspace(0.0, 0.99, 100, dtype=torch.float64)
+            if self.schedule.warmup > 0 or any(float(self.schedule(place)) == 0 for place in at):
+                name = name_of(type(inside))
+                raise Refusal(f"optimizer {name!r} divides by its rate: its schedule may be 0 nowhere, nor warm up")
 
     def init(self, params: Tensors) -> PackagedState:
         """A new optimizer of copies of the parameters; refused where it has no rate, but a schedule."""
         live = Live(self, params)
         self.check_rates(live.optimizer)
-        return PackagedState(live, 0)
+        state = PackagedState(live, 0)
+        self.save(state)  # what no checkpoint can hold is refused before the first step
+        return state
 
     def check_rates(self, live: torch.optim.Optimizer) -> None:
         """Refuses a schedule where the optimizer has no rate that it could multiply."""

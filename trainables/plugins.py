@@ -174,7 +174,7 @@ def _module(place: str, name: str) -> ModuleType:
             hint = "install it, put its folder on PYTHONPATH, or name its file, as in ./my_task.py:Name"
             raise Refusal(f"{name}: there is no module {error.name!r}: {hint}") from error
         raise _broken(name, error) from error
-    except Exception as error:  # whatever other people's code raises
+    except (Exception, SystemExit) as error:  # whatever other people's code raises
         raise _broken(name, error) from error
 
 
@@ -194,7 +194,7 @@ def _file(place: str, name: str, folder: Path) -> ModuleType:
     _LOADED[module_name] = file, folder
     try:
         exec(compile(file.text, file.path, "exec"), vars(module))  # noqa: S102 — what an import does with a file
-    except Exception as error:  # whatever other people's code raises
+    except (Exception, SystemExit) as error:  # whatever other people's code raises
         del sys.modules[module_name], _LOADED[module_name]
         raise _broken(name, error) from error
     return module
@@ -209,7 +209,7 @@ def _text(path: Path, name: str) -> str:
         raise Refusal(f"{name} cannot be loaded: {type(error).__name__}: {first_line(error)}") from error
 
 
-def _broken(name: str, error: Exception) -> Refusal:
+def _broken(name: str, error: BaseException) -> Refusal:
     last = traceback.extract_tb(error.__traceback__)[-1]
     own = last.filename != __file__ and not last.filename.startswith("<")  # else it was not found, or is no Python
     place = f" ({Path(last.filename).name}, line {last.lineno})" if own else ""

@@ -30,7 +30,7 @@ from trainables.run.stopping import Rung
 from trainables.trial import Trial
 
 REPORT_SECONDS = 1.0  # short epochs travel together: a report costs Tune several milliseconds
-# A trial loses at most this much work, and one shorter than it writes nothing.
+# A trial loses at most this much work and the record under way; one shorter than it writes nothing.
 CHECKPOINT_SECONDS = float(os.environ.get("LR_STUDY_CHECKPOINT_SECONDS", "10"))
 OWN = "own"  # below a trial's folder: what a trainer that owns its epochs keeps itself
 COPIED = "builtins", "torch", __name__.partition(".")[0]  # whose errors come out of a pickle as they went in
@@ -81,7 +81,6 @@ class Trainable(tune.Trainable):
         with told_what_to_change(trials[0]):
             self._training = load(lambda: self._fresh(trials, bars), self._folder, self._told["mark"])
         self._reported = [0] * len(trials)
-        self._resumed = max(len(lane.records) for lane in lanes(self._training))
         self._saved = time.monotonic()
         return self._training
 
@@ -104,7 +103,7 @@ class Trainable(tune.Trainable):
     def step(self) -> dict[str, Any]:
         error = self._told.get("error", "")  # it has failed too often: there is nothing left but to say so
         if error:
-            return {"done": True, "finished": True, "error": error, "lanes": [], "price": ""}
+            return {"done": True, "finished": True, "error": error, "lanes": [], "price": "", "notes": []}
         with copyable():
             return self._go_on()
 
@@ -128,10 +127,10 @@ class Trainable(tune.Trainable):
         for lane, folder in zip(lanes(run), self._folders, strict=True):
             if ended and isinstance(lane, Run) and lane.trial.artifacts and folder:
                 self._keep(lane, folder)
-        place = {"host": socket.gethostname(), "device": device_name(run.device), "resumed": self._resumed}
+        place = {"host": socket.gethostname(), "device": device_name(run.device)}
         every = [self._report(number, lane) for number, lane in enumerate(lanes(run))]
         price, self._price = self._price, ""
-        told = {"error": "", "lanes": every, "price": price, **place}
+        told = {"error": "", "lanes": every, "price": price, "notes": _notes(run), **place}
         return {"done": ended, "finished": ended, **told}
 
     def _keep(self, lane: Run, folder: Path) -> None:
@@ -157,6 +156,14 @@ class Trainable(tune.Trainable):
         self._saved = time.monotonic()
 
 
+def _notes(run: Training) -> list[str]:
+    """What a loop of the user's should tell people, once."""
+    notes, session = list[str](), run.session if isinstance(run, OwnLoop) else None
+    if session is not None:
+        notes, session.notes = session.notes, []
+    return notes
+
+
 def lanes(run: Training) -> tuple[Run | OwnLoop, ...]:
     """The trainings in a run, one a trial."""
     return run.lanes if isinstance(run, FusedRun) else (run,)
@@ -176,13 +183,19 @@ def copyable() -> Iterator[None]:
 
 @contextlib.contextmanager
 def told_what_to_change(trial: Trial) -> Iterator[None]:
-    """Out of memory on a GPU: which trial needs it, and what takes less."""
+    """Say what takes less where a GPU has no memory left, and where a trial looks for a relative path."""
     try:
         yield
     except torch.OutOfMemoryError as error:
         size = f"batch_size {trial.batch_size} of {name_of(type(trial.task))}"
-        remedy = "give the arm a smaller batch_size, or each trial more of a GPU (--gpus)"
+        size, less = (f"{trial.fuse} trials at {size}", "fuse or batch_size") if trial.fuse else (size, "batch_size")
+        remedy = f"give the arm a smaller {less}, or each trial more of a GPU (--gpus)"
         raise RuntimeError(f"{size} needs more memory than the GPU has: {remedy} ({first_line(error)})") from error
+    except FileNotFoundError as error:
+        if not isinstance(error.filename, str) or Path(error.filename).is_absolute():
+            raise
+        remedy = "a trial runs in a folder of its own: name the file by its whole path, as from Path(__file__).parent"
+        raise RuntimeError(f"{first_line(error)}; {remedy}") from error
 
 
 def save(run: Training, folder: Path, mark: str) -> None:

@@ -1,11 +1,12 @@
 """The user's own loop: a `Training` trains, a `Session` tells it what the trial is and hears how it goes."""
 
 import math
+import re
 import sys
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,6 +22,22 @@ from trainables.tasks import Workload
 from trainables.trial import Record, Trial
 
 UNTOLD: Any = object()
+COLUMNS = {
+    "study", "arm", "repetition", "k", "seed_number", "planned", "run_id", "status", "error", "searcher", "mode",
+    "metric", "chance", "target", "record", "best_valid_score", "scheme", "trial", "score", "cost", "worth",
+}  # fmt: skip
+"""Columns that the table of a study has beside those of its trials and records."""
+PARTS = {
+    *Trial.__dataclass_fields__,
+    "scheme",
+    "direction",
+    "decay",
+    "optimizer",
+    "schedule",
+    "hidden",
+    "rest",
+}
+NAMES = re.compile(r"[\w\-. :/]{1,250}", re.ASCII)  # those that MLflow takes
 
 
 class Training(Workload):
@@ -98,13 +115,14 @@ class Session:
         self.states: dict[str, Any] | None = None  # of what `epochs` keeps, to be put back
         self.kept: dict[str, Any] = {}
         self.over = self.diverged = self.stopped = False
+        self.notes: list[str] = []  # on what its user should know, to be told by whoever trains it
         self.rehearsing = False  # the first step is the last
         self.to_heed = given(trial)
         self.stepping: Stepping | None = None
         self.seconds, self.flops = 0.0, math.nan
         self._since: float | None = None  # since when time is charged; None while it is not
         self.owns_epochs = True  # False from the first pass of `epochs()` on
-        self._hand_over, self._open, self._judged = hand_over, False, False
+        self._hand_over, self._open, self._judged, self._evaluations = hand_over, False, False, 0
         self._extras: dict[str, float] = {}
         self._steps_per_epoch: int | None = None  # as told, for a rule with a schedule, until they turn out otherwise
 
@@ -145,6 +163,9 @@ class Session:
         """
         if self.stepping:
             raise Refusal("session.optimizer makes one optimizer a trial: give it all parameters, in groups if need be")
+        for name, told in {"steps_per_epoch": steps_per_epoch, "total_steps": total_steps}.items():
+            if told is not UNTOLD and told is not None and not told >= 1:
+                raise Refusal(f"session.optimizer({name}={told}): at least one, or the loader is empty")
         untold = steps_per_epoch is UNTOLD and total_steps is None
         if untold and has_schedule(self.trial.rule):
             raise Refusal(
@@ -168,8 +189,7 @@ class Session:
                 begins again.
         """
         self.owns_epochs = False
-        if self.stepping and self.stepping.writes_rates and (theirs := schedules_of(self.stepping.optimizer, kept)):
-            raise Refusal(f"the trial's rule has a schedule, which would write over {theirs[0]}: leave that out")
+        self._refuse_theirs(kept)
         if kept:
             self._take(kept)
         while len(self.records) < self.num_epochs and not self.over:
@@ -193,17 +213,27 @@ class Session:
         """
         self._pause()
         self._judged = True
+        self._evaluations += 1
         try:
-            with self._stepping().judged(refresh, self.device):
+            with self._stepping().judged(refresh, self.device) if self._evaluations == 1 else nullcontext():
                 yield
         finally:
-            self._since = time.perf_counter()
+            self._evaluations -= 1
+            if not self._evaluations:
+                self._since = time.perf_counter()
 
     def log(self, **values: float | torch.Tensor) -> None:
         """Add numbers of your own to the next record."""
         taken = [name for name in values if name in Record.__dataclass_fields__ or name == "test_score"]
         if taken:
             raise Refusal(f"session.log: {taken[0]} is a number of every record; tell session.report")
+        for name in values:
+            if name in COLUMNS or name.partition(".")[0] in PARTS:
+                raise Refusal(f"session.log: {name} is a column of every study's table: choose another name")
+            if not NAMES.fullmatch(name):
+                raise Refusal(
+                    f"session.log: the name {name!r} cannot be recorded: take letters, digits, spaces and _-.:/ alone"
+                )
         self._extras |= {name: _number(value) for name, value in values.items()}
 
     def report(
@@ -268,6 +298,8 @@ class Session:
             extras={**extras, **self._extras, **test},
         )
         self.records.append(record)
+        if len(self.records) == 1:
+            self._refuse_unheeded()
         self._compare_steps(stepping.steps)
         self._go_on_or_end(stepping)
 
@@ -314,10 +346,19 @@ class Session:
         if told is not None and made == told * len(self.records):
             self._steps_per_epoch = told
         elif told is not None:
-            sys.stderr.write(
+            self.say(
                 f"session.optimizer was told steps_per_epoch={told}, and {made} steps were made by the end of epoch "
-                f"{len(self.records)}: the schedule ends {'early' if made > told * len(self.records) else 'late'}\n"
+                f"{len(self.records)}: the schedule ends {'early' if made > told * len(self.records) else 'late'}"
             )
+
+    def say(self, note: str) -> None:
+        """Tell the user something, on a line of its own and to whoever trains this.
+
+        Args:
+            note: one line.
+        """
+        self.notes.append(note)
+        sys.stderr.write(f"{note}\n")
 
     def _end_if_over(self) -> None:
         """Asked before and after every step of the optimizer."""
@@ -328,14 +369,21 @@ class Session:
             raise Over
 
     def _refuse_unheeded(self) -> None:
-        """Refuse a loop that has made its first step without asking for what its trials are given."""
+        """Refuse a loop that has trained without asking for what its trials are given."""
         for name in self.to_heed:
             if name not in self._heeded:
                 raise Refusal(f"{name} is given, and recorded, and train() never asks for session.{name}")
 
+    def _refuse_theirs(self, kept: dict[str, Any]) -> None:
+        """Refuse an LR scheduler of the user's where the rule's own schedule would write over it."""
+        if self.stepping and self.stepping.writes_rates and (theirs := schedules_of(self.stepping.optimizer, kept)):
+            raise Refusal(f"the trial's rule has a schedule, which would write over {theirs[0]}: leave that out")
+
     def _check(self, stepping: Stepping) -> None:
         if not self.owns_epochs and not self._open:
             raise Refusal("session.report belongs into a pass of session.epochs(), once")
+        if self.owns_epochs:
+            self._refuse_theirs({})
         if not stepping.steps and not self.diverged:
             raise Refusal("the session's optimizer has not stepped: is another one in use?")
         if stepping.averages and not self._judged:

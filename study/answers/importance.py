@@ -26,15 +26,16 @@ def importances(told: Sequence[Configurations], mode: str) -> list[Importance]:
         mode: of the scores, max or min.
 
     Returns:
-        One entry an arm of at least `FEWEST_TRIALS` trials.
+        One entry an arm of at least `FEWEST_TRIALS` trials whose best can be told from all.
     """
     found: list[Importance] = []
     for one in told:
         scores: Any = one.trials["score"]
-        if len(scores) < FEWEST_TRIALS or not scores.nunique() > 1:
+        if len(scores) < FEWEST_TRIALS:
             continue
         from study.search.importance import importance  # with Optuna, which other pages need not wait for
 
         shares = importance(one.space, one.values, ((-1.0 if mode == "min" else 1.0) * scores).tolist())
-        found.append(Importance(one.scheme, len(scores), {key: shares[key] for key in one.space}))
+        if shares is not None:
+            found.append(Importance(one.scheme, len(scores), {key: shares[key] for key in one.space}))
     return found

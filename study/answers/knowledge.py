@@ -94,7 +94,7 @@ def _drawn(one: Measured, arm: Searched | None, width: Floats) -> Curve:
         dearest = float(one.trials.full.max()) if one.trials.dearest is None else one.trials.dearest
         return cost.curve(arm, width, one.stream("known_cost"), draws, dearest)
     spent = one.spent
-    whole = spent.cost if isinstance(spent.cost, Cost) else Cost(np.nan, censored=True)
+    whole = spent.cost if isinstance(spent.cost, Cost) else Cost(np.nan, censored=False)
     return cost.flat(whole, spent.draws and Draws(*(drawn[:draws] for drawn in spent.draws)), width)
 
 
@@ -104,10 +104,14 @@ def _tell_curve(one: Measured, made: Curve, arm: Searched | None) -> None:
     result.known_field = "" if isinstance(drawn, NotDefined) else drawn.field
     for place, decades in enumerate(made.width):
         point = KnownCost(unit=result.expected_cost.unit, decades=float(decades))
-        point.estimate = float(made.cost[place]) if made.cost[place] == made.cost[place] else None
+        only = bool(np.isnan(made.cost[place]))
+        value = float((made.least if only else made.cost)[place])
+        if value == value:
+            point.estimate, point.bound = value, ">" if only else "="
         if point.estimate is not None and made.draws is not None:
             low, high = (drawn[:, place] for drawn in made.draws)
-            point.low, point.high = cost.ends(low, high, point.estimate)
+            ends = cost.ends(low, high, point.estimate)
+            point.low, point.high = ends.low, np.inf if only else ends.high
         result.known_cost.append(point)
     for factor in FACTORS:
         wide = min(_decades(factor), float(made.width[-1]))
@@ -127,7 +131,7 @@ def _tell_even(one: Measured, base: Measured, curves: Mapping[str, Curve]) -> No
         return
     if not one.result.known_field and not base.result.known_field:  # whatever is known, neither costs less
         return
-    narrowest = factor_of(float(curves[names[0]].width[0]))
+    narrowest = factor_of(max(float(curves[name].width[0]) for name in names))
     told = EvenFactor(names[1], found.ratio, narrowest=narrowest)
     told.factor = None if found.width is None else factor_of(found.width)
     if found.interval is not None:

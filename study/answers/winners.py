@@ -113,9 +113,13 @@ def start(found: Sequence[Winner]) -> str:
         found: from `winners`.
 
     Raises:
-        Refusal: where the record does not say what was searched, or nothing was.
+        Refusal: where the record does not say what was searched, or nothing was, and where the trials are of arms that
+            searched different fields.
     """
     values = [{key: winner.configuration[key] for key in winner.searched} for winner in found]
+    arms = list(dict.fromkeys(winner.key.arm for winner in found))
+    if len({tuple(sorted(value)) for value in values}) > 1:
+        raise Refusal(f"the best are of arms that search different fields: name one of {', '.join(arms)}")
     if not all(values):
         raise Refusal("the record does not say that its arms search anything: there is nothing to start from")
     return write_plain({"start": [value for at, value in enumerate(values) if value not in values[:at]]})

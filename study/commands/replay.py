@@ -12,7 +12,7 @@ from study.commands import options
 @click.option("--start", multiple=True, metavar="KEY=N[,KEY=N…]", help="A configuration that is tried first.")
 @click.option("--prior", multiple=True, metavar="KEY=MEDIAN,DECADES", help="Draws KEY from this log-normal law.")
 @click.option("--trials", type=click.IntRange(min=1), help="Budget of a search.  [default: the study's]")
-@click.option("--repetitions", type=click.IntRange(min=40), default=1000, show_default=True, help="Searches an arm.")
+@click.option("--repetitions", type=click.IntRange(min=100), default=1000, show_default=True, help="Searches an arm.")
 @click.option("--target", type=float, help="The score that ends the race.  [default: the task's own]")
 @click.option(
     "--baseline",

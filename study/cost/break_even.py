@@ -7,7 +7,7 @@ curves cross. The interval of w* is all w at which the interval of C_A(w)/C_B(w)
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -26,9 +26,15 @@ POINTS = 25  # of a curve, evenly in the logarithm of the width
 class Curve:
     """The cost of tuning against what is known of the rate, from the narrowest window to all that was searched."""
 
-    width: Floats  # (m,) ascending, in decades
+    width: Floats  # (m,) ascending, in decades: the last of those that `widths` gives
     cost: Floats  # (m,) NaN where it is only a lower bound, or not defined
     draws: Draws | None  # (draws, m) low and high; None where there is no interval
+    least: Floats = field(default_factory=lambda: np.full(1, np.nan))  # (m,) the lower bound, where there is only that
+
+    def widest(self, m: int) -> "Curve":
+        """The same over the m widest windows."""
+        drawn = self.draws and Draws(*(one[:, -m:] for one in self.draws))
+        return Curve(self.width[-m:], self.cost[-m:], drawn)
 
 
 class BreakEven(NamedTuple):
@@ -40,22 +46,22 @@ class BreakEven(NamedTuple):
 
 
 def widths(arms: Sequence[Searched], points: int = POINTS) -> Floats | NotDefined:
-    """(points,) windows from the narrowest that holds enough trials of every arm, to the widest span.
+    """Windows from the narrowest that holds enough trials of any arm, to the widest span; each arm's narrowest is one.
 
     Args:
         arms: those with a rate to search, at least one.
-        points: how many.
+        points: how many lie evenly.
 
     Returns:
-        Decades, ascending; not defined where even the widest window holds too few trials.
+        Decades, ascending; not defined where an arm's whole span holds too few trials.
     """
     widest = max(arm.span for arm in arms)
-    narrowest = max(TRIALS_A_WINDOW * arm.span / arm.x.size for arm in arms)
-    if narrowest >= widest:
+    narrowest = [arm.narrowest for arm in arms]
+    if max(narrowest) >= widest:
         return NotDefined(f"an arm has fewer than {TRIALS_A_WINDOW} trials")
-    made = np.geomspace(narrowest, widest, points)
+    made = np.geomspace(min(narrowest), widest, points)
     made[-1] = widest  # to the last digit: there nothing is known
-    return made
+    return np.unique([*made, *narrowest])
 
 
 def curve(
@@ -75,13 +81,16 @@ def curve(
         dearest: the most that a trial can cost; None: the dearest charged.
 
     Returns:
-        The curve, without draws where fewer than two trials hit.
+        The curve, over the windows that hold enough of its trials; without draws where fewer than two trials hit.
     """
-    found = [known_cost(arm, float(one)) for one in width]
-    told = [one.value if isinstance(one, Cost) and not one.censored else np.nan for one in found]
-    enough = arm.hits >= FEWEST_HITS
-    drawn = known_cost_draws(arm, width, generator, draws, dearest) if enough else None
-    return Curve(width, np.array(told), drawn)
+    own = width[width >= arm.narrowest]
+    found = [known_cost(arm, float(one)) for one in own]
+    told, least = (
+        np.array([one.value if isinstance(one, Cost) and one.censored == bound else np.nan for one in found])
+        for bound in (False, True)
+    )
+    drawn = known_cost_draws(arm, own, generator, draws, dearest) if arm.hits >= FEWEST_HITS else None
+    return Curve(own, told, drawn, least)
 
 
 def flat(cost: Cost, drawn: Draws | None, width: Floats) -> Curve:
@@ -92,9 +101,9 @@ def flat(cost: Cost, drawn: Draws | None, width: Floats) -> Curve:
         drawn: (draws,) of it, as `cost_draws` gives them; None: there is no interval.
         width: (m,) as `widths` gives them.
     """
-    value = np.full(width.size, np.nan if cost.censored else cost.value)
+    told, least = (np.full(width.size, cost.value if cost.censored == bound else np.nan) for bound in (False, True))
     columns = None if drawn is None else Draws(*(np.repeat(one[:, None], width.size, axis=1) for one in drawn))
-    return Curve(width, value, columns)
+    return Curve(width, told, columns, least)
 
 
 def break_even(one: Curve, other: Curve, level: float = LEVEL) -> BreakEven | NotDefined:
@@ -102,12 +111,14 @@ def break_even(one: Curve, other: Curve, level: float = LEVEL) -> BreakEven | No
 
     Args:
         one: A, the numerator.
-        other: B, over the same widths.
+        other: B, over windows of the same `widths`.
         level: how often the interval is to hold the truth.
 
     Returns:
         The break-even; not defined where a cost is only a lower bound although all is searched, or B's is nothing.
     """
+    shared = min(one.width.size, other.width.size)  # by the arm of fewer trials
+    one, other = one.widest(shared), other.widest(shared)
     ratio = np.divide(one.cost, other.cost, out=np.full(one.width.size, np.nan), where=other.cost > 0)
     if not ratio[-1] > 0:
         return NotDefined("the cost from nothing is no number above 0 for both arms")

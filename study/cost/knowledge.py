@@ -55,6 +55,11 @@ class Searched:
         """The number of trials that hit."""
         return int(self.counts[self.hit].sum())
 
+    @property
+    def narrowest(self) -> float:
+        """The narrowest window that holds enough trials on average, in decades."""
+        return TRIALS_A_WINDOW * self.span / float(self.counts.sum())
+
     def grouped(self, most: int = GROUPS) -> "Searched":
         """The same trials, neighbours taken together where there are many: no window can be as narrow as they are.
 
@@ -152,7 +157,7 @@ def known_cost_interval(
     Returns:
         Its ends, or why none is printed: that depends on n, w and the number of hits alone.
     """
-    n, hits = arm.x.size, arm.hits
+    n, hits = int(arm.counts.sum()), arm.hits
     width = min(width, arm.span)
     if n * width / arm.span < TRIALS_A_WINDOW:
         return NotDefined(f"a window of {width:g} decades holds fewer than {TRIALS_A_WINDOW} of {n} trials")

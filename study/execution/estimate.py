@@ -27,7 +27,8 @@ def dry_run(study: Study, cpus: int | None = None) -> str:
         one = _seconds(arm)
         seconds = one * settings.trials * settings.repetitions * settings.seeds
         total += seconds if one == one else 0.0
-        takes = f"about {clock(seconds)} of one core" if one == one else "as long as its own loop takes"
+        fused = ", were they not fused" if "fuse" in arm.fixed else ""
+        takes = f"about {clock(seconds)} of one core{fused}" if one == one else "as long as its own loop takes"
         space = ", ".join(f"{key} {written(domain)}" for key, domain in arm.space.items())
         lines.append(
             f"  {arm.name}: {settings.repetitions} × {settings.trials} trials by {settings.searcher}, "
@@ -40,7 +41,10 @@ def dry_run(study: Study, cpus: int | None = None) -> str:
 
 
 def _seconds(arm: Arm) -> float:
-    """The time of one trial: that of a step after the first, times their number; NaN for a loop of the user's."""
+    """The time that one trial takes of one core: that of a step after the first, times their number and its threads.
+
+    NaN for a loop of the user's.
+    """
     trial = arm.trial({key: corner(domain) for key, domain in arm.space.items()}, seed=0)
     if isinstance(trial.task, Training):
         return math.nan
@@ -49,4 +53,4 @@ def _seconds(arm: Arm) -> float:
     training.step()
     started = time.perf_counter()
     training.step()
-    return (time.perf_counter() - started) * training.course.num_steps
+    return (time.perf_counter() - started) * training.course.num_steps * trial.threads

@@ -53,6 +53,7 @@ class Bridge(Callback):
         self._running: dict[str, Assignment] = {}
         self._last: dict[str, Mapping[str, Any]] = {}
         self._failures = Failures(one_has_not_failed=dispatcher.one_has_not_failed)  # under an earlier driver
+        self._notes: set[str] = set()  # that have been shown
         self._up: set[str] = set()  # trials whose present attempt has been recorded
         self._lost: set[str] = set()  # trials whose last attempt has failed, and was counted
         self._tracebacks: dict[str, str] = {}  # of trials that have failed too often
@@ -97,6 +98,8 @@ class Bridge(Callback):
         self._last[trial.trial_id] = result
         self._pricing.told(trial.trial_id, self._running[trial.trial_id], result["price"])
         trial.config["priced"] = NOT_NOW  # where it is tried again
+        for note in result["notes"]:
+            self._said(self._running[trial.trial_id].key.path, note)
         for lane, told in _told(self._running[trial.trial_id], result):
             if told["first"] == 0:  # a new attempt: it tells all its records, and may have fewer than the one before
                 self._scores[lane.key].clear()
@@ -122,6 +125,12 @@ class Bridge(Callback):
             outcome, rungs = self._outcome(lane, told)
             self._end(lane, outcome, {**place, "rungs": rungs, "records": records[lane.key]})
         self._forgotten(trial.trial_id)
+
+    def _said(self, path: str, note: str) -> None:
+        """Show what a loop of the user's has to say; what one trial said is not said again by the next."""
+        if note not in self._notes:
+            self._notes.add(note)
+            self._progress.note(f"trial {path}: {note}")
 
     def _records(self, trial_id: str) -> dict[Key, str]:
         """The number of records that the last attempt of each training has told, as a tag."""

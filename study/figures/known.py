@@ -47,7 +47,7 @@ def chart(here: list[Result], look: Mapping[str, Look], baseline: str | None = N
 
 def _points(result: Result) -> list[KnownCost]:
     """The points of a curve that has a place on logarithmic axes."""
-    return [point for point in result.known_cost if point.estimate]
+    return [point for point in result.known_cost if point.estimate and point.bound == "="]
 
 
 def table(here: list[Result]) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """From the text of a study file to a `Study`: names found, domains read, everything checked, or one clear line."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -14,7 +14,7 @@ from study.plan.file import Settings, StudyFile, complaint, nested, read_file, t
 from study.plan.key import checked_name
 from study.plan.start import start_of
 from study.plan.study import STOPPER, Arm, Study
-from study.plan.tasks import overlaid
+from study.plan.tasks import entry_of, label, overlaid
 from study.search.stoppers import stopper_of
 from trainables.components import Slot, slots
 from trainables.plugins import trusted, word_of
@@ -95,6 +95,7 @@ def parse(text: str, name: str, trials: int | None = None, folder: Path | None =
     """
     file = read_file(text, name)
     arms = _arms(file, trials, folder)
+    _refuse_twins(arms)
     check_points(arms)
     check_heat(file.heat, arms)
     return Study(name, file, arms, text)
@@ -108,6 +109,16 @@ def _arms(file: StudyFile, trials: int | None, folder: Path | None) -> tuple[Arm
     own = {name: entries for name, entries in arms.items() if "control_of" not in entries}
     sources = {name: _arm(name, overlaid(file.common, entries), trials, folder) for name, entries in own.items()}
     return tuple(sources[name] if name in sources else controls.derived(name, arms, sources) for name in arms)
+
+
+def _refuse_twins(arms: Iterable[Arm]) -> None:
+    """Refuse two arms of one task that reports would call by the same name."""
+    seen: dict[tuple[str, str], str] = {}
+    for arm in arms:
+        task = str(arm.fixed.get("task", ""))
+        other = seen.setdefault((entry_of(arm.name, task), task), arm.name)
+        if other != arm.name:
+            raise Refusal(f"arms {other!r} and {arm.name!r} are one scheme on {label(task)}: give one another name")
 
 
 def _arm(name: str, entries: Mapping[str, Any], trials: int | None, folder: Path | None) -> Arm:

@@ -40,7 +40,7 @@ class ReplayOptions:
     trials: int | None = None
     start: Sequence[Mapping[str, Value]] = ()  # tried first by arms that search all their fields
     priors: Mapping[str, Sequence[float]] = field(default_factory=dict[str, Sequence[float]])  # as {log_normal: …} has
-    repetitions: int = 1000
+    repetitions: int = 1000  # searches an arm, in tens; below 100 intervals are too tight
     target: float | None = None  # in the task's own sense; None: the task's own target
     baseline: str | None = None  # an arm, or a scheme on every task; None: the study's, or a task's first arm
     unit: str = "passes"
@@ -178,7 +178,7 @@ def _of_task(
         told(arm.name)
         curves = curves_of(record, arm, asked.unit, asked.of)._replace(arm=with_priors(arm, asked.priors))
         race = None if target is None else sign * target
-        found[arm.name] = list(searches(curves, study.name, race, asked.repetitions // GROUP, GROUP, asked.seed))
+        found[arm.name] = list(searches(curves, study.name, race, -(-asked.repetitions // GROUP), GROUP, asked.seed))
     wanted = asked.baseline or study.file.baseline
     baseline = next((arm for arm in arms if _is(wanted, arm, str(arm.fixed["task"]))), arms[0]).name
     return replay_answers(found, baseline, sign, asked.unit, raced=target is not None)

@@ -29,7 +29,7 @@ class Curves(NamedTuple):
     places: Floats  # (num_trials, dimensions) in the unit cube of the arm's space
     scores: list[list[float]]  # (num_records,) each; the chance level last where it diverged
     costs: list[list[float]]  # (num_records,) each, cumulative
-    diverged: list[bool]
+    lost: list[bool]  # those that diverged or failed: they count at chance, whatever they said before
     strata: NDArray[np.intp]  # (num_trials,) trials of one number stand for each other: all of them, or a grid's cell
 
     def nearest(self, place: Floats, among: NDArray[np.intp], generator: np.random.Generator) -> int:
@@ -75,8 +75,9 @@ def curves_of(record: pd.DataFrame, arm: Arm, unit: str, of: str | None = None) 
     sign, chance = (1 if arm.task.mode == "max" else -1), arm.task.chance
     trials = [trial for _, trial in rows.groupby(TRIAL, sort=False)]
     lost = [bool(is_lost(trial).iloc[0]) for trial in trials]
-    scores = [(sign * trial["valid_score"]).tolist() for trial in trials]
-    scores = [[*told[:-1], sign * chance] if bad else told for told, bad in zip(scores, lost, strict=True)]
+    told = [(sign * trial["valid_score"]).tolist() for trial in trials]
+    diverged = [(trial["status"] == "diverged").iloc[0] for trial in trials]
+    scores = [[*one[:-1], sign * chance] if bad else one for one, bad in zip(told, diverged, strict=True)]
     places = np.array([place(arm.space, arm.fixed | trial.iloc[0].to_dict()) for trial in trials])
     by_design = "searcher" in rows and (rows["searcher"] == "grid").all()  # its cells were chosen, only seeds drawn
     strata = np.unique(places, axis=0, return_inverse=True)[1] if by_design else np.zeros(len(trials), np.intp)

@@ -67,7 +67,7 @@ def search(curves: Curves, of: Search, target: float | None, among: NDArray[np.i
         among: the numbers of the trials that may answer; None: all.
     """
     searching, arm = Searching(of), curves.arm
-    sign = 1 if arm.task.mode == "max" else -1
+    sign, floor = 1 if arm.task.mode == "max" else -1, _floor(curves)
     visible = np.arange(len(curves.scores)) if among is None else among
     generator = np.random.default_rng(seed_of("equally close", of.study, arm.name, of.repetition))
     lengths: list[tuple[int, int]] = []
@@ -76,13 +76,18 @@ def search(curves: Curves, of: Search, target: float | None, among: NDArray[np.i
         i = curves.nearest(_asked(curves.space, suggestion.values), visible, generator)
         scores = curves.scores[i]
         length = stopped_at(suggestion.bars, scores) or len(scores)
-        lost = curves.diverged[i] and length == len(scores)
-        worth = scores[-1] if lost else best_score(scores[:length])
+        lost = curves.lost[i] and length == len(scores)
+        worth = floor if lost else best_score(scores[:length])
         status = "diverged" if lost else "finished" if length == len(scores) else "stopped"
         rungs = arm.rungs(suggestion.k, [sign * score for score in scores[:length]], diverged=lost)
         searching.observe(suggestion.k, Outcome(status, sign * worth, rungs))
         lengths.append((i, length))
     return _found(curves, lengths, target)
+
+
+def _floor(curves: Curves) -> float:
+    """The least that a trial counts for: chance, as higher is better."""
+    return (1 if curves.arm.task.mode == "max" else -1) * curves.arm.task.chance
 
 
 def _asked(space: Mapping[str, Domain], values: Mapping[str, Any]) -> Floats:
@@ -93,7 +98,7 @@ def _asked(space: Mapping[str, Domain], values: Mapping[str, Any]) -> Floats:
 
 def _found(curves: Curves, lengths: Sequence[tuple[int, int]], target: float | None) -> Found:
     spent, first = 0.0, None
-    floor = (1 if curves.arm.task.mode == "max" else -1) * curves.arm.task.chance  # what counts: study.records.trials
+    floor = _floor(curves)  # what counts: study.records.trials
     bar = None if target is None else float(least(np.array(target)))
     tops: list[float] = []
     for number, (i, length) in enumerate(lengths, 1):
@@ -102,7 +107,7 @@ def _found(curves: Curves, lengths: Sequence[tuple[int, int]], target: float | N
         if hit is not None and first is None:
             first = number, spent + curves.costs[i][hit]
         spent += curves.costs[i][length - 1]
-        lost = curves.diverged[i] and length == len(curves.scores[i])
-        tops.append(max(scores[-1] if lost else best_score(scores), floor))
+        lost = curves.lost[i] and length == len(curves.scores[i])
+        tops.append(floor if lost else max(best_score(scores), floor))
     trials, cost = first or (len(lengths), spent)
     return Found(first is not None, trials, cost, max(tops), spent)

@@ -8,7 +8,7 @@ from study.answers.study import Answers
 from study.plan.tasks import label
 from study.records.material import Material
 from study.reports.cells import Cell, Column, Row, Sheet, links_of
-from study.reports.sentences import NAMED, Word, Words, counted, listed, settling, told
+from study.reports.sentences import NAMED, Word, Words, counted, listed, not_compared, settling, told
 from study.reports.terminal import MOST
 
 
@@ -24,7 +24,7 @@ def advice(answers: Answers) -> Words:
     ]
     words += [Word(best.scheme, "scheme"), Word(_at(best))]
     left = [result.scheme for result in answers.results if result.expected_cost.estimate is None]
-    aside = [Word("; "), *listed(left), Word(" cannot be compared")] if left else []
+    aside = not_compared(left)
     if not others:
         told_all = f"; every other scheme {'that can be compared ' if left else ''}is told from it"
         return [*words, Word(told_all if len(answers.results) > 1 + len(left) else ""), *aside, Word(".")]

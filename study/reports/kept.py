@@ -21,7 +21,7 @@ from study.records.material import Material
 FILE = ".made.json"
 PACKAGES = Path(__file__).parents[1], Path(trainables.__file__).parent
 SOURCES = {".py", ".jinja", ".css", ".js", ".yaml"}
-LIBRARIES = "jinja2", "numpy", "pandas", "scipy", "vl-convert-python"
+LIBRARIES = "jinja2", "numpy", "optuna", "pandas", "scipy", "vl-convert-python"
 """Those whose versions may change a byte of a page."""
 
 BESIDE = {"file", "storage"}  # of a material: the first is read from its text, the second is on no page

@@ -2,7 +2,7 @@
 
 from study.answers.results import Quantity, Result, ShareOverTasks
 from study.plan.tasks import label
-from study.reports.sentences import Word, Words, listed, verdicts
+from study.reports.sentences import Word, Words, listed, not_compared, verdicts
 from study.reports.terminal import TextTable, quantity_text
 
 TITLE = "Over all tasks"
@@ -45,7 +45,7 @@ def sentence(results: list[Result]) -> Words:
     said = verdicts(kept, first.against, "reaches the targets for ", of, bounds, "missed a target altogether")
     words = [*start, Word(" (geometric mean), "), *said]
     left = [scheme for scheme in others if scheme not in compared]
-    return [*words, *([Word("; "), *listed(left), Word(" cannot be compared")] if left else []), Word(".")]
+    return [*words, *not_compared(left), Word(".")]
 
 
 def tables(results: list[Result]) -> list[TextTable]:

@@ -4,7 +4,7 @@ A share is told as a number where its interval, at the level of all comparisons 
 it does not, the scheme *cannot be told from* the baseline, whatever the estimate.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from study.answers.results import JudgedShare, Quantity, Result
@@ -175,9 +175,18 @@ def verdicts(
 def _not_compared(shares: Mapping[str, JudgedShare]) -> Words:
     """A clause on the schemes of which nothing is known; empty where there is none."""
     unknown = [scheme for scheme, share in shares.items() if share.verdict == "unknown"]
-    named, more = unknown[:NAMED], len(unknown[NAMED:])
-    words = [Word("; "), *listed(named, f"{counted(more)} more" if more else "")]
-    return [*words, Word(" cannot be compared (see the notes)")] if unknown else []
+    return [*not_compared(unknown), Word(" (see the notes)")] if unknown else []
+
+
+def not_compared(schemes: Sequence[str]) -> Words:
+    """Say that these cannot be compared: three are named at most, the others counted; empty where there are none.
+
+    >>> sentence_text(not_compared(["sgd", "adam", "lion", "dog", "cprop"]))
+    '; sgd, adam, lion and two more cannot be compared'
+    """
+    named, more = schemes[:NAMED], len(schemes[NAMED:])
+    words = listed(list(named), f"{counted(more)} more" if more else "")
+    return [Word("; "), *words, Word(" cannot be compared")] if schemes else []
 
 
 def _number(share: JudgedShare) -> Word:

@@ -3,9 +3,11 @@ const Tables = (() => {
   "use strict";
   const amounts = { k: 1e3, M: 1e6, G: 1e9, T: 1e12, P: 1e15 };
 
+  const ones = ["baseline", "cheapest"];  // what the share of the scheme itself is called
+
   function amount(cell) {  // the number that a cell begins with; none comes last
-    const found = /^[≥≤× ]*([-+]?[\d.,]+(?:e[-+]?\d+)?)(?: ([kMGTP])\b)?/.exec(cell.textContent.trim());
-    return found ? parseFloat(found[1].replaceAll(",", "")) * (amounts[found[2]] || 1) : null;
+    const text = cell.textContent.trim(), found = /^[≥≤× ]*([-+]?[\d.,]+(?:e[-+]?\d+)?)(?: ([kMGTP])\b)?/.exec(text);
+    return ones.some(word => text.startsWith(word)) ? 1 : found ? parseFloat(found[1].replaceAll(",", "")) * (amounts[found[2]] || 1) : null;
   }
 
   function inOrder(rows, key, sense) {  // by a number or a text; what has none comes last, whichever way round

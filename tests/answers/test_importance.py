@@ -101,3 +101,14 @@ def test_null_is_an_option_of_which_the_page_tells_like_of_others():
     (answers,) = answers_of(made, ReportOptions(draws=100))
     (found,) = answers.importances
     assert found.shares["gradient_clip"] > 0.8
+
+
+@pytest.mark.parametrize("good", [0, 1, 4, 9])
+def test_where_the_best_tenth_is_no_better_than_the_rest_nothing_is_told(good):
+    """Of scores at chance any is as good as another: half of all importance each would be said of nothing."""
+    values = drawn()
+    order = sorted(range(len(values)), key=lambda at: depth(values[at], "scheme.lr"))
+    scores = [0.9 if at in order[:good] else 0.1 for at in range(len(values))]
+    assert importance(SPACE, values, scores) is None
+    scores[order[9]] = 0.9
+    assert good < 9 or importance(SPACE, values, scores)["scheme.lr"] > 0.9

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,9 @@ from click.testing import CliRunner
 from recorded import record, training
 
 from study import cost
+from study.answers.arms import Costs, Trials
 from study.answers.results import EvenFactor, JudgedShare, Result
+from study.answers.spent import share, spent
 from study.answers.summary import Options, summarize
 from study.commands.cost import cost as command
 from study.records import own
@@ -225,3 +228,41 @@ def test_the_command_writes_table_figure_and_json(tmp_path):
     assert sgd["expected_cost"].tolist() == pytest.approx([point["estimate"] for point in made["known_cost"]])
     assert made["known_within"]["10"]["decades"] == 2.0
     assert (tmp_path / "known_cost.png").is_file()
+
+
+def test_no_arm_loses_a_number_where_another_has_few_trials():
+    rng = np.random.default_rng(7)
+    many, few = (rated(name, n, rng, width) for name, n, width in (("sgd", 128, 1.0), ("few", 16, 2.5)))
+    alone, beside = (asked(*parts)["sgd"] for parts in ((many,), (many, few)))
+    assert beside.known_within == alone.known_within
+    assert [*alone.known_within] == [100, 10, 3]
+    told = asked(many, few)["few"]
+    assert [*told.known_within] == [100]  # 8 of 16 trials lie in three of six decades
+    assert told.break_even.narrowest == pytest.approx(10 ** (8 * 6 / 16 / 2))
+
+
+def test_a_hit_alone_within_a_window_is_a_lower_bound():
+    """One hit is the anchor, and nothing else is found around it."""
+    trials = rated("sgd", 32, np.random.default_rng(8)).assign(score=[0.95] + [0.5] * 31)
+    one = asked(trials)["sgd"]
+    for factor in (100, 10):
+        point = one.known_within[factor]
+        hit = np.arange(32) == 0
+        arm = cost.Searched(np.log10(trials["lr"].to_numpy()), trials["cost"].to_numpy(), hit, -5.0, 6.0)
+        assert (point.estimate, point.bound) == (cost.known_cost(arm, point.decades).value, ">")
+        assert (point.low, point.high) == (None, None)
+    assert one.known_cost[-1].bound == "="  # all is searched there: formula 1
+
+
+def test_in_trials_a_scheme_that_never_hit_has_one_bound_in_cost_and_share():
+    """33 trials at least where none of 32 hit."""
+    hit = np.arange(32) < 8
+    told = []
+    for hits in (hit, np.zeros(32, bool)):
+        each_one = Costs(np.ones(32), np.ones(32), 1.0)
+        arm = Trials("t", "s", 1.0 * hits, np.ones(32), np.ones(32), hits, np.zeros(32, int), 1, "")
+        arm = replace(arm, beside={"trials": each_one})
+        told.append(spent(arm, "passes", lambda name: np.random.default_rng(1), 200)["trials"])
+    base, never = told
+    assert (never.cost.value, never.cost_quantity.estimate, never.cost.censored) == (33, 33, True)
+    assert share(base, never, "trials").estimate == pytest.approx(33 / base.cost_quantity.estimate)

@@ -64,6 +64,13 @@ def test_searched_values_are_what_another_search_tries_first():
         start(winners(of(*rates)))
 
 
+def test_winners_that_searched_different_fields_are_no_start_of_one_arm():
+    both = [training([score], arm=arm, **DIGITS, **{"scheme.lr": 0.1}) for arm, score in (("sgd", 0.9), ("set", 0.8))]
+    material = replace(of(*both), searched={"sgd": ["scheme.lr"]})
+    with pytest.raises(Refusal, match="of arms that search different fields: name one of sgd, set"):
+        start(winners(material, top=2))
+
+
 def test_where_lower_is_better_the_lowest_wins():
     level = {"mode": "min", "metric": "loss", "chance": 3.0, "task": "quadratic"}
     material = of(training([0.2, 0.7], k=0, **level), training([0.1, 0.9], k=1, **level))

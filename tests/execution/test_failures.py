@@ -137,6 +137,13 @@ def test_out_of_memory_says_which_trial_and_what_to_change(config, monkeypatch):
     )
 
 
+def test_a_path_that_is_not_whole_says_where_a_trial_runs(config, monkeypatch):
+    running = Trainable(config)
+    monkeypatch.setattr(Run, "epoch", lambda self: Path("data/train.csv").read_text())
+    with pytest.raises(RuntimeError, match=r"directory: 'data/train.csv'; a trial runs in a folder of its own"):
+        running.step()
+
+
 def test_told_that_it_failed_too_often_it_says_so_and_trains_nothing(config, monkeypatch):
     monkeypatch.setattr(trainable, "Run", None)
     result = Trainable({**config, "error": "ValueError: negative"}).step()
@@ -522,7 +529,16 @@ def told(first, records, **about):
         for number, score in enumerate(records, first + 1)
     ]
     lane = {"first": first, "records": flat, "best": max(records), "stopped": False, "diverged": False}
-    return {"finished": False, "error": "", "price": "", "host": "", "device": "cpu", "lanes": [lane], **about}
+    return {
+        "finished": False,
+        "error": "",
+        "price": "",
+        "notes": [],
+        "host": "",
+        "device": "cpu",
+        "lanes": [lane],
+        **about,
+    }
 
 
 def test_the_records_of_a_trial_are_those_of_its_last_attempt(tmp_path):
@@ -547,6 +563,21 @@ def test_the_records_of_a_trial_are_those_of_its_last_attempt(tmp_path):
     table = tracking.read("attempts", tracker.uri)
     assert table["status"].tolist() == ["finished"] * 2 + ["failed"] * 2
     assert table["valid_score"].tolist() == [0.1, 0.2] * 2
+
+
+def test_what_a_loop_has_to_say_is_shown_once_a_study(tmp_path):
+    study = parse("{question: q, common: {task: quadratic, trials: 2}, arms: {sgd: {}}}", "notes")
+    tracker, shown = tracking.Tracker(study, f"sqlite:///{tmp_path}/mlflow.db"), list[str]()
+    tracker.searches.open(study.searches())
+    progress = Progress(study)
+    progress.note = shown.append
+    bridge = tuner.Bridge(tracker, Dispatcher(study, {}, tracker.measured), progress, tmp_path)
+    for name in ("first", "second"):
+        one = SimpleNamespace(trial_id=name, config=bridge.next_config(name), error_file="")
+        bridge.on_trial_start(0, [], one)
+        bridge.on_trial_result(0, [], one, told(0, [0.1], notes=["the schedule ends early"]))
+    tracker.wait()
+    assert shown == ["trial notes/sgd/0/0/0: the schedule ends early"]
 
 
 @pytest.mark.ray

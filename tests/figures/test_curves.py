@@ -4,6 +4,7 @@ import itertools
 import math
 import re
 
+import numpy as np
 import pytest
 
 from study.answers.results import KnownCost, Quantity, Result
@@ -74,6 +75,14 @@ def test_a_profile_jumps_where_the_ratio_of_costs_is():
     assert second["tau"].tolist() == pytest.approx([1.0, 1.05, profile.MOST])
     assert second["share_of_tasks"].tolist() == [0.0, 1.0, 1.0]
     assert told[told["scheme"] == SCHEMES[-1]]["share_of_tasks"].tolist() == [0.0, 0.0]  # a miss
+
+
+def test_a_profile_jumps_where_rounding_would_put_the_cost_beyond_its_own_ratio():
+    dear, every = 0.7, [0.2 + step / 1000 for step in range(400)]
+    cheap = next(cost for cost in every if dear / cost * cost < dear)
+    told = profile.table(["cheap", "dear"], np.array([[cheap], [dear]]))
+    jump = told[(told["scheme"] == "dear") & (told["tau"] == dear / cheap)]
+    assert jump["share_of_tasks"].tolist() == [1.0]
 
 
 def test_a_picture_is_the_same_in_every_writing():

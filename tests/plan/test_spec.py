@@ -176,6 +176,13 @@ def test_a_shipped_study_states_its_question_command_and_duration(name):
     assert study.file.duration
 
 
+def test_two_arms_that_a_report_would_call_alike_are_refused():
+    with pytest.raises(Refusal, match="arms 'sgd' and 'sgd-quadratic' are one scheme on quadratic"):
+        parse.parse(
+            "{question: q, common: {task: quadratic}, arms: {sgd: {}, sgd-quadratic: {scheme.lr: 0.1}}}", "twins"
+        )
+
+
 def test_a_key_is_its_path():
     key = Key("study", "arm", 1, 2, 3)
     assert Key.of_path(key.path) == key

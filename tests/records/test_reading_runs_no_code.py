@@ -161,7 +161,7 @@ def test_replay_of_a_study_file_imports_nothing(ran, lr_study, tmp_path):
     saved(tmp_path / "x.parquet", task="evil_module:Bowl", **LEVEL)
     text = "{question: q, common: {task: evil_module:Bowl, trials: 3}, arms: {sgd: {}}}"
     (tmp_path / "theirs.yaml").write_text(text)
-    told = lr_study("replay", "x.parquet", "--study", "theirs.yaml", "--repetitions", "40")
+    told = lr_study("replay", "x.parquet", "--study", "theirs.yaml", "--repetitions", "100")
     assert not ran.exists()
     assert "Traceback" not in told.stderr
 
@@ -186,7 +186,7 @@ def test_a_store_that_names_code_is_read_without_running_it(tagged, ran, lr_stud
         command: lr_study(command, *words, "--uri" if command == "cost" else "--tracking-uri", uri)
         for command, words in {
             "report": ["theirs"],
-            "replay": ["theirs", "--repetitions", "40"],
+            "replay": ["theirs", "--repetitions", "100"],
             "functions": ["theirs"],
             "status": ["theirs"],
             "cost": ["study:theirs", "--mode", "min"],
@@ -215,7 +215,7 @@ def test_what_the_arms_search_and_their_defaults_are_told_by_the_record(ran, lr_
     (answers,) = answers_of(material, ReportOptions())
     assert isinstance(answers.regret["sgd"], float)
     assert isinstance(answers.regret["bold"], NotDefined)
-    told = lr_study("replay", "theirs", "--searcher", "sobol", "--repetitions", "40", "--tracking-uri", uri)
+    told = lr_study("replay", "theirs", "--searcher", "sobol", "--repetitions", "100", "--tracking-uri", uri)
     assert told.returncode == 0, told.stderr
     assert "bold" in told.stdout
     assert not ran.exists()

@@ -75,7 +75,7 @@ def test_it_is_what_report_prints(folder, uri, lr_study):
 
 @pytest.mark.parametrize("name", ["x.csv", "x.parquet"])
 def test_a_saved_record_is_replayed_as_the_one_in_the_store(name, uri, saved, lr_study):
-    asked = ["--trials", "4", "--repetitions", "40", "--target", "0.3"]
+    asked = ["--trials", "4", "--repetitions", "100", "--target", "0.3"]
     there = lr_study("replay", "mine", *asked, "--tracking-uri", uri)
     here = lr_study("replay", name, *asked, "--tracking-uri", f"sqlite:///{saved}/none.db")
     assert there.returncode == here.returncode == 0, (there.stderr, here.stderr)

@@ -105,13 +105,19 @@ def test_a_diverged_trial_is_worth_chance_and_never_the_best():
     assert search(curves, Search("curves", CURVES.arms[0], 0), target=0.9).best == 0.3
 
 
+def test_a_trial_that_failed_after_it_had_reached_the_target_has_reached_it_and_is_worth_chance():
+    rows = record([0.001], [[0.2, 0.95]], "failed")
+    found = search(curves_of(rows, CURVES.arms[0], "passes"), Search("curves", CURVES.arms[0], 0), target=0.9)
+    assert (found.reached, found.cost, found.best) == (True, 2.0, 0.1)
+
+
 def test_a_saved_record_needs_its_study_file(lr_study, tmp_path, one_in_ten):
     one_in_ten.to_csv(tmp_path / "mine.csv", index=False)
     (tmp_path / "choices.yaml").write_text(CHOICES.text)
     told = lr_study("replay", "mine.csv")
     assert told.returncode == 2
     assert "name the study's file with --study" in told.stderr
-    told = lr_study("replay", "mine.csv", "--study", "choices.yaml", "--target", "0.9", "--repetitions", "40")
+    told = lr_study("replay", "mine.csv", "--study", "choices.yaml", "--target", "0.9", "--repetitions", "100")
     assert told.returncode == 0, told.stderr
     assert "of 40" in told.stdout
 

@@ -39,7 +39,7 @@ def own(loop, rule=None, folder=None, **more):
             loop(session)
 
     keys = {key: trusted(value) for key, value in (rule or {"scheme.lr": 0.1}).items()}
-    numbers = {"batch_size": 16, "epochs": 4.0, **more}
+    numbers = {"epochs": 4.0, **more}
     made = Trial(task=Mine(), rule=Trial.parse({"task": "quadratic", **keys}).rule, **numbers)
     return OwnLoop(made, folder=folder)
 

@@ -248,7 +248,7 @@ class OwnWords(Training):
 )
 def test_in_a_loop_of_one_s_own_it_walks_as_in_ours_over_a_resume(rest, within):
     rule = Split(MUON, rest)
-    own = Trial(task=OwnWords(), rule=rule, epochs=2, batch_size=8)
+    own = Trial(task=OwnWords(), rule=rule, epochs=2)
     first, second = OwnLoop(own), OwnLoop(own)
     first.epoch()
     second.load_state_dict(copied(first.state_dict()))

@@ -28,7 +28,8 @@ from trainables.trial import Trial
 
 def trial(train=None, task="loops:Plain", **keys):
     """A trial of a training; of one whose loop is `train`, where that is given."""
-    flat = {"task": trusted(task), "batch_size": 50, "epochs": 4, "scheme.lr": 0.1, **keys}
+    heeded = {"batch_size": 50} if train is None else {}
+    flat = {"task": trusted(task), **heeded, "epochs": 4, "scheme.lr": 0.1, **keys}
     made = Trial.parse({key: value for key, value in flat.items() if value is not None})
     if train is None:
         return made

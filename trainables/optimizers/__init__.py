@@ -25,7 +25,7 @@ class Optimizer(Component):
     inherit: ClassVar[str] = "torch.optim.Optimizer"
     package: ClassVar[str]  # as it is imported
     matrices_only: ClassVar[bool] = False  # True where it takes no parameter but those of two dimensions
-    decays_by_group: ClassVar[bool] = True  # False where the decay of all groups is the first one's
+    decays_by_group: ClassVar[bool] = True  # False where two groups have one decay, or make another optimizer of it
     starts_at_zero: ClassVar[bool] = True  # False where a first step at rate 0, as in a warm-up, is an error
     finds_rate: ClassVar[bool] = False  # True where it finds its rate, and lr is a factor of that or is not there
     lr: float
@@ -135,6 +135,15 @@ def finders() -> frozenset[str]:
     return frozenset(name for name, optimizer in found.items() if optimizer.finds_rate)
 
 
+def _known_of(found: type[torch.optim.Optimizer]) -> dict[str, bool]:
+    """What is known of a class, where one of the members here is made of it."""
+    every: dict[str, Any] = members(Optimizer)  # type: ignore[type-abstract]
+    here = [one for one in every.values() if issubclass(one, FromPackage) and one.kind == found.__name__]
+    same = [one for one in here if one.package.partition(".")[0] == found.__module__.partition(".")[0]]
+    names = "decays_by_group", "starts_at_zero"
+    return {name: getattr(one, name) for one in same[:1] for name in names}
+
+
 @cache
 def _of_class(found: type[torch.optim.Optimizer], module: str) -> type[Optimizer]:
     """The component whose fields are the arguments of an optimizer's constructor, its lr searched."""
@@ -152,10 +161,13 @@ def _of_class(found: type[torch.optim.Optimizer], module: str) -> type[Optimizer
         return float(live.param_groups[0].get("lr", math.nan))
 
     def check(self: Any) -> None:
-        made(self, [nn.Parameter(torch.zeros(2, 2))])
+        try:
+            made(self, [nn.Parameter(torch.zeros(2, 2))])  # some take matrices alone
+        except Refusal:  # and some part them from the others
+            made(self, [nn.Parameter(torch.zeros(2, 2)), nn.Parameter(torch.zeros(2))])
 
     told = (found.__doc__ or "").strip() or f"{found.__name__}."
-    body = {"__doc__": told, "package": "torch", "make": make, "rate": rate, "check": check}
+    body = {"__doc__": told, "package": "torch", "make": make, "rate": rate, "check": check, **_known_of(found)}
     member = make_dataclass(found.__name__, entries, bases=(Optimizer,), namespace=body, frozen=True, kw_only=True)
     member.__module__ = module
     return member

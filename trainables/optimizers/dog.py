@@ -24,6 +24,7 @@ class DoG(FromPackage):
 
     package: ClassVar[str] = "dog"
     kind: ClassVar[str] = "DoG"
+    decays_by_group: ClassVar[bool] = False  # each group has a distance and a rate of its own
     finds_rate: ClassVar[bool] = True
     reps_rel: float = searched(LogUniform(1e-8, 1e-2), default=1e-6, valid=(1e-30, float("inf")))
     lr: float = setting(1.0, valid=(1e-12, float("inf")))

@@ -19,6 +19,7 @@ class MomoAdam(FromPackage):
 
     package: ClassVar[str] = "momo"
     kind: ClassVar[str] = "MomoAdam"
+    decays_by_group: ClassVar[bool] = False  # each group's step is moved by the one before
     lr: float = searched(LogUniform(1e-5, 1e1), default=1e-2, valid=(0.0, float("inf")))
     beta1: float = setting(0.9, valid=(0.0, 1 - 1e-9))
     beta2: float = setting(0.999, valid=(0.0, 1 - 1e-9))

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from textwrap import shorten
 from typing import Any
 
@@ -169,8 +170,13 @@ class FusedRun:
     # --- what does not fuse --------------------------------------------------------------------------
 
     def _refuse_other_gradients(self) -> None:
-        """Refuse a network or loss whose gradient in a lane is another than by itself."""
+        """Refuse a network or loss whose gradient in a lane is another than by itself.
+
+        Where tasks differ in a number, in double precision: one that changes little at the start may decide the end.
+        """
         task, precision = name_of(type(self.lanes[0].task)), self.lanes[0].trial.precision
+        if precision != "float64" and any(lane.task != self.lanes[0].task for lane in self.lanes):
+            FusedRun([replace(lane.trial, precision="float64") for lane in self.lanes], self.device)
         drawn = self._drawing.first()
         try:
             fused = self._program.gradient(self._state.params, self._state.buffers, drawn)

@@ -142,9 +142,16 @@ class OwnLoop:
         return self.records[-1] if len(self.records) > before else None
 
     def rehearse(self) -> None:
-        """Let the loop run up to the first step of its optimizer, and end it there."""
+        """Let the loop run up to the first step of its optimizer, and end it there.
+
+        Raises:
+            Refusal: it ends without one.
+        """
         self.session.rehearsing = True
         self.epoch()
+        if self.session.stepping is None or not self.session.stepping.steps:
+            name = name_of(type(self.trial.task))
+            raise Refusal(f"{name}.train has ended without a step of session.optimizer(…): it trains nothing")
 
     def close(self) -> None:
         """End a loop that is waiting, or at its next step."""
@@ -289,7 +296,7 @@ def told_its_end(session: Session) -> None:
         raise Refusal(f"{name_of(type(session.trial.task))}.train has ended without session.report(valid_score=…)")
     if not session.finished:
         told, all_ = len(session.records), session.num_epochs
-        sys.stderr.write(f"a training has ended by itself after {told} of {all_} epochs\n")
+        session.say(f"a training has ended by itself after {told} of {all_} epochs")
 
 
 def _training(trial: Trial) -> Training:

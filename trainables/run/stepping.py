@@ -1,7 +1,9 @@
 """The optimizer that a loop of the user's steps: the rule of the trial, what its steps cost, where its schedule is."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -13,7 +15,7 @@ from trainables.components import name_of
 from trainables.optimizer import SchemeOptimizer
 from trainables.optimizers import made
 from trainables.oracle import Tensors
-from trainables.packaged import Packaged, rates, scale_rates
+from trainables.packaged import Packaged, rates, scale_rates, set_rates
 from trainables.refusal import Refusal
 from trainables.rules import Composed, Rule
 from trainables.schedules import Constant
@@ -56,10 +58,20 @@ class Side(NamedTuple):
             factor = self.rule.schedule(torch.tensor(share, dtype=torch.float64))
             scale_rates(self.optimizer, self.first, float(factor))
 
-    def heard(self, score: float | None) -> dict[str, float]:
-        """Tell the rule of an evaluation; what it adds to a record comes back."""
+    def heard(self, score: float | None, used: list[float | None]) -> dict[str, float]:
+        """Tell the rule of an evaluation; what it adds to a record comes back.
+
+        Args:
+            score: higher is better; None where there is none.
+            used: the rates of its groups in the last step: somebody's LR scheduler may have moved them since.
+        """
         if isinstance(self.rule, Packaged):
-            return {"lr": self.rule.optimizer.rate(self.optimizer)}
+            now = rates(self.optimizer)
+            set_rates(self.optimizer, [*used, *now[len(used) :]])  # a group may be newer than the step
+            try:
+                return {"lr": self.rule.optimizer.rate(self.optimizer)}
+            finally:
+                set_rates(self.optimizer, now)
         optimizer = cast(SchemeOptimizer, self.optimizer)
         if score is not None:
             optimizer.after_epoch(score)
@@ -93,7 +105,8 @@ class Stepping:
         self._sides = _sides(rule, self.optimizer)
         self.averages = any(side.averages for side in self._sides)
         self.steps, self.passes, self._calls, self._share = 0, 0.0, 0, 0.0
-        self._depth = 0  # of steps inside of steps: torch calls its hooks for a `super().step()`, too
+        self._step: FrameType | None = None  # torch calls its hooks for a `super().step()`, inside of a step, too
+        self._used: list[list[float | None]] = []  # the rates of every side in the last step
         self.optimizer.register_step_pre_hook(self._before)
         self.optimizer.register_step_post_hook(self._after)
 
@@ -132,7 +145,8 @@ class Stepping:
         """
         if score is not None and all(side.stands for side in self._sides):
             raise Refusal("the session's optimizer has stepped without a gradient: call loss.backward() before it")
-        first, *others = [side.heard(score) for side in self._sides]
+        used = self._used or [rates(side.optimizer) for side in self._sides]
+        first, *others = [side.heard(score, its) for side, its in zip(self._sides, used, strict=True)]
         if isinstance(self.optimizer, SplitOptimizer):
             first["hidden_share"] = self.optimizer.hidden_share
         return {**first, **{f"rest_{name}": value for other in others for name, value in other.items()}}
@@ -153,6 +167,11 @@ class Stepping:
             return
         of_each = [[norm for norm in module.modules() if isinstance(norm, _BatchNorm)] for module in self._modules]
         norms = [norm for own in of_each for norm in own]
+        if sum(map(bool, of_each)) > 1:
+            raise Refusal(
+                "the trial's rule is judged by an average of its parameters, and several modules have a BatchNorm: "
+                "which batches each is to see is not known; give session.optimizer the one module that calls them all"
+            )
         if norms and refresh is None:
             raise Refusal(
                 "the trial's rule is judged by an average of its parameters, for which BatchNorm has no statistics: "
@@ -163,7 +182,7 @@ class Stepping:
         try:
             for module, own in zip(self._modules, of_each, strict=True):
                 if own:
-                    update_bn(cast(Any, refresh), module, device)
+                    update_bn(_inputs(refresh), module, device)
             yield
         finally:
             for buffer, before in buffers:
@@ -171,9 +190,9 @@ class Stepping:
             self.optimizer.train()  # type: ignore[attr-defined]
 
     def _before(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: dict[str, Any]) -> Any:
-        self._depth += 1
-        if self._depth > 1:
+        if self._step is not None and _runs(self._step):
             return None
+        self._step = sys._getframe(1)  # after one that has raised, too: no hook is called there
         self._check()
         share = self._share if self._total is None else min(self.steps / self._total, 1.0)
         for side in self._sides:
@@ -195,15 +214,36 @@ class Stepping:
         return call
 
     def _after(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: dict[str, Any]) -> None:
-        self._depth -= 1
-        if self._depth:
+        if self._step is not sys._getframe(1):
             return
+        self._step = None
+        self._used = [rates(side.optimizer) for side in self._sides]
         self.steps += 1
         if isinstance(optimizer, SchemeOptimizer):
             self.passes += optimizer.passes
         else:
             self.passes += self._calls or 1
         self._check()
+
+
+def _runs(frame: FrameType) -> bool:
+    """Tell if a call has not returned yet: it is one of those that this one is made in."""
+    now: FrameType | None = sys._getframe(1)
+    while now is not None and now is not frame:
+        now = now.f_back
+    return now is not None
+
+
+def _inputs(batches: Any) -> Iterator[Tensor]:
+    """The inputs of training batches, one after another, as `update_bn` gives them to a module."""
+    for batch in batches:
+        inputs = batch[0] if isinstance(batch, (list, tuple)) else batch
+        if not isinstance(inputs, Tensor):
+            raise Refusal(
+                f"session.evaluating(refresh=…) takes batches that are a tensor, or begin with one, got a "
+                f"{type(inputs).__name__}: give the inputs, or call the module yourself before session.evaluating()"
+            )
+        yield inputs
 
 
 def _made(rule: Rule, params: Any, total_steps: int | None) -> torch.optim.Optimizer:

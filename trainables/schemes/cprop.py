@@ -83,7 +83,7 @@ class CProp(Scheme):
     schedule: Schedule = field(default_factory=Constant)
     beta: float = setting(0.999, valid=(0.0, 1 - 1e-9))
     c: float = setting(1.0, valid=(0.0, float("inf")))
-    eps: float = setting(1e-8, valid=(0.0, 1.0))
+    eps: float = setting(1e-8, valid=(1e-30, 1.0))
     cdf: Literal["normal", "cubic", "linear", "variance"] = setting("cubic")
     order: Literal["sgd", "adam"] = setting("sgd")
 

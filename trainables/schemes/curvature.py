@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from trainables.oracle import Recipe, Tensors, inner
+from trainables.refusal import Refusal
 from trainables.schedules import Cosine, Schedule
 from trainables.schemes import Known, Rate, Scheme
 from trainables.space import LogUniform, searched, setting
@@ -63,11 +64,16 @@ class Curvature(Scheme):
     beta3: float = setting(0.9, valid=(0.0, 1.0 - 1e-9))
     clamp_low: float = setting(0.0, valid=(0.0, float("inf")))
     clamp_high: float | None = setting(None, valid=(0.0, float("inf")))
-    clamp_power: float = setting(0.75, valid=(0.5, 1.0))
+    clamp_power: float = setting(0.75, valid=(0.5 + 1e-9, 1.0 - 1e-9))
     floor: float = setting(1e-9, valid=(0.0, 1.0))
     every: int = setting(1, valid=(1, 1_000_000))
     share: float = setting(1.0, valid=(1e-6, 1.0))
     recipe: Literal["auto", "adjoints", "sweep", "graph"] = setting("auto")
+
+    def check(self) -> None:
+        """Refuses a clamp whose ends are the wrong way round."""
+        if self.clamp_high is not None and self.clamp_low > self.clamp_high:
+            raise Refusal(f"clamp_low must not be above clamp_high, got {self.clamp_low:g} and {self.clamp_high:g}")
 
     def init(self, params: Tensors) -> Seen:
         """Nothing seen yet."""

@@ -22,9 +22,10 @@ class Memory(NamedTuple):
 class Hypergradient(Scheme):
     """α_t = α_{t−1} + β ⟨g_t, d_{t−1}⟩, then θ_{t+1} = θ_t − α_t d_t  (Baydin et al. 2018, arXiv 1703.04782, eq. 5–8).
 
-    d is whatever the direction made of the gradient: g (SGD-HD), v (momentum), g + μv (SGDN-HD), m̂/(√v̂+ε)
-    (Adam-HD), and −⟨g_t, d_{t−1}⟩ is the derivative of this mini-batch's loss by the rate of the last step. g includes
-    coupled weight decay. The first step has no hypergradient. The `multiplicative` form is
+    d is whatever the direction made of the gradient: g (SGD-HD), v (momentum), g + μv (SGDN-HD), m̂/(√v̂+ε) (Adam-HD),
+    and −⟨g_t, d_{t−1}⟩ is the derivative of this mini-batch's loss by the rate of the last step, but for decoupled
+    decay, which stands outside of d. g includes coupled weight decay. The first step has no hypergradient. The
+    `multiplicative` form is
     α_t = α_{t−1}(1 + β ⟨g_t, d_{t−1}⟩/(‖g_t‖ ‖d_{t−1}‖)).
 
     α₀ is `lr`, β is `beta`: 1e-3 in the paper for SGD-HD and SGDN-HD, 1e-7 or 1e-8 for Adam-HD, about 0.05 for the

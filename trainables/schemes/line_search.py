@@ -1,8 +1,9 @@
 """Line search: the rate is shortened until the mini-batch loss has fallen enough."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,27 +19,24 @@ class Last(NamedTuple):
     rate: Tensor  # the last rate, a scalar; ∞ before the first
 
 
-class Penalty(NamedTuple):
-    """The penalty λ‖θ‖²/2 that belongs to the loss."""
-
-    weight_decay: float  # λ
-    names: tuple[str, ...]  # of the parameters that it pulls
-
-
 class Line(NamedTuple):
     """The mini-batch loss along θ − α d, coupled weight decay included."""
 
     oracle: Oracle
     params: Tensors
     direction: Tensors
-    penalty: Penalty
+    weight_decay: Mapping[str, Any]  # λ by name, of the parameters that it pulls
 
     def __call__(self, rate: float) -> float:
         """J(θ − α d) + λ‖θ − α d‖²/2 at α = `rate`; half a pass."""
         there = {name: param - rate * self.direction[name] for name, param in self.params.items()}
-        pulled = {name: there[name] for name in self.penalty.names}
-        penalty = self.penalty.weight_decay * float(inner(pulled, pulled)) / 2 if self.penalty.weight_decay else 0.0
-        return float(self.oracle.loss(there)) + penalty
+        pulled = {name: pull * there[name] for name, pull in self.weight_decay.items()}
+        return float(self.oracle.loss(there)) + (float(inner(pulled, there)) / 2 if pulled else 0.0)
+
+    def slope(self, grads: Gradients) -> float:
+        """⟨∇J + λθ, d⟩, of the gradient as it was before it was clipped: the loss that falls is not."""
+        whole, clip = float(inner(grads.decayed, self.direction)), float(self.oracle.clipped_to)
+        return whole if clip == 1 else whole + (1 / clip - 1) * float(inner(grads.raw, self.direction))
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,8 @@ class LineSearch(Scheme):
     (Nocedal & Wright 2006, equation 3.58): on a quadratic that is the exact line search. c is `decrease`.
 
     At most `trials` rates are tried, half a pass each and another for J(θ); what follows the last is taken untried.
-    So where d does not descend the step is tiny. With coupled decay, J is the penalised loss.
+    So where d does not descend the step is tiny. With coupled decay, J is the penalised loss; where gradients are
+    clipped, d is, and J is not.
 
     >>> params = {"w": torch.tensor([3.0], dtype=torch.float64)}
     >>> oracle = Oracle(lambda at: 2 * (at["w"] ** 2).sum())
@@ -79,8 +78,8 @@ class LineSearch(Scheme):
         """The first rate that is good enough."""
         oracle, grads, direction, params = known.oracle, known.grads, known.direction, known.params
         assert oracle is not None  # noqa: S101  — a scheme that asks is given one
-        line = Line(oracle, params, direction, _penalty(grads, params))
-        loss, slope = line(0.0), float(inner(grads.decayed, direction))
+        line = Line(oracle, params, direction, grads.weight_decay or {})
+        loss, slope = line(0.0), line.slope(grads)
         rate = min(self.lr, self.growth * float(known.state.rate))
         for _ in range(self.trials):
             change = line(rate) - loss
@@ -98,11 +97,3 @@ class LineSearch(Scheme):
             if self.shrink * rate < minimiser < rate:
                 return minimiser
         return self.shrink * rate
-
-
-def _penalty(grads: Gradients, params: Tensors) -> Penalty:
-    """The penalty, from g + λθ and g; what it does not pull has the same tensor in both."""
-    pull = {name: there - grads.raw[name] for name, there in grads.decayed.items() if there is not grads.raw[name]}
-    pulled = {name: params[name] for name in pull}
-    size = float(inner(pulled, pulled)) if pull else 0.0
-    return Penalty(float(inner(pull, pulled)) / size if size else 0.0, tuple(pull))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from trainables.levels import Grouped, coarser, group_of, group_sums, mean_rate
 from trainables.oracle import Tensors, total
+from trainables.refusal import Refusal
 from trainables.schemes import Known, Rate, Scheme
 from trainables.schemes.hypergradient import cosine, scalar
 from trainables.space import LogUniform, searched, setting
@@ -90,6 +91,11 @@ class MultiLevel(Scheme):
     penalty_parameter: float = setting(0.0, valid=(0.0, math.inf))
     floor: float = setting(-math.inf, valid=(-math.inf, math.inf))
     ceiling: float = setting(math.inf, valid=(-math.inf, math.inf))
+
+    def check(self) -> None:
+        """Refuses a floor above the ceiling."""
+        if self.floor > self.ceiling:
+            raise Refusal(f"floor must not be above ceiling, got {self.floor:g} and {self.ceiling:g}")
 
     @property
     def used(self) -> tuple[str, ...]:

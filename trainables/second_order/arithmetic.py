@@ -73,7 +73,7 @@ def mul(input: Any, other: Any) -> Lifted:
 
 def div(input: Any, other: Any) -> Lifted:
     """Y = A ⊘ B, broadcast:  Ẏ = (Ȧ − YḂ)/B,  Ÿ = (Ä − 2ẎḂ − YB̈)/B."""
-    value = torch.div(input, other)
+    value = input / other
 
     def divided(tangent: Tensor | None) -> Tensor | None:
         return None if tangent is None else tangent / other
@@ -85,6 +85,11 @@ def div(input: Any, other: Any) -> Lifted:
 
     constant = not (isinstance(other, Tensor) and other.requires_grad)
     return Lifted(value, (_tensor(input), _tensor(other)), jet, curved=not constant)
+
+
+def rdiv(input: Any, other: Any) -> Lifted:
+    """Y = B ⊘ A, broadcast."""
+    return div(other, input)
 
 
 def _tensor(value: Any) -> Tensor | None:

@@ -126,7 +126,8 @@ class Recorder(TorchFunctionMode):
     def _call(self, call: Lifted) -> None:
         seen = [self._known.get(id(t)) if t is not None and t.requires_grad else None for t in call.inputs]
         noted = self._note(call, [None if one is None else one.noted for one in seen])
-        self._remember(call.value, noted, not call.keeps)
+        # Whoever writes into a view gives it another history, and the edge of its adjoint leads nowhere then.
+        self._remember(call.value, noted, not call.keeps and not (call.curved and call.value._is_view()))
         self._watched.append((weakref.ref(call.value), call.value._version))
 
     def _remember(self, tensor: Tensor, noted: Noted, free: bool = False) -> None:

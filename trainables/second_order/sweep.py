@@ -75,14 +75,21 @@ def sweep(objective: Objective, leaves: Tensors, along: Along) -> Bent:
     carried = Sweep()
     known = [(leaf, Later(partial(Jet, along.vector[name]))) for name, leaf in leaves.items()]
     # Autograd says what depends on the parameters, but must not keep anything for a backward pass.
-    with saved_tensors_hooks(lambda tensor: None, _never):
-        loss, later = Recorder(known, carried.note, Later.jet).run(objective, leaves)
-    if later is None:
+    try:
+        with saved_tensors_hooks(lambda tensor: None, _never):
+            loss, later = Recorder(known, carried.note, Later.jet).run(objective, leaves)
+    except _Backward:  # the objective differentiates, as a penalty of gradients does
+        loss, later = None, None
+    if loss is None or later is None:
         bent = graph_of(objective, leaves).curvature(along)
         return Bent(bent.curvature, 1.5 + bent.price)  # the sweep's forward pass was for nothing
     bent = later.jet().second
     return Bent(loss.detach().new_zeros(()) if bent is None else bent, carried.price())
 
 
+class _Backward(Exception):
+    """Raised where a backward pass is begun, for which a sweep keeps nothing."""
+
+
 def _never(packed: None) -> Tensor:
-    raise AssertionError("a sweep has no backward pass")
+    raise _Backward

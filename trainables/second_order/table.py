@@ -74,9 +74,10 @@ _ACTIVATIONS: list[tuple[Lift, tuple[Any, ...]]] = [
 _ARITHMETIC: list[tuple[Lift, tuple[Any, ...]]] = [
     (arithmetic.add, (torch.add, Tensor.add, Tensor.__add__, Tensor.__radd__)),
     (arithmetic.sub, (torch.sub, Tensor.sub, Tensor.__sub__)),
-    (arithmetic.rsub, (Tensor.__rsub__,)),
+    (arithmetic.rsub, (torch.rsub, Tensor.__rsub__)),
     (arithmetic.mul, (torch.mul, Tensor.mul, Tensor.__mul__, Tensor.__rmul__)),
     (arithmetic.div, (torch.div, Tensor.div, Tensor.__truediv__)),
+    (arithmetic.rdiv, (Tensor.__rtruediv__, Tensor.__rdiv__)),
     (products.matmul, (torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm, torch.mm, Tensor.mm)),
     (products.matmul, (torch.mv, Tensor.mv, torch.dot, Tensor.dot)),
     (products.addmm, (torch.addmm, Tensor.addmm)),

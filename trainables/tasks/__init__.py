@@ -1,7 +1,9 @@
 """Tasks: data, model, loss and target; one file a workload."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -37,6 +39,19 @@ class Workload(Component):
     @abstractmethod
     def chance(self) -> float:
         """The score of a model that has learned nothing; diverged trials are told at it."""
+
+    def check(self) -> None:
+        """Refuses a task that does not say how its scores are read."""
+        name = name_of(type(self))
+        metric, mode, chance = getattr(self, "metric", None), getattr(self, "mode", None), self.chance
+        if not isinstance(metric, str) or not metric:
+            raise Refusal(f"task {name!r}: metric must name its score, got {metric!r}")
+        if mode not in ("max", "min"):
+            raise Refusal(f"task {name!r}: mode must be 'max' or 'min', got {mode!r}")
+        for level, value in {"chance": chance, "target": self.target}.items():
+            number = isinstance(value, Real) and math.isfinite(value)
+            if not number and not (level == "target" and value is None):
+                raise Refusal(f"task {name!r}: {level} must be a number, got {value!r}")
 
 
 class Task(Workload):
@@ -81,7 +96,8 @@ class Task(Workload):
             return check_data(self.data(), name_of(type(self)))
 
     def check(self) -> None:
-        """Refuses a task that says in no way, or in two, how it is scored."""
+        """Refuses a task that says in no way, or in two, how it is scored, or not how its scores are read."""
+        super().check()
         name = name_of(type(self))
         if self.scorer is not None and not self.whole_split:
             raise Refusal(f"task {name!r}: a scorer scores whole splits: say whole_split = True beside it")

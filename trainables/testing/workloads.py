@@ -70,7 +70,7 @@ class TrainingSuite:
     a few times for two epochs each, so let it be a small one.
     """
 
-    keys: ClassVar[Mapping[str, Any]] = {"scheme.lr": 1e-3, "batch_size": 32}
+    keys: ClassVar[Mapping[str, Any]] = {"scheme.lr": 1e-3}
 
     @pytest.fixture
     def training(self) -> Training:

@@ -49,6 +49,7 @@ class CompiledUpdate:
         Returns:
             The parameters after the step, and the state.
         """
+        raw = self._rule.dense(raw, state)
         forms = tuple((name, p.shape, p.dtype, p.device) for name, p in params.items())
         return _compiled(self._shape, forms, tuple(frozen))(self._numbers, raw, params, state, progress)
 

@@ -261,7 +261,7 @@ def packs_of(
         states: of an elementwise direction, by name
         apart: whether matrices are to be told from vectors
         largest: the elements of the largest parameter that is laid beside others; None: any number
-        singles: whether one that is larger, the only one of its kind, or without dimension is a flat tensor by itself
+        singles: whether one that is larger, or the only one of its kind, is a flat tensor by itself
 
     Returns:
         The packs; none where a gradient is of another kind than its parameter, or the states are of several ages.
@@ -291,7 +291,7 @@ def _laid(forms: tuple[Form, ...], apart: bool, largest: int | None, singles: bo
     for form in forms:
         count = form.shape.numel()
         large = largest is not None and count > largest
-        if form.dense and (form.shape or singles) and count > 0 and (singles or not large):
+        if form.dense and form.shape and count > 0 and (singles or not large):
             matrix = len(form.shape) > 1 or not apart
             kinds[form.dtype, form.device, matrix, form.name if large else ""].append(form)
     alone = singles or largest is None

@@ -181,7 +181,7 @@ def split_by_decay(model):
 
 
 def own_trial(rule, named=False):
-    return Trial(task=OwnCorners(named=named), rule=rule, batch_size=20, epochs=STEPS / 5)
+    return Trial(task=OwnCorners(named=named), rule=rule, epochs=STEPS / 5)
 
 
 def broken_off(trial, after):

@@ -233,14 +233,28 @@ def test_a_schedule_without_a_rate_is_refused_in_one_line():
         Run(trial_of(SPSSafe(), Cosine()))
 
 
-@pytest.mark.parametrize("optimizer", [DAdaptSGD(), SPSSafe()], ids=["dadapt_sgd", "sps_safe"])
+@pytest.mark.parametrize("optimizer", [DAdaptSGD(), DoG(), MomoAdam(), SPSSafe()], ids=lambda one: one.kind)
 def test_a_decay_of_matrices_alone_is_refused_where_all_groups_have_the_first_ones(optimizer):
-    with pytest.raises(Refusal, match=r"needs a weight_decay a group, and \w+ has one for all"):
+    with pytest.raises(Refusal, match=r"makes two groups, and \w+ is another optimizer then"):
         Packaged(optimizer, decay=Own(on="matrices"))
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"optimizer": "dadapt_sgd", "schedule": "one_cycle", "schedule.initial": 0.0},
+        {"optimizer": "dadapt_sgd", "schedule": "step", "schedule.factor": 0.0},
+        {"optimizer": "mechanic", "optimizer.base": "dadapt_sgd", "schedule.warmup": 0.1},
+    ],
+    ids=str,
+)
+def test_a_schedule_that_is_nothing_somewhere_is_refused_for_it_too(keys):
+    with pytest.raises(Refusal, match="optimizer 'dadapt_sgd' divides by its rate"):
+        Trial.parse({"task": "quadratic", **keys})
+
+
 def test_a_warm_up_of_what_divides_by_its_first_rate_is_refused_in_one_line():
-    with pytest.raises(Refusal, match="optimizer 'dadapt_sgd' divides by its first rate"):
+    with pytest.raises(Refusal, match="optimizer 'dadapt_sgd' divides by its rate"):
         Trial.parse({"task": "quadratic", "optimizer": "dadapt_sgd", "schedule.warmup": 0.1})
 
 

@@ -4,6 +4,7 @@ import io
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -146,7 +147,7 @@ def test_a_state_that_is_no_data_is_refused():
     rule, params = Packaged(Groups()), two_layers()
     state = rule.init(params)
     state.live.optimizer.state["other"] = {"all": [object()]}
-    told = "optimizer Hoarder keeps values of type object in its state: a checkpoint holds plain data only"
+    told = "optimizer Hoarder keeps values of type object: a checkpoint holds plain data only"
     with pytest.raises(Refusal, match=told):
         rule.save(state)
 
@@ -197,3 +198,88 @@ def test_it_goes_on_from_the_parameters_that_it_is_given_whoever_made_them():
     _, there, _ = rule.step(noisy_bowl(1), doubled, state, torch.tensor(0.0))
     _, here, _ = rule.step(noisy_bowl(1), doubled, rule.load(doubled, data), torch.tensor(0.0))
     assert same(there, here)
+
+
+class Both(torch.optim.Optimizer):
+    """Two optimizers in a list, a tensor by the `id` of its parameter, and a number of numpy's."""
+
+    def __init__(self, params, lr=0.1):
+        super().__init__(list(params), {"lr": lr})
+        every = self.param_groups[0]["params"]
+        kinds = {torch.optim.Adam: [p for p in every if p.ndim > 1], torch.optim.SGD: [p for p in every if p.ndim < 2]}
+        self.both = [kind(some, lr=lr) for kind, some in kinds.items()]
+        self.seen, self.scale = {}, np.float64(1.0)
+
+    def step(self, closure=None):
+        for optimizer in self.both:
+            optimizer.step()
+        self.scale *= 0.9
+        for param in self.param_groups[0]["params"]:
+            self.seen[id(param)] = self.seen.get(id(param), 0) + param.grad
+            param.data -= 0.01 * float(self.scale) * self.seen[id(param)]
+
+
+@pytest.mark.parametrize("interrupted", [1, 6])
+def test_optimizers_inside_of_one_and_what_is_kept_by_id_outlive_a_resume(interrupted):
+    rule, ends = Packaged(Optimizer.adopted(Both, __name__)()), []
+    for breaks in (False, True):
+        params = two_layers()
+        state = rule.init(params)
+        for step in range(12):
+            if breaks and step == interrupted:
+                state = rule.load(params, through_a_file(rule.save(state)))
+            _, params, state = rule.step(noisy_bowl(step), params, state, torch.tensor(0.0))
+        ends.append(params)
+    assert same(*ends)
+
+
+class Keeping(torch.optim.SGD):
+    """One that keeps what no checkpoint can hold, in an attribute."""
+
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, lr=lr)
+        self.drawn = torch.Generator()
+
+
+def test_what_no_checkpoint_can_hold_is_refused_before_the_first_step():
+    rule = Packaged(Optimizer.adopted(Keeping, __name__)())
+    with pytest.raises(Refusal, match="optimizer Keeping keeps values of type Generator"):
+        rule.init(two_layers())
+
+
+class Asking(torch.optim.SGD):
+    """One whose step does not go without a closure, and does not say so."""
+
+    def step(self, closure=None):
+        if closure is None:
+            raise RuntimeError("Asking requires closure")
+        with torch.enable_grad():
+            closure()
+        return super().step()
+
+
+def test_a_closure_that_only_an_error_asks_for_is_given():
+    rules = [Packaged(Optimizer.adopted(kind, __name__)(lr=0.1)) for kind in (Asking, torch.optim.SGD)]
+    ends = [rule.step(noisy_bowl(0), two_layers(), rule.init(two_layers()), torch.tensor(0.0)) for rule in rules]
+    assert same(ends[0].params, ends[1].params)
+    assert same(ends[0].loss, ends[1].loss)
+
+
+class Parting(torch.optim.SGD):
+    """One that needs vectors and matrices."""
+
+    def __init__(self, params, lr=0.1):
+        every = list(params)
+        torch.optim.SGD([param for param in every if param.ndim < 2], lr=lr)
+        super().__init__(every, lr=lr)
+
+
+def test_a_class_that_needs_vectors_too_is_taken():
+    Optimizer.adopted(Parting, __name__)().check()
+
+
+def test_a_class_of_a_package_that_is_shipped_knows_what_is_known_of_it():
+    dadaptation = pytest.importorskip("dadaptation", reason="needs the dependency group packaged")
+    member = Optimizer.adopted(dadaptation.DAdaptSGD, "dadaptation")
+    assert (member.decays_by_group, member.starts_at_zero) == (False, False)
+    assert Optimizer.adopted(torch.optim.Adam, "torch.optim").decays_by_group

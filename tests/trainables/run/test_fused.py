@@ -165,6 +165,13 @@ class Scaled(Plain):
         return self.dropped * super().loss(outputs, targets)
 
 
+class Pulled(Plain):
+    """A loss with a small part that depends on a number of the task."""
+
+    def loss(self, outputs, targets):
+        return super().loss(outputs, targets) + 1e-4 * self.dropped * outputs.square().mean()
+
+
 class Drawing(Plain):
     """A network that draws at random, and not in a dropout."""
 
@@ -210,6 +217,15 @@ class Looking(Plain):
 def test_what_does_not_fuse_is_refused_at_the_start(tasks, told):
     given = [replace(each, task=task) for each, task in zip(trials(Plain(), [{}, {}]), tasks, strict=True)]
     with pytest.raises(Refusal, match=told):
+        FusedRun(given)
+
+
+def test_a_number_that_changes_little_at_the_start_is_seen_in_single_precision_too():
+    given = [
+        replace(each, task=task, precision="float32")
+        for each, task in zip(trials(Plain(), [{}, {}]), (Pulled(0.0), Pulled(0.9)), strict=True)
+    ]
+    with pytest.raises(Refusal, match="lane 1 has another gradient than by itself"):
         FusedRun(given)
 
 

@@ -29,7 +29,8 @@ def test_too_long_a_rate_becomes_the_exact_minimiser_on_a_quadratic(weight_decay
     oracle, hessian, params = quadratic()
     penalised = hessian + weight_decay * torch.eye(6, dtype=torch.float64)
     raw = oracle.gradient(params)[1]
-    grads = Gradients(raw, Coupled(weight_decay).couple(raw, params))
+    decay = Coupled(weight_decay)
+    grads = Gradients(raw, decay.couple(raw, params), decay.penalised(params))
     weights = torch.ones(6) if descent == "the gradient" else torch.arange(1.0, 7.0)
     direction = {"w": weights * grads.decayed["w"]}
     scheme = LineSearch(lr=0.5, shrink=1e-3)
@@ -109,3 +110,25 @@ def test_a_loss_that_is_not_finite_is_backed_away_from():
     scheme = LineSearch(lr=5.0, shrink=0.5, interpolate=True, trials=3)
     rate, _ = scheme.rate(Known(oracle, Gradients(grad, grad), ascent, scheme.init(params), params, NOW))
     assert 0 < rate.base < 1
+
+
+@pytest.mark.parametrize("start", [0.0, 1e-9, 1.0])
+def test_the_penalty_is_known_wherever_the_parameters_are(start):
+    """J + 3θ²/2 with J = (θ − 1)²·2: the exact minimiser is at one over the whole curvature, 1/7."""
+    rule = Composed(scheme=LineSearch(lr=1.0, shrink=1e-6), decay=Coupled(3.0))
+    params = {"w": torch.tensor([start], dtype=torch.float64)}
+    oracle = Oracle(lambda at: 2 * (at["w"] - 1).square().sum())
+    _, moved, state = rule.step(oracle, params, rule.init(params), NOW)
+    assert state.lr.item() == pytest.approx(1 / 7)
+    assert moved["w"].item() == pytest.approx(4 / 7)
+
+
+@pytest.mark.parametrize("clip", [None, 3.0, 0.1])
+def test_a_clipped_gradient_is_followed_as_far_as_the_loss_falls(clip):
+    bends = torch.tensor([1.0, 4.0], dtype=torch.float64)
+    oracle = Oracle(lambda at: (bends * at["w"] ** 2).sum() / 2, clip)
+    params = {"w": torch.ones(2, dtype=torch.float64)}
+    rule = Composed(scheme=LineSearch(lr=1e3, shrink=1e-6))
+    _, moved, _ = rule.step(oracle, params, rule.init(params), NOW)
+    exact = (bends @ bends) / (bends @ (bends * bends))  # the gradient at ones is the bends
+    assert moved["w"].tolist() == pytest.approx((params["w"] - exact * bends).tolist())

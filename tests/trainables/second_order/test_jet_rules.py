@@ -52,6 +52,8 @@ FUNCTIONS = {
     "products of vectors": lambda x: torch.mv(x, x[0]).unsqueeze(1) * x + torch.dot(x[1], x[2].tanh()),
     "a product and a sum": lambda x: torch.addmm(x, x @ x.t(), x.tanh()),
     "relu, in place": lambda x: functional.relu_(x + 0.1).square(),
+    "one over": lambda x: 1 / (1 + x * x),
+    "a difference the other way round": lambda x: torch.rsub(x * x, 3.0) * x,
     "silu, in place": lambda x: functional.silu(x + x, inplace=True) * x,
 }
 MODULES = {
@@ -166,6 +168,12 @@ def test_a_hard_sigmoid_which_torch_differentiates_once():
 def test_a_value_that_a_jet_reads_may_not_be_written_into():
     """torch's quotient does not need its value for a gradient; the jets do."""
     falls_back(*problem(around(lambda x: functional.relu(x / (1 + x * x), inplace=True).square())))
+
+
+def test_a_view_that_is_written_into_has_its_curvature_from_the_graph():
+    """Its history is another one afterwards: the adjoint that was asked for would never come."""
+    network = images(nn.InstanceNorm2d(4, affine=True), nn.LeakyReLU(inplace=True), nn.Conv2d(4, 2, 2), left=18)
+    falls_back(*problem(network, width=72))
 
 
 def test_a_tensor_that_was_used_before_may_not_be_written_into():

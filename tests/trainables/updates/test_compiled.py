@@ -25,6 +25,7 @@ from trainables.schemes.cprop import CProp
 from trainables.schemes.fixed import Fixed
 from trainables.schemes.hypergradient import Hypergradient
 from trainables.schemes.line_search import LineSearch
+from trainables.schemes.multilevel import MultiLevel
 from trainables.seeds import generator
 from trainables.testing import same
 from trainables.trial import Trial
@@ -317,3 +318,26 @@ def test_networks_of_other_shapes_are_compiled_too_however_many_there_are():
     with torch._dynamo.config.patch(limits):
         for width in (3, 4):
             run(**{"task.hidden": width, "compile": True}).step()
+
+
+@pytest.mark.parametrize("direction", [Adam(), Momentum()], ids=["adam", "momentum"])
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_parameter_without_a_dimension_may_stand_first(direction, alone):
+    rule = Composed(direction, Fixed(lr=0.01))
+    names = {name: shape for name, shape in MANY.items() if shape == () or not alone}
+    first = dict(sorted(names.items(), key=lambda entry: entry[1] != ()))
+    close(moved(rule, first, compile=True), moved(rule, first))
+
+
+def test_a_sparse_gradient_is_a_dense_one_to_a_compiled_scheme_that_looks_at_tensors():
+    def ends(**settings):
+        torch.manual_seed(0)
+        table = nn.Embedding(5, 3, sparse=True)
+        optimizer = SchemeOptimizer(table, MultiLevel(lr=0.1), SGD(), **settings)
+        for _ in range(3):
+            optimizer.zero_grad()
+            table(torch.tensor([1, 3, 3])).square().sum().backward()
+            optimizer.step()
+        return table.weight.detach()
+
+    close(ends(compile=True), ends())
