@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import replays
 
-from study.answers.results import Quantity, Result
+from study.answers.results import EvenFactor, Quantity, Result
 from study.answers.study import Answers
 from study.figures import transfer
 from study.plan.tasks import label
@@ -40,7 +40,7 @@ def bullets(near: Sequence[Answers], far: Sequence[Answers]) -> str:
 
 def _costs(near: Sequence[Answers], far: Sequence[Answers]) -> list[str]:
     """The schemes that save on the way to the near target, and what becomes of them on the way to the far one."""
-    said = {label(answers.task): _saved(_savers(answers)) for answers in near}
+    said = {label(answers.task): _saved(_savers(answers)) + _dearer(answers) for answers in near}
     shares = told_over_tasks([result for one in near for result in one.results])
     compared = {name: share for name, share in shares.items() if share.estimate is not None and name != share.against}
     over = {name: share for name, share in compared.items() if share.verdict == "saves"}
@@ -89,18 +89,38 @@ def _saved(shares: Mapping[str, Quantity]) -> str:
     return _list(f"{scheme} {told(share)}" for scheme, share in shares.items())
 
 
+def _dearer(answers: Answers) -> str:
+    """How many schemes cost more; empty where none does."""
+    number = sum(one.share_to_target.verdict == "costs" for one in answers.results)
+    return f" ({number} cost{'s' if number == 1 else ''} more)" if number else ""
+
+
 def _list(parts: Iterable[str]) -> str:
     return sentence_text(listed(list(parts)))
 
 
 def _known(every: Sequence[Answers]) -> list[str]:
-    """The factor within which the baseline's rate must be known to cost no more than what saves most."""
+    """What becomes of the scheme that saves most where the baseline's rate is known within a factor."""
     made = []
     for answers in every:
-        even = [f"{one.scheme} ({knowledge.even_text(one.break_even)})" for one in _cheaper(answers)[:BEST]]
-        made += [f"on {label(answers.task)} with {_list(even)}"] if even else []
-    words = f"{every[0].baseline}, its rate known within a factor, breaks even "
+        still = [f"{one.scheme} {_even(one.break_even)}" for one in _cheaper(answers)[:BEST]]
+        made += [f"on {label(answers.task)} {_list(still)}"] if still else []
+    words = f"beside {every[0].baseline}, its rate known within a factor: "
     return [words + made[0], *made[1:]] if made else []
+
+
+def _even(even: EvenFactor) -> str:
+    """How far the cheaper of two schemes stays the cheaper one.
+
+    >>> _even(EvenFactor("sgd", 0.2, narrowest=2.4)), _even(EvenFactor("sgd", 0.2, 12.2, 3.0, 61.0))
+    ('costs less down to ×2.4', 'costs as much at ×12 [3, 61]')
+    >>> _even(EvenFactor("sgd", 0.2, 2.2, 1.0, 7.0))
+    'is not told apart within ×7'
+    """
+    text = knowledge.even_text(even)
+    if even.low is None:
+        return text.replace("told apart", "costs less")
+    return f"costs as much at {text}" if text.startswith(("×", "[")) else f"is {text}"
 
 
 def _elsewhere(every: Sequence[Answers]) -> list[str]:

@@ -73,7 +73,8 @@ def run(
         if not yes:
             checks.check_size(read)
         _could_run(read, arms, Cluster(address, gpus, verbose, cpus), storage, check=check)
-        _forget(read.name, tracking_uri, storage, ask=not yes)
+        typed = click.get_current_context().get_parameter_source("storage") is not click.core.ParameterSource.DEFAULT
+        _forget(read.name, tracking_uri, storage if typed else None, ask=not yes)
     complete = lr_study.run(
         read,
         tracking_uri=tracking_uri,
@@ -115,8 +116,8 @@ def _could_run(read: "Study", arms: tuple[str, ...], cluster: "Cluster", storage
         rehearsal.rehearse(part, verbose=cluster.verbose)
 
 
-def _forget(name: str, tracking_uri: str, storage: Path, *, ask: bool) -> None:
-    """Forget what is recorded of a study."""
+def _forget(name: str, tracking_uri: str, storage: Path | None, *, ask: bool) -> None:
+    """Forget what is recorded of a study, and what lies in that folder; None: where it ran."""
     import study as lr_study
 
     try:

@@ -40,6 +40,8 @@ def read_source(source: str, words: Mapping[str, Any]) -> tuple[pd.DataFrame, Op
     )
     if unit == SECONDS and words["unit"] not in (None, SECONDS):
         raise Refusal(f"the costs are durations, counted in {SECONDS}: leave --unit {words['unit']} out")
+    if words["tolerance"] != words["tolerance"]:
+        raise Refusal("--tolerance nan is none: say how much below the baseline's best will do")
     if words["rates"]:
         table = _with_rates(table, words["rates"])
     rest = {name: words[name] for name in ("budget", "tolerance", "seed", "draws")}
@@ -64,7 +66,8 @@ def _source(source: str, words: Mapping[str, Any]) -> Source:
         return Source(given, Question(mode_of(sense, words["mode"]), learns=learns))
     path = Path(source)
     study = name if colon and kind == "study" else source if "/" not in source and not path.suffix else None
-    if (study is None or path.is_file()) and not is_record(columns_of(path)):
+    folder = study is None and path.is_dir()  # of a saved record
+    if not folder and (study is None or path.is_file()) and not is_record(columns_of(path)):
         return Source(files.read_table(source, columns), Question(words["mode"] or "max"))
     if columns:
         raise Refusal("--column maps other people's columns: those of our own records have their meaning")

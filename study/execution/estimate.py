@@ -6,6 +6,7 @@ import time
 
 import torch
 
+from study.execution.rehearsal import answerable
 from study.plan.study import Arm, Study
 from study.tracking.standing import clock
 from trainables.run.loop import Run
@@ -24,7 +25,8 @@ def dry_run(study: Study, cpus: int | None = None) -> str:
     total = 0.0
     for arm in study.arms:
         settings = arm.settings
-        one = _seconds(arm)
+        with answerable(arm, study.source, verbose=False):
+            one = _seconds(arm)
         seconds = one * settings.trials * settings.repetitions * settings.seeds
         total += seconds if one == one else 0.0
         fused = ", were they not fused" if "fuse" in arm.fixed else ""

@@ -18,7 +18,7 @@ from study.plan import recipes
 from study.plan.checks import check_validation
 from study.plan.key import Key
 from study.plan.study import Arm, Study
-from study.tracking import Lease, OtherContents, Tracker, is_recorded
+from study.tracking import Lease, OtherContents, Tracker, is_recorded, search_folders
 from study.tracking import forget as forget_record
 from trainables.data import Split
 from trainables.refusal import Refusal
@@ -189,5 +189,8 @@ def _tracker(asked: RunOptions, forgotten: Callable[[Key], None], lease: Lease) 
             raise
     name = asked.study.name
     sys.stderr.write(f"no trial of {name} has succeeded yet, and its file has changed: it starts anew\n")
+    folders = search_folders(name, asked.uri)
     forget_record(name, asked.uri)
+    for folder in folders:  # the checkpoints of trials that were broken off
+        shutil.rmtree(asked.storage / folder, ignore_errors=True)
     return Tracker(asked.study, asked.uri, provenance.tags(), forgotten, lease.check)

@@ -79,6 +79,14 @@ class Settings(BaseModel):
         """The searcher, as a record names it: configurations that were given are draws of none."""
         return f"{self.searcher}{GIVEN_FIRST}" if self.start else self.searcher
 
+    @field_validator("trials", "repetitions", "seeds", "parallel", mode="before")
+    @classmethod
+    def _a_number(cls, given: object) -> object:
+        """No `yes`, which YAML would take for 1."""
+        if isinstance(given, bool):
+            raise ValueError(f"a whole number, not {str(given).lower()}")
+        return given
+
     @field_validator("stopper", mode="before")
     @classmethod
     def _none_is_none(cls, stopper: object) -> object:

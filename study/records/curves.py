@@ -122,7 +122,7 @@ def _together(table: Any, question: Question) -> pd.DataFrame:
     means = ["score", "worth"]
     if "test_score" in table:
         test = pd.Series(question.floored(table["test_score"].to_numpy(float), levels), index=table.index)
-        table["test_score"] = test.mask(lost & test.isna(), chance)
+        table["test_score"] = test.mask(lost, chance)
         means.append("test_score")
     about = _about_seeds(table, keys, lost)
     sums = [name for name in ("cost", *COSTS) if name in table]

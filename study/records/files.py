@@ -27,8 +27,6 @@ def read_table(path: str | Path, columns: Mapping[str, str] | None = None) -> Gi
         Refusal: in one line, with row and column where there is one: the first data row is row 1.
     """
     path = Path(path)
-    if path.is_dir():
-        raise Refusal(f"{str(path)!r} is a folder: `cost` reads one file of it, `lr-study report` reads it whole")
     if not path.is_file():
         raise Refusal(f"there is no table {str(path)!r}: give a .csv or .parquet file, mlflow:… or optuna:…")
     if path.suffix not in (".csv", ".parquet"):

@@ -8,7 +8,8 @@ A trial is the mean of the seeds that it has. This is the one place that settles
 - `full`, `charged`: its whole cost, and its cost up to the target (its whole cost where it missed); `charged_passes` …
   the same in every other unit that the table has;
 - `hit`: whether a score reached the target, equal up to rounding, at the time it was told;
-- `test_score`: that of the record whose score counts, where none was told there of the last; chance at least;
+- `test_score`: that of the record whose score counts, where none was told there of the last; chance at least, and
+  where it diverged or failed, whatever was tested before;
 - `seeds`, `lost`: the seeds that it has, and how many of them diverged or failed.
 """
 
@@ -92,7 +93,7 @@ def of_curves(table: pd.DataFrame, question: Question) -> pd.DataFrame:
     if "test_score" in rows:
         tested = table["test_score"].to_numpy(float)
         test = np.where(np.isnan(tested[at]), tested[ends], tested[at])
-        rows["test_score"] = np.where(lost & np.isnan(test), chance, question.floored(test, chance))
+        rows["test_score"] = np.where(lost, chance, question.floored(test, chance))
     if "lost" not in rows:
         rows["seeds"], rows["lost"] = 1, lost.astype(int)
     return rows

@@ -6,6 +6,7 @@ anew, with replacement: a record is a sample too, and intervals that take it for
 a grid only the seeds of each cell are drawn anew, for its cells were chosen.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -173,6 +174,10 @@ def _of_task(
     task = arms[0].task
     sign = 1 if task.mode == "max" else -1
     target = task.target if asked.target is None else asked.target
+    if target is not None and not sign * task.chance < sign * target < math.inf:
+        raise Refusal(
+            f"a target of {target:g} is none: chance alone gets to {task.chance:g} on {arms[0].fixed['task']}"
+        )
     found = {}
     for arm in arms:
         told(arm.name)

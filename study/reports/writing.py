@@ -100,4 +100,6 @@ def metrics(every: list[Answers]) -> dict[str, dict[str, float]]:
 
 
 def _ends(name: str, quantity: Quantity) -> dict[str, float | None]:
-    return {name: quantity.estimate, f"{name}_low": quantity.low, f"{name}_high": quantity.high}
+    """An estimate and its ends; of what is only a bound, which MLflow could not say, the ends alone."""
+    estimate = quantity.estimate if quantity.bound == "=" else None
+    return {name: estimate, f"{name}_low": quantity.low, f"{name}_high": quantity.high}

@@ -92,7 +92,7 @@ def _state(contents: Mapping[str, Mapping[str, Any]], mode: str) -> dict[str, An
         "useGroupedValuesInCharts": False,  # a group has no rate
         "runsHiddenMode": "SHOW_ALL",
         "compareRunSections": [_part(KEY, name="Schemes", display=True, isReordered=False, columns=2, cardHeight=420)],
-        "compareRunCharts": _charts(groups, rates=[any(map(_is_rate, arm)) for arm in contents.values()]),
+        "compareRunCharts": _charts(groups, rates=[_has_rate(arm) for arm in contents.values()]),
     }
 
 
@@ -126,6 +126,11 @@ def _part(uuid: str, **rest: Any) -> dict[str, Any]:
 def _searched(contents: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """The parameters that an arm searches, in the order of the arms."""
     return list(dict.fromkeys(name for arm in contents.values() for name in arm if isinstance(arm[name], Mapping)))
+
+
+def _has_rate(arm: Mapping[str, Any]) -> bool:
+    """True where trials of an arm have the axis of the rate: `axes` gives it to no other."""
+    return arm.get("optimizer") not in finders() and sum(map(_is_rate, arm)) == 1
 
 
 def _is_rate(name: str) -> bool:

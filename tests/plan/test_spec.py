@@ -169,11 +169,18 @@ def test_the_budget_is_no_part_of_the_contents():
 
 
 @pytest.mark.parametrize("name", parse.shipped())
-def test_a_shipped_study_states_its_question_command_and_duration(name):
+def test_a_shipped_study_states_its_question_command_duration_and_result(name):
     study = parse.load(name)
     assert study.file.question.endswith("?")
     assert study.file.command.startswith(f"lr-study run {name}")
     assert study.file.duration
+    assert study.file.result
+
+
+@pytest.mark.parametrize("key", ["trials", "repetitions", "seeds", "parallel"])
+def test_yes_is_no_number(key):
+    with pytest.raises(Refusal, match="a whole number, not true"):
+        parse.parse(f"{{question: q, common: {{task: quadratic, {key}: yes}}, arms: {{sgd: {{}}}}}}", "x")
 
 
 def test_two_arms_that_a_report_would_call_alike_are_refused():

@@ -284,6 +284,19 @@ def test_a_failed_trial_counts_at_chance_on_test_data_too():
     assert result.expected_test[1] == pytest.approx((0.3 + 0.5 + 0.1) / 3)
 
 
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_diverged_trial_counts_at_chance_on_test_data_whatever_was_tested_before(seeds):
+    """Our own are tested with the best of their parameters, which are from before."""
+    told = long([0.6, 0.9], test_score=[0.6, 0.9]).assign(status=["finished", "diverged"])
+    table = pd.concat([told.assign(seed=seed) for seed in range(seeds)]) if seeds > 1 else told
+    assert one(table, chance=0.1)[0].expected_test == pytest.approx({1: 0.35, 2: 0.6})
+
+
+def test_a_tolerance_that_is_no_number_is_refused(tmp_path):
+    with pytest.raises(Refusal, match="--tolerance nan is none"):
+        asked(written(tmp_path, GOOD), "--tolerance", "nan")
+
+
 def test_one_test_score_that_nobody_knows_is_said_and_not_guessed():
     result = one(long([0.2, 0.6], test_score=[0.3, np.nan]))[0]
     assert result.expected_test == {}

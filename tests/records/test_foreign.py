@@ -1,9 +1,11 @@
 """Records that we did not write: Optuna storages and MLflow experiments."""
 
+import math
 import shlex
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 
 from study.answers.summary import summarize
@@ -128,3 +130,26 @@ def test_a_foreign_mlflow_experiment_with_mapped_columns(tmp_path):
         experiments.read_experiment("their", uri, {"score": "metrics.acc"})
     with pytest.raises(Refusal, match="--column score=metrics"):
         experiments.read_experiment("theirs", uri, {})
+
+
+def test_a_loss_that_mlflow_was_told_is_infinite_is_infinite(tmp_path):
+    """Its databases keep the largest number there is in its place."""
+    from mlflow import MlflowClient
+
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    client = MlflowClient(uri)
+    experiment = client.create_experiment("theirs")
+    for loss in (0.3, math.inf, -math.inf):
+        run = client.create_run(experiment)
+        client.log_metric(run.info.run_id, "loss", loss)
+        client.set_terminated(run.info.run_id)
+    table = experiments.read_experiment("theirs", uri, {"score": "metrics.loss", "scheme": "=one"}).table
+    assert table["score"].tolist() == [0.3, math.inf, -math.inf]
+
+
+def test_the_value_of_a_study_of_one_objective_is_values_0_too(optuna_storage):
+    for study in ("plain", "curves"):
+        one, other = (
+            storages.read_storage(study, optuna_storage, {"score": name}).given.table for name in ("value", "values.0")
+        )
+        pd.testing.assert_frame_equal(one, other)

@@ -111,6 +111,12 @@ def test_a_trial_that_failed_after_it_had_reached_the_target_has_reached_it_and_
     assert (found.reached, found.cost, found.best) == (True, 2.0, 0.1)
 
 
+@pytest.mark.parametrize("target", [0.05, 0.1, float("nan"), float("inf")])
+def test_a_target_that_chance_reaches_or_nobody_is_refused(one_in_ten, target):
+    with pytest.raises(Refusal, match=r"is none: chance alone gets to 0\.1 on digits_mlp"):
+        replay.replay(one_in_ten, CHOICES, replay.ReplayOptions(target=target))
+
+
 def test_a_saved_record_needs_its_study_file(lr_study, tmp_path, one_in_ten):
     one_in_ten.to_csv(tmp_path / "mine.csv", index=False)
     (tmp_path / "choices.yaml").write_text(CHOICES.text)
@@ -119,7 +125,7 @@ def test_a_saved_record_needs_its_study_file(lr_study, tmp_path, one_in_ten):
     assert "name the study's file with --study" in told.stderr
     told = lr_study("replay", "mine.csv", "--study", "choices.yaml", "--target", "0.9", "--repetitions", "100")
     assert told.returncode == 0, told.stderr
-    assert "of 40" in told.stdout
+    assert "of 100" in told.stdout
 
 
 @pytest.mark.parametrize(

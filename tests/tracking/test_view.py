@@ -9,7 +9,7 @@ from simulated import bowl, simulate
 from study.plan.parse import parse
 from study.tracking import Tracker, read
 from study.tracking.store import ARM, RATE
-from study.tracking.view import TAG, axes, view_address
+from study.tracking.view import TAG, axes, saved, view_address
 
 TEXT = """
 question: q
@@ -122,6 +122,24 @@ def test_an_arm_without_a_rate_is_in_a_plot_without_one(uri, tmp_path, monkeypat
     whole, across, points, *_ = opened(uri, "free", text)["compareRunCharts"]
     assert (whole["type"], whole["selectedParams"]) == ("PARALLEL", [ARM])
     assert (across["selectedParams"], points["type"]) == ([ARM, RATE], "SCATTER")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"rule": "split", "hidden.optimizer.lr": {}, "rest.optimizer.lr": {}},
+        {"optimizer": "prodigy", "optimizer.lr": {}},
+        {},
+    ],
+    ids=["two rates", "a rate that is found", "none"],
+)
+def test_an_arm_without_the_axis_of_the_rate_is_in_a_plot_without_one(other):
+    task = {"task": "digits_mlp"}
+    state = json.loads(
+        json.loads(saved({"sgd": {**task, "scheme.lr": {}}, "other": {**task, **other}}, "max"))["state"]
+    )
+    first, across, *_ = state["compareRunCharts"]
+    assert (first["selectedParams"], across["selectedParams"]) == ([ARM], [ARM, RATE])
 
 
 def test_a_study_recorded_without_a_view_is_sorted(client):

@@ -17,6 +17,8 @@ Group: TypeAlias = dict[str, Any]
 
 OWN = ("scheme.lr", "decay.weight_decay")
 """The fields of a rule that every group has for itself."""
+OTHERS = ("maximize", "momentum", "dampening", "nesterov", "betas", "alpha", "eps", "amsgrad", "centered")
+"""What groups of torch's own optimizers have, and these have once."""
 
 
 def named(group: Group, scheme: Scheme) -> Tensors:
@@ -89,6 +91,9 @@ def check_group(group: Group, rule: Composed) -> None:
         rule: what the groups share
     """
     check_values(_first_rule_of(group, rule))
+    theirs = [key for key in OTHERS if group.get(key)]
+    if theirs:
+        raise Refusal(f"a group of a SchemeOptimizer has no {theirs[0]} of its own: its direction has one for all")
     params, scheme = group["params"], rule.scheme
     if len(set(params)) < len(params):
         raise Refusal("a parameter is given twice in one group")

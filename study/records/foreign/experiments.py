@@ -1,5 +1,7 @@
 """MLflow experiments that we did not write, as tables."""
 
+import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -81,7 +83,7 @@ def _rows(client: MlflowClient, run: Run, place: int, metrics: set[str], score: 
     Another metric that a run has told once, at whatever step, is of the whole run.
     """
     history: dict[str, dict[float, float]] = {
-        METRIC + name: {point.step: point.value for point in client.get_metric_history(run.info.run_id, name)}
+        METRIC + name: {point.step: _told(point.value) for point in client.get_metric_history(run.info.run_id, name)}
         for name in metrics
     }
     fixed: dict[str, Any] = {"trial": place, "state": run.info.status}
@@ -93,3 +95,8 @@ def _rows(client: MlflowClient, run: Run, place: int, metrics: set[str], score: 
         {**fixed, "step": step, **{name: told.get(step, float("nan")) for name, told in history.items()}, **once}
         for step in steps
     ]
+
+
+def _told(value: float) -> float:
+    """A number as it was logged: MLflow's databases keep the largest one in the place of an infinite one."""
+    return math.copysign(math.inf, value) if abs(value) >= sys.float_info.max else value

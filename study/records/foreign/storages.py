@@ -83,12 +83,12 @@ def _rows(study: str, trial: Any) -> list[dict[str, Any]]:
     fixed |= {f"params.{name}": value for name, value in trial.params.items()}
     fixed |= {f"user_attrs.{name}": value for name, value in trial.user_attrs.items()}
     told = trial.values if trial.state.name == "COMPLETE" and trial.values else []
-    if len(told) > 1:
-        fixed |= {f"values.{n}": value for n, value in enumerate(told)}
+    fixed |= {f"values.{n}": value for n, value in enumerate(told)}
     steps = dict(sorted(trial.intermediate_values.items())) or {nothing: nothing}
     if len(told) == 1:
         steps[list(steps)[-1]] = told[0]
-    return [{**fixed, "step": step, VALUE: value} for step, value in steps.items()]
+    alone = ["values.0"] if len(told) < 2 else []  # its other name, for who asks for several studies
+    return [{**fixed, "step": step, **dict.fromkeys([VALUE, *alone], value)} for step, value in steps.items()]
 
 
 def _storage(uri: str) -> Any:
@@ -111,4 +111,4 @@ def _storage(uri: str) -> Any:
 def _unreadable(uri: str, error: Exception) -> Refusal:
     from study.tracking.store import shown
 
-    return Refusal(f"the Optuna storage {shown(uri)} cannot be read: {shown(first_line(error))}")
+    return Refusal(f"the Optuna storage {shown(uri)} cannot be read: {shown(first_line(error.__cause__ or error))}")

@@ -271,3 +271,10 @@ def test_a_parameter_of_no_dimension_keeps_its_type_and_moves_as_a_vector_of_one
             found.append(w.detach().reshape(()))
         assert found[0].dtype == torch.float32
         torch.testing.assert_close(*found)
+
+
+@pytest.mark.parametrize("own", [{"maximize": True}, {"momentum": 0.9}, {"betas": (0.9, 0.99)}], ids=str)
+def test_what_a_group_would_not_heed_is_refused(own):
+    param = nn.Parameter(torch.ones(2))
+    with pytest.raises(Refusal, match=f"a group of a SchemeOptimizer has no {next(iter(own))} of its own"):
+        SchemeOptimizer([{"params": [param], **own}])
