@@ -136,16 +136,16 @@ def _elsewhere(every: Sequence[Answers]) -> list[str]:
     for row in of[base]:
         tasks.setdefault(row.metric, []).append(row.quantity)
     alike = [scheme for scheme in dict.fromkeys(table["scheme"]) if len(of[scheme]) == len(of[base])]
-    named = [base, *[scheme for scheme in alike if scheme != base][:BEST]]
-    made = [
-        f"{scheme} {_list(f'{_short(row.loss)}{_ends(row.low, row.high)}' for row in of[scheme])}" for scheme in named
-    ]
+    others = [scheme for scheme in alike if scheme != base]
     means = {one.scheme: (one.mean[k], *one.mean_interval[k]) for one in every[0].transfers if k in one.mean_interval}
     if base in means:  # one metric for all
-        told = [
-            f"{scheme} {_short(means[scheme][0])}{_ends(*means[scheme][1:])}" for scheme in named if scheme in means
-        ]
+        named = [base, *sorted(means.keys() & set(others), key=lambda scheme: means[scheme][0])[:BEST]]
+        told = [f"{scheme} {_short(means[scheme][0])}{_ends(*means[scheme][1:])}" for scheme in named]
         return [f"{table['metric'].iloc[0]}, the mean over all tasks, of {k} configurations: {told[0]}", *told[1:]]
+    made = [
+        f"{scheme} {_list(f'{_short(row.loss)}{_ends(row.low, row.high)}' for row in of[scheme])}"
+        for scheme in [base, *others[:BEST]]
+    ]
     words = _list(f"{metric} on {_list(places)}" for metric, places in tasks.items())
     return [f"{words}, of {k} configurations: {made[0]}", *made[1:]]
 

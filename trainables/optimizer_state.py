@@ -6,7 +6,7 @@ a key or by its `id`, is written as its place among the parameters.
 """
 
 import logging
-from collections import OrderedDict, deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cache, partial
@@ -19,11 +19,11 @@ from torch import Tensor
 
 from trainables.refusal import Refusal
 
-PLAIN = (bool, int, float, str, bytes, type(None), torch.dtype)
+PLAIN = (bool, int, float, str, bytes, type(None), torch.dtype, torch.device)
 FORMS: dict[str, type] = {form.__name__: form for form in (list, tuple, set, frozenset, deque)}
 MAPPINGS: dict[str, type] = {form.__name__: form for form in (dict, OrderedDict)}
 MADE = (FunctionType, MethodType, BuiltinFunctionType, partial, ModuleType, type, Enum, logging.Logger)
-"""What a constructor gives, and no step changes."""
+"""What a constructor gives, and hardly a step changes."""
 
 
 class Unwritable(Exception):
@@ -100,8 +100,8 @@ class _Writer:
             return ["id", self._places[value]] if is_id else ["plain", value]
         if isinstance(value, np.generic):
             return ["numpy", value.item(), value.dtype.str]
-        form = type(value).__name__
-        if MAPPINGS.get(form) is type(value):
+        form = "dict" if type(value) is defaultdict else type(value).__name__
+        if form == "dict" or MAPPINGS.get(form) is type(value):
             return [form, [[self.written(key), self.written(inner)] for key, inner in value.items()]]
         if FORMS.get(form) is type(value):
             size = [value.maxlen] if isinstance(value, deque) else []
@@ -119,11 +119,18 @@ class _Writer:
         entries: list[Any] = []
         for key, value in values.items():
             try:
-                entries += [] if isinstance(value, MADE) else [[key, self.written(value)]]
-            except Unwritable:
+                entries += [] if _is_made(value) else [[key, self.written(value)]]
+            except Unwritable as found:
                 if not ours:
-                    raise
+                    raise Unwritable(f"{found} as {key}") from None
         return entries
+
+
+def _is_made(value: Any) -> bool:
+    """True for what a constructor gives, alone or several together."""
+    inside = list(value.values()) if isinstance(value, dict) else value
+    together = isinstance(inside, (list, tuple)) and len(inside) > 0
+    return isinstance(value, MADE) or (together and all(map(_is_made, inside)))
 
 
 def _inside(attributes: Mapping[str, Any]) -> Iterator[tuple[str, list[torch.optim.Optimizer]]]:
@@ -160,7 +167,10 @@ def _fill(
     for group, entries in zip(optimizer.param_groups, groups, strict=True):
         group.update({key: _read(value, leaves, tensors) for key, value in entries})
     for key, value in attributes:
-        setattr(optimizer, key, _read(value, leaves, tensors))
+        before, read = getattr(optimizer, key, None), _read(value, leaves, tensors)
+        if isinstance(before, defaultdict):  # its factory is the constructor's
+            read = defaultdict(before.default_factory, read)
+        setattr(optimizer, key, read)
     inside = dict(_inside({key: getattr(optimizer, key) for key, _ in below}))
     for key, inner in below:
         for one, its in zip(inside[key], inner, strict=True):

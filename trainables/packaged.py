@@ -159,7 +159,8 @@ class Packaged(Rule):
 
     def check(self) -> None:
         """Refuses a schedule that is 0 somewhere where its optimizer divides by its rate."""
-        inside = getattr(self.optimizer, "base", self.optimizer)  # another optimizer may be around it
+        base = getattr(self.optimizer, "base", None)  # another optimizer may be around it
+        inside = base if isinstance(base, Optimizer) else self.optimizer
         if not inside.starts_at_zero:
             at = torch.linspace(0.0, 0.99, 100, dtype=torch.float64)
             if self.schedule.warmup > 0 or any(float(self.schedule(place)) == 0 for place in at):
@@ -183,7 +184,7 @@ class Packaged(Rule):
     def save(self, state: PackagedState) -> dict[str, Any]:
         """All that the optimizer keeps (trainables/optimizer_state.py), copied."""
         live = self._of(state)
-        return {"steps": live.steps, **laid_open(live.optimizer, list(live.leaves.values()))}
+        return {"steps": live.steps, "asks": sorted(live.asks), **laid_open(live.optimizer, list(live.leaves.values()))}
 
     def load(self, params: Tensors, data: Mapping[str, Any]) -> PackagedState:
         """A new optimizer of copies of the parameters that goes on where a saved one was.
@@ -194,7 +195,7 @@ class Packaged(Rule):
         """
         live = Live(self, params)
         put_back(live.optimizer, list(live.leaves.values()), data)
-        live.steps = data["steps"]
+        live.steps, live.asks = data["steps"], frozenset(data["asks"])
         return PackagedState(live, live.steps)
 
     def step(self, oracle: Oracle, params: Tensors, state: PackagedState, progress: Tensor) -> Step:

@@ -192,7 +192,7 @@ def told_what_to_change(trial: Trial) -> Iterator[None]:
         remedy = f"give the arm a smaller {less}, or each trial more of a GPU (--gpus)"
         raise RuntimeError(f"{size} needs more memory than the GPU has: {remedy} ({first_line(error)})") from error
     except FileNotFoundError as error:
-        if not isinstance(error.filename, str) or Path(error.filename).is_absolute():
+        if not isinstance(error.filename, str) or not Path(error.filename).suffix or Path(error.filename).is_absolute():
             raise
         remedy = "a trial runs in a folder of its own: name the file by its whole path, as from Path(__file__).parent"
         raise RuntimeError(f"{first_line(error)}; {remedy}") from error

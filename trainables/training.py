@@ -1,6 +1,7 @@
 """The user's own loop: a `Training` trains, a `Session` tells it what the trial is and hears how it goes."""
 
 import math
+import posixpath
 import re
 import sys
 import time
@@ -37,7 +38,7 @@ PARTS = {
     "hidden",
     "rest",
 }
-NAMES = re.compile(r"[\w\-. :/]{1,250}", re.ASCII)  # those that MLflow takes
+NAMES = re.compile(r"[\w\-. :/]{1,250}")  # those that MLflow takes, as it takes no path that is not whole
 
 
 class Training(Workload):
@@ -230,7 +231,7 @@ class Session:
         for name in values:
             if name in COLUMNS or name.partition(".")[0] in PARTS:
                 raise Refusal(f"session.log: {name} is a column of every study's table: choose another name")
-            if not NAMES.fullmatch(name):
+            if not NAMES.fullmatch(name) or posixpath.normpath(name) != name or name[0] in "/.":
                 raise Refusal(
                     f"session.log: the name {name!r} cannot be recorded: take letters, digits, spaces and _-.:/ alone"
                 )
@@ -382,8 +383,10 @@ class Session:
     def _check(self, stepping: Stepping) -> None:
         if not self.owns_epochs and not self._open:
             raise Refusal("session.report belongs into a pass of session.epochs(), once")
-        if self.owns_epochs:
-            self._refuse_theirs({})
+        if self.owns_epochs and stepping.moved:
+            raise Refusal(
+                "the trial's rule has a schedule, which writes over what your LR scheduler sets: leave that out"
+            )
         if not stepping.steps and not self.diverged:
             raise Refusal("the session's optimizer has not stepped: is another one in use?")
         if stepping.averages and not self._judged:

@@ -39,8 +39,9 @@ def connect(cluster: Cluster) -> Cluster:
     os.environ.setdefault("TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S", "600")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_prestart_worker_first_driver", "0")  # idle ones lack the environment of Tune's
-    for name in {"LR_STUDY_DATA", "LR_STUDY_CACHE"} & os.environ.keys():  # a trial runs in a folder of its own
-        os.environ[name] = str(Path(os.environ[name]).expanduser().resolve())
+    for name in ("LR_STUDY_DATA", "LR_STUDY_CACHE"):
+        if os.environ.get(name):  # a trial runs in a folder of its own
+            os.environ[name] = str(Path(os.environ[name]).expanduser().absolute())
     if "RAY_ENABLE_UV_RUN_RUNTIME_ENV" not in os.environ:  # Ray has read it already, when it was imported
         ray_constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV = False  # workers share this environment, no other uv makes one
     for name in [name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")]:

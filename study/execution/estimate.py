@@ -29,7 +29,7 @@ def dry_run(study: Study, cpus: int | None = None) -> str:
             one = _seconds(arm)
         seconds = one * settings.trials * settings.repetitions * settings.seeds
         total += seconds if one == one else 0.0
-        fused = ", were they not fused" if "fuse" in arm.fixed else ""
+        fused = ", were they not fused" if arm.fixed.get("fuse") else ""
         takes = f"about {clock(seconds)} of one core{fused}" if one == one else "as long as its own loop takes"
         space = ", ".join(f"{key} {written(domain)}" for key, domain in arm.space.items())
         lines.append(

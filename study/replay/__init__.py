@@ -176,7 +176,7 @@ def _of_task(
     target = task.target if asked.target is None else asked.target
     if target is not None and not sign * task.chance < sign * target < math.inf:
         raise Refusal(
-            f"a target of {target:g} is none: chance alone gets to {task.chance:g} on {arms[0].fixed['task']}"
+            f"a target of {target:g} is none on {arms[0].fixed['task']}, where chance alone gets to {task.chance:g}"
         )
     found = {}
     for arm in arms:

@@ -1,7 +1,7 @@
 """Study files: what is read, and what is refused in which words."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from study.plan import file as reading
@@ -211,9 +211,13 @@ def flat_trials(draw):
             chosen[key] = draw(st.one_of(st.just(slot.default), st.floats(low, high)))
         elif isinstance(slot.default, int) and slot.valid and not isinstance(slot.default, bool):
             chosen[key] = draw(st.integers(int(slot.valid.low), int(min(slot.valid.high, 1e4))))
+    for low, high in (("scheme.floor", "scheme.ceiling"), ("scheme.clamp_low", "scheme.clamp_high")):
+        if low in chosen and high in chosen:
+            chosen[low], chosen[high] = sorted((chosen[low], chosen[high]))
     return chosen
 
 
+@settings(deadline=None)  # the first of a kind imports it
 @given(flat_trials())
 def test_parsing_a_flat_trial_gives_it_back(flat):
     trial = Trial.parse(flat)

@@ -89,16 +89,23 @@ def test_the_rate_of_a_record_is_that_of_its_last_step_whoever_moves_rates_after
     assert [record.lr for record in own(loop, PACKAGED)] == pytest.approx([0.1, 0.01, 0.001, 0.0001])
 
 
-def test_a_rules_schedule_over_somebody_elses_is_refused_where_a_trainer_owns_its_epochs_too():
+@pytest.mark.parametrize("early", [True, False], ids=["before the report", "after it"])
+def test_a_rules_schedule_over_somebody_elses_is_refused_where_a_trainer_owns_its_epochs_too(early):
     def loop(session):
         model = nn.Linear(2, 2)
         optimizer = session.optimizer(model, steps_per_epoch=4)
-        torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.1)
-        walk(model, optimizer)
-        session.report(0.5)
+        scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.1)
+        for _ in range(2):
+            walk(model, optimizer)
+            if early:
+                scheduler.step()
+            session.report(0.5)
+            scheduler.step()
 
-    with pytest.raises(Refusal, match="the trial's rule has a schedule, which would write over your LR scheduler"):
-        own(loop, RULES["packaged"]).epoch()
+    training = own(loop, RULES["packaged"])
+    with pytest.raises(Refusal, match="has a schedule, which writes over what your LR scheduler sets: leave that out"):
+        [training.epoch() for _ in range(2)]
+    assert len(training.records) == (0 if early else 1)
 
 
 AVERAGE = {"rule": "packaged", "optimizer": "schedulefree_sgd", "optimizer.lr": 0.1}
@@ -207,6 +214,8 @@ def test_a_setting_that_no_epoch_asks_for_is_refused_without_a_rehearsal_too(pre
         ("best_valid_score", "is a column of every study's table"),
         ("recall@10", "cannot be recorded: take letters, digits"),
         ("F1, macro", "cannot be recorded: take letters, digits"),
+        ("a//b", "cannot be recorded: take letters, digits"),
+        ("/a", "cannot be recorded: take letters, digits"),
     ],
 )
 def test_a_name_that_no_record_could_have_is_refused_as_it_is_logged(name, line):

@@ -17,6 +17,7 @@ from trainables.trial import Trial
 RULES = [
     {"direction": "adam", "scheme.lr": 0.01, "scheme.schedule": "cosine"},
     {"rule": "packaged", "optimizer": "schedulefree_adamw"},
+    {"rule": "packaged", "optimizer": "adamw", "optimizer.lr": 0.01, "schedule": "cosine"},
 ]
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.filterwarnings("default")]
@@ -206,27 +207,41 @@ def test_lightning_s_closure_calls_backward_which_these_schemes_refuse_in_one_li
 # --- accelerate ------------------------------------------------------------------------------------------------
 
 
+def accelerated(session, seen):
+    from accelerate import Accelerator
+
+    accelerator = Accelerator(mixed_precision="bf16" if session.precision == "bfloat16" else "no", cpu=True)
+    model = nn.Linear(2, 2)
+    optimizer = session.optimizer(model, steps_per_epoch=4)
+    loader = DataLoader(points(64, 0), session.batch_size, shuffle=True)
+    model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
+    for _ in session.epochs(model=model, optimizer=optimizer):
+        for inputs, labels in loader:
+            optimizer.zero_grad()
+            outputs = model(inputs)
+            loss = functional.cross_entropy(outputs, labels)
+            accelerator.backward(loss)
+            optimizer.step()
+        seen.append(accelerator.mixed_precision)
+        with session.evaluating():
+            session.report(0.5, train_loss=loss)
+
+
 def test_accelerate_needs_nothing_and_a_trial_does_not_inherit_the_precision_of_the_one_before():
     seen = []
-
-    def loop(session):
-        from accelerate import Accelerator
-
-        accelerator = Accelerator(mixed_precision="bf16" if session.precision == "bfloat16" else "no", cpu=True)
-        model = nn.Linear(2, 2)
-        optimizer = session.optimizer(model, steps_per_epoch=4)
-        loader = DataLoader(points(64, 0), session.batch_size, shuffle=True)
-        model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
-        for _ in session.epochs(model=model, optimizer=optimizer):
-            for inputs, labels in loader:
-                optimizer.zero_grad()
-                outputs = model(inputs)
-                accelerator.backward(functional.cross_entropy(outputs, labels))
-                optimizer.step()
-            seen.append(accelerator.mixed_precision)
-            session.report(0.5)
-
-    mixed = list(OwnLoop(trial(loop, **RULES[0], precision="bfloat16")))
-    plain = list(OwnLoop(trial(loop, **RULES[0])))
+    mixed = list(OwnLoop(trial(lambda session: accelerated(session, seen), **RULES[0], precision="bfloat16")))
+    plain = list(OwnLoop(trial(lambda session: accelerated(session, seen), **RULES[0])))
     assert seen == ["bf16"] * 3 + ["no"] * 3
     assert [record.steps for record in plain] == [record.steps for record in mixed] == [4, 8, 12]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_accelerate_goes_on_bit_for_bit_under_every_kind_of_rule(rule):
+    given = trial(lambda session: accelerated(session, []), **rule)
+    first, second = OwnLoop(given), OwnLoop(given)
+    first.epoch(), first.epoch()
+    state = first.state_dict()
+    first.close()
+    second.load_state_dict(state)
+    list(second)
+    assert told(second.records) == told(OwnLoop(given))

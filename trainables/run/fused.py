@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from textwrap import shorten
 from typing import Any
@@ -23,6 +24,8 @@ from trainables.seeds import seeded
 from trainables.trial import Trial
 
 TOLERANCE = {"float64": 1e-9, "float32": 1e-3, "bfloat16": 0.1}  # of a gradient, in shares of its length
+IN_DOUBLE = 1e-6  # of one in double precision, of a loss that may cast
+ERRORS = RuntimeError, TypeError, ValueError, AttributeError, NotImplementedError  # of a network that does not fuse
 
 
 class FusedRun:
@@ -172,29 +175,55 @@ class FusedRun:
     def _refuse_other_gradients(self) -> None:
         """Refuse a network or loss whose gradient in a lane is another than by itself.
 
-        Where tasks differ in a number, in double precision: one that changes little at the start may decide the end.
+        Where tasks differ in a number, in double precision too: one that changes little at the start may decide the
+        end. A network that does not compute in it is held to its own precision alone.
         """
         task, precision = name_of(type(self.lanes[0].task)), self.lanes[0].trial.precision
-        if precision != "float64" and any(lane.task != self.lanes[0].task for lane in self.lanes):
-            FusedRun([replace(lane.trial, precision="float64") for lane in self.lanes], self.device)
-        drawn = self._drawing.first()
         try:
-            fused = self._program.gradient(self._state.params, self._state.buffers, drawn)
+            fused = self._program.gradient(self._state.params, self._state.buffers, self._drawing.first())
         except torch.OutOfMemoryError:
             raise
-        except (RuntimeError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
+        except ERRORS as error:
             raise Refusal(f"task {task!r} does not fuse: {shorten(first_line(error), 160, placeholder='…')}") from error
-        for place, lane in enumerate(self.lanes):
-            alone, together = _parts(_first_step(lane)), _parts(row(fused, place))
-            for (what, ours), theirs in zip(alone.items(), together.values(), strict=True):
-                apart = inner(*[{name: theirs[name] - value for name, value in ours.items()}] * 2).sqrt()
-                # Where two logits are all but equal, a label or two may flip.
-                flips = 2 / drawn.size if what == "score" and precision != "float64" else 0.0
-                if apart > TOLERANCE[precision] * inner(ours, ours).sqrt() + flips:
-                    raise Refusal(
-                        f"task {task!r} does not fuse: lane {place} has another {what} than by itself; a number that "
-                        "its network, loss or score depends on must not differ between trials"
-                    )
+        size = self._drawing.first().size
+        # Where two logits are all but equal, a label or two may flip.
+        alone = [_first_step(lane) for lane in self.lanes]
+        _refuse_apart(task, alone, fused, TOLERANCE[precision], 0.0 if precision == "float64" else 2 / size)
+        doubled = None
+        if precision != "float64" and any(lane.task != self.lanes[0].task for lane in self.lanes):
+            with suppress(*ERRORS, torch.OutOfMemoryError):
+                doubled = _in_double(self.lanes)
+        if doubled is not None:
+            _refuse_apart(task, *doubled, IN_DOUBLE, 2 / size)
+
+
+def _refuse_apart(task: str, alone: Sequence[Gradient], fused: Gradient, tolerance: float, flips: float) -> None:
+    """Refuse lanes of which one has another first gradient, loss, statistic or score than by itself.
+
+    Args:
+        task: its name.
+        alone: what each lane has by itself.
+        fused: what they have together.
+        tolerance: in shares of the length of what is compared.
+        flips: by how much a score may differ besides.
+    """
+    for place, own in enumerate(alone):
+        for (what, ours), theirs in zip(_parts(own).items(), _parts(row(fused, place)).values(), strict=True):
+            apart = inner(*[{name: theirs[name] - value for name, value in ours.items()}] * 2).sqrt()
+            if apart > tolerance * inner(ours, ours).sqrt() + (flips if what == "score" else 0.0):
+                raise Refusal(
+                    f"task {task!r} does not fuse: lane {place} has another {what} than by itself; a number that its "
+                    "network, loss or score depends on must not differ between trials"
+                )
+
+
+def _in_double(lanes: Sequence[Run]) -> tuple[list[Gradient], Gradient]:
+    """The first gradients of the same lanes in double precision, on the same data: of each by itself, and together."""
+    made = tuple(Run(replace(lane.trial, precision="float64"), lane.device, (), lane.data) for lane in lanes)
+    every = [State(run.params, run.buffers, run.rule_state, run.totals.loss, run.totals.score) for run in made]
+    state = stacked(every, made[0].device)
+    fused = Lanes(made).gradient(state.params, state.buffers, Drawing(made).first())
+    return [_first_step(lane) for lane in made], fused
 
 
 def _refuse_unlike(trials: Sequence[Trial]) -> None:

@@ -75,7 +75,7 @@ def put_back(kept: Mapping[str, Any], before: Mapping[str, Any]) -> None:
         if name not in kept:
             raise Refusal(f"session.epochs(…) kept {name!r} before this training was broken off, and does no longer")
         if _is_theirs(kept[name]):
-            optimizer_state.put_back(kept[name], _trained(kept[name]), state)
+            optimizer_state.put_back(_unwrapped(kept[name]), _trained(kept[name]), state)
         else:
             kept[name].load_state_dict(state)
 
@@ -92,7 +92,12 @@ def _trained(optimizer: torch.optim.Optimizer) -> list[Tensor]:
 
 
 def _state(value: Any) -> Any:
-    return optimizer_state.laid_open(value, _trained(value)) if _is_theirs(value) else value.state_dict()
+    return optimizer_state.laid_open(_unwrapped(value), _trained(value)) if _is_theirs(value) else value.state_dict()
+
+
+def _unwrapped(optimizer: Any) -> Any:
+    """The optimizer inside of accelerate's, which keeps nothing of its own that a step changes."""
+    return optimizer.optimizer if type(optimizer).__module__.startswith("accelerate.") else optimizer
 
 
 def _check_plain(place: str, state: Any) -> None:

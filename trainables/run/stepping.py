@@ -105,8 +105,10 @@ class Stepping:
         self._sides = _sides(rule, self.optimizer)
         self.averages = any(side.averages for side in self._sides)
         self.steps, self.passes, self._calls, self._share = 0, 0.0, 0, 0.0
-        self._step: FrameType | None = None  # torch calls its hooks for a `super().step()`, inside of a step, too
+        self._step: FrameType | None = None  # the call of the step that is under way, and how many steps inside of it:
+        self._depth = 0  # torch calls its hooks for a `super().step()`, too
         self._used: list[list[float | None]] = []  # the rates of every side in the last step
+        self._moved = False  # by somebody else, between two steps
         self.optimizer.register_step_pre_hook(self._before)
         self.optimizer.register_step_post_hook(self._after)
 
@@ -125,6 +127,15 @@ class Stepping:
     def writes_rates(self) -> bool:
         """True where a schedule of the rule's writes over whatever rate somebody else has set."""
         return any(side.writes_rates for side in self._sides)
+
+    @property
+    def moved(self) -> bool:
+        """True where somebody else has set a rate since the rule's own schedule did."""
+        return self._moved or (self.writes_rates and bool(self._used) and self._used != self._rates())
+
+    def _rates(self) -> list[list[float | None]]:
+        """The rates of every side, copied where they are tensors."""
+        return [[lr.clone() if isinstance(lr, Tensor) else lr for lr in rates(side.optimizer)] for side in self._sides]
 
     def trains(self, modules: Iterable[nn.Module]) -> None:
         """Take in the modules that a loop keeps, where it gave the optimizer parameters alone."""
@@ -145,7 +156,7 @@ class Stepping:
         """
         if score is not None and all(side.stands for side in self._sides):
             raise Refusal("the session's optimizer has stepped without a gradient: call loss.backward() before it")
-        used = self._used or [rates(side.optimizer) for side in self._sides]
+        used = self._used or self._rates()
         first, *others = [side.heard(score, its) for side, its in zip(self._sides, used, strict=True)]
         if isinstance(self.optimizer, SplitOptimizer):
             first["hidden_share"] = self.optimizer.hidden_share
@@ -191,9 +202,11 @@ class Stepping:
 
     def _before(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: dict[str, Any]) -> Any:
         if self._step is not None and _runs(self._step):
+            self._depth += 1
             return None
-        self._step = sys._getframe(1)  # after one that has raised, too: no hook is called there
+        self._step, self._depth = sys._getframe(1), 0  # after one that has raised, too: no hook is called there
         self._check()
+        self._moved = self.moved
         share = self._share if self._total is None else min(self.steps / self._total, 1.0)
         for side in self._sides:
             side.scheduled(share)
@@ -214,10 +227,11 @@ class Stepping:
         return call
 
     def _after(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: dict[str, Any]) -> None:
-        if self._step is not sys._getframe(1):
+        if self._depth:
+            self._depth -= 1
             return
         self._step = None
-        self._used = [rates(side.optimizer) for side in self._sides]
+        self._used = self._rates()
         self.steps += 1
         if isinstance(optimizer, SchemeOptimizer):
             self.passes += optimizer.passes
@@ -238,10 +252,10 @@ def _inputs(batches: Any) -> Iterator[Tensor]:
     """The inputs of training batches, one after another, as `update_bn` gives them to a module."""
     for batch in batches:
         inputs = batch[0] if isinstance(batch, (list, tuple)) else batch
-        if not isinstance(inputs, Tensor):
+        if not hasattr(inputs, "to"):  # a dict, for one: torch moves it to the module's device
             raise Refusal(
                 f"session.evaluating(refresh=…) takes batches that are a tensor, or begin with one, got a "
-                f"{type(inputs).__name__}: give the inputs, or call the module yourself before session.evaluating()"
+                f"{type(inputs).__name__}: give the inputs"
             )
         yield inputs
 

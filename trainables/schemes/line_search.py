@@ -36,7 +36,7 @@ class Line(NamedTuple):
     def slope(self, grads: Gradients) -> float:
         """⟨∇J + λθ, d⟩, of the gradient as it was before it was clipped: the loss that falls is not."""
         whole, clip = float(inner(grads.decayed, self.direction)), float(self.oracle.clipped_to)
-        return whole if clip == 1 else whole + (1 / clip - 1) * float(inner(grads.raw, self.direction))
+        return whole if clip in (0, 1) else whole + (1 / clip - 1) * float(inner(grads.raw, self.direction))
 
 
 @dataclass(frozen=True)
