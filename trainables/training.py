@@ -1,8 +1,6 @@
 """The user's own loop: a `Training` trains, a `Session` tells it what the trial is and hears how it goes."""
 
 import math
-import posixpath
-import re
 import sys
 import time
 from abc import abstractmethod
@@ -15,6 +13,7 @@ import torch
 
 from trainables.refusal import Refusal
 from trainables.run.kept import check_kept, put_back, schedules_of
+from trainables.run.names import check_name
 from trainables.run.stepping import Over, Stepping
 from trainables.run.stopping import Rung, stopped_at
 from trainables.schedules import has_schedule
@@ -23,22 +22,6 @@ from trainables.tasks import Workload
 from trainables.trial import Record, Trial
 
 UNTOLD: Any = object()
-COLUMNS = {
-    "study", "arm", "repetition", "k", "seed_number", "planned", "run_id", "status", "error", "searcher", "mode",
-    "metric", "chance", "target", "record", "best_valid_score", "scheme", "trial", "score", "cost", "worth",
-}  # fmt: skip
-"""Columns that the table of a study has beside those of its trials and records."""
-PARTS = {
-    *Trial.__dataclass_fields__,
-    "scheme",
-    "direction",
-    "decay",
-    "optimizer",
-    "schedule",
-    "hidden",
-    "rest",
-}
-NAMES = re.compile(r"[\w\-. :/]{1,250}")  # those that MLflow takes, as it takes no path that is not whole
 
 
 class Training(Workload):
@@ -225,16 +208,8 @@ class Session:
 
     def log(self, **values: float | torch.Tensor) -> None:
         """Add numbers of your own to the next record."""
-        taken = [name for name in values if name in Record.__dataclass_fields__ or name == "test_score"]
-        if taken:
-            raise Refusal(f"session.log: {taken[0]} is a number of every record; tell session.report")
         for name in values:
-            if name in COLUMNS or name.partition(".")[0] in PARTS:
-                raise Refusal(f"session.log: {name} is a column of every study's table: choose another name")
-            if not NAMES.fullmatch(name) or posixpath.normpath(name) != name or name[0] in "/.":
-                raise Refusal(
-                    f"session.log: the name {name!r} cannot be recorded: take letters, digits, spaces and _-.:/ alone"
-                )
+            check_name(name)
         self._extras |= {name: _number(value) for name, value in values.items()}
 
     def report(

@@ -133,9 +133,10 @@ class Stepping:
         """True where somebody else has set a rate since the rule's own schedule did."""
         return self._moved or (self.writes_rates and bool(self._used) and self._used != self._rates())
 
-    def _rates(self) -> list[list[float | None]]:
+    def _rates(self) -> list[list[Any]]:
         """The rates of every side, copied where they are tensors."""
-        return [[lr.clone() if isinstance(lr, Tensor) else lr for lr in rates(side.optimizer)] for side in self._sides]
+        every: list[list[Any]] = [list(rates(side.optimizer)) for side in self._sides]
+        return [[lr.clone() if isinstance(lr, Tensor) else lr for lr in own] for own in every]
 
     def trains(self, modules: Iterable[nn.Module]) -> None:
         """Take in the modules that a loop keeps, where it gave the optimizer parameters alone."""
