@@ -54,13 +54,8 @@ def spent(arm: Trials, unit: str, stream: Callable[[str], np.random.Generator], 
         raise ValueError(f"one search whose trials depend on each other has no expected cost, got {arm.searches=}")
     else:
         made = {name: _observed(arm, of, name, stream, draws) for name, of in costs.items()}
-    return made | ({TRIALS: _of_trials(made[TRIALS])} if TRIALS in made else {})
-
-
-def _of_trials(one: Spent) -> Spent:
-    """The cost in trials, which is their number: its exact interval, and its bound where none reached the target."""
-    told = one.trials_quantity
-    return replace(one, cost=Cost(told.estimate or 0.0, one.censored), cost_quantity=told)
+    exact = {TRIALS: replace(made[TRIALS], cost_quantity=made[TRIALS].trials_quantity)} if TRIALS in made else {}
+    return made | exact
 
 
 def share(base: Spent, scheme: Spent, unit: str, compared: int = 1) -> JudgedShare | NotDefined:

@@ -2,7 +2,6 @@
 
 import json
 import math
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,9 +10,7 @@ from click.testing import CliRunner
 from recorded import record, training
 
 from study import cost
-from study.answers.arms import Costs, Trials
 from study.answers.results import EvenFactor, JudgedShare, Result
-from study.answers.spent import share, spent
 from study.answers.summary import Options, summarize
 from study.commands.cost import cost as command
 from study.records import own
@@ -252,17 +249,3 @@ def test_a_hit_alone_within_a_window_is_a_lower_bound():
         assert (point.estimate, point.bound) == (cost.known_cost(arm, point.decades).value, ">")
         assert (point.low, point.high) == (None, None)
     assert one.known_cost[-1].bound == "="  # all is searched there: formula 1
-
-
-def test_in_trials_a_scheme_that_never_hit_has_one_bound_in_cost_and_share():
-    """33 trials at least where none of 32 hit."""
-    hit = np.arange(32) < 8
-    told = []
-    for hits in (hit, np.zeros(32, bool)):
-        each_one = Costs(np.ones(32), np.ones(32), 1.0)
-        arm = Trials("t", "s", 1.0 * hits, np.ones(32), np.ones(32), hits, np.zeros(32, int), 1, "")
-        arm = replace(arm, beside={"trials": each_one})
-        told.append(spent(arm, "passes", lambda name: np.random.default_rng(1), 200)["trials"])
-    base, never = told
-    assert (never.cost.value, never.cost_quantity.estimate, never.cost.censored) == (33, 33, True)
-    assert share(base, never, "trials").estimate == pytest.approx(33 / base.cost_quantity.estimate)

@@ -3,6 +3,7 @@
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
+from functools import cached_property
 from numbers import Real
 from typing import Any, ClassVar, Literal
 
@@ -43,14 +44,14 @@ class Workload(Component):
     def check(self) -> None:
         """Refuses a task that does not say how its scores are read."""
         name = name_of(type(self))
-        metric, mode, chance = getattr(self, "metric", None), getattr(self, "mode", None), self.chance
+        metric, mode = getattr(self, "metric", None), getattr(self, "mode", None)
         if not isinstance(metric, str) or not metric:
             raise Refusal(f"task {name!r}: metric must name its score, got {metric!r}")
         if mode not in ("max", "min"):
             raise Refusal(f"task {name!r}: mode must be 'max' or 'min', got {mode!r}")
-        for level, value in {"chance": chance, "target": self.target}.items():
-            number = isinstance(value, Real) and math.isfinite(value)
-            if not number and not (level == "target" and value is None):
+        for level, value in {"chance": getattr(type(self), "chance", None), "target": self.target}.items():
+            later = isinstance(value, (property, cached_property)) or (level == "target" and value is None)
+            if not later and not (isinstance(value, Real) and math.isfinite(value)):
                 raise Refusal(f"task {name!r}: {level} must be a number, got {value!r}")
 
 

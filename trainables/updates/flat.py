@@ -261,7 +261,8 @@ def packs_of(
         states: of an elementwise direction, by name
         apart: whether matrices are to be told from vectors
         largest: the elements of the largest parameter that is laid beside others; None: any number
-        singles: whether one that is larger, or the only one of its kind, is a flat tensor by itself
+        singles: whether one that is larger, or the only one of its kind, is a flat tensor by itself, and whether those
+            without dimension lie behind others
 
     Returns:
         The packs; none where a gradient is of another kind than its parameter, or the states are of several ages.
@@ -291,9 +292,11 @@ def _laid(forms: tuple[Form, ...], apart: bool, largest: int | None, singles: bo
     for form in forms:
         count = form.shape.numel()
         large = largest is not None and count > largest
-        if form.dense and form.shape and count > 0 and (singles or not large):
+        if form.dense and (form.shape or singles) and count > 0 and (singles or not large):
             matrix = len(form.shape) > 1 or not apart
             kinds[form.dtype, form.device, matrix, form.name if large else ""].append(form)
     alone = singles or largest is None
-    packs = [Pack(own, matrix) for (_, _, matrix, _), own in kinds.items() if len(own) > 1 or alone]
+    for own in kinds.values():
+        own.sort(key=lambda form: not form.shape)  # of the first one, a state without dimension is a number of all
+    packs = [Pack(own, matrix) for (_, _, matrix, _), own in kinds.items() if own[0].shape and (len(own) > 1 or alone)]
     return Packs([form.name for form in forms], packs)

@@ -43,7 +43,8 @@ def own(loop, **keys):
         def train(self, session):
             loop(session)
 
-    return dataclasses.replace(Trial.parse({**PLAIN, **keys}), task=Mine())
+    heeded = {key: value for key, value in PLAIN.items() if key != "batch_size"}
+    return dataclasses.replace(Trial.parse({**heeded, **keys}), task=Mine())
 
 
 def stepped(session):
