@@ -192,8 +192,11 @@ class Session:
         """The parameters as they are to be judged: for rules that keep an average, the average. Time is not charged.
 
         Args:
-            refresh: batches of training data, as the module takes them or with its inputs first; with a rule that
-                keeps an average, BatchNorm's statistics are made anew from them.
+            refresh: batches of training data, as the module takes them or in a tuple with its inputs first; with a rule
+                that keeps an average, the statistics of the one module with a BatchNorm are made anew from them.
+
+        Raises:
+            Refusal: there are such statistics, of one module without batches, or of several.
         """
         self._pause()
         self._judged = True
