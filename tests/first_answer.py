@@ -90,7 +90,7 @@ def _saved(shares: Mapping[str, Quantity]) -> str:
 
 
 def _dearer(answers: Answers) -> str:
-    """How many schemes cost more; empty where none does."""
+    """The number of schemes that cost more, in words; empty where none does."""
     number = sum(one.share_to_target.verdict == "costs" for one in answers.results)
     return f" ({number} cost{'s' if number == 1 else ''} more)" if number else ""
 
@@ -100,7 +100,7 @@ def _list(parts: Iterable[str]) -> str:
 
 
 def _known(every: Sequence[Answers]) -> list[str]:
-    """What becomes of the scheme that saves most where the baseline's rate is known within a factor."""
+    """The fate of the scheme that saves most where the baseline's rate is known within a factor."""
     made = []
     for answers in every:
         still = [f"{one.scheme} {_even(one.break_even)}" for one in _cheaper(answers)[:BEST]]
@@ -110,7 +110,7 @@ def _known(every: Sequence[Answers]) -> list[str]:
 
 
 def _even(even: EvenFactor) -> str:
-    """How far the cheaper of two schemes stays the cheaper one.
+    """Say up to where the cheaper of two schemes stays the cheaper one.
 
     >>> _even(EvenFactor("sgd", 0.2, narrowest=2.4)), _even(EvenFactor("sgd", 0.2, 12.2, 3.0, 61.0))
     ('costs less down to ×2.4', 'costs as much at ×12 [3, 61]')

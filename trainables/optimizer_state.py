@@ -23,7 +23,7 @@ PLAIN = (bool, int, float, str, bytes, type(None), torch.dtype, torch.device)
 FORMS: dict[str, type] = {form.__name__: form for form in (list, tuple, set, frozenset, deque)}
 MAPPINGS: dict[str, type] = {form.__name__: form for form in (dict, OrderedDict)}
 MADE = (FunctionType, MethodType, BuiltinFunctionType, partial, ModuleType, type, Enum, logging.Logger)
-"""What a constructor gives, and hardly a step changes."""
+"""Kinds of values that a constructor gives, and hardly a step changes."""
 
 
 class Unwritable(Exception):

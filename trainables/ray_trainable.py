@@ -157,7 +157,7 @@ class Trainable(tune.Trainable):
 
 
 def _notes(run: Training) -> list[str]:
-    """What a loop of the user's should tell people, once."""
+    """Take the notes of a loop of the user's that people are to be told."""
     notes, session = list[str](), run.session if isinstance(run, OwnLoop) else None
     if session is not None:
         notes, session.notes = session.notes, []

@@ -361,7 +361,7 @@ class Session:
     def _check(self, stepping: Stepping) -> None:
         if not self.owns_epochs and not self._open:
             raise Refusal("session.report belongs into a pass of session.epochs(), once")
-        if self.owns_epochs and stepping.moved:
+        if stepping.moved:
             raise Refusal(
                 "the trial's rule has a schedule, which writes over what your LR scheduler sets: leave that out"
             )

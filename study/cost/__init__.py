@@ -37,6 +37,7 @@ from study.cost.knowledge import (
 from study.cost.observed import Searches, best_so_far, observe, observed_cost
 from study.cost.over_tasks import Outcomes, joint_cost_draws, share_over_tasks, share_over_tasks_interval
 from study.cost.profile import (
+    cost_ratios,
     interquartile_mean,
     performance_profile,
     probability_of_improvement,
@@ -87,6 +88,7 @@ __all__ = [
     "best_weights",
     "break_even",
     "cost_draws",
+    "cost_ratios",
     "cost_shares",
     "curve",
     "default_regret",

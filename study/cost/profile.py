@@ -23,11 +23,29 @@ def performance_profile(times: ArrayLike, taus: ArrayLike) -> Floats:
     >>> performance_profile([[1, 4], [2, float("inf")]], [1, 2]).tolist()
     [[1.0, 1.0], [0.0, 0.5]]
     """
+    return (cost_ratios(times)[:, None, :] <= np.asarray(taus, float)[:, None]).mean(axis=2)
+
+
+def cost_ratios(times: ArrayLike) -> Floats:
+    """The τ at which each scheme's curve jumps on each task: t_s / min_s t, 1 of the cheapest, infinite of a miss.
+
+    Args:
+        times: (schemes, tasks) as in `performance_profile`.
+
+    Returns:
+        (schemes, tasks), ≥ 1.
+
+    >>> cost_ratios([[1, 0], [2, 3], [float("nan"), 0]]).tolist()
+    [[1.0, 1.0], [2.0, inf], [inf, 1.0]]
+    """
     times = np.asarray(times, float)
     times = np.where(np.isnan(times), np.inf, times)
-    bound = np.asarray(taus, float)[:, None] * times.min(axis=0)  # τ·min rather than t/min: min may be 0
-    within = (times[:, None, :] <= bound) & np.isfinite(times)[:, None, :]
-    return within.mean(axis=2)
+    cheapest = times.min(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratios = times / cheapest
+    ratios[times == cheapest] = 1.0  # also where the cheapest costs nothing
+    ratios[np.isinf(times)] = np.inf
+    return ratios
 
 
 def profile_scores(times: ArrayLike, r_max: float = 4.0, points: int = 100) -> Floats:

@@ -59,13 +59,9 @@ def table(schemes: list[str], times: np.ndarray) -> pd.DataFrame:
         schemes: the rows of the costs.
         times: (schemes, tasks) expected costs, infinite where a target was missed.
     """
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratios = times / times.min(axis=0)
-    ratios[times == times.min(axis=0)] = 1.0  # also where the cheapest costs nothing
-    ratios[~np.isfinite(times)] = np.inf
-    rows = []
-    for scheme, ratio in zip(schemes, ratios, strict=True):
-        # Not by `performance_profile`: τ times the cheapest may round to less than the cost that τ was made from.
+    rows, profiles = [], cost.performance_profile
+    for place, (scheme, ratio) in enumerate(zip(schemes, cost.cost_ratios(times), strict=True)):
         jumps = np.unique([1.0, *ratio[ratio <= MOST], MOST])
-        rows += [(scheme, float(tau), float((ratio <= tau).mean())) for tau in jumps]
+        shares = profiles(times, jumps)[place]
+        rows += [(scheme, float(tau), float(share)) for tau, share in zip(jumps, shares, strict=True)]
     return pd.DataFrame(rows, columns=["scheme", "tau", "share_of_tasks"])

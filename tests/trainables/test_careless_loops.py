@@ -108,6 +108,19 @@ def test_a_rules_schedule_over_somebody_elses_is_refused_where_a_trainer_owns_it
     assert len(training.records) == (0 if early else 1)
 
 
+def test_a_rate_that_a_loop_sets_by_hand_where_the_rules_schedule_would_write_over_it_is_refused():
+    def loop(session):
+        model = nn.Linear(2, 2)
+        optimizer = session.optimizer(model, steps_per_epoch=4)
+        for _ in session.epochs(model=model, optimizer=optimizer):
+            walk(model, optimizer)
+            optimizer.param_groups[0]["lr"] = 0.001
+            session.report(0.5)
+
+    with pytest.raises(Refusal, match="has a schedule, which writes over what your LR scheduler sets: leave that out"):
+        own(loop, RULES["packaged"]).epoch()
+
+
 AVERAGE = {"rule": "packaged", "optimizer": "schedulefree_sgd", "optimizer.lr": 0.1}
 
 

@@ -18,7 +18,7 @@ Group: TypeAlias = dict[str, Any]
 OWN = ("scheme.lr", "decay.weight_decay")
 """The fields of a rule that every group has for itself."""
 OTHERS = ("maximize", "momentum", "dampening", "nesterov", "betas", "alpha", "eps", "amsgrad", "centered")
-"""What groups of torch's own optimizers have, and these have once."""
+"""Keys that groups of torch's own optimizers have, and these have once."""
 
 
 def named(group: Group, scheme: Scheme) -> Tensors:

@@ -136,7 +136,7 @@ def finders() -> frozenset[str]:
 
 
 def _known_of(found: type[torch.optim.Optimizer]) -> dict[str, bool]:
-    """What is known of a class, where one of the members here is made of it."""
+    """The facts that are known of a class, where one of the members here is made of it."""
     every: dict[str, Any] = members(Optimizer)  # type: ignore[type-abstract]
     here = [one for one in every.values() if issubclass(one, FromPackage) and one.kind == found.__name__]
     same = [one for one in here if one.package.partition(".")[0] == found.__module__.partition(".")[0]]

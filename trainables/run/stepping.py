@@ -108,6 +108,7 @@ class Stepping:
         self._step: FrameType | None = None  # the call of the step that is under way, and how many steps inside of it:
         self._depth = 0  # torch calls its hooks for a `super().step()`, too
         self._used: list[list[float | None]] = []  # the rates of every side in the last step
+        self._stood: list[list[float | None]] = []  # and where they stood when the rule last had a hand in them
         self._moved = False  # by somebody else, between two steps
         self.optimizer.register_step_pre_hook(self._before)
         self.optimizer.register_step_post_hook(self._after)
@@ -131,7 +132,7 @@ class Stepping:
     @property
     def moved(self) -> bool:
         """True where somebody else has set a rate since the rule's own schedule did."""
-        return self._moved or (self.writes_rates and bool(self._used) and self._used != self._rates())
+        return self._moved or (self.writes_rates and bool(self._stood) and self._stood != self._rates())
 
     def _rates(self) -> list[list[Any]]:
         """The rates of every side, copied where they are tensors."""
@@ -211,6 +212,7 @@ class Stepping:
         share = self._share if self._total is None else min(self.steps / self._total, 1.0)
         for side in self._sides:
             side.scheduled(share)
+        self._stood = self._rates()  # this step may raise
         if isinstance(optimizer, SchemeOptimizer):
             optimizer.passes = 0.0
             return None
@@ -232,7 +234,7 @@ class Stepping:
             self._depth -= 1
             return
         self._step = None
-        self._used = self._rates()
+        self._used = self._stood = self._rates()
         self.steps += 1
         if isinstance(optimizer, SchemeOptimizer):
             self.passes += optimizer.passes
