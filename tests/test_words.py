@@ -38,6 +38,34 @@ def test_a_riddle_is_seen():
     assert riddles(Path(__file__).read_text(encoding="utf-8")) == []
 
 
+# --- lengths ---------------------------------------------------------------------------------------------
+
+
+def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """The lines of a function without its docstring and decorators."""
+    return _lines(function) - (_lines(function.body[0]) if ast.get_docstring(function) else 0)
+
+
+def _lines(node: ast.stmt) -> int:
+    return (node.end_lineno or 0) - node.lineno + 1
+
+
+def test_no_function_is_longer_than_forty_lines():
+    long = {
+        f"{path.relative_to(ROOT)}: {node.name}": length(node)
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and length(node) > 40
+    }
+    assert long == {}
+
+
+def test_a_docstring_adds_nothing_to_the_length_of_a_function():
+    (function,) = ast.parse('@a\ndef f(\n    x,\n):\n    """One.\n\n    Two.\n    """\n    return x\n').body
+    assert isinstance(function, ast.FunctionDef)
+    assert length(function) == 4
+
+
 # --- arguments -------------------------------------------------------------------------------------------
 
 

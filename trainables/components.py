@@ -83,6 +83,8 @@ class Slot(NamedTuple):
             raise Refusal(f"{self.key} must be a number, got {value!r}")
         if number and self.valid and not self.valid.low <= typed <= self.valid.high:
             raise Refusal(f"{self.key} must lie in [{self.valid.low:g}, {self.valid.high:g}], got {value!r}")
+        if number and self.domain and math.isinf(typed):
+            raise Refusal(f"{self.key} must be finite, got {value!r}")
         return typed
 
 

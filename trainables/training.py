@@ -248,24 +248,18 @@ class Session:
         self._pause()
         stepping = self._stepping()
         told = {"train_loss": train_loss, "train_score": train_score, "valid_loss": valid_loss}
-        numbers = {name: math.nan if value is UNTOLD else _number(value) for name, value in told.items()}
+        heard = {name: _number(value) for name, value in told.items() if value is not UNTOLD}
         score, test = _number(valid_score), {} if test_score is UNTOLD else {"test_score": _number(test_score)}
-        heard = [score, *(numbers[name] for name in told if told[name] is not UNTOLD), *test.values()]
-        self.diverged = not all(map(math.isfinite, heard))
+        self.diverged = not all(map(math.isfinite, [score, *heard.values(), *test.values()]))
         self._check(stepping)
         if self.diverged:
-            score, numbers["valid_loss"] = self.trial.task.chance, math.nan
+            score, heard["valid_loss"] = self.trial.task.chance, math.nan
             test = dict.fromkeys(test, score)
         extras = stepping.heard(None if self.diverged else self._sign * score)
-        both = [name for name in self._extras if name in extras]
-        if both:
-            raise Refusal(f"session.log: {both[0]} is a number of the trial's rule: choose another name")
-        if passes is not UNTOLD:
-            stepping.passes = _cost("passes", passes) + (self.records[-1].passes if self.records else 0.0)
-        if flops is not UNTOLD:
-            self.flops = _cost("flops", flops) + (0.0 if math.isnan(self.flops) else self.flops)
+        self._refuse_taken(extras)
+        self._charge(stepping, passes, flops)
         record = Record(
-            **numbers,
+            **{**dict.fromkeys(told, math.nan), **heard},
             epoch=float(len(self.records) + 1),
             valid_score=score,
             lr=extras.pop("lr"),
@@ -277,9 +271,6 @@ class Session:
             extras={**extras, **self._extras, **test},
         )
         self.records.append(record)
-        if len(self.records) == 1:
-            self._refuse_unheeded()
-        self._compare_steps(stepping.steps)
         self._go_on_or_end(stepping)
 
     # --- what it means ------------------------------------------------------------------------------------
@@ -307,6 +298,9 @@ class Session:
         return len(signed) < self.num_epochs and stopped_at(self._bars, signed) is not None
 
     def _go_on_or_end(self, stepping: Stepping) -> None:
+        if len(self.records) == 1:
+            self._refuse_unheeded()
+        self._compare_steps(stepping.steps)
         self._open = self._judged = False
         self._extras = {}
         self.stopped = not self.diverged and self._falls_short()
@@ -352,6 +346,19 @@ class Session:
         for name in self.to_heed:
             if name not in self._heeded:
                 raise Refusal(f"{name} is given, and recorded, and train() never asks for session.{name}")
+
+    def _charge(self, stepping: Stepping, passes: float, flops: float) -> None:
+        """Add what a report says that it cost; what it does not say is left as counted."""
+        if passes is not UNTOLD:
+            stepping.passes = _cost("passes", passes) + (self.records[-1].passes if self.records else 0.0)
+        if flops is not UNTOLD:
+            self.flops = _cost("flops", flops) + (0.0 if math.isnan(self.flops) else self.flops)
+
+    def _refuse_taken(self, extras: Container[str]) -> None:
+        """Refuse a number of the user's under the name of one of the rule's."""
+        for name in self._extras:
+            if name in extras:
+                raise Refusal(f"session.log: {name} is a number of the trial's rule: choose another name")
 
     def _refuse_theirs(self, kept: dict[str, Any]) -> None:
         """Refuse an LR scheduler of the user's where the rule's own schedule would write over it."""

@@ -89,21 +89,9 @@ def arms(rows: pd.DataFrame, question: Question) -> list[Trials]:
 def _arm(part: Any, question: Question) -> Trials:
     search = part["repetition"].to_numpy() if "repetition" in part else np.zeros(len(part), int)
     optional = {name: part[name].to_numpy() for name in ("lr", "found", "test_score", VALUE) if name in part}
-    found = optional.get("found")
+    found, test = optional.get("found"), optional.get("test_score")
     depends = _dependence(part, question)
-    test = optional.get("test_score")
-    notes = []
-    if test is not None and np.isnan(test).any():
-        if not np.isnan(test).all():
-            notes.append("expected_test is not defined, because a trial has no test score")
-        test = None
     score = part["score"].fillna(pd.Series(question.levels("chance", part["task"]), index=part.index))
-    silent = int((part["score"].isna() & ~is_lost(part)).sum())
-    if silent and not score.isna().any():
-        why = "trials whose last row has no score, and that count at chance"
-        notes.append(f"{why}: {silent}; leave out rows that nobody scored")
-    if score.isna().any():
-        notes.append("a trial has no score and no chance level stands for it: give --chance")
     return Trials(
         task=str(part["task"].iloc[0]),
         scheme=str(part["scheme"].iloc[0]),
@@ -120,13 +108,27 @@ def _arm(part: Any, question: Question) -> Trials:
         drawn=_drawn(part, depends),
         value=optional.get(VALUE),
         dearest=_dearest(part, question),
-        test=None if test is None else question.sign() * test,
+        test=None if test is None or np.isnan(test).any() else question.sign() * test,
         key=np.array([f"{repetition}\0{trial}" for repetition, trial in zip(search, part["trial"], strict=True)], str),
         same_points="same_points" in part and bool(part["same_points"].all()),
-        notes=notes,
+        notes=_unscored(part, score, test),
         beside={TRIALS: _each_one(len(part))}
         | {unit: _in_unit(part, unit) for unit in COSTS if unit in part and np.isfinite(part[unit]).all()},
     )
+
+
+def _unscored(part: Any, score: Any, test: Floats | None) -> list[str]:
+    """Say of the trials without a score, on validation or test data, what becomes of them."""
+    notes = list[str]()
+    if test is not None and np.isnan(test).any() and not np.isnan(test).all():
+        notes.append("expected_test is not defined, because a trial has no test score")
+    silent = int((part["score"].isna() & ~is_lost(part)).sum())
+    if score.isna().any():
+        notes.append("a trial has no score and no chance level stands for it: give --chance")
+    elif silent:
+        why = "trials whose last row has no score, and that count at chance"
+        notes.append(f"{why}: {silent}; leave out rows that nobody scored")
+    return notes
 
 
 def _each_one(n: int) -> Costs:

@@ -171,10 +171,9 @@ def _of_task(
     every = of_curves(told, question)
     rows: Any = ended(of_trials.shown(every))
     best = best_of(rows, level.mode)
-    found: list[Measured] = []
     if has_scores(rows):
         check_levels(table, question)
-        found = measured(arms(every, question), options)
+    found = measured(arms(every, question), options) if has_scores(rows) else []
     results = sorted((one.result for one in found), key=lambda result: order.index(result.scheme))
     for result in results:
         _flag(result, rows[rows["scheme"] == result.scheme], material)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -11,14 +11,20 @@ from torch import nn
 from trainables.components import Component, floats, slots
 from trainables.optimizers import made
 from trainables.packaged import Packaged, asked
-from trainables.plugins import is_outside
+from trainables.plugins import is_outside, untrusted
 from trainables.refusal import Refusal
 from trainables.rules import Composed
 from trainables.schedules import Constant
 from trainables.schemes import Scheme
 from trainables.space import Value
+from trainables.split import Split
 from trainables.trial import Trial
 
+_TORCH = "import torch"
+_OURS = "from trainables.optimizer import SchemeOptimizer"
+_TRUSTED = "from trainables.plugins import trusted"
+_BOTH = ["from trainables.split import divided", "from trainables.split_optimizer import SplitOptimizer"]
+_PARAMS = "params = [param for param in model.parameters() if param.requires_grad]"
 OWN = {entry.name for entry in fields(Trial)} - {"rule"}
 """The fields of a trial that are none of its rule."""
 
@@ -41,15 +47,23 @@ def python(configuration: Mapping[str, Value]) -> str:
     )
     """
     rule = {key: value for key, value in configuration.items() if key.split(".")[0] not in OWN | {"rule"}}
-    kinds = {"composed": _composed, "packaged": _packaged}
+    kinds = {"composed": _composed, "packaged": _packaged, "split": _split}
     kind = str(configuration.get("rule", "composed"))
     if kind not in kinds:
         return f"# a rule of the kind {kind!r} is not built for other people's loops"
     try:
-        lines = kinds[kind](rule, f"total_steps={_steps(configuration)}")
+        told = kinds[kind](rule, f"total_steps={_steps(configuration)}")
     except Refusal as refusal:  # a package that is not installed
         return f"# {refusal}"
-    return "\n".join([*_notes(_training(configuration)), *lines])
+    return "\n".join([*_notes(_training(configuration)), *_imports(told), "", *told.lines])
+
+
+class Told(NamedTuple):
+    """Python that builds an optimizer: its lines, and what they name."""
+
+    lines: list[str]
+    parts: list[Component]
+    imports: list[str]
 
 
 def _training(configuration: Mapping[str, Value]) -> dict[str, Any]:
@@ -79,26 +93,41 @@ def _notes(told: Mapping[str, Any]) -> list[str]:
     return notes
 
 
-def _composed(rule: Mapping[str, Value], steps: str) -> list[str]:
+def _composed(rule: Mapping[str, Value], steps: str, prefix: str = "", params: str = "model") -> Told:
+    """A rule of ours; of a split's side, `params` are its own, and names begin with the side's."""
+    build = f"{prefix}optimizer = SchemeOptimizer"
     if any(is_outside(value) for value in rule.values()):
-        return [
-            "from trainables.optimizer import SchemeOptimizer",
-            "from trainables.plugins import trusted",
-            "from trainables.rules import Composed",
-            "",
-            *_call("rule = Composed.parse", [_as_dict(rule)]),
-            *_call("optimizer = SchemeOptimizer", [*["model", "rule.scheme", "rule.direction", "rule.decay"], steps]),
-        ]
+        parts = [f"{prefix}rule.{part}" for part in ("scheme", "direction", "decay")]
+        lines = [*_call(f"{prefix}rule = Composed.parse", [_as_dict(rule)]), *_call(build, [params, *parts, steps])]
+        return Told(lines, [], [_OURS, _TRUSTED, "from trainables.rules import Composed"])
     built = Composed.parse(rule)
-    parts: list[Component] = [built.scheme, built.direction]
     decay = [built.decay] if built.decay.weight_decay != 0 else []
-    arguments = ["model", *map(repr, [*parts, *decay]), steps]
-    return [
-        *_imports([*parts, *decay], "from trainables.optimizer import SchemeOptimizer"),
-        "",
-        *_heard(built.scheme),
-        *_call("optimizer = SchemeOptimizer", arguments),
-    ]
+    named: list[Component] = [built.scheme, built.direction, *decay]
+    return Told([*_heard(built.scheme, prefix), *_call(build, [params, *map(repr, named), steps])], named, [_OURS])
+
+
+def _split(rule: Mapping[str, Value], steps: str) -> Told:
+    """Both rules, each on its own part of the parameters, and the optimizer that steps both."""
+    outside = any(is_outside(value) for value in rule.values())
+    whole = dict(rule) if outside else untrusted(Split.parse(rule).flat())
+    sides = [_side(whole, name, steps) for name in ("hidden", "rest")]
+    trained = "{name: param for name, param in model.named_parameters() if param.requires_grad}"
+    return Told(
+        [
+            f"hidden, rest = divided({trained}, model)",
+            *(line for side in sides for line in side.lines),
+            "optimizer = SplitOptimizer(hidden_optimizer, rest_optimizer)",
+        ],
+        [part for side in sides for part in side.parts],
+        [*_BOTH, *(line for side in sides for line in side.imports)],
+    )
+
+
+def _side(rule: Mapping[str, Value], name: str, steps: str) -> Told:
+    own = {key.removeprefix(f"{name}."): value for key, value in rule.items() if key.startswith(f"{name}.")}
+    if rule.get(name) == "packaged" or "optimizer" in own:
+        return _packaged(own, steps, f"{name}_", f"params = list({name}.values())")
+    return _composed(own, steps, f"{name}_", f"list({name}.items())")
 
 
 def _call(function: str, arguments: list[str]) -> list[str]:
@@ -106,37 +135,31 @@ def _call(function: str, arguments: list[str]) -> list[str]:
     return [f"{function}(", *(f"    {argument}," for argument in arguments), ")"]
 
 
-def _heard(scheme: Scheme) -> list[str]:
+def _heard(scheme: Scheme, prefix: str) -> list[str]:
     """Comments on steps that need a closure, or an evaluation told afterwards."""
     asks = ["# step: optimizer.step(closure), closure() returns the loss of the batch, and calls nothing else"]
-    plateau = ["# after every evaluation: optimizer.after_epoch(score), the validation score, higher is better"]
+    plateau = [f"# after every evaluation: {prefix}optimizer.after_epoch(score), of validation, higher is better"]
     hears = type(scheme).after_epoch is not Scheme.after_epoch
     return (asks if scheme.asks else []) + (plateau if hears else [])
 
 
-def _packaged(rule: Mapping[str, Value], steps: str) -> list[str]:
+def _packaged(rule: Mapping[str, Value], steps: str, prefix: str = "", params: str = _PARAMS) -> Told:
+    """A rule of other people's; of a split's side, `params` are its own, and names begin with the side's."""
     if any(is_outside(value) for value in rule.values()):
-        return [
-            _TORCH,
-            "from trainables.optimizers import made",
-            "from trainables.packaged import Packaged",
-            "from trainables.plugins import trusted",
-            "",
-            *_call("rule = Packaged.parse", [_as_dict(rule)]),
-            _PARAMS,
-            "optimizer = made(rule.optimizer, params, rule.decay)",
-            *_scheduled("rule.schedule", steps),
-        ]
+        build = f"{prefix}optimizer = made({prefix}rule.optimizer, params, {prefix}rule.decay)"
+        lines = [*_call(f"{prefix}rule = Packaged.parse", [_as_dict(rule)]), params, build]
+        imports = ["from trainables.optimizers import made", "from trainables.packaged import Packaged", _TRUSTED]
+        return Told([*lines, *_scheduled(prefix, f"{prefix}rule.schedule", steps)], [], [_TORCH, *imports])
     built = Packaged.parse(rule)
-    plain, groups = built.schedule == Constant(), [_PARAMS] if built.decay.on == "all" else _APART
-    return [
-        *(_imports([built.optimizer]) if plain else _imports([built.optimizer, built.schedule], _TORCH)),
-        "",
+    lines = [
         *_asked(built),
-        *groups,
-        f"optimizer = {built.optimizer!r}.make(params)",
-        *([] if plain else _scheduled(repr(built.schedule), steps)),
+        params,
+        *([] if built.decay.on == "all" else _APART),
+        f"{prefix}optimizer = {built.optimizer!r}.make(params)",
     ]
+    if built.schedule == Constant():
+        return Told(lines, [built.optimizer], [])
+    return Told([*lines, *_scheduled(prefix, repr(built.schedule), steps)], [built.optimizer, built.schedule], [_TORCH])
 
 
 def _asked(rule: Packaged) -> list[str]:
@@ -146,10 +169,7 @@ def _asked(rule: Packaged) -> list[str]:
     return [*(_MODES if hasattr(live, "eval") else []), *(f"# step: {steps[asks]}" for asks in sorted(asked(live)))]
 
 
-_TORCH = "import torch"
-_PARAMS = "params = [param for param in model.parameters() if param.requires_grad]"
 _APART = [
-    _PARAMS,
     "params = [",
     '    {"params": [param for param in params if param.ndim >= 2]},',
     '    {"params": [param for param in params if param.ndim < 2], "weight_decay": 0.0},',
@@ -158,30 +178,30 @@ _APART = [
 _MODES = ["# optimizer.train() before training, optimizer.eval() before the model is evaluated or saved"]
 
 
-def _scheduled(schedule: str, steps: str) -> list[str]:
+def _scheduled(prefix: str, schedule: str, steps: str) -> list[str]:
     """A schedule of ours on somebody else's optimizer."""
     progress = "torch.tensor(min(step / total_steps, 1.0), dtype=torch.float64)"
     return [
-        f"schedule = {schedule}",
+        f"{prefix}schedule = {schedule}",
         steps.replace("=", " = ", 1),
-        "# after every optimizer.step(): scheduler.step()",
+        f"# after every optimizer.step(): {prefix}scheduler.step()",
         *_call(
-            "scheduler = torch.optim.lr_scheduler.LambdaLR",
-            ["optimizer", f"lambda step: float(schedule({progress}))"],
+            f"{prefix}scheduler = torch.optim.lr_scheduler.LambdaLR",
+            [f"{prefix}optimizer", f"lambda step: float({prefix}schedule({progress}))"],
         ),
     ]
 
 
-def _imports(parts: list[Component], *others: str) -> list[str]:
+def _imports(told: Told) -> list[str]:
     """The imports under which the parts are what their `repr` says."""
     places: dict[str, set[str]] = {}
-    for part in parts:
+    for part in told.parts:
         for kind in _kinds(part):
             places.setdefault(kind.__module__, set()).add(kind.__qualname__)
     ours = [f"from {place} import {', '.join(sorted(names))}" for place, names in places.items()]
-    infinite = any(math.isinf(value) for part in parts for value in floats(part).values())
-    first = [*(["from math import inf"] if infinite else []), *(line for line in others if line == _TORCH)]
-    return [*first, *sorted({*ours, *others} - {*first})]
+    infinite = any(math.isinf(value) for part in told.parts for value in floats(part).values())
+    first = [*(["from math import inf"] if infinite else []), *([_TORCH] if _TORCH in told.imports else [])]
+    return [*first, *sorted({*ours, *told.imports} - {*first})]
 
 
 def _kinds(part: Component) -> set[type[Component]]:

@@ -1,6 +1,10 @@
 """`lr-study overhead`: what each scheme adds to a training step, on your task and device."""
 
+from typing import TypeAlias
+
 import click
+
+Keys: TypeAlias = dict[str, object]
 
 
 @click.command()
@@ -46,28 +50,11 @@ def overhead(
     """
     import torch
 
-    from trainables.components import find, members
-    from trainables.optimizers import Optimizer
     from trainables.plugins import trusted
     from trainables.run.overhead import overhead as measure
-    from trainables.schemes import Scheme
 
-    if not (schemes or optimizers):
-        schemes, optimizers = tuple(members(Scheme)), tuple(members(Optimizer))
-    if "all" in schemes:
-        schemes = tuple(members(Scheme))
-    chosen = [name for name in schemes if find(Scheme, trusted(name))]
-    trials: dict[str, dict[str, object]] = {
-        name: {"direction": trusted(direction), "scheme": trusted(name), "compile": compiled} for name in chosen
-    }
-    trials |= {name: {"optimizer": trusted(name)} for name in optimizers if find(Optimizer, trusted(name))}
-    for row in rows:
-        keys = _keys(row)
-        trials[row] = {
-            "compile": compiled,
-            **({} if {"rule", "optimizer"} & {*keys} else {"direction": trusted(direction)}),
-            **keys,
-        }
+    trials = _of_members(schemes, optimizers, direction, compiled=compiled)
+    trials |= {row: _of_row(row, direction, compiled=compiled) for row in rows}
     where = _device(device)
     common = {"task": trusted(task), "batch_size": batch_size, "precision": precision, "threads": threads}
     found = measure(common, trials, steps, where)
@@ -84,6 +71,24 @@ def overhead(
         click.echo("On a GPU: not measured, there is none here.")
 
 
+def _of_members(
+    schemes: tuple[str, ...], optimizers: tuple[str, ...], direction: str, *, compiled: bool
+) -> dict[str, Keys]:
+    """The flat keys of schemes and optimizers by name: all that there are where none are named."""
+    from trainables.components import find, members
+    from trainables.optimizers import Optimizer
+    from trainables.plugins import trusted
+    from trainables.schemes import Scheme
+
+    if not (schemes or optimizers):
+        schemes, optimizers = ("all",), tuple(members(Optimizer))
+    chosen = [name for name in (members(Scheme) if "all" in schemes else schemes) if find(Scheme, trusted(name))]
+    trials: dict[str, Keys] = {
+        name: {"direction": trusted(direction), "scheme": trusted(name), "compile": compiled} for name in chosen
+    }
+    return trials | {name: {"optimizer": trusted(name)} for name in optimizers if find(Optimizer, trusted(name))}
+
+
 def _device(asked: str | None) -> str:
     """The device that was asked for, if it is there; else a GPU where there is one."""
     import torch
@@ -98,8 +103,8 @@ def _device(asked: str | None) -> str:
     return asked
 
 
-def _keys(row: str) -> dict[str, object]:
-    """The flat keys of a row: numbers, booleans and names as YAML reads them."""
+def _of_row(row: str, direction: str, *, compiled: bool) -> Keys:
+    """The flat keys of a row: numbers, booleans and names as YAML reads them, and those of the command besides."""
     from study.plan.plain_yaml import read_plain
     from trainables.plugins import trusted
     from trainables.refusal import Refusal
@@ -107,4 +112,6 @@ def _keys(row: str) -> dict[str, object]:
     pairs = [pair.partition("=") for pair in row.split(",")]
     if any(not equals for _, equals, _ in pairs):
         raise Refusal(f"--row needs KEY=VALUE,…, got {row!r}")
-    return {key.strip(): trusted(read_plain(value)) for key, _, value in pairs}
+    keys = {key.strip(): trusted(read_plain(value)) for key, _, value in pairs}
+    above = {} if {"rule", "optimizer"} & {*keys} else {"direction": trusted(direction)}
+    return {"compile": compiled, **above, **keys}

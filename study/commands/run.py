@@ -57,24 +57,17 @@ def run(
     What is already recorded is not run again: the same command goes on after an interruption, and does nothing
     when the record is complete.
     """
-    from study.execution import estimate
+    import study as lr_study
+    from study.execution import estimate, settings
     from study.plan import parse
 
     read = parse.load(study, trials)
     if dry_run:
         click.echo(estimate.dry_run(read.part(arms), cpus))
         return
-    import study as lr_study
-    from study.execution.settings import Cluster
-    from study.plan import checks
-    from study.tracking import is_recorded, shown
-
-    if fresh and is_recorded(read.name, tracking_uri):
-        if not yes:
-            checks.check_size(read)
-        _could_run(read, arms, Cluster(address, gpus, verbose, cpus), storage, check=check)
-        typed = click.get_current_context().get_parameter_source("storage") is not click.core.ParameterSource.DEFAULT
-        _forget(read.name, tracking_uri, storage if typed else None, ask=not yes)
+    if fresh:
+        cluster = settings.Cluster(address, gpus, verbose, cpus)
+        _begin_anew(read, arms, cluster, tracking_uri, storage, check=check, ask=not yes)
     complete = lr_study.run(
         read,
         tracking_uri=tracking_uri,
@@ -88,19 +81,57 @@ def run(
         arms=arms,
         live=True,
     )
+    _tell(read.name, tracking_uri, storage, complete=complete)
+
+
+def _tell(name: str, tracking_uri: str, storage: Path, *, complete: bool) -> None:
+    """Print a study's table, write its page where its record is complete, and end as the study did."""
+    import study as lr_study
     from study.records.failures import all_failed
     from study.records.material import of_study
+    from study.tracking import shown
 
-    material = of_study(read.name, tracking_uri)  # read once: from a server that takes a while
+    material = of_study(name, tracking_uri)  # read once: from a server that takes a while
     click.echo(lr_study.report(material))
     if complete:
         _page(material, tracking_uri, storage)
-    click.echo(f"Every trial in MLflow:  lr-study ui {read.name} --tracking-uri {shown(tracking_uri)}", err=True)
+    click.echo(f"Every trial in MLflow:  lr-study ui {name} --tracking-uri {shown(tracking_uri)}", err=True)
     if not complete:
         options.end_interrupted()
     if all_failed(material.record):
-        click.echo(f"error: every trial of {read.name} failed", err=True)
+        click.echo(f"error: every trial of {name} failed", err=True)
         raise SystemExit(1)
+
+
+def _begin_anew(
+    read: "Study",
+    arms: tuple[str, ...],
+    cluster: "Cluster",
+    tracking_uri: str,
+    storage: Path,
+    *,
+    check: bool,
+    ask: bool,
+) -> None:
+    """Forget what is recorded of a study, once it is known that it could run again."""
+    import study as lr_study
+    from study.plan import checks
+    from study.tracking import is_recorded
+
+    if not is_recorded(read.name, tracking_uri):
+        return
+    if ask:
+        checks.check_size(read)
+    _could_run(read, arms, cluster, storage, check=check)
+    try:
+        if ask:
+            click.confirm(f"delete the record of {read.name}, its pages and checkpoints, and start anew?", abort=True)
+    except click.Abort:
+        if not sys.stdin.isatty():
+            click.echo("where nobody can be asked, --fresh needs --yes", err=True)
+        raise
+    typed = click.get_current_context().get_parameter_source("storage") is not click.core.ParameterSource.DEFAULT
+    lr_study.forget(read.name, tracking_uri=tracking_uri, storage=storage if typed else None)  # else where it ran
 
 
 def _could_run(read: "Study", arms: tuple[str, ...], cluster: "Cluster", storage: Path, *, check: bool) -> None:
@@ -114,20 +145,6 @@ def _could_run(read: "Study", arms: tuple[str, ...], cluster: "Cluster", storage
     runner.verify_data(part, verbose=cluster.verbose)
     if check:
         rehearsal.rehearse(part, verbose=cluster.verbose)
-
-
-def _forget(name: str, tracking_uri: str, storage: Path | None, *, ask: bool) -> None:
-    """Forget what is recorded of a study, and what lies in that folder; None: where it ran."""
-    import study as lr_study
-
-    try:
-        if ask:
-            click.confirm(f"delete the record of {name}, its pages and checkpoints, and start anew?", abort=True)
-    except click.Abort:
-        if not sys.stdin.isatty():
-            click.echo("where nobody can be asked, --fresh needs --yes", err=True)
-        raise
-    lr_study.forget(name, tracking_uri=tracking_uri, storage=storage)
 
 
 def _page(material: "Material", tracking_uri: str, storage: Path) -> None:

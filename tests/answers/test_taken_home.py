@@ -34,7 +34,7 @@ def stepped(trial):
         model = trial.task.model()
     loader = range(run.course.steps_per_epoch)
     names = built(python(configuration), model, loader)
-    optimizer, scheduler = names["optimizer"], names.get("scheduler")
+    optimizer, schedulers = names["optimizer"], [names[name] for name in names if name.endswith("scheduler")]
     for mode in ("train",) if hasattr(optimizer, "train") else ():
         getattr(optimizer, mode)()
     asks = getattr(getattr(trial.rule, "scheme", None), "asks", False)
@@ -53,7 +53,7 @@ def stepped(trial):
             before = loss()
             before.backward()
             optimizer.step(**({"loss": before} if "loss=loss" in python(configuration) else {}))
-        if scheduler is not None:
+        for scheduler in schedulers:
             scheduler.step()
         run.step()
     return run.params, {name: param.detach() for name, param in model.named_parameters()}
@@ -83,6 +83,32 @@ def test_every_packaged_optimizer_does_with_its_schedule(optimizer, schedule):
     if schedule != "constant" and not hasattr(members(Optimizer)[optimizer](), "lr"):
         pytest.skip("it has no rate")
     assert same(Trial.parse({**DIGITS, "rule": "packaged", "optimizer": optimizer, "schedule": schedule}))
+
+
+@pytest.mark.parametrize(
+    "sides",
+    [
+        {},
+        {"hidden.optimizer": "muon", "hidden.schedule": "cosine", "rest.optimizer": "adamw", "rest.schedule": "linear"},
+        {
+            "hidden": "composed",
+            "hidden.scheme": "multilevel",
+            "rest.optimizer": "schedulefree_adamw",
+            "rest.decay.on": "matrices",
+        },
+        {"hidden.optimizer": "./mine.py:Mine", "hidden.schedule": "cosine", "rest.direction": "momentum"},
+    ],
+)
+def test_both_rules_of_a_split_do(sides, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(PACKAGED)
+    named = {key: trusted(value) if key == "hidden.optimizer" else value for key, value in sides.items()}
+    assert same(Trial.parse({**DIGITS, "rule": "split", **named}))
+
+
+def test_an_evaluation_is_told_to_the_side_of_a_split_that_asks_for_it():
+    told = python({"rule": "split", "rest.scheme": "plateau"})
+    assert "# after every evaluation: rest_optimizer.after_epoch(score)" in told
 
 
 def test_it_would_be_seen_if_it_did_not():

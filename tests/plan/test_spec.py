@@ -72,6 +72,7 @@ ARM = "{question: q, arms: {a: {task: quadratic, %s}}}"
         (ARM % "trials: many", "got 'many'"),
         (ARM % "epochs: -2", "arm 'a': epochs must lie in [1e-06, 1e+06], got -2"),
         (ARM % "scheme.lr: -1", "arm 'a': scheme.lr must lie in [0, inf], got -1"),
+        (ARM % "scheme.lr: .inf", "arm 'a': scheme.lr must be finite, got inf"),
         (ARM % "scheme.lr: fast", "arm 'a': scheme.lr must be a number, got 'fast'"),
         (ARM % "scheme.lr: .nan", "arm 'a': scheme.lr must be a number"),
         (ARM % "seed: 3", "seed cannot be set"),

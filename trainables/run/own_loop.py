@@ -2,7 +2,6 @@
 
 import contextlib
 import shutil
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -15,12 +14,14 @@ import torch
 from trainables.components import name_of
 from trainables.plugins import untrusted
 from trainables.refusal import Refusal
+from trainables.run.as_it_was import as_it_was
 from trainables.run.kept import states
 from trainables.run.loop import Run
 from trainables.run.memory import keep_freed_memory
 from trainables.run.stepping import Over
 from trainables.run.stopping import Rung, best_score
-from trainables.seeds import put_back, seed_all, seed_of
+from trainables.run.trainers_checkpoints import TrainersCheckpoints
+from trainables.seeds import seed_all, seed_of
 from trainables.training import Session, Training
 from trainables.trial import Record, Trial
 
@@ -34,14 +35,6 @@ class _Ended(NamedTuple):
 
 
 _Message: TypeAlias = Literal["epoch", "over"] | _Ended
-
-
-class _Written(NamedTuple):
-    """A trainer's checkpoint; of several the greatest is the newest: what is written over may be a log."""
-
-    once: bool  # and not written over since
-    records: int  # that the training had
-    time: int | None  # in nanoseconds
 
 
 class OwnLoop:
@@ -80,7 +73,7 @@ class OwnLoop:
         self._thread: threading.Thread | None = None
         self._ended = False
         self._outside = contextlib.ExitStack()
-        self._owned: dict[str, _Written] = {}  # a trainer's checkpoints, by name
+        self._theirs = TrainersCheckpoints(self.session.folder)
 
     @property
     def records(self) -> list[Record]:
@@ -108,7 +101,7 @@ class OwnLoop:
     @property
     def keeps_own(self) -> bool:
         """True where a trainer keeps checkpoints of its own: the records beside them are to be kept as often."""
-        return bool(self._owned)
+        return bool(self._theirs.written)
 
     def __iter__(self) -> Iterator[Record]:
         while not self.finished:
@@ -138,7 +131,8 @@ class OwnLoop:
             raise
         if isinstance(message, _Ended):
             self._close(message)
-        self._look_for_checkpoints(before)
+        if self.session.owns_epochs:
+            self._theirs.look(before)
         return self.records[-1] if len(self.records) > before else None
 
     def rehearse(self) -> None:
@@ -222,7 +216,7 @@ class OwnLoop:
         return {
             "trial": untrusted(self.trial.flat()),
             "kept": states(self.session.kept),
-            "owned": {name: list(known) for name, known in self._owned.items()},
+            "owned": self._theirs.state_dict(),
             "records": [record.flat() for record in self.records],
         }
 
@@ -232,30 +226,10 @@ class OwnLoop:
             raise ValueError(f"the state is of another trial: {state['trial']} instead of {self.trial.flat()}")
         records = [Record.parse(record) for record in state["records"]]
         if not state["kept"]:  # then the loop goes on where its trainer does, or begins again
-            owned = {name: _Written(*known) for name, known in state["owned"].items()}
-            there = {name: known for name, known in owned.items() if self._written(name) == known.time}
-            newest = max(there, key=lambda name: there[name], default=None)
-            records = records[: there[newest].records] if newest else []
-            self.session.resume_from = str(self.session.folder / newest) if newest else None
-            self._owned = {name: known for name, known in there.items() if known.records <= len(records)}
+            self.session.resume_from, num_records = self._theirs.newest(state["owned"])
+            records = records[:num_records]
         self.session.states = state["kept"]
         self.session.goes_on(records)
-
-    def _look_for_checkpoints(self, num_records: int) -> None:
-        """Note the checkpoints of a trainer: those written since the last look are of so many records, and whole.
-
-        One that has been written over is of now; what was written over after the last note is nobody's.
-        """
-        if self.session.owns_epochs and self.session.folder.is_dir():
-            for entry in self.session.folder.iterdir():
-                known, time = self._owned.get(entry.name), self._written(entry.name)
-                if known is None or known.time != time:
-                    self._owned[entry.name] = _Written(known is None, num_records, time)
-
-    def _written(self, name: str) -> int | None:
-        """The time at which a trainer's checkpoint was written, in nanoseconds; None where it is not there."""
-        place = self.session.folder / name
-        return place.stat().st_mtime_ns if place.exists() else None
 
 
 def begin(
@@ -303,35 +277,3 @@ def _training(trial: Trial) -> Training:
     if not isinstance(trial.task, Training):
         raise TypeError(f"{name_of(type(trial.task))} has no loop of its own")
     return trial.task
-
-
-@contextlib.contextmanager
-def as_it_was(device: torch.device) -> Iterator[None]:
-    """Put back, afterwards, what a loop of somebody's may change for the whole process."""
-    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
-    products, benchmark = _precision_of_products(), torch.backends.cudnn.benchmark
-    strict, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    anomalies = torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()
-    try:
-        with put_back(device):
-            yield
-    finally:
-        torch.set_default_dtype(dtype)
-        torch.set_num_threads(threads)
-        if products not in (None, _precision_of_products()):
-            torch.set_float32_matmul_precision(products)
-        if torch.backends.cudnn.benchmark != benchmark:  # after `disable_global_flags` even the same is refused
-            torch.backends.cudnn.benchmark = benchmark
-        torch.use_deterministic_algorithms(strict, warn_only=warns)
-        torch.autograd.set_detect_anomaly(*anomalies)
-        accelerate = sys.modules.get("accelerate.state")
-        if accelerate:  # it keeps the first precision for the life of the process
-            accelerate.AcceleratorState._reset_state(reset_partial_state=True)
-
-
-def _precision_of_products() -> str | None:
-    """The precision of torch's matrix products; None where its backends were set apart, and it cannot say one."""
-    try:
-        return torch.get_float32_matmul_precision()
-    except RuntimeError:
-        return None
