@@ -21,6 +21,7 @@ from trainables.plugins import is_outside
 from trainables.refusal import Refusal, first_line
 from trainables.rules import Composed
 from trainables.run.fused import FusedRun
+from trainables.run.loop import Run
 from trainables.run.own_loop import OwnLoop, begin
 from trainables.space import corner
 from trainables.training import Training, given
@@ -88,7 +89,7 @@ def answerable(arm: Arm, source: str = "", *, verbose: bool) -> Iterator[None]:
 def _doubtful(study: Study) -> Iterator[tuple[Arm, Trial, list[str]]]:
     """One arm of every distinct (task, rule) of which a step is to be tried, with a trial, and what its loop must heed.
 
-    Loops of the user's that are given other settings are tried with each.
+    Loops of the user's that are given other settings are tried with each, and each batch size with its own last batch.
     """
     seen = set[str]()
     for arm in study.arms:
@@ -96,7 +97,7 @@ def _doubtful(study: Study) -> Iterator[tuple[Arm, Trial, list[str]]]:
         flat = trial.flat()
         to_heed = given(trial, arm.space) if isinstance(trial.task, Training) else []
         families = {key: str(flat[key]) for key, slot in slots(Trial, flat).items() if slot.family}
-        chosen = json.dumps([families, to_heed])
+        chosen = json.dumps([families, to_heed, trial.batch_size])
         if (_names(flat) or not isinstance(trial.rule, Composed)) and chosen not in seen:
             seen.add(chosen)
             yield arm, trial, to_heed
@@ -121,8 +122,25 @@ def _step(trial: Trial, to_heed: list[str]) -> None:
         else:
             run = FusedRun([trial, replace(trial, seed=trial.seed + 1)])
         run.rehearse()
+        if isinstance(run, Run):
+            _step_of_one(run)
     finally:
         torch.set_num_threads(threads)
+
+
+def _step_of_one(run: Run) -> None:
+    """The last step of an epoch, where one example is left for it: a BatchNorm may have no statistics of that."""
+    course = run.course
+    if len(course.rows(course.steps_per_epoch - 1)[-1]) > 1 or course.num_steps < course.steps_per_epoch:
+        return
+    run.steps = course.steps_per_epoch - 1
+    try:
+        run.rehearse()
+    except Exception as error:
+        told = f"{type(error).__name__}: {first_line(error)}"
+        raise Refusal(
+            f"every epoch ends with a mini-batch of one example, where a step fails: {told}; choose another batch_size"
+        ) from error
 
 
 @contextlib.contextmanager

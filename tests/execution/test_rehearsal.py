@@ -12,6 +12,7 @@ from study.execution.rehearsal import rehearse
 from study.plan.parse import parse
 from study.tracking import client, is_recorded
 from trainables.refusal import Refusal
+from trainables.tasks.digits_mlp import DigitsMLP
 
 TASKS = """
 import sys
@@ -62,6 +63,19 @@ class Counts(Quadratic):
 class Breaks(Fixed):
     def rate(self, known):
         return known.nothing
+"""
+NORMED = """
+from dataclasses import dataclass
+
+from torch import nn
+
+from trainables.tasks.digits_mlp import DigitsMLP
+
+
+@dataclass(frozen=True)
+class Normed(DigitsMLP):
+    def model(self):
+        return nn.Sequential(nn.BatchNorm1d(64), nn.Linear(64, 10))
 """
 STUDY = "{question: q, common: {epochs: 2, batch_size: full, trials: 2, task: quadratic}, arms: {%s}}"
 
@@ -129,6 +143,15 @@ def test_each_task_and_rule_makes_one_step_however_many_arms_have_it(tmp_path):
     calls = len((tmp_path / "counted").read_text())
     rehearse(study_of(f"a: {{{counts}}}, b: {{{counts}, scheme.lr: 0.5}}, c: {{{counts}, scheme: cprop}}, d: {{}}"))
     assert len((tmp_path / "counted").read_text()) == 3 * calls > 0
+
+
+def test_a_batch_size_that_leaves_one_example_to_a_batch_norm_is_refused(tmp_path):
+    (tmp_path / "normed.py").write_text(NORMED)
+    examples = len(DigitsMLP().splits().train)
+    arms = 'fits: {task: "./normed.py:Normed", batch_size: 400}, one: {task: "./normed.py:Normed", batch_size: %d}'
+    rehearse(study_of(arms % (examples - 2)))
+    with pytest.raises(Refusal, match=r"arm 'one': every epoch ends with a mini-batch of one .* another batch_size"):
+        rehearse(study_of(arms % (examples - 1)))
 
 
 def test_a_step_that_takes_long_is_left_out_and_holds_nothing_up(capsys):
