@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from io import TextIOWrapper
 from keyword import iskeyword
+from typing import NoReturn
 
 import click
 
@@ -69,6 +70,24 @@ def _sign_of_life() -> Iterator[None]:
         timer.cancel()
 
 
+def _end_interrupted() -> NoReturn:
+    """Say so, and how to go on where that can be."""
+    if sys.argv[1:2] in CONTINUED:
+        end_interrupted()
+    click.echo("interrupted", err=True)
+    sys.exit(130)
+
+
+def _end_aborted(abort: click.Abort) -> NoReturn:
+    """Tell a refusal at a prompt from Ctrl-C and the end of a file, in whose place click raises the same."""
+    if isinstance(abort.__cause__, EOFError):
+        raise abort.__cause__ from None
+    if isinstance(abort.__cause__, KeyboardInterrupt):
+        _end_interrupted()
+    click.echo("nothing was done", err=True)
+    sys.exit(130)
+
+
 def main() -> None:
     """Run the command line; bad input ends with one line on stderr and exit code 2."""
     for stream in (sys.stdout, sys.stderr):
@@ -83,14 +102,10 @@ def main() -> None:
     except click.ClickException as refusal:
         refusal.show()
         sys.exit(refusal.exit_code)
-    except click.Abort:
-        click.echo("nothing was done", err=True)
-        sys.exit(130)
+    except click.Abort as abort:
+        _end_aborted(abort)
     except KeyboardInterrupt:
-        if sys.argv[1:2] in CONTINUED:
-            end_interrupted()
-        click.echo("interrupted", err=True)
-        sys.exit(130)
+        _end_interrupted()
     except Exception as error:
         if not type(error).__module__.startswith("mlflow."):
             raise

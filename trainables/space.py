@@ -250,6 +250,23 @@ def ends(domain: Domain) -> tuple[Value, ...]:
     return domain.options if isinstance(domain, Choice) else (domain.low, domain.high)
 
 
+def inside(domain: Domain) -> tuple[Value, ...]:
+    """Every option of a choice, or two values of a range, a thousandth of it inside of its ends.
+
+    >>> inside(Uniform(0.0, 2.0)), inside(Integer(1, 4))
+    ((0.002, 1.998), (1, 4))
+    """
+    if isinstance(domain, Derived):
+        return inside(domain.inner)
+    if isinstance(domain, Uniform):
+        margin = (domain.high - domain.low) / 1000
+        return domain.low + margin, domain.high - margin
+    if isinstance(domain, LogUniform):
+        margin = (domain.high / domain.low) ** 0.001
+        return domain.low * margin, domain.high / margin
+    return ends(domain)
+
+
 def middle(domain: Domain) -> Value:
     """The value in the middle of what the domain's field can take, as its searcher sees it.
 

@@ -122,7 +122,7 @@ def _unscored(part: Any, score: Any, test: Floats | None) -> list[str]:
     notes = list[str]()
     if test is not None and np.isnan(test).any() and not np.isnan(test).all():
         notes.append("expected_test is not defined, because a trial has no test score")
-    silent = int((part["score"].isna() & ~is_lost(part)).sum())
+    silent = int((part["score"].isna() & ~is_lost(part) | (part.get("untold", 0) > 0)).sum())
     if score.isna().any():
         notes.append("a trial has no score and no chance level stands for it: give --chance")
     elif silent:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from study.plan.plain_yaml import read_plain
 from study.records.material import Material, plain
 from trainables.rates import lr_beside
 from trainables.space import Choice, Derived, Domain, Value, domain_of
@@ -53,4 +54,7 @@ def _value(key: str, domain: Domain, flat: dict[str, Any]) -> Value:
     if isinstance(domain, Derived):
         return _value(key, domain.inner, {key: domain.sampled(flat[key], lr_beside(key, domain, flat))})
     value = plain(flat.get(key))  # null is one of the options, and no number of a table
-    return next(option for option in domain.options if option == value) if isinstance(domain, Choice) else value
+    text = isinstance(value, str)  # in CSV a number is one where its column holds words too
+    if isinstance(domain, Choice):
+        return next(option for option in domain.options if option == value or (text and str(option) == value))
+    return read_plain(value) if text else value

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from study import cost
 from study.cost import NotDefined
+from study.plan.plain_yaml import read_plain
 from study.records.material import plain
 from trainables.components import slots
 from trainables.plugins import is_outside
@@ -79,5 +80,7 @@ def _equal(column: Any, other: Any) -> NDArray[np.bool_]:
 
 
 def _same(value: Any, other: Any) -> bool:
-    missing = value is None or value != value
-    return other is None if missing else plain(value) == other
+    if value is None or value != value:
+        return other is None
+    as_text = isinstance(value, str) and not isinstance(other, str)  # in CSV, where its column holds words too
+    return (read_plain(value) if as_text else plain(value)) == other

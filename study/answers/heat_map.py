@@ -11,7 +11,7 @@ COLUMNS = ["row", "column", "steps", "reached"]
 
 
 def steps_until(record: pd.DataFrame, heat: Heat) -> pd.DataFrame:
-    """The steps of the first record whose loss is at most `until`, the median over each cell's trials.
+    """The steps of the first record whose loss is at most `until`, a cell's median, the lower of two.
 
     Args:
         record: as `study.tracking.read` gives it.

@@ -19,7 +19,7 @@ from trainables.trial import Record, Trial
 class Luck:
     """A trial's score beside those of fresh seeds."""
 
-    score: float  # for which it was chosen
+    score: float  # for which it was chosen; of several seeds the mean of each one's own best
     fresh: tuple[float, ...]  # its best validation score on each fresh seed; chance where it diverged
     mean: float
     interval: Interval | NotDefined  # Student's 95 % interval of that mean
@@ -43,7 +43,7 @@ def luck(
     """Train a configuration on fresh seeds, here and one after the other.
 
     Args:
-        score: of the trial that was chosen.
+        score: of the trial that was chosen; of several seeds the mean of each one's own best, as fresh ones count.
         flat: its configuration; names of other people's code in it are trusted where they are to be imported.
         key: of that trial; the fresh seeds follow from it, so that they are the same the next time.
         seeds: how many.

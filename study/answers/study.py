@@ -237,7 +237,7 @@ def _paid(tuned: dict[str, dict[str, Tuned]], baseline: str) -> dict[str, dict[s
 def _regrets(
     material: Material, here: pd.DataFrame, rows: pd.DataFrame, results: list[Result], baseline: str, sign: float
 ) -> dict[str, float | NotDefined]:
-    """Against the baseline's best of the budget at which both its and everybody's trials are compared."""
+    """Against the baseline's expected best of all its trials."""
     base = next((result for result in results if result.scheme == baseline), None)
     tuned = base.expected_best.get(max(base.expected_best)) if base and base.expected_best else None
     arms_of = rows.drop_duplicates("scheme").set_index("scheme")["arm"]

@@ -1,15 +1,17 @@
 """The trials that a study found best: what they were, taken from the record, and how to have them again."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from study.answers.luck import Luck, luck
 from study.answers.taken_home import python
-from study.answers.trials import trials_of
+from study.answers.trials import trainings_of, trials_of
 from study.plan import parse
 from study.plan.key import Key, checked_name
 from study.plan.plain_yaml import read_plain, write_plain
@@ -35,7 +37,8 @@ class Winner:
     seeds: int  # that its scores are means over
     metric: str
     level: Level
-    score: float  # validation; the best of the training
+    score: float  # validation; the best of the training, of several seeds that of their mean
+    alone: float  # the mean of its seeds' own bests: what fresh seeds are held against
     test_score: float | None  # of the parameters with that score, where they were tested
     lr: float | None  # as given; where its rule finds its own, the median of those that it used
     configuration: dict[str, Value]  # of a `Trial`, all of it but the seed
@@ -59,7 +62,8 @@ class Winner:
         luck = None if self.luck is None else self.luck.told
         named = self.key._asdict() | {"rank": self.rank, "seeds": self.seeds, "metric": self.metric}
         scores = {"valid_score": self.score, "test_score": self.test_score, "lr": self.lr, "luck": luck}
-        return {**named, **scores, "configuration": self.configuration, "yaml": self.yaml, "python": self.python}
+        written = {key: _in_json(value) for key, value in self.configuration.items()}
+        return {**named, **scores, "configuration": written, "yaml": self.yaml, "python": self.python}
 
 
 FILES = ".yaml", ".yml"
@@ -150,7 +154,7 @@ def with_luck(
     if outside:
         _refuse_others(winner, str(study), uri)
         flat = {key: trusted(value, path.parent) for key, value in flat.items()}
-    return replace(winner, luck=luck(winner.score, flat, winner.key, seeds, show))
+    return replace(winner, luck=luck(winner.alone, flat, winner.key, seeds, show))
 
 
 def _refuse_others(winner: Winner, path: str, uri: str) -> None:
@@ -171,13 +175,16 @@ def _of_arm(record: pd.DataFrame, arm: str) -> pd.DataFrame:
 
 
 def _winner(material: Material, record: pd.DataFrame, row: Any, level: Level, rank: int) -> Winner:
-    mine = (record["arm"] == row["arm"]) & (record["repetition"] == row["repetition"]) & (record["k"] == row["trial"])
-    first: Any = record[mine].iloc[0]
+    its = (record["arm"] == row["arm"]) & (record["repetition"] == row["repetition"]) & (record["k"] == row["trial"])
+    own: Any = record[its]
+    first = own.iloc[0]
     key = Key(material.name, str(row["arm"]), int(row["repetition"]), int(row["trial"]), int(first["seed_number"]))
     tested, rate = (None if row[name] != row[name] else float(row[name]) for name in ("test_score", "lr"))
     told = configuration(first)
     searched = tuple(key for key in told if key in material.searched.get(str(row["arm"]), ()))
-    return Winner(key, rank, int(row["seeds"]), level.metric, level, float(row["score"]), tested, rate, told, searched)
+    score, alone = float(row["score"]), float(np.mean(trainings_of(own, level)["score"]))
+    about = key, rank, int(row["seeds"]), level.metric, level
+    return Winner(*about, score, alone, tested, rate, told, searched)
 
 
 def configuration(row: Any) -> dict[str, Value]:
@@ -229,3 +236,8 @@ def _checked(slot: Slot, value: Any) -> Any:
         if not isinstance(value, str):
             raise
         return slot.checked(read_plain(value))
+
+
+def _in_json(value: Value) -> Value:
+    """A value as JSON can write it: an infinite number as study files do, as text."""
+    return f"{'-' if value < 0 else ''}.inf" if isinstance(value, float) and math.isinf(value) else value

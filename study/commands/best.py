@@ -53,7 +53,7 @@ def best(
         click.echo(winners.start(found), nl=False)
         return
     if as_json:
-        click.echo(json.dumps([winner.told for winner in found], indent=2))
+        click.echo(json.dumps([winner.told for winner in found], indent=2, allow_nan=False))
         return
     click.echo("\n".join(_text(winner) for winner in found), nl=False)
 
@@ -66,7 +66,7 @@ def _text(winner: "Winner") -> str:
     place = f"arm {key.arm}, repetition {key.repetition}, trial {key.k}"
     lines = [
         f"# {key.study}: {place}; validation {winner.metric} {winner.score:.4g}{tested}{of_seeds}{_found(winner)}",
-        *([] if winner.luck is None else [f"# {_luck(winner.luck, winner.metric)}"]),
+        *([] if winner.luck is None else [f"# {_luck(winner.luck, winner)}"]),
         "",
         "# as an arm of a study file",
         winner.yaml,
@@ -85,10 +85,12 @@ def _found(winner: "Winner") -> str:
     return "" if winner.lr is None or winner.lr == given else f"; it found a rate of {winner.lr:.3g}"
 
 
-def _luck(luck: "Luck", metric: str) -> str:
+def _luck(luck: "Luck", winner: "Winner") -> str:
     """The luck of a winner in a sentence."""
     from study.cost import Interval
 
     ends = f" [{luck.interval.low:.4g}, {luck.interval.high:.4g}]" if isinstance(luck.interval, Interval) else ""
     lost = f", {luck.diverged} of them diverged" if luck.diverged else ""
-    return f"luck {luck.luck:+.4g}: {len(luck.fresh)} fresh seeds have a mean {metric} of {luck.mean:.4g}{ends}{lost}"
+    own = f", its own of {luck.score:.4g}, each at its best" if winner.seeds > 1 else ""
+    told = f"{len(luck.fresh)} fresh seeds have a mean {winner.metric} of {luck.mean:.4g}{ends}{lost}"
+    return f"luck {luck.luck:+.4g}: {told}{own}"

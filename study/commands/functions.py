@@ -79,16 +79,17 @@ def _study(name: str, uri: str, trust: bool) -> "Study":
     places = sorted({value.rpartition(":")[0] for value in values if is_outside(value)})
     if not places:
         return parse(about.study_file, name)
-    code = tracking.stored_code(name, uri)
-    missing = [place for place in places if place.endswith(".py") and Path(place).name not in code]
+    kept = tracking.stored_code(name, uri)
+    code = {place: kept.get(tracking.kept_name(place), kept.get(Path(place).name)) for place in places}
+    missing = [place for place in places if place.endswith(".py") and code[place] is None]
     if missing:
         raise Refusal(f"study {name!r} was run with {missing[0]}, of which the store holds no copy")
     for place in places:
-        text = code.get(Path(place).name, "an installed package: what is here is imported")
+        text = code[place] or "an installed package: what is here is imported"
         click.echo(f"# --- {place}\n{_visible(text)}", err=True)
     if not trust:
         raise Refusal(f"study {name!r} names the code above, which its networks are made of: --trust runs it")
-    receive(File(place, place, code[Path(place).name]) for place in places if place.endswith(".py"))
+    receive(File(place, place, text) for place, text in code.items() if place.endswith(".py") and text is not None)
     return parse(about.study_file, name, folder=Path())
 
 

@@ -139,10 +139,10 @@ def _could_run(read: "Study", arms: tuple[str, ...], cluster: "Cluster", storage
     from study.execution import rehearsal, runner
     from study.execution.cluster import check_room
 
-    part = runner.settled(read, verbose=cluster.verbose).part(arms)
+    part = read.part(arms)
     check_room(part, cluster)
     runner.check_storage(storage)
-    runner.verify_data(part, verbose=cluster.verbose)
+    part = runner.settled(part, verbose=cluster.verbose)
     if check:
         rehearsal.rehearse(part, verbose=cluster.verbose)
 

@@ -188,8 +188,9 @@ def log_efficiency(base_curve: ArrayLike, scheme_curve: ArrayLike) -> float:
     >>> log_efficiency([1, 2, 3], [1, 2, 3])
     0.0
     """
-    levels, other = np.asarray(base_curve, float), np.asarray(scheme_curve, float)
-    reached = np.searchsorted(other, levels) + 1.0
+    levels, other = (np.maximum.accumulate(np.asarray(curve, float)) for curve in (base_curve, scheme_curve))
+    asked = levels - 1e-12 * np.maximum(1.0, np.abs(levels))  # as in `smallest_budget`
+    reached = np.searchsorted(other, asked) + 1.0
     times = np.where(reached > other.size, np.inf, reached)
-    own = np.searchsorted(levels, levels) + 1.0
+    own = np.searchsorted(levels, asked) + 1.0
     return float(np.median(np.clip(np.log1p(own) - np.log1p(times), -1, 1)))

@@ -111,6 +111,8 @@ def _pieces(rows: Sequence[SourceRecord], epochs: float) -> list[Piece]:
     """One piece between two records; it starts half a step early, so that rounding never moves it by a step."""
     found, steps, total, start = list[Piece](), 0.0, 0.0, 0.0
     for row in rows:
+        if row.steps <= steps:
+            continue  # told again, without a step
         sum_so_far = row.steps * row.mean_scale
         found.append(Piece(start, max(0.0, (sum_so_far - total) / (row.steps - steps))))
         steps, total = row.steps, sum_so_far

@@ -19,7 +19,7 @@ from study.execution.settings import Cluster
 from study.execution.surroundings import CLIENT, refuse_unusable
 from study.plan.study import Study
 from trainables.refusal import Refusal, first_line
-from trainables.trial import Trial
+from trainables.space import ends
 
 WAIT_SECONDS = 300.0  # for the first worker of a cluster: a machine in a cloud needs minutes to start
 
@@ -184,4 +184,6 @@ def _named(wanted: Mapping[str, float]) -> str:
 
 
 def _threads(study: Study) -> list[int]:
-    return [Trial.parse({**arm.fixed}).threads for arm in study.arms]
+    """The threads of a trial of each arm, the most of those that are searched."""
+    told = [ends(arm.space["threads"]) if "threads" in arm.space else (arm.setting("threads"),) for arm in study.arms]
+    return [max(int(str(number)) for number in each) for each in told]

@@ -60,25 +60,26 @@ def run(
         Refusal: before anything starts, where the study cannot run.
     """
     fresh = not is_recorded(study.name, tracking_uri)
+    part = study.part(arms)
     if fresh:  # else the record says first if anything is missing
-        verify_data(study.part(arms), verbose=cluster.verbose)
-    study = settled(study, verbose=cluster.verbose)
-    asked = RunOptions(study, study.part(arms), tracking_uri, storage.resolve(), cluster, show, check, fresh, beside)
+        part = settled(part, verbose=cluster.verbose)
+    asked = RunOptions(study, part, tracking_uri, storage.resolve(), cluster, show, check, fresh, beside)
     with Lease(study.name, tracking_uri) as lease:
         return _complete(asked, lease)
 
 
 def settled(study: Study, *, verbose: bool = False) -> Study:
-    """The study with what its file leaves open settled, or refused.
+    """The part of a study that is to run, its data verified, and with what its file leaves open settled; or refused.
 
     Args:
         study: as its file says it.
         verbose: show tracebacks of the user's code.
     """
+    verify_data(study, verbose=verbose)
     arms = list[Arm]()
     for arm in study.arms:
-        check_validation(arm)
         with answerable(arm, study.source, verbose=verbose):
+            check_validation(arm)
             arms.append(recipes.settled(arm))
     return study._replace(arms=tuple(arms))
 
@@ -133,12 +134,12 @@ class RunOptions(NamedTuple):
     cluster: Cluster
     show: Callable[[Study, int], Progress]
     check: bool
-    verified: bool = False  # the data of its tasks has been
+    settled: bool = False  # that part is
     beside: AbstractContextManager[object] = nullcontext()
 
 
 def _complete(asked: RunOptions, lease: Lease) -> bool:
-    part, storage, cluster = asked.part, asked.storage, asked.cluster
+    storage, cluster = asked.storage, asked.cluster
 
     def forgotten(key: Key) -> None:
         shutil.rmtree(storage / tracker.searches.folder(key), ignore_errors=True)
@@ -150,14 +151,15 @@ def _complete(asked: RunOptions, lease: Lease) -> bool:
         if known.status is not None:  # a driver may die between the end of a trial and this
             forgotten(key)
     try:
-        dispatcher = Dispatcher(part, recorded, tracker.measured)
+        ended = [key for key, known in recorded.items() if known.status is not None]
+        if not asked.settled and asked.part.missing(ended).total():
+            asked = asked._replace(part=settled(asked.part, verbose=cluster.verbose))
+        dispatcher = Dispatcher(asked.part, recorded, tracker.measured)
         if dispatcher.done:
             tracker.searches.keep_files()
         else:
-            if not asked.verified:
-                verify_data(part, verbose=cluster.verbose)
             if asked.check:
-                rehearse(part, verbose=cluster.verbose)
+                rehearse(asked.part, verbose=cluster.verbose)
             _train(asked, tracker, dispatcher)
     except BaseException:  # a refusal, an error, or Ctrl-C: nothing may look as if it still ran
         with suppress(Exception):  # the first error is the one to be told

@@ -1,8 +1,9 @@
 """From the text of a study file to a `Study`: names found, domains read, everything checked, or one clear line."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
+from itertools import combinations
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -30,6 +31,7 @@ from trainables.space import (
     Value,
     corner,
     domain_of,
+    inside,
     written,
 )
 from trainables.trial import Trial
@@ -133,7 +135,9 @@ def _arm(name: str, entries: Mapping[str, Any], trials: int | None, folder: Path
         fixed, space = _split(given)
         start = start_of(settings.start, fixed, space)
         arm = Arm(name, settings, fixed, space, stopper_of(settings.stopper, of_stopper), start)
-        for values in ({}, *start):
+        if isinstance(space.get("epochs"), (Uniform, LogUniform, LogNormal)) and arm.task.whole_epochs:
+            raise Refusal("epochs of a loop of its own are whole numbers: search them with integer: [low, high]")
+        for values in (*_corners(space), *start):
             arm.trial({**{key: corner(domain) for key, domain in space.items()}, **values}, seed=0)
     except Refusal as refusal:
         raise Refusal(f"arm {name!r}: {refusal}") from refusal
@@ -143,6 +147,17 @@ def _arm(name: str, entries: Mapping[str, Any], trials: int | None, folder: Path
     if len(json.dumps(arm.contents())) > MAX_CONTENTS:
         raise Refusal(f"arm {name!r} is too long to be recorded: at most {MAX_CONTENTS} characters of JSON")
     return arm
+
+
+def _corners(space: Mapping[str, Domain]) -> Iterator[dict[str, Value]]:
+    """What a searcher may draw at its utmost: of every key alone, and of two that one component has."""
+    yield {}
+    inner = {key: inside(domain) for key, domain in space.items()}
+    for key, values in inner.items():
+        yield from ({key: value} for value in values)
+    for one, other in combinations(inner, 2):
+        if one.rpartition(".")[0] == other.rpartition(".")[0]:
+            yield from ({one: a, other: b} for a in inner[one] for b in inner[other])
 
 
 def without_search(name: str, entries: Mapping[str, Any], folder: Path) -> Arm:
@@ -183,7 +198,8 @@ def recorded(text: str, name: str, contents: Mapping[str, Mapping[str, Any]], le
         space = {key: domain_of(value) for key, value in own.items() if isinstance(value, dict)}
         fixed = {key: value for key, value in own.items() if key not in space}
         stopper, level = stopper_of(settings.stopper, _of_stopper(told)), levels.get(str(fixed.get("task")))
-        made.append(Arm(arm, settings, fixed, space, stopper, start_of(settings.start, fixed, space), level))
+        start = () if "control_of" in arms[arm] else start_of(settings.start, fixed, space)
+        made.append(Arm(arm, settings, fixed, space, stopper, start, level))
     return Study(name, file, tuple(made), text)
 
 

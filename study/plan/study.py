@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import MISSING
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -59,7 +60,13 @@ class Arm(NamedTuple):
     @property
     def task(self) -> Any:
         """The arm's task; of a recorded arm what its record says of it."""
-        return self.level or Trial.parse(self.fixed).task
+        return self.level or Trial.parse(self.with_defaults).task
+
+    @property
+    def with_defaults(self) -> dict[str, Value]:
+        """What it fixes, and the low corner of what it searches where that has no default."""
+        without = [key for key, slot in slots(Trial, self.fixed).items() if slot.default is MISSING]
+        return {**{key: corner(self.space[key]) for key in without if key in self.space}, **self.fixed}
 
     def setting(self, name: str) -> Any:
         """A field of all trials, such as `epochs`, at the value that the arm gives it."""

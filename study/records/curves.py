@@ -111,9 +111,10 @@ def _together(table: Any, question: Question) -> pd.DataFrame:
     chance = pd.Series(levels, index=table.index)
     lost = is_lost(table)
     score = table["score"].where(np.isfinite(table["score"]), np.nan)
-    if question.score_at == "last":
-        score = score.fillna(chance)
+    untold = score.isna() & ~lost & (question.score_at == "last")
+    score = score.mask(untold, chance.fillna(np.inf))  # infinite: no earlier score stands for what nobody told
     table = table.assign(
+        untold=untold,
         score=score.where(~(lost & score.isna()), chance),
         worth=pd.Series(question.floored(score.to_numpy(float), levels), index=table.index).mask(lost, chance),
         cost=costs_of(table, first_rows(table, [*keys, "seed"])),
@@ -134,9 +135,10 @@ def _together(table: Any, question: Question) -> pd.DataFrame:
         {name: _mean(filled[name], number) for name in means}
         | {name: filled[name].sum(axis=1, min_count=1) for name in sums}  # nobody's is not 0
     )
+    rows[means] = rows[means].where(np.isfinite(rows[means]))
     rows = rows.assign(**{name: filled[name].mean(axis=1) * number for name in planned})
     rest = table.drop_duplicates([*keys, "epoch"]).set_index([*keys, "epoch"])
-    rest = rest.drop(columns=[*means, *sums, *planned, "seed", "status"], errors="ignore")
+    rest = rest.drop(columns=[*means, *sums, *planned, "seed", "status", "untold"], errors="ignore")
     return in_order(rows.join(rest).join(about, on=keys).reset_index())
 
 
@@ -146,12 +148,12 @@ def _mean(values: Any, number: NDArray) -> Floats:
 
 
 def _about_seeds(table: Any, keys: list[str], lost: Any) -> pd.DataFrame:
-    """One row a trial: how many seeds it has, how many were lost, and its status."""
+    """One row a trial: how many seeds it has, were lost, and told no last score where that is asked for; its status."""
     status = table["status"] if "status" in table else pd.Series("finished", index=table.index)
     last: Any = table.assign(status=status, lost=lost.astype(int)).drop_duplicates([*keys, "seed"], keep="last")
     flags = {name: (last["status"] == name).astype(int) for name in (OPEN, "stopped", "failed")}
     groups: Any = last.assign(**flags, seeds=1, planned=last.get("planned", 1)).groupby(keys, sort=False)
-    about = groups[["seeds", "lost", *flags]].sum().join(groups["planned"].max())
+    about = groups[["seeds", "lost", "untold", *flags]].sum().join(groups["planned"].max())
     conditions = [
         (about[OPEN] > 0) | (about["seeds"] < about["planned"]),
         about["stopped"] > 0,
@@ -159,4 +161,4 @@ def _about_seeds(table: Any, keys: list[str], lost: Any) -> pd.DataFrame:
         about["lost"] == about["seeds"],
     ]
     about["status"] = np.select(conditions, [OPEN, "stopped", "failed", "diverged"], "finished")
-    return about[["seeds", "lost", "status"]]
+    return about[["seeds", "lost", "untold", "status"]]

@@ -30,6 +30,7 @@ class Curves(NamedTuple):
     scores: list[list[float]]  # (num_records,) each; the chance level last where it diverged
     costs: list[list[float]]  # (num_records,) each, cumulative
     lost: list[bool]  # those that diverged or failed: they count at chance, whatever they said before
+    failed: list[bool]  # of them those that failed: no stopper is told of them
     strata: NDArray[np.intp]  # (num_trials,) trials of one number stand for each other: all of them, or a grid's cell
 
     def nearest(self, place: Floats, among: NDArray[np.intp], generator: np.random.Generator) -> int:
@@ -76,14 +77,13 @@ def curves_of(record: pd.DataFrame, arm: Arm, unit: str, of: str | None = None) 
     trials = [trial for _, trial in rows.groupby(TRIAL, sort=False)]
     lost = [bool(is_lost(trial).iloc[0]) for trial in trials]
     told = [(sign * trial["valid_score"]).tolist() for trial in trials]
-    diverged = [(trial["status"] == "diverged").iloc[0] for trial in trials]
+    diverged, failed = ([(trial["status"] == status).iloc[0] for trial in trials] for status in ("diverged", "failed"))
     scores = [[*one[:-1], sign * chance] if bad else one for one, bad in zip(told, diverged, strict=True)]
     places = np.array([place(arm.space, arm.fixed | trial.iloc[0].to_dict()) for trial in trials])
     by_design = "searcher" in rows and (rows["searcher"] == "grid").all()  # its cells were chosen, only seeds drawn
     strata = np.unique(places, axis=0, return_inverse=True)[1] if by_design else np.zeros(len(trials), np.intp)
-    return Curves(
-        arm, arm.space, places, scores, [trial[RECORDED[unit]].tolist() for trial in trials], lost, strata.reshape(-1)
-    )
+    costs = [trial[RECORDED[unit]].tolist() for trial in trials]
+    return Curves(arm, arm.space, places, scores, costs, lost, failed, strata.reshape(-1))
 
 
 def _alike(rows: Any, arm: Arm, of: str) -> Any:

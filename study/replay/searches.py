@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from study.answers.replayed import Found
-from study.dispatch.outcome import Outcome
+from study.dispatch.outcome import Outcome, Status
 from study.dispatch.searching import Searching
 from study.plan.study import Search
 from study.records.question import least
@@ -78,9 +78,10 @@ def search(curves: Curves, of: Search, target: float | None, among: NDArray[np.i
         length = stopped_at(suggestion.bars, scores) or len(scores)
         lost = curves.lost[i] and length == len(scores)
         worth = floor if lost else best_score(scores[:length])
-        status = "diverged" if lost else "finished" if length == len(scores) else "stopped"
-        rungs = arm.rungs(suggestion.k, [sign * score for score in scores[:length]], diverged=lost)
-        searching.observe(suggestion.k, Outcome(status, sign * worth, rungs))
+        failed = lost and curves.failed[i]
+        status: Status = "diverged" if lost else "finished" if length == len(scores) else "stopped"
+        rungs = () if failed else arm.rungs(suggestion.k, [sign * score for score in scores[:length]], diverged=lost)
+        searching.observe(suggestion.k, Outcome("failed" if failed else status, sign * worth, rungs))
         lengths.append((i, length))
     return _found(curves, lengths, target)
 

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from study.tracking.artifacts import read_artifacts, stored_code
+    from study.tracking.artifacts import kept_name, read_artifacts, stored_code
     from study.tracking.forgetting import forget, search_folders
     from study.tracking.lease import Lease
     from study.tracking.reader import is_recorded, read
@@ -31,6 +31,7 @@ __all__ = [
     "client",
     "forget",
     "is_recorded",
+    "kept_name",
     "publish",
     "read",
     "read_artifacts",
@@ -41,7 +42,7 @@ __all__ = [
 ]
 
 _PLACES = {
-    "artifacts": ("read_artifacts", "stored_code"),
+    "artifacts": ("kept_name", "read_artifacts", "stored_code"),
     "forgetting": ("forget", "search_folders"),
     "lease": ("Lease",),
     "reader": ("is_recorded", "read"),

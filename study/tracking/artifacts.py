@@ -1,8 +1,9 @@
 """Artifacts of trials beside their records, read back."""
 
+import hashlib
 import zipfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -47,6 +48,17 @@ def read_artifacts(study: str, uri: str, file: str) -> Iterator[tuple[str, int, 
         yield key.arm, int(recorded.params["seed"]), read
 
 
+def kept_name(place: str) -> str:
+    """The name under which the code of a place is kept beside a search: files of one name in two folders are two.
+
+    >>> kept_name("./mine.py"), kept_name("./v2/mine.py")
+    ('mine.py', '1da4faf7/mine.py')
+    """
+    path = PurePosixPath(place)
+    own = hashlib.blake2b(place.encode(), digest_size=4).hexdigest()
+    return path.name if path.parent == PurePosixPath() else f"{own}/{path.name}"
+
+
 def stored_code(study: str, uri: str) -> dict[str, str]:
     """Read, and do not run, the code of other people's that a recorded study names.
 
@@ -55,7 +67,7 @@ def stored_code(study: str, uri: str) -> dict[str, str]:
         uri: of the MLflow store.
 
     Returns:
-        The text of every file that was kept beside its searches, by its name there.
+        The text of every file that was kept beside its searches, by its name there (`kept_name`).
 
     Raises:
         Refusal: where a file cannot be read from here.
@@ -63,11 +75,14 @@ def stored_code(study: str, uri: str) -> dict[str, str]:
     store, experiment = find_study(study, uri)
     texts: dict[str, str] = {}
     for search in runs_of(store, experiment, "search"):
-        for kept in store.list_artifacts(search.info.run_id):
+        run = search.info.run_id
+        beside = store.list_artifacts(run)
+        below = [kept for folder in beside if folder.is_dir for kept in store.list_artifacts(run, folder.path)]
+        for kept in (*beside, *below):
             if kept.path.endswith(".py") and kept.path not in texts:
                 with TemporaryDirectory() as folder:
                     try:
-                        path = Path(store.download_artifacts(search.info.run_id, kept.path, folder))
+                        path = Path(store.download_artifacts(run, kept.path, folder))
                         texts[kept.path] = path.read_text(encoding="utf-8")
                     except UNREADABLE as error:
                         why = shown(first_line(error))

@@ -11,6 +11,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 from study.plan.key import Key
 from study.plan.study import Search, Study
 from study.tracking import view
+from study.tracking.artifacts import kept_name
 from study.tracking.store import PREFIX, folder_of_search, own_tags, shown
 from trainables.refusal import Refusal
 
@@ -87,7 +88,7 @@ class Searches:
             run = self.run(search)
             self._client.log_text(run, self._study.text, "study.yaml")
             for file in search.arm.files():
-                self._client.log_text(run, file.text, Path(file.path).name)
+                self._client.log_text(run, file.text, kept_name(file.place))
 
     def run(self, search: Search) -> str:
         """The id of a search's run, made if it is not there."""

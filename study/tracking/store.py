@@ -257,6 +257,11 @@ def recorded_of(run: Run) -> Recorded:
     return Recorded(run.info.run_id, params, status, score, attempts, versions, rungs)
 
 
+def is_reopened(run: Run) -> bool:
+    """True for the run of a trial that had failed, and was marked as open when its study was given up."""
+    return run.info.status not in TERMINAL and own_tags(run).get("status") == "failed"
+
+
 def records_of(run: Run) -> float:
     """The number of records of a training that ended: those of an attempt that was given up may stand behind them.
 

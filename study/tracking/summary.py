@@ -46,8 +46,9 @@ def about(study: str, uri: str) -> About:
     contents: dict[str, dict[str, Any]] = {}
     for search in searches:
         tags = own_tags(search)
-        planned[tags["arm"]] = planned.get(tags["arm"], 0) + int(tags.get("planned", "0"))
         contents[tags["arm"]] = json.loads(tags["contents"])
+        trials = int(tags.get("planned", "0")) // int(contents[tags["arm"]].get("seeds", 1))  # the tag counts trainings
+        planned[tags["arm"]] = planned.get(tags["arm"], 0) + trials
     place = f"{pages_of(uri)}/#/experiments/{experiment}"
     arms = {arm: f"{place}/runs?searchFilter={quote(_trials_of(arm))}" for arm in planned}
     storage = store.get_experiment(experiment).tags.get(STORAGE, "")

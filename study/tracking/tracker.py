@@ -26,6 +26,7 @@ from study.tracking.store import (
     client,
     experiment_of,
     is_away,
+    is_reopened,
     own_tags,
     parameter_text,
     prices_of,
@@ -195,7 +196,7 @@ class Tracker:
         self._outbox.put(End(key, "FAILED" if status == "failed" else "FINISHED", now))
 
     def reopen(self, key: Key) -> None:
-        """Mark a training that has ended as open, so that the next driver runs it again."""
+        """Mark a training that has failed as open: the next driver draws and runs it anew, in another run."""
         self._runs[key] = self._runs[key]._replace(status=None)
         self._outbox.put(End(key, "KILLED", int(time.time() * 1000)))
 
@@ -254,6 +255,8 @@ class Tracker:
 
     def _load(self) -> None:
         trials, surplus = trial_runs(self._client, self._experiment)
+        for key in [key for key, run in trials.items() if is_reopened(run)]:  # its parameters may be others now
+            surplus.append(trials.pop(key))
         parents, twice = _once(runs_of(self._client, self._experiment, "search"), trials.values())
         self._runs = {key: recorded_of(run) for key, run in trials.items()}
         succeeded = any(known.status not in (None, "failed") for known in self._runs.values())

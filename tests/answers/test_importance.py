@@ -112,3 +112,18 @@ def test_where_the_best_tenth_is_no_better_than_the_rest_nothing_is_told(good):
     assert importance(SPACE, values, scores) is None
     scores[order[9]] = 0.9
     assert good < 9 or importance(SPACE, values, scores)["scheme.lr"] > 0.9
+
+
+def test_values_are_read_from_a_table_whose_columns_hold_words_too():
+    """In CSV a number is a text where its column holds words: `full` among batch sizes."""
+    space = {"scheme.lr": {"log_uniform": [1e-4, 1.0]}, "batch_size": {"choice": [32, 64, "full"]}}
+    wide = {"scheme.lr": {"log_uniform": [1e-4, 1.0]}, "batch_size": {"integer": [16, 128]}}
+    rows = [
+        training([0.5 + k / 100], arm=arm, k=k, batch_size=size, **{"scheme.lr": 0.1 / (k + 1)})
+        for arm in ("a", "b")
+        for k, size in enumerate(["32", "64", "full" if arm == "a" else "96"] * 8)
+    ]
+    material = Material("s", record(*rows), searched={"a": space, "b": wide})
+    (answers,) = answers_of(material, ReportOptions(draws=100))
+    chosen, drawn = ([one["batch_size"] for one in each.values[:3]] for each in answers.configurations)
+    assert (chosen, drawn) == ([32, 64, "full"], [32, 64, 96])

@@ -92,6 +92,21 @@ def test_a_trial_of_several_seeds_is_their_mean():
     assert (winner.key.k, winner.seeds, winner.score) == (1, 2, pytest.approx(0.7))
 
 
+def test_what_fresh_seeds_are_held_against_is_each_seed_at_its_own_best():
+    curves = [
+        training(scores, k=0, seed_number=n, planned=2, **DIGITS) for n, scores in enumerate([(0.9, 0.5), (0.5, 0.9)])
+    ]
+    (winner,) = winners(of(*curves))
+    assert (winner.score, winner.alone) == (pytest.approx(0.7), pytest.approx(0.9))
+
+
+def test_an_infinite_number_is_written_in_json_as_study_files_do():
+    (winner,) = winners(of(training([0.5], scheme="cprop", **{"scheme.c": float("inf"), "scheme.lr": 0.1}, **DIGITS)))
+    told = json.loads(json.dumps(winner.told, allow_nan=False))
+    assert told["configuration"]["scheme.c"] == ".inf"
+    assert "scheme.c: .inf" in told["yaml"]
+
+
 def test_each_task_has_its_own_and_a_scheme_is_on_all_of_them():
     other = {"task": "quadratic", "mode": "min", "metric": "loss"}
     material = of(
@@ -287,7 +302,7 @@ def test_luck_is_the_score_minus_the_mean_over_fresh_seeds(uri, mine):
     runs = [Run(Trial.parse({**winner.configuration, "seed": seed})) for seed in seeds]
     fresh = [max(record.valid_score for record in run) for run in runs]
     assert winner.luck.fresh == tuple(fresh)
-    assert winner.luck.luck == pytest.approx(winner.score - sum(fresh) / 3)
+    assert winner.luck.luck == pytest.approx(winner.alone - sum(fresh) / 3)
     assert winner.luck.interval == pytest.approx(
         stats.t.interval(0.95, 2, loc=sum(fresh) / 3, scale=stats.sem(fresh)), abs=1e-12
     )

@@ -5,10 +5,12 @@ import subprocess
 import sys
 import time
 
+import click
 import pytest
 from mlflow.exceptions import MlflowException
 
 from study import cli
+from study.plan import catalogue
 
 
 def refused(done, *words):
@@ -222,6 +224,31 @@ def test_ctrl_c_says_how_to_go_on_whenever_it_comes(words, told, monkeypatch, ca
     with pytest.raises(SystemExit, match="130"):
         cli.main()
     assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [(KeyboardInterrupt, "\ninterrupted\n"), (click.Abort, "nothing was done\n")],
+)
+def test_inside_of_a_command_ctrl_c_is_told_from_a_refusal_at_a_prompt(raised, told, monkeypatch, capsys):
+    def breaks(*arguments, **named):
+        raise raised
+
+    monkeypatch.setattr(catalogue, "lines", breaks)
+    monkeypatch.setattr(sys, "argv", ["lr-study", "list", "tasks"])
+    with pytest.raises(SystemExit, match="130"):
+        cli.main()
+    assert capsys.readouterr().err == told
+
+
+def test_the_end_of_a_file_of_the_users_is_an_error_like_others(monkeypatch):
+    def ends(*arguments, **named):
+        raise EOFError("Ran out of input")
+
+    monkeypatch.setattr(catalogue, "lines", ends)
+    monkeypatch.setattr(sys, "argv", ["lr-study", "list", "tasks"])
+    with pytest.raises(EOFError, match="Ran out"):
+        cli.main()
 
 
 def test_on_a_terminal_a_command_that_takes_a_while_says_that_it_is_on_its_way(monkeypatch, capsys):

@@ -188,6 +188,11 @@ def test_a_scheme_that_never_reaches_the_level_has_a_bound():
     assert isinstance(cost.share_to_target(Cost(9, True), Cost(9, True)), NotDefined)
 
 
+def test_log_efficiency_of_schemes_that_are_one_is_nothing_however_their_curves_round():
+    curves = [[float(cost.best_weights(n, k) @ np.full(n, 0.9)) for k in range(1, n + 1)] for n in (48, 36)]
+    assert [cost.log_efficiency(base, other) for base in curves for other in curves] == [0.0] * 4
+
+
 def test_log_efficiency_of_a_scheme_half_as_fast():
     assert cost.log_efficiency([1, 2, 3], [0, 1, 1, 2, 2, 3]) == pytest.approx(math.log(3 / 5))
     assert cost.log_efficiency([1, 2, 3], [0, 0]) == -1

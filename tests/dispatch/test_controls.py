@@ -111,6 +111,11 @@ def test_a_seed_that_measured_nothing_does_not_count_and_without_any_it_is_the_b
     assert curve([[], [SourceRecord(0.4, 4, math.nan)]], epochs=1) == "0:1"
 
 
+def test_a_record_without_a_step_since_the_last_one_says_nothing():
+    twice = [SourceRecord(1, 10, 0.8), SourceRecord(2, 10, 0.8), SourceRecord(3, 20, 0.7)]
+    assert curve([[SourceRecord(0, 0, 1.0), *twice]], epochs=3) == curve([[twice[0], twice[2]]], epochs=3)
+
+
 @given(st.lists(st.floats(0.01, 1.0), min_size=1, max_size=900), st.integers(1, 5))
 def test_however_many_records_the_curve_is_short_and_keeps_the_sum(scales, seeds):
     text = curve([rows_of(scales)] * seeds, epochs=len(scales))

@@ -73,6 +73,11 @@ ARM = "{question: q, arms: {a: {task: quadratic, %s}}}"
         (ARM % "epochs: -2", "arm 'a': epochs must lie in [1e-06, 1e+06], got -2"),
         (ARM % "scheme.lr: -1", "arm 'a': scheme.lr must lie in [0, inf], got -1"),
         (ARM % "scheme.lr: .inf", "arm 'a': scheme.lr must be finite, got inf"),
+        (
+            ARM
+            % "scheme: multilevel, scheme.floor: {log_uniform: [0.001, 1]}, scheme.ceiling: {log_uniform: [0.1, 9]}",
+            "arm 'a': floor must not be above ceiling",
+        ),
         (ARM % "scheme.lr: fast", "arm 'a': scheme.lr must be a number, got 'fast'"),
         (ARM % "scheme.lr: .nan", "arm 'a': scheme.lr must be a number"),
         (ARM % "seed: 3", "seed cannot be set"),
@@ -126,6 +131,53 @@ def test_an_optimizer_whose_package_is_not_installed_is_refused_naming_the_group
         "arm 'a': optimizer: schedulefree_sgd needs the package schedulefree, which is not installed: "
         "in a checkout, uv sync --group packaged or pip install '.[packaged]'"
     )
+
+
+LOOSE = """
+from dataclasses import dataclass
+
+import torch
+
+from trainables.tasks.quadratic import Quadratic
+from trainables.training import Training
+
+
+class Plain(torch.optim.SGD):
+    def __init__(self, params, lr: float):
+        super().__init__(params, lr=lr)
+
+
+@dataclass(frozen=True)
+class Loop(Training):
+    metric, mode, chance = "accuracy", "max", 0.1
+
+    def train(self, session):
+        pass
+"""
+
+
+def test_a_field_without_a_default_may_be_searched_as_well_as_given(tmp_path):
+    (tmp_path / "opt.py").write_text(LOOSE)
+    text = "{question: q, common: {task: quadratic, trials: 2}, arms: {a: {optimizer: './opt.py:Plain'%s}}}"
+    domain = ", optimizer.lr: {log_uniform: [0.01, 0.1]}"
+    (arm,) = parse.parse(text % domain, "x", folder=tmp_path).arms
+    assert (arm.task.metric, arm.with_defaults["optimizer.lr"]) == ("loss", 0.01)
+
+
+def test_epochs_of_a_loop_of_its_own_are_searched_as_whole_numbers(tmp_path):
+    (tmp_path / "loop.py").write_text(LOOSE)
+    text = "{question: q, arms: {a: {task: './loop.py:Loop', trials: 2, epochs: {%s: [1, 5]}}}}"
+    assert parse.parse(text % "integer", "x", folder=tmp_path).arms
+    with pytest.raises(Refusal, match="arm 'a': epochs of a loop of its own are whole numbers"):
+        parse.parse(text % "uniform", "x", folder=tmp_path)
+
+
+def test_a_recorded_control_of_an_arm_that_was_started_somewhere_is_read():
+    arms = "c: {scheme: cprop, scheme.c: {log_uniform: [0.1, 10]}, start: [{scheme.c: 1.0}]}, control: {control_of: c}"
+    text = f"{{question: q, common: {{task: quadratic, trials: 2}}, arms: {{{arms}}}}}"
+    study = parse.parse(text, "x")
+    again = parse.recorded(text, "x", {arm.name: arm.contents() for arm in study.arms}, {})
+    assert [arm.name for arm in again.arms] == ["c", "control"]
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path):

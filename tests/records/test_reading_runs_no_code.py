@@ -12,7 +12,7 @@ from study.answers.study import ReportOptions, answers_of
 from study.cost import NotDefined
 from study.plan import parse
 from study.records.material import level_of, of_study
-from study.tracking import Tracker
+from study.tracking import Tracker, kept_name, stored_code
 from trainables import plugins
 from trainables.components import find, name_of
 from trainables.refusal import Refusal
@@ -247,6 +247,20 @@ def test_functions_shows_the_stored_code_and_runs_it_only_where_it_is_trusted(ra
     assert trusted.returncode == 0, trusted.stderr
     assert "mean inside a run" in trusted.stdout
     assert any(name.startswith("evil_module") for name in sys.modules)
+
+
+def test_two_files_of_one_name_are_kept_as_two(tmp_path):
+    for folder in ("v1", "v2"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "task.py").write_text(MODULE.replace("class Digits", f"# of {folder}\nclass Digits"))
+    arms = ", ".join(f"{one}: {{task: './{one}/task.py:Digits'}}" for one in ("v1", "v2"))
+    theirs = parse.parse(f"{{question: q, common: {{trials: 1}}, arms: {{{arms}}}}}", "both", folder=tmp_path)
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    tracker = Tracker(theirs, uri)
+    tracker.searches.open(theirs.searches())
+    tracker.close(complete=False)
+    code = stored_code("both", uri)
+    assert ["of v1" in code[kept_name("./v1/task.py")], "of v2" in code[kept_name("./v2/task.py")]] == [True, True]
 
 
 def test_an_older_record_of_our_own_task_is_read_by_the_tasks_name(ran, lr_study, tmp_path):

@@ -146,6 +146,18 @@ def test_of_seeds_told_at_different_epochs_each_ones_last_value_counts():
     assert (found["hit"][0], found["charged"][0]) == (True, 3.0)
 
 
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_no_earlier_score_stands_for_a_last_one_that_nobody_told(seeds):
+    rows = {"trial": [0, 0] * seeds, "seed": [0, 0, 1, 1][: 2 * seeds], "epoch": [1, 2] * seeds}
+    untold = rows | {"score": [0.9, NAN] * seeds}
+    assert np.isnan(of(untold)["score"]).all()
+    assert of(untold, score_at="best")["score"].tolist() == [0.9]
+    table = pd.DataFrame(untold).assign(task="t", scheme="a")
+    notes = summarize(validated(table), Options(Question(chance=0.1)))[0].notes
+    assert any("no score, and that count at chance: 1" in note for note in notes)
+    assert of(untold, chance=0.1, target=0.85)["hit"].tolist() == [True]
+
+
 def test_a_failed_trial_without_a_record_is_a_trial():
     nothing = training([NAN], "failed", k=1, record=0, epoch=0.0, **dict.fromkeys(("passes", "flops", "steps"), 0.0))
     rows = record(training([0.8], k=0, target=0.5), nothing.assign(target=0.5))

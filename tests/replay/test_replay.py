@@ -105,6 +105,22 @@ def test_a_diverged_trial_is_worth_chance_and_never_the_best():
     assert search(curves, Search("curves", CURVES.arms[0], 0), target=0.9).best == 0.3
 
 
+def test_no_stopper_is_told_of_a_trial_that_failed(monkeypatch):
+    """As in a study: its scores set no bar, and the searcher hears that it failed."""
+    arm = replay.changed(CURVES.arms[0], replay.ReplayOptions(stopper="asha"))
+    told, observe = {}, Searching.observe
+
+    def heard(self, k, outcome):
+        told[outcome.status] = outcome.rungs
+        observe(self, k, outcome)
+
+    monkeypatch.setattr(Searching, "observe", heard)
+    for status in ("finished", "failed"):
+        search(curves_of(record([0.001], [[0.5] * 9], status), arm, "passes"), Search("curves", arm, 0), target=None)
+    assert told["finished"]
+    assert told["failed"] == ()
+
+
 def test_a_trial_that_failed_after_it_had_reached_the_target_has_reached_it_and_is_worth_chance():
     rows = record([0.001], [[0.2, 0.95]], "failed")
     found = search(curves_of(rows, CURVES.arms[0], "passes"), Search("curves", CURVES.arms[0], 0), target=0.9)

@@ -13,7 +13,7 @@ from study.answers.summary import summarize
 from study.commands import words as asked
 from study.dispatch.dispatcher import Dispatcher
 from study.plan.parse import parse
-from study.tracking import Tracker, cancel, client, read, status
+from study.tracking import Tracker, about, cancel, client, read, status
 from study.tracking import tracker as tracker_module
 from trainables.refusal import Refusal
 from trainables.trial import Record
@@ -127,6 +127,11 @@ def test_a_study_that_is_given_another_budget_says_how_far_it_is_of_that(store):
     assert search.planned == 5
 
 
+def test_what_is_planned_are_trials_whatever_their_seeds(store):
+    started(store, "seeds", (TEXT % "epochs: 3").replace("trials: 2", "trials: 2, seeds: 3"))
+    assert about("seeds", store).planned == {"sgd": 2}
+
+
 def test_a_search_that_was_deleted_without_its_trials_is_refused_in_one_line(store):
     """The other search is left as it was: nothing runs."""
     two = (TEXT % "epochs: 3").replace("sgd: {}", "sgd: {}, adam: {direction: adam}")
@@ -208,6 +213,21 @@ def test_a_driver_that_died_before_the_parameters_is_made_good(store):
     again.start(search, search.key(0), search.arm.trial({"scheme.lr": 0.3}, 7))
     again.wait()
     assert Tracker(tracker.study, store).recorded()[search.key(0)].params["scheme.lr"] == 0.3
+
+
+def test_a_failed_trial_that_was_opened_again_is_drawn_anew_in_another_run(store):
+    """Its parameters came of outcomes that count no more."""
+    tracker, search = started(store, "given-up-on")
+    key = search.key(0)
+    before = tracker.recorded()[key].run_id
+    tracker.finish(key, "failed", 0.0, error="ValueError: no")
+    tracker.reopen(key)
+    tracker.close(complete=False)
+    again = Tracker(tracker.study, store)
+    assert again.recorded() == {}
+    again.start(search, key, search.arm.trial({"scheme.lr": 0.9}, 7))
+    assert again.recorded()[key].run_id != before
+    assert Tracker(tracker.study, store).recorded()[key].params["scheme.lr"] == 0.9
 
 
 def test_an_orphan_of_a_repeated_create_is_removed(store):

@@ -127,12 +127,14 @@ def _relaxes(grid: Grid) -> list[Prediction]:
 
 
 def _control(grid: Grid, control: Grid) -> Prediction:
-    """Both arms by as many seeds a cell, all cells: a control has no equilibrium to settle in."""
+    """Both arms by as many seeds a cell, of the cells that have settled."""
     claim = f"Negative control: {control.arm} collapses less than {grid.arm}"
     seeds = min(grid.seeds, control.seeds)
     ours, theirs = (collapsed(each, seeds) for each in (grid, control))
-    if isinstance(ours, NotDefined) or isinstance(theirs, NotDefined):
-        return Prediction(8, claim, "not testable here", str(ours or theirs))
+    if isinstance(ours, NotDefined):
+        return Prediction(8, claim, "not testable here", str(ours))
+    if isinstance(theirs, NotDefined):
+        return Prediction(8, claim, "not testable here", f"of {control.arm} {theirs}")
     verdict: Verdict = "holds" if theirs.low > ours.high else "does not" if theirs.high < ours.low else "cannot be told"
     return Prediction(8, claim, verdict, f"{_ratio(theirs)}; {grid.arm} {_ratio(ours)}; {seeds} seed a cell")
 
