@@ -58,7 +58,7 @@ class Split(Rule):
             model: whose parameters they are
 
         Raises:
-            Refusal: the model has no hidden matrix, or a rule can do nothing with its parameters
+            Refusal: the model has no hidden matrix, or nothing else, or a rule can do nothing with its parameters
         """
         self.check()
         ours, theirs = divided(params, model)
@@ -180,11 +180,15 @@ def divided(params: Tensors, model: nn.Module) -> tuple[Tensors, Tensors]:
         model: whose parameters they are
 
     Raises:
-        Refusal: there is no hidden matrix
+        Refusal: there is no hidden matrix, or nothing else
     """
     matrices = [name for name in hidden_matrices(model) if name in params]
     if not matrices:
         raise Refusal("rule: split finds no hidden matrix in this model: all of it would be the rest's")
+    if len(matrices) == len(params):
+        raise Refusal(
+            "rule: split finds nothing but hidden matrices that train in this model: give it their rule alone"
+        )
     return _parts(params, matrices)
 
 

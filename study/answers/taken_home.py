@@ -1,14 +1,14 @@
 """A configuration as Python: the optimizer, groups and schedule of a trial, for a training loop of one's own."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
-from trainables.components import Component, floats, slots
+from trainables.components import Component, find, floats, slots
 from trainables.optimizers import made
 from trainables.packaged import Packaged, asked
 from trainables.plugins import is_outside, untrusted
@@ -20,7 +20,8 @@ from trainables.space import Value
 from trainables.split import Split
 from trainables.trial import Trial
 
-_TORCH = "import torch"
+_INF, _TORCH = "from math import inf", "import torch"
+_OF_THEIRS = "# a scheme of your own may ask for optimizer.step(closure), or for optimizer.after_epoch(score)"
 _OURS = "from trainables.optimizer import SchemeOptimizer"
 _TRUSTED = "from trainables.plugins import trusted"
 _BOTH = ["from trainables.split import divided", "from trainables.split_optimizer import SplitOptimizer"]
@@ -55,7 +56,8 @@ def python(configuration: Mapping[str, Value]) -> str:
         told = kinds[kind](rule, f"total_steps={_steps(configuration)}")
     except Refusal as refusal:  # a package that is not installed
         return f"# {refusal}"
-    return "\n".join([*_notes(_training(configuration)), *_imports(told), "", *told.lines])
+    notes = [*_notes(_training(configuration)), *_clipping(configuration)]
+    return "\n".join([*notes, *_imports(told), "", *told.lines])
 
 
 class Told(NamedTuple):
@@ -87,10 +89,19 @@ def _notes(told: Mapping[str, Any]) -> list[str]:
     notes = [f"# model: your torch.nn.Module; loader: {size}; epochs: {told['epochs']:g}, in {told['precision']}"]
     if told["accumulate"] > 1:
         notes.append(f"# one optimizer.step() for every {told['accumulate']} batches, on the mean of their gradients")
-    if told["gradient_clip"] is not None:
-        clip = f"torch.nn.utils.clip_grad_norm_(model.parameters(), {told['gradient_clip']!r})"
-        notes.append(f"# before every step: {clip}")
     return notes
+
+
+def _clipping(configuration: Mapping[str, Value]) -> list[str]:
+    """A comment on gradients that were clipped: where a step computes its own, nobody clips them from outside."""
+    norm = configuration.get("gradient_clip")
+    if norm is None:
+        return []
+    scheme, composed = configuration.get("scheme", "fixed"), configuration.get("rule", "composed") == "composed"
+    if composed and not is_outside(scheme) and find(Scheme, scheme).asks:
+        return [f"# the trial clipped its gradients at {norm!r}: scheme {scheme!r} does so in no loop but ours"]
+    clip = f"torch.nn.utils.clip_grad_norm_(model.parameters(), {norm!r})"
+    return [f"# once the gradients are there, inside of a closure if the step takes one: {clip}"]
 
 
 def _composed(rule: Mapping[str, Value], steps: str, prefix: str = "", params: str = "model") -> Told:
@@ -98,12 +109,17 @@ def _composed(rule: Mapping[str, Value], steps: str, prefix: str = "", params: s
     build = f"{prefix}optimizer = SchemeOptimizer"
     if any(is_outside(value) for value in rule.values()):
         parts = [f"{prefix}rule.{part}" for part in ("scheme", "direction", "decay")]
-        lines = [*_call(f"{prefix}rule = Composed.parse", [_as_dict(rule)]), *_call(build, [params, *parts, steps])]
-        return Told(lines, [], [_OURS, _TRUSTED, "from trainables.rules import Composed"])
+        kind = None if is_outside(rule.get("scheme")) else find(Scheme, rule.get("scheme", "fixed"))
+        heard = [_OF_THEIRS] if kind is None else _heard(kind, prefix)
+        made = [*_call(f"{prefix}rule = Composed.parse", [_as_dict(rule)]), *_call(build, [params, *parts, steps])]
+        imports = [_OURS, _TRUSTED, "from trainables.rules import Composed"]
+        return Told([*heard, *made], [], [*imports, *([_INF] if _infinite(rule.values()) else [])])
     built = Composed.parse(rule)
     decay = [built.decay] if built.decay.weight_decay != 0 else []
     named: list[Component] = [built.scheme, built.direction, *decay]
-    return Told([*_heard(built.scheme, prefix), *_call(build, [params, *map(repr, named), steps])], named, [_OURS])
+    return Told(
+        [*_heard(type(built.scheme), prefix), *_call(build, [params, *map(repr, named), steps])], named, [_OURS]
+    )
 
 
 def _split(rule: Mapping[str, Value], steps: str) -> Told:
@@ -135,11 +151,11 @@ def _call(function: str, arguments: list[str]) -> list[str]:
     return [f"{function}(", *(f"    {argument}," for argument in arguments), ")"]
 
 
-def _heard(scheme: Scheme, prefix: str) -> list[str]:
+def _heard(scheme: type[Scheme], prefix: str) -> list[str]:
     """Comments on steps that need a closure, or an evaluation told afterwards."""
     asks = ["# step: optimizer.step(closure), closure() returns the loss of the batch, and calls nothing else"]
     plateau = [f"# after every evaluation: {prefix}optimizer.after_epoch(score), of validation, higher is better"]
-    hears = type(scheme).after_epoch is not Scheme.after_epoch
+    hears = scheme.after_epoch is not Scheme.after_epoch
     return (asks if scheme.asks else []) + (plateau if hears else [])
 
 
@@ -149,6 +165,9 @@ def _packaged(rule: Mapping[str, Value], steps: str, prefix: str = "", params: s
         build = f"{prefix}optimizer = made({prefix}rule.optimizer, params, {prefix}rule.decay)"
         lines = [*_call(f"{prefix}rule = Packaged.parse", [_as_dict(rule)]), params, build]
         imports = ["from trainables.optimizers import made", "from trainables.packaged import Packaged", _TRUSTED]
+        imports += [_INF] if _infinite(rule.values()) else []
+        if rule.get("schedule", "constant") == "constant" and not rule.get("schedule.warmup"):
+            return Told(lines, [], imports)
         return Told([*lines, *_scheduled(prefix, f"{prefix}rule.schedule", steps)], [], [_TORCH, *imports])
     built = Packaged.parse(rule)
     lines = [
@@ -199,9 +218,14 @@ def _imports(told: Told) -> list[str]:
         for kind in _kinds(part):
             places.setdefault(kind.__module__, set()).add(kind.__qualname__)
     ours = [f"from {place} import {', '.join(sorted(names))}" for place, names in places.items()]
-    infinite = any(math.isinf(value) for part in told.parts for value in floats(part).values())
-    first = [*(["from math import inf"] if infinite else []), *([_TORCH] if _TORCH in told.imports else [])]
+    infinite = _INF in told.imports or _infinite(value for part in told.parts for value in floats(part).values())
+    first = [*([_INF] if infinite else []), *([_TORCH] if _TORCH in told.imports else [])]
     return [*first, *sorted({*ours, *told.imports} - {*first})]
+
+
+def _infinite(values: Iterable[object]) -> bool:
+    """True where one of them is written as `inf`."""
+    return any(isinstance(value, float) and math.isinf(value) for value in values)
 
 
 def _kinds(part: Component) -> set[type[Component]]:

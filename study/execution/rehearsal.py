@@ -24,10 +24,12 @@ from trainables.run.fused import FusedRun
 from trainables.run.loop import Run
 from trainables.run.own_loop import OwnLoop, begin
 from trainables.space import corner
+from trainables.tasks import Task
 from trainables.training import Training, given
 from trainables.trial import Trial
 
 SECONDS = 10.0  # for all steps together
+BATCHES = "batch_size", "accumulate", "epochs"  # what decides how many examples the last mini-batch has
 
 
 class _TimeIsUp(BaseException):
@@ -89,7 +91,8 @@ def answerable(arm: Arm, source: str = "", *, verbose: bool) -> Iterator[None]:
 def _doubtful(study: Study) -> Iterator[tuple[Arm, Trial, list[str]]]:
     """One arm of every distinct (task, rule) of which a step is to be tried, with a trial, and what its loop must heed.
 
-    Loops of the user's that are given other settings are tried with each, and each batch size with its own last batch.
+    Loops of the user's that are given other settings are tried with each; so are mini-batches, for the last of them,
+    but those that are searched.
     """
     seen = set[str]()
     for arm in study.arms:
@@ -97,7 +100,8 @@ def _doubtful(study: Study) -> Iterator[tuple[Arm, Trial, list[str]]]:
         flat = trial.flat()
         to_heed = given(trial, arm.space) if isinstance(trial.task, Training) else []
         families = {key: str(flat[key]) for key, slot in slots(Trial, flat).items() if slot.family}
-        chosen = json.dumps([families, to_heed, trial.batch_size])
+        batches = {key: value for key, value in flat.items() if key in BATCHES or key.startswith("task.")}
+        chosen = json.dumps([families, to_heed, batches], default=str)
         if (_names(flat) or not isinstance(trial.rule, Composed)) and chosen not in seen:
             seen.add(chosen)
             yield arm, trial, to_heed
@@ -122,8 +126,8 @@ def _step(trial: Trial, to_heed: list[str]) -> None:
         else:
             run = FusedRun([trial, replace(trial, seed=trial.seed + 1)])
         run.rehearse()
-        if isinstance(run, Run):
-            _step_of_one(run)
+        if isinstance(trial.task, Task):
+            _step_of_one(Run(replace(trial, compile=False, fuse=None)))
     finally:
         torch.set_num_threads(threads)
 

@@ -1,5 +1,7 @@
 """The rule taken home is the one that was trained: the printed Python steps as the trial does, bit for bit."""
 
+import math
+
 import pytest
 import torch
 from conftest import ROOT
@@ -109,6 +111,32 @@ def test_both_rules_of_a_split_do(sides, tmp_path, monkeypatch):
 def test_an_evaluation_is_told_to_the_side_of_a_split_that_asks_for_it():
     told = python({"rule": "split", "rest.scheme": "plateau"})
     assert "# after every evaluation: rest_optimizer.after_epoch(score)" in told
+
+
+def test_a_clip_is_told_where_it_does_something():
+    assert "inside of a closure if the step takes one" in python({"gradient_clip": 1.0})
+    assert "scheme 'line_search' does so in no loop but ours" in python({"scheme": "line_search", "gradient_clip": 1.0})
+    assert "clip_grad_norm_" not in python({"scheme": "curvature", "gradient_clip": 1.0})
+
+
+def test_beside_a_part_of_other_peoples_a_scheme_is_heard_and_its_infinite_numbers_are_imported(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        SCHEME.replace("schemes.fixed import Fixed", "directions.sgd import SGD as Fixed")
+    )
+    mine = {"direction": "./mine.py:Mine"}
+    assert "optimizer.after_epoch(score)" in python({**mine, "scheme": "plateau"})
+    bounds = {"scheme.floor": -math.inf, "scheme.ceiling": math.inf}
+    told = python({**mine, "scheme": "multilevel", **bounds, "epochs": 2.0})
+    assert built(told, torch.nn.Linear(2, 2), range(10))["optimizer"]._rule.scheme.ceiling == math.inf
+
+
+def test_without_a_schedule_nothing_drives_the_rate_of_other_peoples_optimizer(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(PACKAGED)
+    mine = {"rule": "packaged", "optimizer": "./mine.py:Mine"}
+    assert "LambdaLR" not in python({**mine, "schedule": "constant", "schedule.warmup": 0.0})
+    assert "LambdaLR" in python({**mine, "schedule.warmup": 0.5})
 
 
 def test_it_would_be_seen_if_it_did_not():

@@ -145,10 +145,12 @@ def test_each_task_and_rule_makes_one_step_however_many_arms_have_it(tmp_path):
     assert len((tmp_path / "counted").read_text()) == 3 * calls > 0
 
 
-def test_a_batch_size_that_leaves_one_example_to_a_batch_norm_is_refused(tmp_path):
+@pytest.mark.parametrize("more", ["", ", fuse: 2"])
+def test_a_batch_size_that_leaves_one_example_to_a_batch_norm_is_refused(more, tmp_path):
     (tmp_path / "normed.py").write_text(NORMED)
     examples = len(DigitsMLP().splits().train)
-    arms = 'fits: {task: "./normed.py:Normed", batch_size: 400}, one: {task: "./normed.py:Normed", batch_size: %d}'
+    arms = f"fits: {{task: './normed.py:Normed', batch_size: 400{more}}}, "
+    arms += f"one: {{task: './normed.py:Normed', batch_size: %d{more}}}"
     rehearse(study_of(arms % (examples - 2)))
     with pytest.raises(Refusal, match=r"arm 'one': every epoch ends with a mini-batch of one .* another batch_size"):
         rehearse(study_of(arms % (examples - 1)))
@@ -242,12 +244,11 @@ def test_a_loop_that_fails_is_refused_with_the_line_of_the_users_code(loop):
 
 
 def test_a_loop_that_has_not_stepped_in_time_is_let_go_and_ends_at_its_first_step(loop, tmp_path, capsys):
-    before = time.monotonic()
+    before, others = time.monotonic(), set(threading.enumerate())  # of tests before this one
     rehearse(loop("loads"), seconds=0.5)
     assert time.monotonic() - before < 2
     assert "it is not tried out" in capsys.readouterr().err
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and any(each.name.startswith("training") for each in threading.enumerate()):
-        time.sleep(0.1)
-    assert not any(each.name.startswith("training") for each in threading.enumerate())
+    (own,) = [each for each in threading.enumerate() if each.name.startswith("training") and each not in others]
+    own.join(timeout=20)
+    assert not own.is_alive()
     assert not (tmp_path / "counted").exists()

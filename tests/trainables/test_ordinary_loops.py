@@ -87,6 +87,29 @@ def test_what_is_thawed_trains_at_the_rate_that_the_schedule_has_by_then(rule, g
     assert found["rate"] == pytest.approx(cosine.item(), rel=1e-2)
 
 
+@pytest.mark.parametrize("rule", ["composed", "packaged"])
+def test_a_group_that_is_added_later_follows_the_schedule_too(rule):
+    added = []
+
+    def loop(session):
+        model, late = nn.Linear(2, 2), nn.Parameter(torch.ones(2))
+        optimizer = session.optimizer(model, steps_per_epoch=4)
+        for epoch in session.epochs():
+            if epoch == 1:
+                optimizer.add_param_group({"params": [late if rule == "packaged" else ("late", late)]})
+            for _ in range(4):
+                optimizer.zero_grad()
+                (model(INPUTS[:4]) * late).sum().backward()
+                optimizer.step()
+            added.append([group["lr"] for group in optimizer.param_groups])
+            session.report(valid_score=0.5)
+
+    records = list(own(loop, RULES[rule]))
+    assert len(records) == 4
+    if rule == "packaged":
+        assert added[-1][1] == pytest.approx(added[-1][0])
+
+
 @pytest.mark.parametrize("told", [True, False])
 @pytest.mark.parametrize(
     "rule",

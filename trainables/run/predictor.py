@@ -14,7 +14,7 @@ from trainables.components import name_of
 from trainables.data import Split, Tree, floating
 from trainables.oracle import Tensors
 from trainables.refusal import Refusal
-from trainables.run.scoring import tally_of
+from trainables.run.scoring import tally_of, weighted
 from trainables.seeds import seeded
 from trainables.tasks import Task, logits_of
 
@@ -83,7 +83,7 @@ class Predictor:
             split: its rows are taken in batches
             labels: takes the predicted labels, batch by batch; None: nobody wants them
         """
-        loss = torch.zeros((), dtype=torch.float64, device=self._device)
+        loss, counted = torch.zeros(2, dtype=torch.float64, device=self._device)
         tally = tally_of(self._task, self._device)
         with self._evaluating():
             for rows in split.rows.split(EVALUATION_BATCH):
@@ -92,12 +92,16 @@ class Predictor:
                 if labels is not None:
                     logits = logits_of(outputs)
                     labels.append(logits.argmax(-1).to(_narrowest(logits.shape[-1])).cpu())
-                loss = loss + len(rows) * self._task.loss(outputs, targets)
-                tally.add(outputs, targets, len(rows))
-        mean = float(loss) / len(split) if len(split) else math.nan
+                weight = len(rows) * self._task.counted(targets)
+                loss, counted = loss + weighted(weight, self._task.loss(outputs, targets)), counted + weight
+                tally.add(outputs, targets, weight)
+        size = float(counted)
+        if len(split) and not size:
+            raise Refusal(f"no target of {len(split)} that are to be judged counts: all are ignored")
+        mean = float(loss) / size if size else math.nan
         # Other people's metrics of a whole split may refuse what is not finite; it has diverged, and needs no score.
         told = math.isfinite(mean) or (len(split) and not self._task.whole_split)
-        return Scores(mean, tally.score(len(split)) if told else math.nan)
+        return Scores(mean, tally.score(size) if told else math.nan)
 
     @torch.no_grad()
     def refreshed(self, params: Tensors, buffers: Tensors, batches: Iterable[Tree], noise: int) -> Tensors:

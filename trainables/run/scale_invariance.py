@@ -105,14 +105,16 @@ def extras(seen: Turned, params: Tensors, rule: Rule, lr: float) -> dict[str, fl
         lr: η, the rate of the moment
 
     Returns:
-        `norm.NAME`, `effective_lr.NAME`, `angle.NAME`, and `angle_predicted.NAME` where theory knows it.
+        `norm.NAME`, `effective_lr.NAME` unless the rule scales η, `angle.NAME`, and `angle_predicted.NAME` where theory
+        knows it.
     """
     found: dict[str, float] = {}
-    predicted = equilibrium(rule, lr)
+    predicted, scaled = equilibrium(rule, lr), isinstance(rule, Composed) and rule.scheme.scaled
     for name, square in seen.squares.items():
         norm = float(params[name].double().norm())
         found[f"norm.{name}"] = norm
-        found[f"effective_lr.{name}"] = lr / norm**2
+        if not scaled:
+            found[f"effective_lr.{name}"] = lr / norm**2
         found[f"angle.{name}"] = math.sqrt(float(square) / max(seen.steps, 1))
         if predicted is not None and isinstance(rule, Composed) and rule.decay.pulls(params[name]):
             found[f"angle_predicted.{name}"] = predicted
@@ -135,7 +137,7 @@ def equilibrium(rule: Rule, lr: float) -> float | None:
     >>> round(equilibrium(Composed(decay=Coupled(weight_decay=0.05)), lr=0.1), 6)
     0.1
     """
-    if not isinstance(rule, Composed):
+    if not isinstance(rule, Composed) or rule.scheme.scaled or lr < 0:
         return None
     direction, decay = rule.direction, rule.decay
     if decay.schedule != Constant():

@@ -19,18 +19,28 @@ class Tally(ABC):
     """The score of a split while its batches come by."""
 
     @abstractmethod
-    def add(self, outputs: Tree, targets: Tree, size: int) -> None:
+    def add(self, outputs: Tree, targets: Tree, weight: Tensor | float) -> None:
         """Take one batch.
 
         Args:
             outputs: of the model
             targets: of the data
-            size: examples in it
+            weight: examples in it, times the share of its targets that count
         """
 
     @abstractmethod
-    def score(self, size: int) -> float:
-        """The score of everything that has come by, `size` examples in all, at least one."""
+    def score(self, weight: float) -> float:
+        """The score of everything that has come by, of that weight in all, more than 0."""
+
+
+def weighted(weight: Tensor | float, mean: Tensor) -> Tensor:
+    """The mean of a batch times its weight; nothing where no target of it counts, and the mean is none.
+
+    Args:
+        weight: a scalar, at least 0
+        mean: a scalar
+    """
+    return torch.where(weight > 0, weight * mean, 0.0) if isinstance(weight, Tensor) else weight * mean
 
 
 def tally_of(task: Task, device: torch.device) -> Tally:
@@ -66,16 +76,16 @@ def _takes(function: Callable[..., Any], count: int) -> bool:
 
 
 class _Mean(Tally):
-    """The mean over batches, each by its size; added up on the device."""
+    """The mean over batches, each by its weight; added up on the device."""
 
     def __init__(self, function: Callable[[Tree, Tree], Tensor], device: torch.device) -> None:
         self._function, self._total = function, torch.zeros((), dtype=torch.float64, device=device)
 
-    def add(self, outputs: Tree, targets: Tree, size: int) -> None:
-        self._total = self._total + size * self._function(outputs, targets)
+    def add(self, outputs: Tree, targets: Tree, weight: Tensor | float) -> None:
+        self._total = self._total + weighted(weight, self._function(outputs, targets))
 
-    def score(self, size: int) -> float:
-        return float(self._total) / size
+    def score(self, weight: float) -> float:
+        return float(self._total) / weight
 
 
 class _Metric(Tally):
@@ -86,10 +96,10 @@ class _Metric(Tally):
             raise Refusal(f"task {task!r}: scorer() must return a torchmetrics.Metric, got {metric!r}")
         self._metric = metric.to(device)
 
-    def add(self, outputs: Tree, targets: Tree, size: int) -> None:
+    def add(self, outputs: Tree, targets: Tree, weight: Tensor | float) -> None:
         self._metric.update(outputs, targets)
 
-    def score(self, size: int) -> float:
+    def score(self, weight: float) -> float:
         return _number(self._metric.compute())
 
 
@@ -99,11 +109,11 @@ class _Whole(Tally):
     def __init__(self, function: Callable[[Tree, Tree], Any]) -> None:
         self._function, self._batches = function, list[tuple[Tree, Tree]]()
 
-    def add(self, outputs: Tree, targets: Tree, size: int) -> None:
+    def add(self, outputs: Tree, targets: Tree, weight: Tensor | float) -> None:
         here = tree_map_only(Tensor, lambda leaf: torch.atleast_1d(leaf.detach().cpu()), (outputs, targets))
         self._batches.append(here)
 
-    def score(self, size: int) -> float:
+    def score(self, weight: float) -> float:
         leaves, (structure, *_) = zip(*map(tree_flatten, self._batches), strict=True)
         whole = [torch.cat(each) if isinstance(each[0], Tensor) else each[0] for each in zip(*leaves, strict=True)]
         return _number(self._function(*tree_unflatten(whole, structure)))

@@ -56,6 +56,7 @@ class Side(NamedTuple):
             self.optimizer.progress = share
         if isinstance(self.rule, Packaged) and self.writes_rates:
             factor = self.rule.schedule(torch.tensor(share, dtype=torch.float64))
+            self.first.extend(rates(self.optimizer)[len(self.first) :])  # of groups that were added since
             scale_rates(self.optimizer, self.first, float(factor))
 
     def heard(self, score: float | None, used: list[float | None]) -> dict[str, float]:
@@ -131,8 +132,10 @@ class Stepping:
 
     @property
     def moved(self) -> bool:
-        """True where somebody else has set a rate since the rule's own schedule did."""
-        return self._moved or (self.writes_rates and bool(self._stood) and self._stood != self._rates())
+        """True where somebody else has set a rate since the rule's own schedule did; a new group's is its first."""
+        if self._moved or not (self.writes_rates and self._stood):
+            return self._moved
+        return any(now[: len(stood)] != stood for now, stood in zip(self._rates(), self._stood, strict=True))
 
     def _rates(self) -> list[list[Any]]:
         """The rates of every side, copied where they are tensors."""

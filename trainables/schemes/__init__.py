@@ -102,6 +102,11 @@ class Scheme(Component):
         return False
 
     @property
+    def scaled(self) -> bool:
+        """True where its `Rate` has a scale: the rate of a record is not that of every parameter."""
+        return False
+
+    @property
     def layered(self) -> bool:
         """True where it reads layers off the parameters' names, so that nameless parameters will not do."""
         return False

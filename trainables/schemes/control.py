@@ -56,6 +56,11 @@ class Control(Scheme):
     schedule: Schedule = field(default_factory=Constant)
     scales: str = setting("0:1")
 
+    @property
+    def scaled(self) -> bool:
+        """Always: m."""
+        return True
+
     def check(self) -> None:
         """Refuses what is no curve."""
         curve = pieces(self.scales)

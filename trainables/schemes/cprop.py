@@ -92,6 +92,11 @@ class CProp(Scheme):
         """True: both means are."""
         return True
 
+    @property
+    def scaled(self) -> bool:
+        """True unless c = inf."""
+        return not (isinstance(self.c, float) and math.isinf(self.c))
+
     def init(self, params: Tensors) -> History:
         """Nothing seen: m = v = 0 and n = 0."""
         zeros = {name: torch.zeros_like(param) for name, param in params.items()}
@@ -103,7 +108,7 @@ class CProp(Scheme):
         """The base rate and s after this gradient."""
         state: History = known.state
         base = self.lr * self.schedule(known.progress)
-        if isinstance(self.c, float) and math.isinf(self.c):
+        if not self.scaled:
             return Rate(base), state
         count = self.beta * state.num_seen + 1
         numbers = Numbers(self.beta, count * (1 - self.beta), count - 1 + self.eps, self.eps, self.c)

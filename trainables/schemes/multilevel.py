@@ -108,6 +108,11 @@ class MultiLevel(Scheme):
         return not {"unit", "parameter"}.isdisjoint(self.used)
 
     @property
+    def scaled(self) -> bool:
+        """True where anything but the whole has a rate."""
+        return self.used != ("global",)
+
+    @property
     def layered(self) -> bool:
         """True where layers are among the levels."""
         return "layer" in self.used

@@ -117,6 +117,14 @@ class Task(Workload):
         """
         raise NotImplementedError(f"{type(self).__name__}.score")
 
+    def counted(self, targets: Tree) -> Tensor | float:
+        """The share of a batch's targets that its mean loss and score are of, a scalar; the others are ignored.
+
+        Args:
+            targets: of the data, one an example
+        """
+        return 1.0
+
     def augment(self, inputs: Tree) -> Tree:
         """A training batch of stored inputs, on the device, changed at random.
 
@@ -139,6 +147,10 @@ class Classification(Task):
     def chance(self) -> float:
         """One in `num_classes`."""
         return 1 / self.num_classes
+
+    def counted(self, targets: Tree) -> Tensor | float:
+        """The share of targets that are not −100."""
+        return (targets != IGNORED).float().mean() if isinstance(targets, Tensor) else 1.0
 
     def loss(self, outputs: Tree, targets: Tensor) -> Tensor:
         """Mean softmax cross-entropy; `outputs` are logits (batch, classes), or hold them as `logits`."""

@@ -9,7 +9,7 @@ from trainables.directions import Direction
 from trainables.directions.sgd import SGD
 from trainables.oracle import Tensors
 from trainables.rules import Composed, Coupled, Decoupled
-from trainables.schemes import Scheme
+from trainables.schemes import Known, Rate, Scheme, State
 from trainables.seeds import generator
 from trainables.testing.fusing import check_fuses_or_says_why
 from trainables.testing.problems import check_resume, copied, noisy_bowl, same, steps, two_layers
@@ -126,6 +126,19 @@ class SchemeSuite:
     def test_resumes_bit_for_bit(self, scheme: Scheme, direction: Direction) -> None:
         rule = Composed(direction=direction, scheme=scheme)
         check_resume({"task": "quadratic", "epochs": 3.0, **rule.flat()}, interrupt=6)
+
+    def test_says_whether_its_rate_has_a_scale(
+        self, scheme: Scheme, direction: Direction, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rates, rate = list[Rate](), type(scheme).rate
+
+        def heard(own: Scheme, known: Known) -> tuple[Rate, State]:
+            rates.append(rate(own, known)[0])
+            return rate(own, known)
+
+        monkeypatch.setattr(type(scheme), "rate", heard)
+        steps(Composed(direction=direction, scheme=scheme), 2)
+        assert {one.scale is not None for one in rates} == {scheme.scaled}
 
     def test_extras_are_scalars(self, scheme: Scheme, direction: Direction) -> None:
         rule = Composed(direction=direction, scheme=scheme)

@@ -21,7 +21,7 @@ def drops(record: pd.DataFrame) -> pd.DataFrame:
     """
     rows: list[dict[str, Any]] = []
     finished: Any = record[record["status"] == "finished"]
-    tensors = [name.removeprefix("norm.") for name in record.columns if name.startswith("norm.")]
+    tensors = [name.removeprefix("effective_lr.") for name in record.columns if name.startswith("effective_lr.")]
     for key, trial in finished.sort_values([*TRIAL, "record"]).groupby(TRIAL, sort=False):
         rates = trial["lr"].to_numpy(float)
         falls = np.flatnonzero(rates[1:] < FALL * rates[:-1]) + 1

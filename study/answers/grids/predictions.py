@@ -89,8 +89,12 @@ def _norms(rows: Any) -> Prediction:
 
 
 def _effective_rates(rows: Any) -> Prediction:
-    slope = slope_across(np.log(rows["rate"] * rows["decay"]), rows["effective_lr"], rows["group"])
-    return _sloped(2, f"Slope ½ of log η/‖w‖² against log ηλ, {rows['tensor'].iloc[0]}", slope, 0.5)
+    claim = f"Slope ½ of log η/‖w‖² against log ηλ, {rows['tensor'].iloc[0]}"
+    if rows["effective_lr"].isna().any():
+        return Prediction(2, claim, "not testable here", "its scheme has other rates than the one that is recorded")
+    return _sloped(
+        2, claim, slope_across(np.log(rows["rate"] * rows["decay"]), rows["effective_lr"], rows["group"]), 0.5
+    )
 
 
 def _sloped(number: int, claim: str, slope: Slope | NotDefined, expected: float) -> Prediction:

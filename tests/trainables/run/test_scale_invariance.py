@@ -16,7 +16,11 @@ from trainables.rules import Composed, Coupled, Decoupled
 from trainables.run import scale_invariance as spheres
 from trainables.run.loop import Run
 from trainables.schedules import Cosine
+from trainables.schemes.control import Control
+from trainables.schemes.cprop import CProp
 from trainables.schemes.fixed import Fixed
+from trainables.schemes.hypergradient import Hypergradient
+from trainables.schemes.multilevel import MultiLevel
 from trainables.seeds import generator
 from trainables.tasks.fashion_mlp_norm import FashionMLPNorm
 from trainables.testing import same
@@ -173,6 +177,18 @@ def test_adamw_balances_where_the_closed_form_says():
 )
 def test_where_no_closed_form_is_known_none_is_told(rule):
     assert spheres.equilibrium(rule, 0.1) is None
+
+
+@pytest.mark.parametrize("scheme", [CProp(), Control(scales="0:0.25"), MultiLevel(levels="global+layer")])
+def test_where_the_scheme_scales_its_rate_nothing_is_told_of_what_that_would_be(scheme):
+    rule = Composed(SGD(), scheme, Coupled(0.01))
+    assert spheres.equilibrium(rule, 0.1) is None
+    told = spheres.extras(spheres.still(["w"], torch.device("cpu")), {"w": torch.ones(3)}, rule, 0.1)
+    assert sorted(told) == ["angle.w", "norm.w"]
+
+
+def test_of_a_negative_rate_no_equilibrium_is_told():
+    assert spheres.equilibrium(Composed(SGD(), Hypergradient(), Coupled(0.01)), -1e-3) is None
 
 
 # --- in a run --------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from trainables.plugins import trusted
 from trainables.refusal import Refusal
 from trainables.run import predictor
 from trainables.run.loop import Run
+from trainables.run.predictor import EVALUATION_BATCH, Predictor
 from trainables.seeds import generator
 from trainables.tasks import Classification, Regression, Task
 from trainables.testing import TaskSuite
@@ -340,6 +341,40 @@ def test_an_accuracy_leaves_out_what_the_loss_leaves_out():
     whole = torch.randint(3, (1001,), generator=generator("labels"))
     guessed = torch.randn(1001, 3, generator=generator("logits"))
     assert Three().score(guessed, whole) == (guessed.argmax(-1) == whole).float().mean()  # the same bits
+
+
+class Answers(nn.Module):
+    """The logits are the inputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, inputs):
+        return self.weight * inputs
+
+
+def test_a_split_counts_the_targets_that_count_whatever_batch_they_are_in():
+    """Ignored targets, all of one evaluation batch and most of another's: as of the whole split at once."""
+    count = 2 * EVALUATION_BATCH + 1
+    draws = generator("ignored")
+    inputs, targets = torch.randn(count, 3, generator=draws), torch.randint(3, (count,), generator=draws)
+    targets[20:EVALUATION_BATCH] = targets[-1] = -100
+
+    class Ignoring(Three):
+        def model(self):
+            return Answers()
+
+        def prepare(self, inputs):
+            return inputs
+
+    predictor = Predictor(Ignoring(), "float32", torch.device("cpu"), seed=0)
+    loss, score = predictor.scores(*predictor.start(), Split(inputs, targets, torch.arange(count)))
+    counted = targets != -100
+    assert score == pytest.approx((inputs.argmax(-1) == targets)[counted].double().mean().item(), rel=1e-6)
+    assert loss == pytest.approx(float(functional.cross_entropy(inputs, targets)), rel=1e-6)
+    with pytest.raises(Refusal, match="no target of 2 that are to be judged counts"):
+        predictor.scores(*predictor.start(), Split(inputs[:2], torch.full((2,), -100), torch.arange(2)))
 
 
 @dataclass(frozen=True)
