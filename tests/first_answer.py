@@ -19,6 +19,7 @@ from study.reports.over_tasks import told_over_tasks
 from study.reports.sentences import listed, sentence_text, told
 
 BEST = 1  # schemes that are named beside the baseline where all are ranked, or might be
+NAMED = 2  # of those that save on one task, the first; the others are counted
 
 
 def bullets(near: Sequence[Answers], far: Sequence[Answers]) -> str:
@@ -55,7 +56,8 @@ def _further(near: Sequence[Answers], far: Sequence[Answers]) -> list[str]:
     for answers, beyond in zip(near, far, strict=True):
         cheap, place = _savers(answers), label(answers.task)
         there = {one.scheme: one.share_to_target for one in beyond.results if one.scheme in cheap}
-        saves = [f"{name} {told(share)}" for name, share in there.items() if share.verdict == "saves"]
+        cheapest = sorted(there.items(), key=lambda one: one[1].estimate or 0.0)
+        saves = _first(f"{name} {told(share)}" for name, share in cheapest if share.verdict == "saves")
         costs = [name for name, share in there.items() if share.verdict == "costs"]
         still += [f"{_list(saves)} on {place}"] if saves else []
         dear += [f"{_list(costs)} on {place}"] if costs else []
@@ -86,7 +88,18 @@ def _saved(shares: Mapping[str, Quantity]) -> str:
     """The schemes that save, with their shares."""
     if not shares:
         return "nothing"
-    return _list(f"{scheme} {told(share)}" for scheme, share in shares.items())
+    return _list(_first(f"{scheme} {told(share)}" for scheme, share in shares.items()))
+
+
+def _first(parts: Iterable[str]) -> list[str]:
+    """The first, and how many others there are.
+
+    >>> _first(["a 0.1", "b 0.2", "c 0.3"]), _first(["a 0.1"])
+    (['a 0.1', 'b 0.2', '1 other'], ['a 0.1'])
+    """
+    every = list(parts)
+    more = len(every) - NAMED
+    return [*every[:NAMED], *([f"{more} other{'s' if more > 1 else ''}"] if more > 0 else [])]
 
 
 def _dearer(answers: Answers) -> str:
@@ -164,7 +177,7 @@ def _searched() -> list[str]:
     for task, there in pd.read_csv(replays.REPLAYED).groupby("task", sort=False):
         below = there[there["high"] < 1].sort_values("share")
         shares = [_over_settings(scheme, of_scheme) for scheme, of_scheme in below.groupby("scheme", sort=False)]
-        said[str(task)] = _list(shares) or "none"
+        said[str(task)] = _list(_first(shares)) or "none"
     first, *others = _alike(said)
     return [f"by TPE, alone or with a stopper, shares whose own 95 % intervals are below 1: {first}", *others]
 
