@@ -64,7 +64,7 @@ class Arm(NamedTuple):
 
     @property
     def with_defaults(self) -> dict[str, Value]:
-        """What it fixes, and the low corner of what it searches where that has no default."""
+        """Everything that it fixes, and the low corner of what it searches and has no default."""
         without = [key for key, slot in slots(Trial, self.fixed).items() if slot.default is MISSING]
         return {**{key: corner(self.space[key]) for key in without if key in self.space}, **self.fixed}
 

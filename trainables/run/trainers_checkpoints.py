@@ -59,7 +59,7 @@ class TrainersCheckpoints:
         return (str(self.folder / newest) if newest else None), num_records
 
     def state_dict(self) -> dict[str, list[Any]]:
-        """What was seen, by name, as lists of numbers."""
+        """Every checkpoint that was seen, by name, as lists of numbers."""
         return {name: list(known) for name, known in self.written.items()}
 
     def _time(self, name: str) -> int | None:
