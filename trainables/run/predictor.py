@@ -82,6 +82,9 @@ class Predictor:
             buffers: by name
             split: its rows are taken in batches
             labels: takes the predicted labels, batch by batch; None: nobody wants them
+
+        Raises:
+            Refusal: every target is ignored
         """
         loss, counted = torch.zeros(2, dtype=torch.float64, device=self._device)
         tally = tally_of(self._task, self._device)
