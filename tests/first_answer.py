@@ -91,15 +91,15 @@ def _saved(shares: Mapping[str, Quantity]) -> str:
     return _list(_first(f"{scheme} {told(share)}" for scheme, share in shares.items()))
 
 
-def _first(parts: Iterable[str]) -> list[str]:
+def _first(parts: Iterable[str], number: int = NAMED) -> list[str]:
     """The first, and how many others there are.
 
     >>> _first(["a 0.1", "b 0.2", "c 0.3"]), _first(["a 0.1"])
     (['a 0.1', 'b 0.2', '1 other'], ['a 0.1'])
     """
     every = list(parts)
-    more = len(every) - NAMED
-    return [*every[:NAMED], *([f"{more} other{'s' if more > 1 else ''}"] if more > 0 else [])]
+    more = len(every) - number
+    return [*every[:number], *([f"{more} other{'s' if more > 1 else ''}"] if more > 0 else [])]
 
 
 def _dearer(answers: Answers) -> str:
@@ -114,10 +114,12 @@ def _list(parts: Iterable[str]) -> str:
 
 def _known(every: Sequence[Answers]) -> list[str]:
     """The fate of the scheme that saves most where the baseline's rate is known within a factor."""
-    made = []
+    found: dict[str, list[str]] = {}
     for answers in every:
-        still = [f"{one.scheme} {_even(one.break_even)}" for one in _cheaper(answers)[:BEST]]
-        made += [f"on {label(answers.task)} {_list(still)}"] if still else []
+        for one in _cheaper(answers)[:BEST]:
+            fate, times, factor = _even(one.break_even).partition("×")
+            found.setdefault(f"{one.scheme} {fate}", []).append(f"{times}{factor} on {label(answers.task)}".strip())
+    made = [f"{fate}{_list(factors)}" for fate, factors in found.items()]
     words = f"beside {every[0].baseline}, its rate known within a factor: "
     return [words + made[0], *made[1:]] if made else []
 
@@ -137,7 +139,7 @@ def _even(even: EvenFactor) -> str:
 
 
 def _elsewhere(every: Sequence[Answers]) -> list[str]:
-    """Of the baseline, and of those that lose least on all tasks."""
+    """Of the baseline, and of those that lose least: the mean over all tasks; of several metrics the most of each."""
     table, base = transfer.table(every), every[0].baseline
     k = int(table["k"].max()) if len(table) else 0
     of: dict[Any, list[Any]] = {}
@@ -145,9 +147,6 @@ def _elsewhere(every: Sequence[Answers]) -> list[str]:
         of.setdefault(row.scheme, []).append(row)
     if base not in of:
         return []
-    tasks: dict[str, list[str]] = {}
-    for row in of[base]:
-        tasks.setdefault(row.metric, []).append(row.quantity)
     alike = [scheme for scheme in dict.fromkeys(table["scheme"]) if len(of[scheme]) == len(of[base])]
     others = [scheme for scheme in alike if scheme != base]
     means = {one.scheme: (one.mean[k], *one.mean_interval[k]) for one in every[0].transfers if k in one.mean_interval}
@@ -155,12 +154,16 @@ def _elsewhere(every: Sequence[Answers]) -> list[str]:
         named = [base, *sorted(means.keys() & set(others), key=lambda scheme: means[scheme][0])[:BEST]]
         told = [f"{scheme} {_short(means[scheme][0])}{_ends(*means[scheme][1:])}" for scheme in named]
         return [f"{table['metric'].iloc[0]}, the mean over all tasks, of {k} configurations: {told[0]}", *told[1:]]
-    made = [
-        f"{scheme} {_list(f'{_short(row.loss)}{_ends(row.low, row.high)}' for row in of[scheme])}"
+    metrics = list(dict.fromkeys(row.metric for row in of[base]))
+    most = {
+        scheme: [max((row for row in of[scheme] if row.metric == each), key=lambda row: row.loss) for each in metrics]
         for scheme in [base, *others[:BEST]]
+    }
+    made = [
+        f"{scheme} {_list(f'{_short(row.loss)}{_ends(row.low, row.high)} on {row.quantity}' for row in rows)}"
+        for scheme, rows in most.items()
     ]
-    words = _list(f"{metric} on {_list(places)}" for metric, places in tasks.items())
-    return [f"{words}, of {k} configurations: {made[0]}", *made[1:]]
+    return [f"at most, in {_list(metrics)}, of {k} configurations: {made[0]}", *made[1:]]
 
 
 def _ends(low: float | None, high: float | None) -> str:
@@ -177,7 +180,7 @@ def _searched() -> list[str]:
     for task, there in pd.read_csv(replays.REPLAYED).groupby("task", sort=False):
         below = there[there["high"] < 1].sort_values("share")
         shares = [_over_settings(scheme, of_scheme) for scheme, of_scheme in below.groupby("scheme", sort=False)]
-        said[str(task)] = _list(_first(shares)) or "none"
+        said[str(task)] = _list(_first(shares, BEST)) or "none"
     first, *others = _alike(said)
     return [f"by TPE, alone or with a stopper, shares whose own 95 % intervals are below 1: {first}", *others]
 
@@ -185,5 +188,6 @@ def _searched() -> list[str]:
 def _over_settings(scheme: Any, rows: pd.DataFrame) -> str:
     """A scheme's lowest and highest share, and the settings under which it is not shown to save."""
     missed = [setting for setting in replays.SETTINGS if setting not in set(rows["setting"])]
+    beside = _list(setting.removeprefix("TPE and ") for setting in missed)
     text = f"{scheme} ({rows['share'].min():.2f} to {rows['share'].max():.2f}"
-    return f"{text}; not under {_list(missed)})" if missed else f"{text})"
+    return f"{text}; not beside {beside})" if missed else f"{text})"
