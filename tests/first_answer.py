@@ -18,8 +18,7 @@ from study.reports import knowledge
 from study.reports.over_tasks import told_over_tasks
 from study.reports.sentences import listed, sentence_text, told
 
-BEST = 1  # schemes that are named beside the baseline where all are ranked, or might be
-NAMED = 2  # of those that save on one task, the first; the others are counted
+BEST = 1  # schemes that are named beside the baseline, and of those that save; the others are counted
 
 
 def bullets(near: Sequence[Answers], far: Sequence[Answers]) -> str:
@@ -91,15 +90,15 @@ def _saved(shares: Mapping[str, Quantity]) -> str:
     return _list(_first(f"{scheme} {told(share)}" for scheme, share in shares.items()))
 
 
-def _first(parts: Iterable[str], number: int = NAMED) -> list[str]:
+def _first(parts: Iterable[str]) -> list[str]:
     """The first, and how many others there are.
 
     >>> _first(["a 0.1", "b 0.2", "c 0.3"]), _first(["a 0.1"])
-    (['a 0.1', 'b 0.2', '1 other'], ['a 0.1'])
+    (['a 0.1', '2 others'], ['a 0.1'])
     """
     every = list(parts)
-    more = len(every) - number
-    return [*every[:number], *([f"{more} other{'s' if more > 1 else ''}"] if more > 0 else [])]
+    more = len(every) - BEST
+    return [*every[:BEST], *([f"{more} other{'s' if more > 1 else ''}"] if more > 0 else [])]
 
 
 def _dearer(answers: Answers) -> str:
@@ -180,9 +179,9 @@ def _searched() -> list[str]:
     for task, there in pd.read_csv(replays.REPLAYED).groupby("task", sort=False):
         below = there[there["high"] < 1].sort_values("share")
         shares = [_over_settings(scheme, of_scheme) for scheme, of_scheme in below.groupby("scheme", sort=False)]
-        said[str(task)] = _list(_first(shares, BEST)) or "none"
+        said[str(task)] = _list(_first(shares)) or "none"
     first, *others = _alike(said)
-    return [f"by TPE, alone or with a stopper, shares whose own 95 % intervals are below 1: {first}", *others]
+    return [f"by TPE, with a stopper or none, shares below 1 at 95 % each: {first}", *others]
 
 
 def _over_settings(scheme: Any, rows: pd.DataFrame) -> str:

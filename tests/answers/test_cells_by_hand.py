@@ -25,6 +25,8 @@ CELLS = [  # README's words, the table, task, scheme
     ("1.21 [0.58 – 3.05]; 10 of 64", "rivals/mnist_lenet5_more", "mnist_lenet5", "cprop-adam"),
     ("0.17 [0.096 – 0.27]; 48 of 64", "rivals/mnist_lenet5_rest", "mnist_lenet5", "momo-adam"),
     ("0.24 [0.14 – 0.38]; 45 of 64", "rivals/mnist_lenet5_rest", "mnist_lenet5", "sps"),
+    ("0.06 [0.016 – 0.13]; 48 of 48", "rivals/shakespeare_transformer", "shakespeare_transformer", "prodigy"),
+    ("0.35 [0.09 – 0.96]; 14 of 48", "rivals/shakespeare_transformer", "shakespeare_transformer", "adam-cosine"),
     ("0.29 [0.17 – 0.45]; 48 of 48", "rivals/cifar10_preresnet_small", "cifar10_preresnet_small", "prodigy"),
     ("2.88 [1.50 – 5.75]; 15 of 48", "rivals/cifar10_preresnet_small", "cifar10_preresnet_small", "dog"),
     ("1.63 [0.83 – 3.30]; 20 of 48", "rivals/cifar10_preresnet_small", "cifar10_preresnet_small", "schedule-free"),
