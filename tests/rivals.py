@@ -17,7 +17,7 @@ from study.answers.study import Answers, answers_of
 from study.cost import NotDefined
 from study.cost.quantities import unbounded
 from study.cost.shares import share_draws
-from study.records import material
+from study.records import material, own
 from study.reports.terminal import TextTable
 
 RESULTS = Path(__file__).parents[1] / "study" / "results"
@@ -250,7 +250,9 @@ def agreements(old: str, new: str) -> TextTable:
     told = [shipped(record) for record in (old, new)]
     steps = [{task: set(rows["steps"]) for task, rows in one.record.groupby("task")} for one in told]
     common = {task: steps[0][task] & steps[1][task] for task in steps[0].keys() & steps[1].keys()}
-    asked = [replace(one, record=at_times(one.record, common)) for one in told]
+    names = {*own.schemes(told[0].record)}  # all else of the second study is nobody's here
+    both = [one.record[own.schemes(one.record).isin(names)] for one in told]
+    asked = [replace(one, record=at_times(rows, common)) for one, rows in zip(told, both, strict=True)]
     every = [{at.task: at for at in answers_of(one, ReportOptions())} for one in asked]
     found = {task: agreement(*(of_study[task] for of_study in every)) for task in every[0].keys() & every[1].keys()}
     schemes = [one.scheme for one in next(iter(every[0].values())).results]

@@ -36,10 +36,12 @@ def wanted(monkeypatch, nodes, gpus=None, joined=False):
     return found["gpu"], cluster.os.environ["TUNE_MAX_PENDING_TRIALS_PG"]
 
 
-def test_of_threads_that_are_searched_the_most_are_asked_for():
+def test_of_threads_that_are_searched_the_most_are_asked_for(monkeypatch):
     searched = parse(STUDY.replace("threads: 8", "threads: {choice: [1, 8, 4]}"), "s")
+    monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 4.0}}])
+    monkeypatch.setattr(cluster, "WAIT_SECONDS", 0.0)
     with pytest.raises(Refusal, match="8 CPU"):
-        cluster.check_room(searched, Cluster(None, None, cpus=4))
+        cluster.resources_of_a_trial(searched, Cluster(None, 0))
 
 
 @pytest.mark.parametrize(
