@@ -117,8 +117,9 @@ def _known(every: Sequence[Answers]) -> list[str]:
     for answers in every:
         for one in _cheaper(answers)[:BEST]:
             fate, times, factor = _even(one.break_even).partition("×")
-            found.setdefault(f"{one.scheme} {fate}", []).append(f"{times}{factor} on {label(answers.task)}".strip())
-    made = [f"{fate}{_list(factors)}" for fate, factors in found.items()]
+            fates = found.setdefault(f"{one.scheme} {fate.strip()}", [])
+            fates.append(f"{times}{factor} on {label(answers.task)}".strip())
+    made = [f"{fate} {_list(factors)}" for fate, factors in found.items()]
     words = f"beside {every[0].baseline}, its rate known within a factor: "
     return [words + made[0], *made[1:]] if made else []
 
@@ -187,6 +188,5 @@ def _searched() -> list[str]:
 def _over_settings(scheme: Any, rows: pd.DataFrame) -> str:
     """A scheme's lowest and highest share, and the settings under which it is not shown to save."""
     missed = [setting for setting in replays.SETTINGS if setting not in set(rows["setting"])]
-    beside = _list(setting.removeprefix("TPE and ") for setting in missed)
     text = f"{scheme} ({rows['share'].min():.2f} to {rows['share'].max():.2f}"
-    return f"{text}; not beside {beside})" if missed else f"{text})"
+    return f"{text}; not under {_list(missed)})" if missed else f"{text})"

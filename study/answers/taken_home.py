@@ -13,7 +13,7 @@ from trainables.optimizers import made
 from trainables.packaged import Packaged, asked
 from trainables.plugins import is_outside, untrusted
 from trainables.refusal import Refusal
-from trainables.rules import Composed
+from trainables.rules import Composed, Rule
 from trainables.schedules import Constant
 from trainables.schemes import Scheme
 from trainables.space import Value
@@ -110,10 +110,9 @@ def _composed(rule: Mapping[str, Value], steps: str, prefix: str = "", params: s
     if any(is_outside(value) for value in rule.values()):
         parts = [f"{prefix}rule.{part}" for part in ("scheme", "direction", "decay")]
         kind = None if is_outside(rule.get("scheme")) else find(Scheme, rule.get("scheme", "fixed"))
-        heard = [_OF_THEIRS] if kind is None else _heard(kind, prefix)
-        made = [*_call(f"{prefix}rule = Composed.parse", [_as_dict(rule)]), *_call(build, [params, *parts, steps])]
-        imports = [_OURS, _TRUSTED, "from trainables.rules import Composed"]
-        return Told([*heard, *made], [], [*imports, *([_INF] if _infinite(rule.values()) else [])])
+        heard, read = [_OF_THEIRS] if kind is None else _heard(kind, prefix), _read(Composed, rule, prefix)
+        lines = [*heard, *read.lines, *_call(build, [params, *parts, steps])]
+        return Told(lines, [], [_OURS, *read.imports])
     built = Composed.parse(rule)
     decay = [built.decay] if built.decay.weight_decay != 0 else []
     named: list[Component] = [built.scheme, built.direction, *decay]
@@ -122,10 +121,19 @@ def _composed(rule: Mapping[str, Value], steps: str, prefix: str = "", params: s
     )
 
 
+def _read(kind: type[Rule], rule: Mapping[str, Value], prefix: str) -> Told:
+    """A rule with parts of other people's, read by whoever trusts them."""
+    lines = _call(f"{prefix}rule = {kind.__name__}.parse", [_as_dict(rule)])
+    imports = [f"from {kind.__module__} import {kind.__name__}", _TRUSTED]
+    return Told(lines, [], [*imports, *([_INF] if _infinite(rule.values()) else [])])
+
+
 def _split(rule: Mapping[str, Value], steps: str) -> Told:
     """Both rules, each on its own part of the parameters, and the optimizer that steps both."""
-    outside = any(is_outside(value) for value in rule.values())
-    whole = dict(rule) if outside else untrusted(Split.parse(rule).flat())
+    theirs = {key.partition(".")[0] for key, value in rule.items() if is_outside(value)}  # sides: as they are told
+    own = {key: value for key, value in rule.items() if key.partition(".")[0] not in theirs}
+    known = untrusted(Split.parse(own).flat())
+    whole = {key: value for key, value in known.items() if key.partition(".")[0] not in theirs} | dict(rule)
     sides = [_side(whole, name, steps) for name in ("hidden", "rest")]
     trained = "{name: param for name, param in model.named_parameters() if param.requires_grad}"
     return Told(
@@ -163,9 +171,8 @@ def _packaged(rule: Mapping[str, Value], steps: str, prefix: str = "", params: s
     """A rule of other people's; of a split's side, `params` are its own, and names begin with the side's."""
     if any(is_outside(value) for value in rule.values()):
         build = f"{prefix}optimizer = made({prefix}rule.optimizer, params, {prefix}rule.decay)"
-        lines = [*_call(f"{prefix}rule = Packaged.parse", [_as_dict(rule)]), params, build]
-        imports = ["from trainables.optimizers import made", "from trainables.packaged import Packaged", _TRUSTED]
-        imports += [_INF] if _infinite(rule.values()) else []
+        read = _read(Packaged, rule, prefix)
+        lines, imports = [*read.lines, params, build], ["from trainables.optimizers import made", *read.imports]
         if rule.get("schedule", "constant") == "constant" and not rule.get("schedule.warmup"):
             return Told(lines, [], imports)
         return Told([*lines, *_scheduled(prefix, f"{prefix}rule.schedule", steps)], [], [_TORCH, *imports])

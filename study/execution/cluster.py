@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import ray
 import torch
@@ -186,4 +186,4 @@ def _named(wanted: Mapping[str, float]) -> str:
 def _threads(study: Study) -> list[int]:
     """The threads of a trial of each arm, the most of those that are searched."""
     told = [ends(arm.space["threads"]) if "threads" in arm.space else (arm.setting("threads"),) for arm in study.arms]
-    return [max(int(str(number)) for number in each) for each in told]
+    return [max(cast("tuple[int, ...]", each)) for each in told]

@@ -150,7 +150,7 @@ def _arm(name: str, entries: Mapping[str, Any], trials: int | None, folder: Path
 
 
 def _corners(space: Mapping[str, Domain]) -> Iterator[dict[str, Value]]:
-    """What a searcher may draw at its utmost: of every key alone, and of two that one component has."""
+    """Points at the utmost that a searcher draws: of every key alone, and of two that one component has."""
     yield {}
     inner = {key: inside(domain) for key, domain in space.items()}
     for key, values in inner.items():

@@ -60,10 +60,10 @@ class Arm(NamedTuple):
     @property
     def task(self) -> Any:
         """The arm's task; of a recorded arm what its record says of it."""
-        return self.level or Trial.parse(self.with_defaults).task
+        return self.level or Trial.parse(self.with_required).task
 
     @property
-    def with_defaults(self) -> dict[str, Value]:
+    def with_required(self) -> dict[str, Value]:
         """Everything that it fixes, and the low corner of what it searches and has no default."""
         without = [key for key, slot in slots(Trial, self.fixed).items() if slot.default is MISSING]
         return {**{key: corner(self.space[key]) for key in without if key in self.space}, **self.fixed}

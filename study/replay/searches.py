@@ -78,10 +78,11 @@ def search(curves: Curves, of: Search, target: float | None, among: NDArray[np.i
         length = stopped_at(suggestion.bars, scores) or len(scores)
         lost = curves.lost[i] and length == len(scores)
         worth = floor if lost else best_score(scores[:length])
-        failed = lost and curves.failed[i]
-        status: Status = "diverged" if lost else "finished" if length == len(scores) else "stopped"
-        rungs = () if failed else arm.rungs(suggestion.k, [sign * score for score in scores[:length]], diverged=lost)
-        searching.observe(suggestion.k, Outcome("failed" if failed else status, sign * worth, rungs))
+        bad: Status = "failed" if curves.failed[i] else "diverged"
+        status: Status = bad if lost else "finished" if length == len(scores) else "stopped"
+        told = [sign * score for score in scores[:length]]
+        rungs = () if status == "failed" else arm.rungs(suggestion.k, told, diverged=lost)
+        searching.observe(suggestion.k, Outcome(status, sign * worth, rungs))
         lengths.append((i, length))
     return _found(curves, lengths, target)
 

@@ -161,7 +161,7 @@ def test_a_field_without_a_default_may_be_searched_as_well_as_given(tmp_path):
     text = "{question: q, common: {task: quadratic, trials: 2}, arms: {a: {optimizer: './opt.py:Plain'%s}}}"
     domain = ", optimizer.lr: {log_uniform: [0.01, 0.1]}"
     (arm,) = parse.parse(text % domain, "x", folder=tmp_path).arms
-    assert (arm.task.metric, arm.with_defaults["optimizer.lr"]) == ("loss", 0.01)
+    assert (arm.task.metric, arm.with_required["optimizer.lr"]) == ("loss", 0.01)
 
 
 def test_epochs_of_a_loop_of_its_own_are_searched_as_whole_numbers(tmp_path):

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 from trainables.components import name_of
-from trainables.run.as_it_was import as_it_was
 from trainables.run.loop import Run
 from trainables.run.own_loop import run_to_its_end, told_its_end
+from trainables.run.process_settings import as_it_was
 from trainables.training import Session, Training
 from trainables.trial import Record, Trial
 

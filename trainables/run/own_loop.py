@@ -14,10 +14,10 @@ import torch
 from trainables.components import name_of
 from trainables.plugins import untrusted
 from trainables.refusal import Refusal
-from trainables.run.as_it_was import as_it_was
 from trainables.run.kept import states
 from trainables.run.loop import Run
 from trainables.run.memory import keep_freed_memory
+from trainables.run.process_settings import as_it_was
 from trainables.run.stepping import Over
 from trainables.run.stopping import Rung, best_score
 from trainables.run.trainers_checkpoints import TrainersCheckpoints

@@ -150,7 +150,7 @@ class Classification(Task):
 
     def counted(self, targets: Tree) -> Tensor | float:
         """The share of targets that are not −100."""
-        return (targets != IGNORED).float().mean() if isinstance(targets, Tensor) else 1.0
+        return _counts(targets).float().mean() if isinstance(targets, Tensor) else 1.0
 
     def loss(self, outputs: Tree, targets: Tensor) -> Tensor:
         """Mean softmax cross-entropy; `outputs` are logits (batch, classes), or hold them as `logits`."""
@@ -168,7 +168,12 @@ class Classification(Task):
             raise Refusal(f"accuracy takes logits of one axis more than the targets, got {shapes}: write a score")
         if logits.shape[-1] < self.num_classes and type(self).chance is Classification.chance:
             raise Refusal(f"the network gives {logits.shape[-1]} logits, and num_classes says {self.num_classes}")
-        return (logits.argmax(-1) == targets).float().sum() / (targets != IGNORED).float().sum()
+        return (logits.argmax(-1) == targets).float().sum() / _counts(targets).float().sum()
+
+
+def _counts(targets: Tensor) -> Tensor:
+    """Mark the targets that are not ignored; of 8 bits without a sign, −100 would be 156."""
+    return targets.long() != IGNORED
 
 
 class Regression(Task):

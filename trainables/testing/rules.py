@@ -133,8 +133,9 @@ class SchemeSuite:
         rates, rate = list[Rate](), type(scheme).rate
 
         def heard(own: Scheme, known: Known) -> tuple[Rate, State]:
-            rates.append(rate(own, known)[0])
-            return rate(own, known)
+            chosen, state = rate(own, known)
+            rates.append(chosen)
+            return chosen, state
 
         monkeypatch.setattr(type(scheme), "rate", heard)
         steps(Composed(direction=direction, scheme=scheme), 2)

@@ -343,6 +343,15 @@ def test_an_accuracy_leaves_out_what_the_loss_leaves_out():
     assert Three().score(guessed, whole) == (guessed.argmax(-1) == whole).float().mean()  # the same bits
 
 
+def test_a_label_of_eight_bits_is_none_that_is_ignored():
+    class Many(Three):
+        num_classes = 200
+
+    labels = torch.tensor([156, 3], dtype=torch.uint8)
+    assert float(Many().score(torch.eye(200)[[156, 3]], labels)) == 1.0
+    assert float(Many().counted(labels)) == 1.0
+
+
 class Answers(nn.Module):
     """The logits are the inputs."""
 
