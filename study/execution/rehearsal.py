@@ -21,11 +21,12 @@ from trainables.plugins import is_outside
 from trainables.refusal import Refusal, first_line
 from trainables.rules import Composed
 from trainables.run.fused import FusedRun
+from trainables.run.heeding import given
 from trainables.run.loop import Run
 from trainables.run.own_loop import OwnLoop, begin
 from trainables.space import corner
 from trainables.tasks import Task
-from trainables.training import Training, given
+from trainables.training import Training
 from trainables.trial import Trial
 
 SECONDS = 10.0  # for all steps together
@@ -122,7 +123,7 @@ def _step(trial: Trial, to_heed: list[str]) -> None:
         if trial.fuse is None:
             run = begin(replace(trial, compile=False), "cpu")
             if isinstance(run, OwnLoop):
-                run.session.to_heed = to_heed
+                run.session.heeding.expected = to_heed
         else:
             run = FusedRun([trial, replace(trial, seed=trial.seed + 1)])
         run.rehearse()

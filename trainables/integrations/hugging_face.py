@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from trainables.refusal import Refusal, not_installed
-from trainables.training import Session
+from trainables.session import Session
 
 try:
     from transformers import TrainerCallback, TrainingArguments

@@ -10,7 +10,7 @@ from typing import Any
 
 from trainables.refusal import Refusal, not_installed
 from trainables.seeds import seed_all, seed_of
-from trainables.training import Session
+from trainables.session import Session
 
 try:
     import lightning

@@ -12,7 +12,8 @@ from trainables.components import name_of
 from trainables.run.loop import Run
 from trainables.run.own_loop import run_to_its_end, told_its_end
 from trainables.run.process_settings import as_it_was
-from trainables.training import Session, Training
+from trainables.session import Session
+from trainables.training import Training
 from trainables.trial import Record, Trial
 
 

@@ -22,7 +22,8 @@ from trainables.run.stepping import Over
 from trainables.run.stopping import Rung, best_score
 from trainables.run.trainers_checkpoints import TrainersCheckpoints
 from trainables.seeds import seed_all, seed_of
-from trainables.training import Session, Training
+from trainables.session import Session
+from trainables.training import Training
 from trainables.trial import Record, Trial
 
 GRACE = 30.0  # seconds that a loop has to end when it is told to
