@@ -67,10 +67,12 @@ def lr_beside(key: str, domain: Derived, flat: Mapping[str, Any]) -> float:
         flat: the values of the trial
 
     Raises:
-        Refusal: there is none
+        Refusal: there is none, or it may be 0
     """
     others = {name: value for name, value in flat.items() if name != key}
     lr = lr_of(others, key if isinstance(domain, OverLr) else "")
     if lr is None:
         raise Refusal(f"{key}: {domain.name} needs the learning rate of something else, and there is none")
+    if not lr > 0:
+        raise Refusal(f"{key}: {domain.name} needs a learning rate above 0, and it may be {lr:g}")
     return float(lr)

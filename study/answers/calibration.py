@@ -99,7 +99,8 @@ def best_configuration(record: pd.DataFrame, study: Study) -> dict[str, Any]:
         raise Refusal(f"no trial of {study.name!r} came to its end: there is nothing to calibrate with")
     best = best_of(trials_of(whole, level), level.mode).iloc[0]
     row = whole[whole["run_id"] == best["run_id"]].iloc[0]
-    return {key: row[key] for key in study.arms[0].space}
+    values = {key: row[key] for key in study.arms[0].space}
+    return {key: None if value != value else value for key, value in values.items()}  # a NaN here is a null
 
 
 def _level(record: pd.DataFrame) -> Level:

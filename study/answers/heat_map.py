@@ -37,7 +37,7 @@ def steps_until(record: pd.DataFrame, heat: Heat) -> pd.DataFrame:
 
 
 def _first(trial: Any, heat: Heat) -> tuple[int, bool]:
-    hits = trial[trial[heat.loss] <= heat.until]
+    hits = trial[trial[heat.loss] <= heat.until] if heat.loss in trial else trial.iloc[:0]  # none was recorded yet
     return (int(hits["steps"].min()), True) if len(hits) else (int(trial["steps"].max()), False)
 
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from study.reports.kept import Said, Written
 
 
-EPOCHS = "output", "baseline", "target", "unit", "record"  # of the summary and the page
+ANSWER = "baseline", "target", "unit"  # of the page, and of what is said below the text
+PAGE = *ANSWER, "output", "record"
 
 
 @click.command()
@@ -62,17 +63,22 @@ def report(study: str, form: str, epochs: bool, tracking_uri: str, no_page: bool
     import study as lr_study
     from study.records.material import of
     from study.records.saved import with_study
+    from study.reports.summary import as_json
 
     if no_page and (asked["record"] or asked["output"]):
         raise Refusal("--no-page writes nothing: leave out --record and --output")
     if epochs:
-        options.refuse_beside("--epochs prints records, csv or json", click.get_current_context(), EPOCHS)
+        options.refuse_beside("--epochs prints records, csv or json", click.get_current_context(), PAGE)
         if form == "markdown":
             raise Refusal("--epochs prints records, csv or json: leave out --format markdown")
+    elif no_page and form != "text":
+        options.refuse_beside(f"--format {form} prints the table alone", click.get_current_context(), ANSWER)
     material = of(study, tracking_uri)
+    if asked["record"] and not material.run:
+        raise Refusal(f"--record writes into the study's runs in MLflow, and {study} is a file: leave out --record")
     if epochs:
         if form == "json":
-            click.echo(material.record.to_json(orient="records"))
+            click.echo(as_json(material.record))
             return
         saved = with_study(material.record, material.text, material.contents, material.prices)
         click.echo(saved.to_csv(index=False).rstrip("\n"))

@@ -86,12 +86,19 @@ def _calibrate(
     """Run both studies, recorded as any other, and read the target off them; None if interrupted."""
     import study as lr_study
     from study.answers import calibration
+    from study.tracking.searches import OtherContents
 
     searched = calibration.search_study(task, trials, settings)
     if not lr_study.run(searched, tracking_uri=tracking_uri, **options):
         return None
     chosen = calibration.best_configuration(lr_study.read(searched.name, tracking_uri=tracking_uri), searched)
     fresh = calibration.seeds_study(task, seeds, {**settings, **chosen})
-    if not lr_study.run(fresh, tracking_uri=tracking_uri, **options):
+    try:
+        complete = lr_study.run(fresh, tracking_uri=tracking_uri, **options)
+    except OtherContents:
+        click.echo(f"{fresh.name} is of another configuration or number of seeds: its seeds are trained anew", err=True)
+        lr_study.forget(fresh.name, tracking_uri=tracking_uri)
+        complete = lr_study.run(fresh, tracking_uri=tracking_uri, **options)
+    if not complete:
         return None
     return calibration.calibrated(lr_study.read(fresh.name, tracking_uri=tracking_uri), chosen)

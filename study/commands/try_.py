@@ -1,6 +1,7 @@
 """`lr-study try`: one trial in this process, without a record."""
 
 import json
+import math
 from typing import TYPE_CHECKING
 
 import click
@@ -102,5 +103,5 @@ def _numbers(split: str, numbers: dict[str, float]) -> str:
 
 
 def _json(record: "Record") -> str:
-    """A record as JSON, which has no NaN."""
-    return json.dumps({key: None if value != value else value for key, value in record.flat().items()})
+    """A record as JSON, which has neither NaN nor infinity."""
+    return json.dumps({key: value if math.isfinite(value) else None for key, value in record.flat().items()})

@@ -1,5 +1,6 @@
 """The members that can be chosen, read off the folders and the fields themselves."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -60,6 +61,8 @@ def _components(named: Mapping[str, type[Component]], key: str) -> Iterator[str]
 
 def _shown(default: object) -> str:
     """A default as a study file writes it, but for what YAML calls null."""
+    if isinstance(default, float) and math.isinf(default):
+        return ".inf"
     return str(list(default)) if isinstance(default, tuple) else str(default)  # type: ignore[arg-type]
 
 

@@ -89,6 +89,8 @@ def check_heat(heat: Heat | None, arms: Sequence[Arm]) -> None:
     for name in ("rows", "columns") if heat else ():
         if getattr(heat, name) not in known:
             raise unknown(f"key in heat.{name}:", getattr(heat, name), known)
+    if heat and heat.loss == "test_loss" and all(arm.setting("evaluate_test") == "never" for arm in arms):
+        raise Refusal("heat.loss is test_loss, and evaluate_test: never asks for none: say epoch or end")
 
 
 def check_size(study: Study) -> None:

@@ -14,7 +14,7 @@ from study.search.stoppers import NO_STOPPER, STOPPERS
 from trainables.refusal import Refusal, unknown
 
 Scalar: TypeAlias = bool | int | float | str | None
-Written: TypeAlias = Scalar | list[Scalar] | dict[str, list[Scalar]]
+Written: TypeAlias = Scalar | list[Scalar] | dict[str, list[Scalar] | dict[str, list[Scalar]]]
 MAX_BYTES = 1_000_000
 
 
@@ -158,7 +158,7 @@ def read_file(text: str, name: str) -> StudyFile:
     if file.baseline and file.baseline not in arms:
         raise Refusal(f"study {name!r}: {unknown('baseline', file.baseline, arms)}")
     if file.published:
-        file.published.check(arms)
+        file.published.check(file.written_out())
     return file
 
 

@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trainables.rates import lr_beside
+from trainables.components import slots
+from trainables.rates import RATES, lr_beside
 from trainables.refusal import Refusal, unknown
 from trainables.space import Derived, Domain, Value, written
+from trainables.trial import Trial
 
 
 def start_of(
@@ -41,8 +43,19 @@ def _value(key: str, values: Mapping[str, Any], fixed: Mapping[str, Value], spac
         raise unknown("searched key in start:", key, space)
     domain, value = space[key], values[key]
     if isinstance(domain, Derived) and value in domain:
-        rate = lr_beside(key, domain, {**fixed, **values})
+        rate = lr_beside(key, domain, {**_default_rates(fixed, space), **fixed, **values})
         domain, value = domain.inner, domain.sampled(value, rate)
     if value not in domain:
         raise Refusal(f"start: {key} must lie in {written(domain)}, got {value!r}")
     return value
+
+
+def _default_rates(fixed: Mapping[str, Value], space: Mapping[str, Domain]) -> dict[str, Any]:
+    """The learning rates that an arm leaves at their defaults; none where they stand in code that is not to be run."""
+    try:
+        known = slots(Trial, fixed)
+    except Refusal:
+        return {}
+    ends = tuple(RATES)
+    left = (slot for key, slot in known.items() if key.endswith(ends) and key not in space)
+    return {slot.key: slot.default for slot in left if isinstance(slot.default, float)}

@@ -16,9 +16,9 @@ def network_tables(distance: pd.DataFrame, average: pd.DataFrame) -> list[TextTa
         average: as `study.answers.networks.averages` gives it, of all arms.
     """
     made: list[TextTable] = []
-    moments = list(dict.fromkeys(distance["record"]))
+    moments = sorted(set(distance["record"]))
     pairs: Any = distance.groupby(["first", "second"], sort=False)
-    rows = [[f"{first}, {second}", *(_told(one) for one in of_pair.itertuples())] for (first, second), of_pair in pairs]
+    rows = [[f"{first}, {second}", *_at(of_pair, moments)] for (first, second), of_pair in pairs]
     title = "Distance of predicted labels, and what it would be of one family (* where chance is below 0.01)"
     made.append(TextTable(title, ["arms", *(f"record {moment}" for moment in moments)], rows, []))
     groups: Any = average.groupby(["arm", "weights"], sort=False)["score"]
@@ -48,6 +48,12 @@ def _beside(rows: Any) -> list[float]:
 def _spread(groups: Any) -> Iterable[tuple[Any, float, float, float]]:
     for name, scores in groups:
         yield name, float(scores.mean()), float(scores.min()), float(scores.max())
+
+
+def _at(of_pair: Any, moments: Iterable[int]) -> list[str]:
+    """The distances of a pair, one a moment; arms that keep other records have none there."""
+    told = {one.record: _told(one) for one in of_pair.itertuples()}
+    return [told.get(moment, "") for moment in moments]
 
 
 def _told(one: Any) -> str:

@@ -22,6 +22,7 @@ from trainables.refusal import unknown
 
 PROGRAMS = ("json", "csv")
 FORMATS = ("text", "markdown", *PROGRAMS)
+WIDEST = 10_000  # characters of a line: nothing is cut or broken, a terminal wraps by itself
 COLUMNS = {
     "arm": "arm",
     "task": "task",
@@ -97,10 +98,24 @@ def render(frame: pd.DataFrame, form: str) -> str:
         shown, remarks = _shown(frame), class_notes(frame["task"])
         return markdown([TextTable("", [COLUMNS[name] for name in shown.columns], _cells(shown), remarks)]).rstrip("\n")
     if form == "json":
-        return json.dumps(frame.astype(object).where(frame.notna(), None).to_dict("records"), indent=2)
+        return as_json(frame, indent=2)
     if form == "csv":
         return frame.to_csv(index=False).rstrip("\n")
     raise unknown("format", form, FORMATS)
+
+
+def as_json(frame: pd.DataFrame, indent: int | None = None) -> str:
+    """The rows as a JSON list, every digit of every number; what JSON has not, NaN and infinity, is null.
+
+    Args:
+        frame: of numbers and texts.
+        indent: of the lines; None: all on one.
+
+    >>> as_json(pd.DataFrame({"lr": [1.23456789012345e-11, math.nan, math.inf]}))
+    '[{"lr": 1.23456789012345e-11}, {"lr": null}, {"lr": null}]'
+    """
+    known = frame.notna() & ~frame.isin([math.inf, -math.inf])
+    return json.dumps(frame.astype(object).where(known, None).to_dict("records"), indent=indent)
 
 
 def whole(material: Material, form: str) -> str:
@@ -167,5 +182,5 @@ def _aligned(columns: list[str], words: list[bool], rows: list[list[str]]) -> st
     for cells in rows:
         shown.add_row(*cells)
     text = io.StringIO()
-    Console(file=text, width=140).print(shown)
+    Console(file=text, width=WIDEST).print(shown)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())

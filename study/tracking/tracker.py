@@ -1,6 +1,7 @@
 """The writer: one study into MLflow, every write of which can be repeated."""
 
 import contextlib
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -163,7 +164,7 @@ class Tracker:
         told = record.flat()
         first = ("valid_score", "passes")  # of what all runs have, MLflow's compare page draws what came first
         names = [*first, *(name for name in told if name not in first)]
-        self._waiting[key] += [(name, float(told[name]), now, number) for name in names]
+        self._waiting[key] += [(name, _finite(told[name]), now, number) for name in names]
         if time.monotonic() - self._flushed > FLUSH_SECONDS:
             self.flush()
 
@@ -300,3 +301,8 @@ def _levels(task: Workload) -> dict[str, str]:
     """What a report must know of a task, so that it needs no code of other people's."""
     target = {} if task.target is None else {"target": repr(float(task.target))}
     return {"mode": task.mode, "metric": task.metric, "chance": repr(float(task.chance)), **target}
+
+
+def _finite(value: float) -> float:
+    """The number, or NaN where it is infinite: MLflow's databases would turn infinity into something finite."""
+    return float(value) if math.isfinite(value) else math.nan

@@ -1,10 +1,12 @@
 """A target is the median of the best configuration's fresh seeds."""
 
+import math
+
 import pytest
 from recorded import record, training
 
 import study as lr_study
-from study.answers.calibration import best_configuration, calibrated
+from study.answers.calibration import best_configuration, calibrated, seeds_study
 from study.plan.parse import parse
 from trainables.refusal import Refusal
 
@@ -19,6 +21,15 @@ RECORD = record(
 def test_the_best_configuration_has_the_best_record_and_did_not_diverge():
     assert best_configuration(RECORD, STUDY) == {"scheme.lr": 0.1}
     assert best_configuration(RECORD.assign(mode="min"), STUDY) == {"scheme.lr": 0.01}
+
+
+def test_a_null_that_was_searched_is_null_again():
+    clipped = parse(
+        "{question: q, arms: {a: {task: digits_mlp, gradient_clip: {choice: [null, 1.0]}, scheme.lr: 0.1}}}", "x"
+    )
+    found = best_configuration(RECORD.assign(gradient_clip=[math.nan, math.nan, 1.0, 1.0, math.nan, math.nan]), clipped)
+    assert found == {"gradient_clip": None}
+    assert seeds_study("digits_mlp", 2, found).arms[0].fixed["gradient_clip"] is None
 
 
 def test_only_as_many_trials_are_asked_as_the_study_has_today():
@@ -53,6 +64,9 @@ def test_the_command_prints_the_median_of_the_seeds_that_it_recorded(lr_study, t
     assert set(table["batch_size"]) == {64}
     middle = sorted(table.groupby("seed_number")["valid_score"].max())[1]
     assert done.stdout.strip().splitlines()[-1].startswith(f"target = {middle:.6g}  # lr-study")
+    done = lr_study("target", "digits_mlp", "batch_size=64", *options[:-3], "1", *options[-2:])
+    assert "its seeds are trained anew" in done.stderr
+    assert done.stdout.startswith(f"target = {lr_study_table(tmp_path)['valid_score'].max():.6g}  # lr-study")
 
 
 def lr_study_table(folder):

@@ -11,6 +11,7 @@ from study.figures import heat as drawn
 from study.figures import vega
 from study.plan import file as reading
 from study.plan.file import Heat
+from study.plan.parse import parse
 from study.reports import sections
 from trainables.oracle import Oracle
 from trainables.refusal import Refusal
@@ -96,3 +97,16 @@ def test_without_noise_a_plain_rate_costs_its_inverse_and_a_hypergradient_hardly
     assert plain == [math.ceil(math.log(0.002) / 2 / math.log(1 - lr)) for lr in (1e-1, 1e-2, 1e-3)]
     lifted = [steps_of(Hypergradient(lr=lr, beta=1e-2)) for lr in (1e-2, 1e-3, 1e-4, 1e-5)]
     assert max(lifted) <= 1.25 * min(lifted) < 0.2 * plain[1]
+
+
+def test_a_loss_that_nobody_has_recorded_yet_is_not_reached():
+    of_test = MAP.model_copy(update={"loss": "test_loss"})
+    assert not heat.steps_until(RECORD, of_test)["reached"].any()
+
+
+def test_a_loss_that_is_never_asked_for_is_refused():
+    heat_of_tests = "heat: {rows: scheme.lr, columns: epochs, until: 1, loss: test_loss}"
+    text = f"{{question: q, {heat_of_tests}, arms: {{a: {{task: quadratic%s}}}}}}"
+    parse(text % "", "x")
+    with pytest.raises(Refusal, match=r"heat\.loss is test_loss, and evaluate_test: never asks for none"):
+        parse(text % ", evaluate_test: never", "x")

@@ -11,6 +11,7 @@ from study.answers.networks import TrialArtifacts, averages, distances
 from study.figures.apart import chart
 from study.plan.key import Key
 from study.plan.parse import parse
+from study.reports.networks import network_tables
 from study.tracking import Tracker, read_artifacts
 from trainables.refusal import Refusal
 from trainables.run import artifacts
@@ -186,3 +187,12 @@ def test_averages_are_scored_with_batch_norm_of_their_own():
     assert table["mean inside a run"].min() > 0.5
     twin = averages([left[0], left[0]._replace(seed=1)], arm).set_index("weights")["score"]
     assert twin["mean across runs"] == twin["final"].iloc[0]  # the mean of two that are one
+
+
+def test_distances_stand_below_their_records_whatever_other_arms_keep():
+    columns = ["first", "second", "record", "distance", "expected", "chance"]
+    told = [("a", "b", 1, 0.1, 0.0, 1.0), ("a", "b", 20, 0.2, 0.0, 1.0), ("a", "c", 5, 0.3, 0.0, 1.0)]
+    averages = pd.DataFrame(columns=["arm", "weights", "score"])
+    table = network_tables(pd.DataFrame(told, columns=columns), averages)[0]
+    assert table.columns == ["arms", "record 1", "record 5", "record 20"]
+    assert table.rows == [["a, b", "0.100 (0.000)", "", "0.200 (0.000)"], ["a, c", "", "0.300 (0.000)", ""]]

@@ -79,6 +79,14 @@ def test_what_no_record_has_is_refused(finals, message):
     assert message in str(refusal.value)
 
 
+def test_an_entry_that_runs_on_tasks_is_no_arm():
+    numbers = "published: {source: s, within: 1, finals: {%s: {lr: 1}}}"
+    text = f"{{question: q, tasks: {{quadratic: {{}}}}, arms: {{sgd: {{}}}}, {numbers}}}"
+    assert reading.read_file(text % "sgd-quadratic", "x").published
+    with pytest.raises(Refusal, match=r"unknown arm in published.finals: 'sgd': Known: sgd-quadratic"):
+        reading.read_file(text % "sgd", "x")
+
+
 def test_the_report_shows_it_to_people_and_leaves_the_tables_of_programs_alone():
     file = reading.read_file(FILE % FINALS, "x")
     ours = training([1.0], arm="sgd", task="quadratic", mode="min", train_loss=0.503, test_loss=0.4)

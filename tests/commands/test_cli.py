@@ -7,10 +7,12 @@ import time
 
 import click
 import pytest
+from jsonschema import Draft202012Validator
 from mlflow.exceptions import MlflowException
 
 from study import cli
-from study.plan import catalogue
+from study.plan import catalogue, parse
+from study.plan.plain_yaml import read_plain
 
 
 def refused(done, *words):
@@ -58,6 +60,10 @@ def test_a_target_takes_nothing_twice(word, lr_study):
     [
         (["report", "quickstart", "--epochs", "--record"], "--epochs prints records, csv or json: leave out --record"),
         (["report", "quickstart", "--epochs", "--unit", "steps"], "leave out --unit"),
+        (
+            ["report", "q", "--no-page", "--format", "csv", "--baseline", "a"],
+            "prints the table alone: leave out --baseline",
+        ),
         (["report", "quickstart", "--epochs", "--target", "0.9"], "leave out --target"),
         (["report", "quickstart", "--epochs", "--format", "markdown"], "leave out --format markdown"),
         (["best", "quickstart", "--as", "start", "--json"], "--as start prints searched values: leave out --json"),
@@ -184,6 +190,20 @@ def test_the_schema_is_json_and_knows_the_settings():
 
     text = json.dumps(reading.schema())
     assert all(name in text for name in reading.Settings.model_fields)
+
+
+def test_every_shipped_study_has_the_form_that_the_schema_asks_for():
+    from study.plan import file as reading
+
+    form = Draft202012Validator(reading.schema())
+    files = {name: read_plain(path.read_text(encoding="utf-8")) for name, path in parse.shipped().items()}
+    assert [(name, error.message) for name, file in files.items() for error in form.iter_errors(file)] == []
+
+
+def test_defaults_are_listed_as_a_study_file_writes_them():
+    from study.plan import catalogue
+
+    assert "    scheme.ceiling = .inf" in list(catalogue.lines("schemes", "multilevel"))
 
 
 def test_a_dry_run_counts_the_trials_and_starts_nothing(lr_study, tmp_path):

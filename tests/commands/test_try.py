@@ -86,12 +86,15 @@ def test_of_a_split_people_are_told_both_rates_and_the_share_of_the_hidden_matri
     assert "; lr 0.02; rest lr 0.001, hidden matrices 85%; " in done.stdout, done.stderr
 
 
-def test_a_diverged_trial_says_so_and_json_has_no_nan(lr_study, tmp_path):
+def test_a_diverged_trial_says_so_and_json_has_neither_nan_nor_infinity(lr_study, tmp_path):
     (tmp_path / "q.yaml").write_text(QUADRATIC)
     assert "; diverged" in lr_study("try", "q.yaml", "scheme.lr=10", "epochs=400").stdout.splitlines()[-1]
     last = json.loads(lr_study("try", "q.yaml", "scheme.lr=10", "epochs=400", "--json").stdout.splitlines()[-1])
     assert last["diverged"] is True
     assert last["valid_loss"] is None
+    (tmp_path / "m.yaml").write_text("{question: q, arms: {m: {task: quadratic, scheme: multilevel, scheme.lr: 10}}}")
+    last = json.loads(lr_study("try", "m.yaml", "--json").stdout.splitlines()[-1], parse_constant=pytest.fail)
+    assert last["lr_layer"] is None
 
 
 def test_neither_ray_nor_mlflow_nor_optuna_is_imported(tmp_path):

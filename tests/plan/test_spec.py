@@ -172,6 +172,19 @@ def test_epochs_of_a_loop_of_its_own_are_searched_as_whole_numbers(tmp_path):
         parse.parse(text % "uniform", "x", folder=tmp_path)
 
 
+@pytest.mark.parametrize("rate", ["0", "{choice: [0.0, 0.1]}", "{uniform: [0.0, 0.1]}"])
+def test_a_product_over_a_rate_that_may_be_0_is_refused(rate):
+    arm = f"scheme.lr: {rate}, decay.weight_decay: {{over_lr: {{uniform: [0, 1]}}}}"
+    with pytest.raises(Refusal, match=r"arm 'a': decay\.weight_decay: over_lr needs a learning rate above 0"):
+        parse.parse(ARM % arm, "x")
+
+
+def test_a_start_of_a_product_knows_a_rate_that_is_left_at_its_default():
+    arm = "decay: coupled, decay.weight_decay: {over_lr: {uniform: [0, 1]}}, start: [{decay.weight_decay: 0.01}]"
+    (default,), (given,) = (parse.parse(ARM % f"scheme.lr: {lr}, {arm}", "x").arms[0].start for lr in ("default", 0.1))
+    assert default == given == {"decay.weight_decay": pytest.approx(0.001)}
+
+
 def test_a_recorded_control_of_an_arm_that_was_started_somewhere_is_read():
     arms = "c: {scheme: cprop, scheme.c: {log_uniform: [0.1, 10]}, start: [{scheme.c: 1.0}]}, control: {control_of: c}"
     text = f"{{question: q, common: {{task: quadratic, trials: 2}}, arms: {{{arms}}}}}"

@@ -117,3 +117,10 @@ def test_the_best_trial_is_told_with_the_rate_that_it_found_beside_what_it_was_g
 
 def test_the_optimizers_that_find_their_rate_are_these():
     assert sorted(finders()) == ["dadapt_adam", "dadapt_sgd", "dog", "mechanic", "prodigy", "sps_safe"]
+
+
+def test_no_name_and_no_number_of_the_text_is_cut():
+    arms = [f"{'warmup-' * 12}{number}" for number in range(2)]
+    text = render(summary(record(*(training([0.5], arm=arm, lr=1e-5) for arm in arms))), "text")
+    assert all(arm in text for arm in arms)
+    assert len(text.splitlines()) == 3

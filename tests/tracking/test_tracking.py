@@ -84,13 +84,14 @@ def test_what_is_written_is_read_back(store):
     assert Tracker(tracker.study, store).recorded()[key].score == 0.1 + 0.2
 
 
-def test_nan_stays_nan(store):
+def test_nan_stays_nan_and_infinity_becomes_it(store):
     tracker, search = started(store, "nan")
-    tracker.log(search.key(0), 1, record(1, valid_loss=math.nan, diverged=True))
+    tracker.log(search.key(0), 1, record(1, valid_loss=math.nan, diverged=True, extras={"lr_layer": -math.inf}))
     tracker.finish(search.key(0), "diverged", 2.5)
     tracker.wait()
     table = read("nan", store)
     assert math.isnan(table["valid_loss"][0])
+    assert math.isnan(table["lr_layer"][0])
     assert table["diverged"][0] == 1
 
 

@@ -261,3 +261,26 @@ def test_what_ends_the_process_as_a_file_is_loaded_is_told_in_one_line(tmp_path)
     task = trusted("./exits.py:Mine", tmp_path)
     with pytest.raises(Refusal, match=r"exits.py:Mine cannot be loaded: SystemExit"):
         Trial.parse({"task": task})
+
+
+@pytest.mark.parametrize("optimizer", ["mechanic", "dadapt_sgd", "dog", "prodigy"])
+def test_a_training_that_has_diverged_before_its_first_step_has_no_rate(optimizer):
+    def loop(session):
+        model = nn.Linear(2, 2)
+        made = session.optimizer(model, steps_per_epoch=1)
+        for _ in session.epochs(model=model, optimizer=made):
+            with session.evaluating():
+                session.report(math.nan)
+
+    (record,) = own(loop, {"rule": "packaged", "optimizer": optimizer})
+    assert record.diverged
+    assert math.isnan(record.lr)
+
+
+@pytest.mark.parametrize("optimizer", ["dog", "sps_safe"])
+def test_a_frozen_parameter_is_refused_where_the_package_would_trip_over_it(optimizer):
+    def loop(session):
+        session.optimizer(nn.Sequential(nn.Linear(2, 2).requires_grad_(False), nn.Linear(2, 2)), steps_per_epoch=1)
+
+    with pytest.raises(Refusal, match=f"optimizer '{optimizer}' takes no frozen parameter"):
+        list(own(loop, {"rule": "packaged", "optimizer": optimizer}))

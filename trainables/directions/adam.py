@@ -32,8 +32,8 @@ class Adam(Direction):
 
     descends: ClassVar[bool] = False
     elementwise: ClassVar[bool] = True
-    beta1: float = setting(0.9, valid=(0.0, 1.0))
-    beta2: float = setting(0.999, valid=(0.0, 1.0))
+    beta1: float = setting(0.9, valid=(0.0, 1 - 1e-9))
+    beta2: float = setting(0.999, valid=(0.0, 1 - 1e-9))
     eps: float = setting(1e-8, valid=(0.0, 1.0))
 
     def init(self, param: Tensor) -> Moments:
@@ -73,8 +73,8 @@ class AMSGrad(Direction):
 
     descends: ClassVar[bool] = False
     elementwise: ClassVar[bool] = True
-    beta1: float = setting(0.9, valid=(0.0, 1.0))
-    beta2: float = setting(0.999, valid=(0.0, 1.0))
+    beta1: float = setting(0.9, valid=(0.0, 1 - 1e-9))
+    beta2: float = setting(0.999, valid=(0.0, 1 - 1e-9))
     eps: float = setting(1e-8, valid=(0.0, 1.0))
 
     def init(self, param: Tensor) -> LargestMoments:

@@ -26,7 +26,7 @@ class RAdam(Direction):
 
     descends: ClassVar[bool] = False
     elementwise: ClassVar[bool] = True
-    beta1: float = setting(0.9, valid=(0.0, 1.0))
+    beta1: float = setting(0.9, valid=(0.0, 1 - 1e-9))
     beta2: float = setting(0.999, valid=(0.0, 1 - 1e-9))  # ρ∞ must be finite
     eps: float = setting(1e-8, valid=(0.0, 1.0))
 

@@ -94,7 +94,7 @@ def trained(state: ComposedState, leaves: Tensors) -> ComposedState:
     if not frozen or not hasattr(state.scheme, "previous"):
         return state
     left = {name: value for name, value in state.scheme.previous.items() if name not in frozen}
-    return state._replace(scheme=state.scheme._replace(previous=left))
+    return state._replace(scheme=state.scheme._replace(previous=left)) if left else state  # else of all that stands
 
 
 class Overwriting:

@@ -27,6 +27,7 @@ class Optimizer(Component):
     matrices_only: ClassVar[bool] = False  # True where it takes no parameter but those of two dimensions
     decays_by_group: ClassVar[bool] = True  # False where two groups have one decay, or make another optimizer of it
     starts_at_zero: ClassVar[bool] = True  # False where a first step at rate 0, as in a warm-up, is an error
+    skips: ClassVar[bool] = True  # False where a parameter without a gradient is an error in its step
     finds_rate: ClassVar[bool] = False  # True where it finds its rate, and lr is a factor of that or is not there
     lr: float
 

@@ -26,6 +26,7 @@ class DoG(FromPackage):
     kind: ClassVar[str] = "DoG"
     decays_by_group: ClassVar[bool] = False  # each group has a distance and a rate of its own
     finds_rate: ClassVar[bool] = True
+    skips: ClassVar[bool] = False
     reps_rel: float = searched(LogUniform(1e-8, 1e-2), default=1e-6, valid=(1e-30, float("inf")))
     lr: float = setting(1.0, valid=(1e-12, float("inf")))
     weight_decay: float = setting(0.0, valid=(0.0, float("inf")))

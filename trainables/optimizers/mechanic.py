@@ -31,6 +31,8 @@ class Mechanic(Optimizer):
         """The base's own, of the class that the package derives from its class."""
         from mechanic_pytorch import mechanize  # type: ignore[import-not-found]  # here, because it is optional
 
+        if isinstance(self.base, Mechanic):
+            raise Refusal("mechanic keeps one scale an optimizer: its base may be any other than mechanic")
         live: Any = self.base.make(params)
         if asked(live) or hasattr(live, "eval"):
             raise Refusal("mechanic scales a step along a gradient: its base may ask for no more, and keep no average")

@@ -20,6 +20,7 @@ class SPSSafe(FromPackage):
     package: ClassVar[str] = "sps_safe"
     kind: ClassVar[str] = "SPS_safe"
     finds_rate: ClassVar[bool] = True
+    skips: ClassVar[bool] = False
     decays_by_group: ClassVar[bool] = False
     M: float = searched(LogUniform(1e-3, 1e3), default=1.0, valid=(1e-12, float("inf")))
     ell_star: float = setting(0.0)

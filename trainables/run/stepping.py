@@ -1,5 +1,6 @@
 """The optimizer that a loop of the user's steps: the rule of the trial, what its steps cost, where its schedule is."""
 
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -59,13 +60,16 @@ class Side(NamedTuple):
             self.first.extend(rates(self.optimizer)[len(self.first) :])  # of groups that were added since
             scale_rates(self.optimizer, self.first, float(factor))
 
-    def heard(self, score: float | None, used: list[float | None]) -> dict[str, float]:
+    def heard(self, score: float | None, used: list[float | None], *, stepped: bool) -> dict[str, float]:
         """Tell the rule of an evaluation; what it adds to a record comes back.
 
         Args:
             score: higher is better; None where there is none.
             used: the rates of its groups in the last step: somebody's LR scheduler may have moved them since.
+            stepped: whether there was one; a rule that finds its rate has none before.
         """
+        if isinstance(self.rule, Packaged) and not stepped:
+            return {"lr": math.nan}
         if isinstance(self.rule, Packaged):
             now = rates(self.optimizer)
             set_rates(self.optimizer, [*used, *now[len(used) :]])  # a group may be newer than the step
@@ -76,8 +80,8 @@ class Side(NamedTuple):
         optimizer = cast(SchemeOptimizer, self.optimizer)
         if score is not None:
             optimizer.after_epoch(score)
-        stepped = optimizer.extras()
-        told = stepped[0] if stepped else {"lr": optimizer.param_groups[0]["lr"]}  # all of it is frozen, for one
+        groups = optimizer.extras()
+        told = groups[0] if groups else {"lr": optimizer.param_groups[0]["lr"]}  # all of it is frozen, for one
         return {name: float(value) for name, value in told.items()}
 
 
@@ -162,7 +166,8 @@ class Stepping:
         if score is not None and all(side.stands for side in self._sides):
             raise Refusal("the session's optimizer has stepped without a gradient: call loss.backward() before it")
         used = self._used or self._rates()
-        first, *others = [side.heard(score, its) for side, its in zip(self._sides, used, strict=True)]
+        pairs = zip(self._sides, used, strict=True)
+        first, *others = [side.heard(score, its, stepped=self.steps > 0) for side, its in pairs]
         if isinstance(self.optimizer, SplitOptimizer):
             first["hidden_share"] = self.optimizer.hidden_share
         return {**first, **{f"rest_{name}": value for other in others for name, value in other.items()}}
@@ -274,6 +279,9 @@ def _made(rule: Rule, params: Any, total_steps: int | None) -> torch.optim.Optim
     if not isinstance(rule, Packaged):
         raise Refusal(f"rule {name_of(type(rule))!r} is no optimizer for a loop of one's own")
     live = made(rule.optimizer, _without_names(params), rule.decay)
+    if not rule.optimizer.skips and not all(param.requires_grad for g in live.param_groups for param in g["params"]):
+        name = name_of(type(rule.optimizer))
+        raise Refusal(f"optimizer {name!r} takes no frozen parameter: give session.optimizer those that train")
     rule.check_rates(live)
     return live
 

@@ -114,9 +114,9 @@ class CProp(Scheme):
         numbers = Numbers(self.beta, count * (1 - self.beta), count - 1 + self.eps, self.eps, self.c)
         seen = known.grads.raw if self.order == "sgd" else known.grads.decayed
         parts = {n: self._part(g, state.mean[n], state.square[n], count == 1, numbers) for n, g in seen.items()}
-        trained = (part.scale.numel() for name, part in parts.items() if name not in known.frozen)
-        size = sum(trained) if known.numel is None else known.numel
-        scale = torch.stack([part.scale.sum() for part in parts.values()]).sum(dtype=torch.float64) / size
+        trained = [part.scale for name, part in parts.items() if name not in known.frozen]
+        size = sum(scale.numel() for scale in trained) if known.numel is None else known.numel
+        scale = torch.stack([scale.sum() for scale in trained]).sum(dtype=torch.float64) / size
         steps = state.num_steps + 1
         after = History(
             {name: part.mean for name, part in parts.items()},

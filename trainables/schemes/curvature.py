@@ -29,7 +29,8 @@ class Seen(NamedTuple):
 class Curvature(Scheme):
     """rate = ℓ r with r = 2⟨d, g⟩ / (‖d‖² L̃), L̃ the curvature along d (de Gournay & Gossard 2022, arXiv 2210.14520).
 
-    Algorithm 1, g the mini-batch gradient of J (L2 penalty included), d the direction, c₀ = 0:
+    Algorithm 1, g the mini-batch gradient of J (L2 penalty included), d the direction, c₀ = 0; where gradients are
+    clipped, g is, and so d, and the step is shorter by as much:
     c_k = |⟨∇²J d, d⟩| / ‖d‖²  (equations 6 and 8),  ĉ_k = β₃ ĉ_{k−1} + (1−β₃) c_k,  c̃_k = ĉ_k / (1 − β₃ᵏ),
     L̃_k = max(c̃_k, c_k).  J falls while ℓ < 1 (equation 11): ℓ = ½ is the step 1/L̃, Newton's in one dimension,
     and ℓ = 1 the step 2/L̃, which explores; the paper advises 1 → ½ over the training, the default here.

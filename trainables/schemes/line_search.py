@@ -30,7 +30,7 @@ class Line(NamedTuple):
     def __call__(self, rate: float) -> float:
         """J(θ − α d) + λ‖θ − α d‖²/2 at α = `rate`; half a pass."""
         there = {name: param - rate * self.direction[name] for name, param in self.params.items()}
-        pulled = {name: pull * there[name] for name, pull in self.weight_decay.items()}
+        pulled = {name: (pull * there[name]).to(there[name].dtype) for name, pull in self.weight_decay.items()}
         return float(self.oracle.loss(there)) + (float(inner(pulled, there)) / 2 if pulled else 0.0)
 
     def slope(self, grads: Gradients) -> float:

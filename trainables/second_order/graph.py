@@ -3,10 +3,12 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
 
 from trainables.second_order.jets import Along, Bent, inner
 
@@ -48,9 +50,20 @@ def graph_of(objective: Callable[[dict[str, Tensor]], Tensor], leaves: dict[str,
         objective: from parameters by name to a scalar
         leaves: parameters that require a gradient
     """
-    with twice_differentiable():
+    with twice_differentiable(), Unfused() if any(leaf.is_cuda for leaf in leaves.values()) else nullcontext():
         loss = objective(leaves)
     return Graph(loss, leaves)
+
+
+class Unfused(TorchFunctionMode):
+    """Recurrent layers step by step: cuDNN's have a first derivative only."""
+
+    layers = frozenset({torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu})
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call it, a recurrent layer without cuDNN."""
+        with torch.backends.cudnn.flags(enabled=False) if func in self.layers else nullcontext():
+            return func(*args, **(kwargs or {}))
 
 
 @contextmanager

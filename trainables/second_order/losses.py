@@ -39,7 +39,7 @@ def cross_entropy(
         probabilities = torch.softmax(input, 1)
         expected = (probabilities * dz.first).sum(1, keepdim=True)
         spread = (share * probabilities * (dz.first - expected).square()).sum() / size
-        hot = functional.one_hot(target.where(kept, 0), num_classes).to(input.dtype)  # else float32, times a number
+        hot = functional.one_hot(target.where(kept, 0).long(), num_classes).to(input.dtype)
         aim = hot * (1 - label_smoothing) + label_smoothing / num_classes
         residual = share * (probabilities - aim) / size
         pulled = None if dz.second is None else (residual * dz.second).sum()

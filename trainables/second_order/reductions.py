@@ -1,6 +1,7 @@
 # ruff: noqa: A002 — the arguments have torch's names
 """Second-order jets of variances and norms; sums and means are linear (`arithmetic.linear_in_first`)."""
 
+import math
 from typing import Any
 
 import torch
@@ -97,7 +98,8 @@ def _variance_jet(input: Tensor, dx: Jet, dims: Dims, correction: Any, keepdim: 
     if dx.first is None:
         return Jet()
     sizes = [input.shape[dim] for dim in ((over,) if isinstance(over, int) else over)]
-    share = 2 / (torch.Size(sizes).numel() - (1 if correction is None else correction))
+    degrees = torch.Size(sizes).numel() - (1 if correction is None else correction)
+    share = 2 / degrees if degrees > 0 else math.nan  # as the variance itself
     around, moved = centred(input), centred(dx.first)
     curved = moved.square() if dx.second is None else moved.square() + around * dx.second
     first, second = (share * term.sum(over, keepdim=keepdim) for term in (around * moved, curved))

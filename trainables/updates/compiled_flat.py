@@ -37,7 +37,6 @@ class CompiledFlat:
         self._pieces: Sequence[Piece] = ()
         self._scales: Tensors = {}
         self._numel = torch.zeros((), dtype=torch.float64)
-        self._frozen: Collection[str] | None = None  # those that are not counted in it; None: nothing has been counted
         self._by_name = CompiledUpdate(rule)
         self.follow(rule)
 
@@ -66,12 +65,11 @@ class CompiledFlat:
             The parameters after the step, and the state.
         """
         raw, laid = self._rule.dense(raw, state), self._laid
-        if laid is None or not laid.stands(laid.named, params, state):
-            laid = self._laid = self._settled(params, state, progress)
+        if laid is None or not laid.stands(laid.named, params, state) or self._tells_apart(frozen):
+            laid = self._laid = None if self._tells_apart(frozen) else self._settled(params, state, progress)
             if laid is None:
                 own = {name: grad.clone() for name, grad in raw.items()}
                 return self._by_name(own, params, state, progress, frozen)
-        self._count(params, frozen)
         grads, alone = laid.gather(raw), {name: params[name] for name in laid.packs.alone}
         if self._rule.scheme.blind:
             rate, scheme = chosen(self._rule, laid, alone, progress)
@@ -88,11 +86,9 @@ class CompiledFlat:
         write_over([here for here, _ in own], [later for _, later in own])
         return laid.result(after)
 
-    def _count(self, params: Tensors, frozen: Collection[str]) -> None:
-        """Write the number of elements that train to where the kernels read it."""
-        if frozen != self._frozen:
-            self._frozen = frozen
-            self._numel.fill_(sum(param.numel() for name, param in params.items() if name not in frozen))
+    def _tells_apart(self, frozen: Collection[str]) -> bool:
+        """True where the scheme's means are over some of the parameters only: a flat tensor has sums over all."""
+        return bool(frozen) and not self._rule.scheme.blind
 
     def _tell(self, rate: Rate) -> None:
         """Write the scales of the rate to where the kernels read them."""
@@ -113,7 +109,7 @@ class CompiledFlat:
             told, _ = chosen(self._rule, laid, {name: params[name] for name in packs.alone}, progress)
         scale = told.scale if told and told.scale else {}
         self._scales = {key: scale[key].clone() for key in laid.params if key in scale}
-        self._frozen = None
+        self._numel.fill_(sum(param.numel() for param in params.values()))
         try:
             self._pieces = [
                 Piece(self._moving, laid.params[key], self._own(laid, key), self._numel) for key in laid.params

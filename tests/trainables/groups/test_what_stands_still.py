@@ -25,19 +25,22 @@ TOLD = ("lr", "scale", "mean_scale", "gamma_global", "gamma_layer", "lr_global",
 schemes = pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)
 
 
-def told(scheme, direction, decay, *, frozen, thawed=99, compile=False):  # noqa: A002 — the word of a trial
-    """The rates and scales of six steps of two small parameters; `frozen`: beside a large one, until it is `thawed`."""
+def told(scheme, direction, decay, *, frozen, thawed=99, freezes=0, compile=False):  # noqa: A002 — the word of a trial
+    """The rates and scales of six steps of two small parameters.
+
+    `frozen`: beside a large one, until it is `thawed`, or from the step at which it `freezes`.
+    """
     names = [name for name in SHAPES if frozen or name != "1.weight"]
     leaves = {name: nn.Parameter(torch.full(SHAPES[name], 0.5, dtype=torch.float64)) for name in names}
     optimizer = SchemeOptimizer(list(leaves.items()), scheme, direction, decay, compile=compile)
     found = []
     for step in range(6):
         for name, leaf in leaves.items():
-            leaf.requires_grad_(name != "1.weight" or step >= thawed)
+            leaf.requires_grad_(name != "1.weight" or not freezes <= step < thawed)
             leaf.grad = drawn(name, step) if leaf.requires_grad else None
         optimizer.step()
         found += [value.item() for name, value in optimizer.extras()[0].items() if name in TOLD]
-    assert not frozen or thawed < 6 or (leaves["1.weight"] == 0.5).all()
+    assert not frozen or thawed < 6 or freezes or (leaves["1.weight"] == 0.5).all()
     return found
 
 
@@ -64,6 +67,14 @@ def test_a_compiled_optimizer_tells_the_same_while_a_parameter_is_frozen_and_aft
     half = len(alone) // 2
     assert ours[:half] == pytest.approx(alone[:half], rel=1e-9)
     assert ours == pytest.approx(theirs, rel=1e-9)
+
+
+@pytest.mark.parametrize("compile", [False, True])
+def test_a_parameter_that_freezes_in_the_middle_is_no_part_of_a_mean_from_then_on(compile):  # noqa: A002
+    given = SCHEMES["cprop, sgd"], Momentum(), Coupled(0.1)
+    alone, beside = (told(*given, frozen=frozen, freezes=3, compile=compile)[1::3] for frozen in (False, True))
+    assert beside[:3] != pytest.approx(alone[:3], rel=1e-3)
+    assert beside[3:] == pytest.approx(alone[3:], rel=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -101,3 +112,12 @@ def test_what_stands_still_gathers_no_decay_under_any_scheme(scheme):
         return still.item()
 
     assert end(scheme) == pytest.approx(end(Fixed(lr=0.1)), rel=1e-12) == 0.99
+
+
+def test_the_rates_of_levels_are_told_where_all_that_has_stepped_is_frozen():
+    weight = nn.Parameter(torch.ones(2))
+    optimizer = SchemeOptimizer([("weight", weight)], MultiLevel(lr=0.1))
+    weight.grad = torch.ones(2)
+    optimizer.step()
+    weight.requires_grad_(False).grad = None
+    assert optimizer.extras()[0]["lr_layer"].item() == pytest.approx(0.1)

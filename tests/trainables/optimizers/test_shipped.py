@@ -268,3 +268,5 @@ def test_mechanic_is_refused_around_what_asks_for_more_than_a_gradient_or_averag
     for base in (SPSSafe(), ScheduleFreeSGD()):
         with pytest.raises(Refusal, match="mechanic scales a step along a gradient"):
             Run(trial_of(Mechanic(base), Constant()))
+    with pytest.raises(Refusal, match="mechanic keeps one scale an optimizer"):
+        Run(trial_of(Mechanic(Mechanic()), Constant()))

@@ -4,8 +4,10 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from trainables.directions.adagrad import Adagrad
+from trainables.optimizer import SchemeOptimizer
 from trainables.oracle import Oracle, inner
 from trainables.rules import Composed, Coupled
 from trainables.schemes import Gradients, Known
@@ -132,3 +134,9 @@ def test_a_clipped_gradient_is_followed_as_far_as_the_loss_falls(clip):
     _, moved, _ = rule.step(oracle, params, rule.init(params), NOW)
     exact = (bends @ bends) / (bends @ (bends * bends))  # the gradient at ones is the bends
     assert moved["w"].tolist() == pytest.approx((params["w"] - exact * bends).tolist())
+
+
+def test_a_parameter_without_a_dimension_is_pulled_too():
+    temperature = nn.Parameter(torch.tensor(2.0))
+    SchemeOptimizer([temperature], LineSearch(lr=1.0), weight_decay=0.5).step(lambda: temperature.square() / 2)
+    assert temperature.item() == -1.0  # 2 − 1 · (2 + .5 · 2), where θ²/2 + .5 θ²/2 has fallen from 3 to 3/4

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from trainables.data.networks import mlp
 from trainables.oracle import Oracle
@@ -16,7 +17,7 @@ from trainables.run.flops import Flops
 from trainables.run.loop import Run
 from trainables.second_order import activations
 from trainables.second_order.convolutions import convolution
-from trainables.second_order.graph import Graph, graph_of
+from trainables.second_order.graph import Graph, Unfused, graph_of
 from trainables.second_order.jets import Along, inner
 from trainables.second_order.recorder import _say
 from trainables.second_order.sweep import sweep
@@ -399,3 +400,33 @@ def test_a_sweep_convolves_tangents_in_two_halves(monkeypatch):
     monkeypatch.setitem(TABLE, torch.conv2d, counted)
     sweep(objective, leaves_of(params), Along(anywhere(params)))
     assert sorted(sizes) == [2, 3, SIZE]  # Ẋ = 0: one product for the value, one for the tangent
+
+
+def test_labels_of_eight_bits_are_labels():
+    weight = torch.randn(3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    inputs, labels = torch.eye(3, dtype=torch.float64), torch.tensor([0, 3, 1])
+    found = []
+    for kind in (torch.int64, torch.uint8):
+        oracle = Oracle(lambda at, kind=kind: functional.cross_entropy(inputs @ at["w"], labels.to(kind)))
+        found.append(oracle.curvature({"w": weight}, {"w": torch.ones_like(weight).cumsum(0)}, "sweep").item())
+    assert found[0] == found[1]
+
+
+@pytest.mark.filterwarnings("ignore:.*degrees of freedom")
+def test_the_variance_of_one_row_has_no_derivative_rather_than_an_error():
+    oracle = Oracle(lambda at: (at["w"] * torch.arange(3.0)).unsqueeze(0).std(0).sum())
+    assert torch.isnan(oracle.curvature({"w": torch.ones(3)}, {"w": torch.ones(3)}, "sweep"))
+
+
+def test_recurrent_layers_are_called_without_cudnn_which_has_no_second_derivative():
+    asked, layer = [], nn.GRU(2, 3)
+
+    class Asked(TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            asked.append((func, torch.backends.cudnn.enabled))
+            return func(*args, **(kwargs or {}))
+
+    with Asked(), Unfused():
+        layer(torch.ones(4, 2))
+    assert (torch.gru, False) in asked
+    assert torch.backends.cudnn.enabled
