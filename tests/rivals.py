@@ -230,14 +230,34 @@ def agreement(old: Answers, new: Answers) -> dict[str, JudgedShare]:
     Args:
         old: the answers of one to a task.
         new: those of the other to the same target, from the same record times.
+
+    Returns:
+        The ratios; none of a scheme of which both shares are bounds on one side.
     """
     made = {}
     for name in old.tuned[UNIT].keys() & new.tuned[UNIT].keys() - {old.baseline}:
         shares: Any = [pair(at, name, old.baseline, 1) for at in (old, new)]
         spent: Any = [[at.tuned[UNIT][one].spent.draws for one in (old.baseline, name)] for at in (old, new)]
-        ratio = shares[1].estimate / shares[0].estimate
-        made[name] = JudgedShare(ratio, *cost.ends(*share_draws(*(share_draws(*draws) for draws in spent)), ratio))
+        bound = bound_of_ratio(shares[1].bound, shares[0].bound)
+        if bound is not None:
+            ratio = shares[1].estimate / shares[0].estimate
+            ends = cost.ends(*share_draws(*(share_draws(*draws) for draws in spent)), ratio)
+            made[name] = JudgedShare(ratio, *ends, bound=bound)
     return made
+
+
+def bound_of_ratio(above: str, below: str) -> str | None:
+    """The bound that a ratio is of two numbers that may be bounds; None where nothing is known of it.
+
+    Args:
+        above: of the numerator, `=` where it is the number itself, `>` where it is at least that, `<` at most.
+        below: of the denominator.
+
+    >>> bound_of_ratio("=", "="), bound_of_ratio("=", ">"), bound_of_ratio(">", "<"), bound_of_ratio(">", ">")
+    ('=', '<', '>', None)
+    """
+    sides = {above, {">": "<", "<": ">", "=": "="}[below]} - {"="}
+    return None if len(sides) > 1 else next(iter(sides), "=")
 
 
 def agreements(old: str, new: str) -> TextTable:

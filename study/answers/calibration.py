@@ -75,7 +75,7 @@ def calibrated(record: pd.DataFrame, chosen: dict[str, Any]) -> Calibrated:
     scores = [float(score) for score in trainings_of(record, level)["score"]]
     half = record["epoch"].max() / 2
     first_half: Any = record[~(record["epoch"] > half)]  # with what was lost before it scored at all
-    scored = bool((record["epoch"] <= half).any())
+    scored = bool(((record["status"] == "finished") & (record["epoch"] <= half)).any())
     halfway = float(np.median(trainings_of(first_half, level)["score"])) if scored else None
     return Calibrated(float(np.median(scores)), halfway, chosen, scores)
 

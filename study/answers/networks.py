@@ -14,6 +14,7 @@ from trainables.refusal import Refusal
 from trainables.run import artifacts
 from trainables.run.loop import Run
 from trainables.seeds import seed_of
+from trainables.trial import Trial
 
 MOMENTS = 8  # records, evenly spread, at which distances are told
 
@@ -22,7 +23,7 @@ class TrialArtifacts(NamedTuple):
     """The artifacts of one trial."""
 
     arm: str
-    seed: int  # of the trial
+    values: Mapping[str, Any]  # of the trial, by dotted key, its seed with them
     arrays: Mapping[str, np.ndarray]
 
 
@@ -60,6 +61,9 @@ def averages(every: list[TrialArtifacts], arm: Arm) -> pd.DataFrame:
 
     Returns:
         Columns arm, weights (which of the three), score.
+
+    Raises:
+        Refusal: the networks of two runs are not alike.
     """
     mine = [one for one in every if one.arm == arm.name]
     finals, means = ([artifacts.weights(one.arrays, prefix) for one in mine] for prefix in _PREFIXES)
@@ -67,7 +71,7 @@ def averages(every: list[TrialArtifacts], arm: Arm) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for what, networks in (("final", finals), ("mean inside a run", means), ("mean across runs", across)):
         for one, params in zip(mine, networks, strict=False):
-            run = Run(arm.trial({}, one.seed))
+            run = Run(_trial(arm, one.values))
             rows.append({"arm": arm.name, "weights": what, "score": run.scored(params).score})
     return pd.DataFrame(rows, columns=["arm", "weights", "score"])
 
@@ -90,8 +94,14 @@ def artifacts_of(study: Study, uri: str) -> list[TrialArtifacts]:
     found = [TrialArtifacts(*each) for each in tracking.read_artifacts(study.name, uri, artifacts.FILE)]
     if not found:
         raise Refusal(f"no trial of study {study.name!r} has left anything behind: give its arms artifacts: true")
-    order = [arm.name for arm in study.arms]
-    return sorted(found, key=lambda one: order.index(one.arm))
+    order = [arm.name for arm in study.arms]  # those that the study file has no more come last
+    return sorted(found, key=lambda one: order.index(one.arm) if one.arm in order else len(order))
+
+
+def _trial(arm: Arm, values: Mapping[str, Any]) -> Trial:
+    """The trial that was recorded, of the classes that the arm names."""
+    own = {key: values[key] for key in (*arm.space, "seed")}
+    return Trial.parse({**arm.fixed, **dict(arm.settled), **own})
 
 
 def _labels(every: list[TrialArtifacts], arm: str) -> np.ndarray:
@@ -102,4 +112,7 @@ def _labels(every: list[TrialArtifacts], arm: str) -> np.ndarray:
 
 
 def _mean(pair: tuple[Tensors, Tensors]) -> Tensors:
+    shapes = [{name: tuple(tensor.shape) for name, tensor in params.items()} for params in pair]
+    if shapes[0] != shapes[1]:
+        raise Refusal("the networks of an arm have several shapes, of which there is no mean: fix what shapes them")
     return {name: (pair[0][name] + pair[1][name]) / 2 for name in pair[0]}

@@ -1,5 +1,6 @@
 """Our own record as a table of tuning cost."""
 
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -10,7 +11,9 @@ from study.records import prices, rates
 from study.records.drawn import with_drawn
 from study.records.prices import GRADIENTS, Prices
 from study.records.table import validated
-from trainables.refusal import unknown
+from trainables.log_normal import LogNormal
+from trainables.refusal import Refusal, unknown
+from trainables.space import domain_of, ends
 
 RECORDED = {"passes": "passes", "flops": "flops", "steps": "steps", "epochs": "epoch", "seconds": "seconds"}
 UNITS = {**RECORDED, GRADIENTS: GRADIENTS}  # the last where a price was measured: no column of a record
@@ -65,17 +68,20 @@ def of_record(
         "found": rates.found(table),
         "same_points": table["arm"].isin(list(same_points)),
     }
-    planned = planned_costs(table)
+    planned = planned_costs(table, searched or {})
     named |= {"dearest": planned[unit], **{f"dearest_{name}": planned[name] for name in planned}}
     named |= {name: table[name] for name in BESIDE if name in table}
     made = validated(pd.DataFrame(named))
     return with_drawn(made, record, searched) if searched else made
 
 
-def planned_costs(record: pd.DataFrame) -> pd.DataFrame:
+def planned_costs(record: pd.DataFrame, searched: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     """The cost of every training had it run to its last epoch, at the pace of what it did; NaN where nobody knows.
 
+    Where an arm searches its epochs, that is had it drawn the most of them.
+
     record: as `study.tracking.read` gives it.
+    searched: the domains by arm.
 
     Returns:
         One column a unit, the same numbers on all rows of a training. Seconds have no plan.
@@ -84,10 +90,23 @@ def planned_costs(record: pd.DataFrame) -> pd.DataFrame:
     used: Any = record[list(units.values())].set_axis(list(units), axis=1).assign(**{TIMED: float("nan")})
     if "epochs" not in record:
         return used * float("nan")
-    epochs: Any = pd.to_numeric(record["epochs"], errors="coerce")
+    longest: Any = {arm: _longest(own["epochs"]) for arm, own in searched.items() if "epochs" in own}
+    drawn: Any = pd.to_numeric(record["epochs"], errors="coerce")
+    epochs = drawn.where(~record["arm"].isin(longest), record["arm"].map(longest))
     reached = record["epoch"].where(record["epoch"] > 0)
     keys = [record[name] for name in ("task", "arm", "repetition", "k", "seed_number")]
     return used.mul(epochs / reached, axis=0).groupby(keys).transform("last")
+
+
+def _longest(domain: Any) -> float:
+    """The most epochs that a searcher draws; NaN without an end, and of a domain of another version of this program."""
+    try:
+        found = domain_of(domain)
+    except Refusal:
+        return math.nan
+    options: Any = (found.high,) if isinstance(found, LogNormal) else ends(found)
+    most = max(map(float, options))
+    return most if math.isfinite(most) else math.nan
 
 
 def schemes(record: pd.DataFrame) -> pd.Series:

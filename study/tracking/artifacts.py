@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from mlflow.exceptions import MlflowException
@@ -15,7 +16,7 @@ from trainables.refusal import Refusal, first_line
 UNREADABLE = (MlflowException, OSError, ValueError, zipfile.BadZipFile)  # on another machine, or not what we wrote
 
 
-def read_artifacts(study: str, uri: str, file: str) -> Iterator[tuple[str, int, Mapping[str, np.ndarray]]]:
+def read_artifacts(study: str, uri: str, file: str) -> Iterator[tuple[str, dict[str, Any], Mapping[str, np.ndarray]]]:
     """Read the artifacts of every finished trial that was to keep some, in the order of keys.
 
     Args:
@@ -24,7 +25,7 @@ def read_artifacts(study: str, uri: str, file: str) -> Iterator[tuple[str, int, 
         file: the name of the artifact.
 
     Yields:
-        Arm, seed, and the arrays by name.
+        Arm, the values of the trial by dotted key, its seed with them, and the arrays by name.
 
     Raises:
         Refusal: where the study is not there, or a file cannot be read from here.
@@ -45,7 +46,7 @@ def read_artifacts(study: str, uri: str, file: str) -> Iterator[tuple[str, int, 
                     f"what trial {key.path} left behind cannot be read ({shown(first_line(error))}): run this where "
                     "the study ran"
                 ) from error
-        yield key.arm, int(recorded.params["seed"]), read
+        yield key.arm, recorded.params, read
 
 
 def kept_name(place: str) -> str:

@@ -45,6 +45,8 @@ def test_a_diverged_seed_counts_at_chance():
 def test_halfway_is_the_median_after_half_of_the_epochs():
     assert calibrated(RECORD, {}).halfway == 0.5
     assert calibrated(RECORD[RECORD["epoch"] == 2], {}).halfway is None
+    early = training([0.1], "diverged", k=3).assign(epoch=0.07)
+    assert calibrated(record(RECORD[RECORD["epoch"] == 2], early), {}).halfway is None  # chance says nothing of it
 
 
 def test_without_a_finished_trial_there_is_nothing_to_calibrate_with():

@@ -140,6 +140,8 @@ def test_what_falls_twice_or_whose_decay_changes_is_no_fall():
     assert drops(twice).empty
     assert drops(fallen(4.0).assign(**{"decay.schedule": "wandering"})).empty
     assert drops(gridded(rates=[0.5, 1.0])).empty
+    assert drops(fallen(4.0).iloc[:4]).empty  # the last record alone: any schedule that ends low
+    assert drops(fallen(4.0).drop(columns="decay.weight_decay")).empty
 
 
 # --- collapse --------------------------------------------------------------------------------------------

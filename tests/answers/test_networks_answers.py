@@ -99,8 +99,8 @@ def test_what_a_trial_leaves_behind_comes_back_from_the_store(tmp_path, monkeypa
     assert list(read_artifacts("left", uri, artifacts.FILE)) == []  # not finished yet
     tracker.finish(key, "finished", run.best_score)
     tracker.wait()
-    ((arm, seed, arrays),) = read_artifacts("left", uri, artifacts.FILE)
-    assert (arm, seed) == ("a", trial.seed)
+    ((arm, values, arrays),) = read_artifacts("left", uri, artifacts.FILE)
+    assert (arm, values["seed"]) == ("a", trial.seed)
     assert same({name: torch.from_numpy(array) for name, array in arrays.items()}, run.artifacts())
     assert Key("left", "a", 0, 0, 0) == key
 
@@ -118,6 +118,8 @@ def test_arms_come_in_the_order_of_the_study_file(tmp_path, monkeypatch):
         tracker.finish(key, "finished", run.best_score)
     tracker.wait()
     assert [left.arm for left in functions.artifacts_of(study, tracker.uri)] == ["late", "early"]
+    shorter = study._replace(arms=study.arms[1:])  # a rerun stores the file of today
+    assert [left.arm for left in functions.artifacts_of(shorter, tracker.uri)] == ["early", "late"]
 
 
 # --- distances -------------------------------------------------------------------------------------------
@@ -148,7 +150,11 @@ def test_the_chance_is_uniform_where_both_are_one():
 
 def test_every_pair_of_arms_is_compared_at_moments_from_the_first_record_to_the_last():
     draws = np.random.default_rng(0)
-    left = [TrialArtifacts(arm, seed, {"labels": draws.integers(0, 3, (20, 5))}) for arm in "abc" for seed in range(4)]
+    left = [
+        TrialArtifacts(arm, {"seed": seed}, {"labels": draws.integers(0, 3, (20, 5))})
+        for arm in "abc"
+        for seed in range(4)
+    ]
     table = distances(left, "study")
     assert {(row.first, row.second) for row in table.itertuples()} == {("a", "b"), ("a", "c"), ("b", "c")}
     assert sorted(set(table["record"])) == [1, 4, 6, 9, 12, 15, 17, 20]
@@ -181,11 +187,12 @@ def test_averages_are_scored_with_batch_norm_of_their_own():
         for _ in run:
             pass
         scores.append(run.scored({name: param.clone() for name, param in run.params.items()}).score)
-        left.append(TrialArtifacts("a", seed, {name: tensor.numpy() for name, tensor in run.artifacts().items()}))
+        arrays = {name: tensor.numpy() for name, tensor in run.artifacts().items()}
+        left.append(TrialArtifacts("a", {"seed": seed}, arrays))
     table = averages(left, arm).set_index("weights")["score"]
     assert table["final"].to_numpy() == pytest.approx(scores, abs=0.02)  # other batches
     assert table["mean inside a run"].min() > 0.5
-    twin = averages([left[0], left[0]._replace(seed=1)], arm).set_index("weights")["score"]
+    twin = averages([left[0], left[0]._replace(values={"seed": 1})], arm).set_index("weights")["score"]
     assert twin["mean across runs"] == twin["final"].iloc[0]  # the mean of two that are one
 
 
@@ -196,3 +203,19 @@ def test_distances_stand_below_their_records_whatever_other_arms_keep():
     table = network_tables(pd.DataFrame(told, columns=columns), averages)[0]
     assert table.columns == ["arms", "record 1", "record 5", "record 20"]
     assert table.rows == [["a, b", "0.100 (0.000)", "", "0.200 (0.000)"], ["a, c", "", "0.300 (0.000)", ""]]
+
+
+def test_a_network_is_scored_as_the_one_that_was_trained_whatever_was_searched():
+    arm = parse(
+        "{question: q, arms: {a: {task: digits_mlp, task.hidden: {choice: [4, 8]}, artifacts: true, epochs: 1}}}", "x"
+    ).arms[0]
+    left, scores = [], []
+    for hidden in (4, 8):
+        run = Run(arm.trial({"task.hidden": hidden, "scheme.lr": 0.1}, 0))
+        scores.append([record.valid_score for record in run][-1])
+        arrays = {name: tensor.numpy() for name, tensor in run.artifacts().items()}
+        left.append(TrialArtifacts("a", run.trial.flat(), arrays))
+    for one, score in zip(left, scores, strict=True):
+        assert averages([one], arm).set_index("weights")["score"]["final"] == score
+    with pytest.raises(Refusal, match="have several shapes"):
+        averages(left, arm)

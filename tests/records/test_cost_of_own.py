@@ -1,6 +1,7 @@
 """`lr-study cost` on our own records: the levels that stand in them, the study that their column names."""
 
 import json
+import math
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,7 @@ from click.testing import CliRunner
 from recorded import record, training
 
 from study.commands.cost import cost as command
+from study.records import own
 from study.records.material import level_of, of_file
 from study.replay import read_record
 from study.reports.writing import ReportOptions, write
@@ -132,3 +134,19 @@ def test_what_the_terminal_cannot_show_is_replaced(saved, lr_study_process):
     out, errors = process.communicate(timeout=100)
     assert process.returncode == 0, errors
     assert "? 5" in out  # of ≥ 5
+
+
+@pytest.mark.parametrize(
+    ("domain", "most"),
+    [
+        ({"log_uniform": [0.5, 30]}, 30),
+        ({"choice": [2, 5]}, 5),
+        ({"log_normal": [3, 1]}, math.nan),
+        ({"new": [1]}, math.nan),
+    ],
+)
+def test_the_dearest_trial_of_an_arm_that_searches_its_epochs_is_the_longest_that_it_may_draw(domain, most):
+    table = record(*(training([0.5] * n, k=n, epochs=float(n)) for n in (1, 2)), training([0.5], arm="b", epochs=2.0))
+    told = own.of_record(table, "passes", {"a": {"epochs": domain}, "b": {}}).groupby("scheme")["dearest"].max()
+    assert told["a"] == pytest.approx(most, nan_ok=True)
+    assert told["b"] == 2.0

@@ -63,14 +63,16 @@ def collapse(scores: ArrayLike, groups: ArrayLike) -> Collapse | NotDefined:
         groups: (n,) from `anti_diagonals`; those of one cell say nothing of the spread within, and are left out.
 
     Returns:
-        The statistic; not defined with fewer than two groups of two cells, or where all scores are equal.
+        The statistic; not defined with fewer than two groups of two cells, or where scores are equal or missing.
     """
     scores, groups = np.asarray(scores, float), np.asarray(groups, np.intp)
     counted = np.bincount(groups)[groups] > 1
     scores, groups = scores[counted], np.unique(groups[counted], return_inverse=True)[1]
     sizes = np.bincount(groups)
     num_cells, num_groups = len(scores), len(sizes)
-    if num_groups < 2 or not np.isfinite(scores).all():
+    if not np.isfinite(scores).all():
+        return NotDefined("a cell has no score")
+    if num_groups < 2:
         return NotDefined("fewer than two anti-diagonals hold two cells")
     means = np.bincount(groups, scores) / sizes
     inner = float(((scores - means[groups]) ** 2).sum()) / (num_cells - num_groups)

@@ -13,19 +13,22 @@ COLUMNS = ["arm", "seed", "tensor", "factor", "at_once", "in_the_end", "settled"
 
 
 def drops(record: pd.DataFrame) -> pd.DataFrame:
-    """One row a training whose rate falls once and then stays, and tensor: effective rates over the one before.
+    """One row a training whose rate falls once and then stays, two records at least, and tensor: over the one before.
 
     Where η becomes η/f while λ stays, theory (Li, Lyu & Arora 2020, arXiv 2010.02916) has η/‖w‖² fall to 1/f at once,
     because ‖w‖ has not moved yet, and then relax to 1/√f, as √(ηλ) does. `at_once` is told by the first record after
     the fall, when some of the way may be over; `settled` says whether 3/(ηλ) steps followed.
     """
     rows: list[dict[str, Any]] = []
+    if DECAY not in record:  # of rules that have another
+        return pd.DataFrame(columns=COLUMNS)
     finished: Any = record[record["status"] == "finished"]
     tensors = [name.removeprefix("effective_lr.") for name in record.columns if name.startswith("effective_lr.")]
     for key, trial in finished.sort_values([*TRIAL, "record"]).groupby(TRIAL, sort=False):
         rates = trial["lr"].to_numpy(float)
         falls = np.flatnonzero(rates[1:] < FALL * rates[:-1]) + 1
-        if len(falls) != 1 or not np.allclose(rates[falls[0] :], rates[-1]) or _changes(trial):
+        stays = len(falls) == 1 and falls[0] < len(rates) - 1 and np.allclose(rates[falls[0] :], rates[-1])
+        if not stays or _changes(trial):
             continue
         place, steps = int(falls[0]), trial["steps"].to_numpy(float)
         known = {"arm": key[0], "seed": key[3], "factor": rates[place - 1] / rates[place]}

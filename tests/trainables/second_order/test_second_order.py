@@ -408,14 +408,14 @@ def test_labels_of_eight_bits_are_labels():
     found = []
     for kind in (torch.int64, torch.uint8):
         oracle = Oracle(lambda at, kind=kind: functional.cross_entropy(inputs @ at["w"], labels.to(kind)))
-        found.append(oracle.curvature({"w": weight}, {"w": torch.ones_like(weight).cumsum(0)}, "sweep").item())
+        found.append(oracle.curvature({"w": weight}, {"w": torch.ones_like(weight).cumsum(0)}, recipe="sweep").item())
     assert found[0] == found[1]
 
 
 @pytest.mark.filterwarnings("ignore:.*degrees of freedom")
 def test_the_variance_of_one_row_has_no_derivative_rather_than_an_error():
     oracle = Oracle(lambda at: (at["w"] * torch.arange(3.0)).unsqueeze(0).std(0).sum())
-    assert torch.isnan(oracle.curvature({"w": torch.ones(3)}, {"w": torch.ones(3)}, "sweep"))
+    assert torch.isnan(oracle.curvature({"w": torch.ones(3)}, {"w": torch.ones(3)}, recipe="sweep"))
 
 
 def test_recurrent_layers_are_called_without_cudnn_which_has_no_second_derivative():
