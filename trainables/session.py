@@ -346,6 +346,7 @@ class Session:
         stepping.trains(value for value in kept.values() if isinstance(value, torch.nn.Module))
         self.kept = kept
         put_back(kept, self.states or {})
+        self.states = None  # once: a loop may call `epochs` again
 
 
 def _number(value: Any) -> float:

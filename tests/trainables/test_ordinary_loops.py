@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections import defaultdict
 from dataclasses import dataclass
 
 import pytest
@@ -108,6 +109,74 @@ def test_a_group_that_is_added_later_follows_the_schedule_too(rule):
 
     list(own(loop, RULES[rule]))
     assert found["rate"] == pytest.approx(0.1 * (1 + math.cos(math.pi * 15 / 16)) / 2, rel=1e-2)
+
+
+@pytest.mark.parametrize("rule", ["composed", "packaged"])
+def test_a_training_with_a_group_that_was_added_later_says_how_it_could_go_on(rule):
+    def loop(session):
+        model, late = nn.Linear(2, 2), nn.Linear(2, 2)
+        optimizer = session.optimizer(model, steps_per_epoch=4)
+        added = list(late.parameters()) if rule == "packaged" else list(late.named_parameters())
+        if len(session.records) > 1 and early:
+            optimizer.add_param_group({"params": added})
+        for epoch in session.epochs(model=model, late=late, optimizer=optimizer):
+            if epoch == 1:
+                optimizer.add_param_group({"params": added})
+            walk(nn.Sequential(model, late), optimizer)
+            session.report(valid_score=loss_of(nn.Sequential(model, late)).item())
+
+    early = False
+    whole, first = own(loop, RULES[rule]), own(loop, RULES[rule])
+    list(whole)
+    first.epoch(), first.epoch()
+    state, again = first.state_dict(), own(loop, RULES[rule])
+    first.close()
+    again.load_state_dict(state)
+    with pytest.raises(
+        Refusal, match="'optimizer' had 2 parameter groups when this training was broken off, and has 1"
+    ):
+        list(again)
+    early, again = True, own(loop, RULES[rule])
+    again.load_state_dict(state)
+    list(again)
+    assert [record.valid_score for record in again.records] == [record.valid_score for record in whole.records]
+
+
+def test_a_second_pass_of_epochs_goes_on_where_the_first_has_ended():
+    def loop(session):
+        model = nn.Linear(2, 2)
+        optimizer = session.optimizer(model, steps_per_epoch=4)
+        for last in (1, 3):
+            for epoch in session.epochs(model=model, optimizer=optimizer):
+                walk(model, optimizer)
+                session.report(valid_score=loss_of(model).item())
+                if epoch >= last:
+                    break
+
+    whole, first, again = own(loop), own(loop), own(loop)
+    list(whole)
+    first.epoch()
+    again.load_state_dict(first.state_dict())
+    first.close()
+    list(again)
+    assert [record.valid_score for record in again.records] == [record.valid_score for record in whole.records]
+
+
+def test_what_a_checkpoint_would_not_give_back_is_refused():
+    class Counting(nn.Linear):
+        def get_extra_state(self):
+            return defaultdict(int, steps=1)
+
+        def set_extra_state(self, state):
+            pass
+
+    def loop(session):
+        model = Counting(2, 2)
+        for _ in session.epochs(model=model, optimizer=session.optimizer(model, steps_per_epoch=4)):
+            pass
+
+    with pytest.raises(Refusal, match=r"session\.epochs keeps model\._extra_state, a defaultdict"):
+        list(own(loop))
 
 
 @pytest.mark.parametrize("told", [True, False])

@@ -5,6 +5,7 @@ import math
 import random
 import sys
 import threading
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from trainables.refusal import Refusal
 from trainables.run import own_loop
 from trainables.run.own_loop import OwnLoop
 from trainables.run.stopping import Rung
+from trainables.run.trainers_checkpoints import TrainersCheckpoints
 from trainables.seeds import seed_of
 from trainables.tasks import Workload
 from trainables.training import Training
@@ -398,6 +400,17 @@ def test_an_average_is_judged_inside_of_evaluating_and_batch_norm_wants_batches(
 
     with pytest.raises(Refusal, match=r"with session.evaluating\(\):"):
         list(OwnLoop(trial(lambda session: normalised(session, nowhere), **AVERAGED)))
+
+    def of_nobody(session):
+        model = nn.Linear(2, 2)
+        optimizer = session.optimizer(model.parameters())
+        for _ in session.epochs():
+            walk(model, optimizer)
+            with session.evaluating():
+                session.report(0.5)
+
+    with pytest.raises(Refusal, match=r"give session\.optimizer the module"):
+        list(OwnLoop(trial(of_nobody, **AVERAGED)))
     with pytest.raises(Refusal, match="refresh=loader"):
         list(OwnLoop(trial(lambda session: normalised(session, without_batches), **AVERAGED)))
 
@@ -545,6 +558,25 @@ def test_a_trainer_goes_on_from_its_own_newest_whole_checkpoint(tmp_path):
     list(again)
     assert began == [0, 0, 2]
     assert told(again.records) == told(whole.records)
+
+
+def test_what_a_killed_attempt_left_behind_counts_once_it_is_written_again(tmp_path):
+    (tmp_path / "whole" / "deep").mkdir(parents=True)
+    (tmp_path / "whole" / "deep" / "weights").write_text("of an attempt that nobody knows")
+    now = TrainersCheckpoints(tmp_path)
+    now.look(3)
+    assert now.state_dict() == {}
+    time.sleep(0.02)
+    (tmp_path / "whole" / "deep" / "weights").write_text("of this one")
+    now.look(4)
+    assert TrainersCheckpoints(tmp_path).newest(now.state_dict()) == (str(tmp_path / "whole"), 4)
+
+
+def test_what_was_written_before_the_first_record_may_be_a_log(tmp_path):
+    now = TrainersCheckpoints(tmp_path)
+    (tmp_path / "logs").mkdir()
+    now.look(0)
+    assert TrainersCheckpoints(tmp_path).newest(now.state_dict()) == (None, 0)
 
 
 def test_what_is_no_training_is_told_what_to_inherit():

@@ -159,7 +159,8 @@ def _of_class(found: type[torch.optim.Optimizer], module: str) -> type[Optimizer
         return found(params, **{each.name: getattr(self, each.name) for each in fields(self)})
 
     def rate(self: Any, live: torch.optim.Optimizer) -> float:
-        return float(live.param_groups[0].get("lr", math.nan))
+        lr = live.param_groups[0].get("lr")  # None, where its authors find one
+        return math.nan if lr is None else float(lr)
 
     def check(self: Any) -> None:
         try:

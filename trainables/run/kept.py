@@ -1,5 +1,6 @@
 """Keeping what a loop of the user's asks to be kept: checked, read as plain data, and put back."""
 
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -69,15 +70,28 @@ def put_back(kept: Mapping[str, Any], before: Mapping[str, Any]) -> None:
         before: the states that `states` read, by name.
 
     Raises:
-        Refusal: where a name is kept no more.
+        Refusal: where a name is kept no more, or an optimizer had other groups.
     """
     for name, state in before.items():
         if name not in kept:
             raise Refusal(f"session.epochs(…) kept {name!r} before this training was broken off, and does no longer")
+        if isinstance(kept[name], torch.optim.Optimizer):
+            _check_groups(name, kept[name], state)
         if _is_theirs(kept[name]):
             optimizer_state.put_back(_unwrapped(kept[name]), _trained(kept[name]), state)
         else:
             kept[name].load_state_dict(state)
+
+
+def _check_groups(name: str, optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Refuse to go on with other parameter groups than there were."""
+    before = len(state["param_groups"] if "param_groups" in state else state["parts"][1])
+    now = len(optimizer.param_groups)
+    if before != now:
+        raise Refusal(
+            f"{name!r} had {before} parameter groups when this training was broken off, and has {now}: add those of "
+            "earlier epochs before session.epochs(), where len(session.records) says how many are over"
+        )
 
 
 def _is_theirs(value: Any) -> bool:
@@ -101,10 +115,10 @@ def _unwrapped(optimizer: Any) -> Any:
 
 
 def _check_plain(place: str, state: Any) -> None:
-    if isinstance(state, dict):
+    if type(state) in (dict, OrderedDict, Counter):
         for key, value in state.items():
-            _check_plain(f"{place}.{key}" if "." in place or place[-1] != " " else f"{place}{key}", value)
-    elif isinstance(state, (list, tuple)):
+            _check_plain(f"{place}{key}" if place.endswith(" ") else f"{place}.{key}", value)
+    elif type(state) in (list, tuple, torch.Size):
         for number, value in enumerate(state):
             _check_plain(f"{place}[{number}]", value)
     elif not (isinstance(state, Tensor) or type(state) in PLAIN):  # numpy's floats are no floats to a checkpoint

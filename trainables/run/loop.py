@@ -179,20 +179,24 @@ class Run:
         before: list[Tensors] = []  # the buffers that the mini-batch before it leaves, once it has been asked
 
         def objective(params: Tensors) -> Tensor:
-            # The global generators, because other people's modules (nn.Dropout) draw from no other;
-            # `epoch` gives the caller's back. Seeded anew, every call sees the same noise.
-            self.seed_step(noise)
             if not before:
                 before.append(self.buffers)
             buffers = {name: buffer.clone() for name, buffer in before[0].items()}
-            own = tree_map_only(Tensor, torch.clone, inputs) if self._of_others else inputs  # they may write into it
-            predicted = self.predictor(params, buffers, self.task.augment(own))
+            predicted = self._predicted(params, buffers, inputs, noise)
             if outputs is not None and not outputs:
                 self.buffers = buffers
                 outputs.append(detached(predicted))
             return self.task.loss(predicted, targets)
 
         return objective
+
+    def _predicted(self, params: Tensors, buffers: Tensors, inputs: Tree, noise: int) -> Tree:
+        """The outputs of the network in training; `buffers` are written into."""
+        # The global generators, because other people's modules (nn.Dropout) draw from no other;
+        # `epoch` gives the caller's back. Seeded anew, every call sees the same noise.
+        self.seed_step(noise)
+        own = tree_map_only(Tensor, torch.clone, inputs) if self._of_others else inputs  # they may write into it
+        return self.predictor(params, buffers, self.task.augment(own))
 
     def seed_step(self, noise: int) -> None:
         """Seed the generators that a step draws from: Python's and numpy's too where the task is other people's."""
@@ -300,10 +304,15 @@ class Run:
 
     @cached_property
     def flops_per_example(self) -> float:
-        """Floating-point operations of one gradient, an example, counted on the first training batch."""
+        """Floating-point operations of one gradient, an example, counted as it starts, wherever it goes on."""
         inputs, targets, size = self.course.first()
+        params, buffers = self.predictor.start()
+
+        def objective(params: Tensors) -> Tensor:
+            return self.task.loss(self._predicted(params, buffers, inputs, self.course.noise(0, 0)), targets)
+
         with Flops() as counted, seeded(self.device, 0):
-            Oracle(self.objective(inputs, targets)).gradient(self.params)
+            Oracle(objective).gradient(params)
         return counted.total / size
 
     def _nothing(self) -> Totals:

@@ -48,7 +48,8 @@ class Predictor:
             raise Refusal(
                 f"the model of task {name_of(type(task))!r} has complex parameters: give it a loop of its own"
             )
-        self.model = model.to(device, self._dtype).train()
+        model = model.to(device)  # a cast to a type would make complex buffers real
+        self.model = (model.double() if precision == "float64" else model.float()).train()
         self.frozen = {name: p.detach() for name, p in self.model.named_parameters() if not p.requires_grad}
         self.norms = {name: m for name, m in self.model.named_modules() if isinstance(m, _BatchNorm)}
 
@@ -91,7 +92,7 @@ class Predictor:
         with self._evaluating():
             for rows in split.rows.split(EVALUATION_BATCH):
                 inputs, targets = split.at(rows)
-                outputs = self(params, dict(buffers), inputs)
+                outputs = self(params, _copied(buffers), inputs)
                 if labels is not None:
                     logits = logits_of(outputs)
                     labels.append(logits.argmax(-1).to(_narrowest(logits.shape[-1])).cpu())
@@ -116,7 +117,7 @@ class Predictor:
             batches: of inputs
             noise: the seed of what the network draws, a dropout for one
         """
-        fresh = {name: buffer.clone() for name, buffer in buffers.items()}
+        fresh = _copied(buffers)
         momenta = {name: norm.momentum for name, norm in self.norms.items()}
         for name, norm in self.norms.items():
             norm.momentum = None  # a plain mean over the batches
@@ -136,6 +137,11 @@ class Predictor:
             yield
         finally:
             self.model.train()
+
+
+def _copied(buffers: Tensors) -> Tensors:
+    """Buffers that a network may write into."""
+    return {name: buffer.clone() for name, buffer in buffers.items()}
 
 
 def _arguments(prepared: Tree) -> tuple[tuple[Any, ...], dict[str, Any]]:

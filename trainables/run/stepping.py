@@ -57,8 +57,12 @@ class Side(NamedTuple):
             self.optimizer.progress = share
         if isinstance(self.rule, Packaged) and self.writes_rates:
             factor = self.rule.schedule(torch.tensor(share, dtype=torch.float64))
-            self.first.extend(rates(self.optimizer)[len(self.first) :])  # of groups that were added since
+            self.meets_groups()
             scale_rates(self.optimizer, self.first, float(factor))
+
+    def meets_groups(self) -> None:
+        """Note the first rates of groups that were added since."""
+        self.first.extend(rates(self.optimizer)[len(self.first) :])
 
     def heard(self, score: float | None, used: list[float | None], *, stepped: bool) -> dict[str, float]:
         """Tell the rule of an evaluation; what it adds to a record comes back.
@@ -68,7 +72,7 @@ class Side(NamedTuple):
             used: the rates of its groups in the last step: somebody's LR scheduler may have moved them since.
             stepped: whether there was one; a rule that finds its rate has none before.
         """
-        if isinstance(self.rule, Packaged) and not stepped:
+        if isinstance(self.rule, Packaged) and self.rule.optimizer.finds_rate and not stepped:
             return {"lr": math.nan}
         if isinstance(self.rule, Packaged):
             now = rates(self.optimizer)
@@ -147,7 +151,9 @@ class Stepping:
         return [[lr.clone() if isinstance(lr, Tensor) else lr for lr in own] for own in every]
 
     def trains(self, modules: Iterable[nn.Module]) -> None:
-        """Take in the modules that a loop keeps, where it gave the optimizer parameters alone."""
+        """Take in what a loop keeps, before it is put back: the modules, where it gave parameters alone, and groups."""
+        for side in self._sides:
+            side.meets_groups()
         own = {param for group in self.optimizer.param_groups for param in group["params"]}
         self._modules = self._modules or [each for each in modules if not own.isdisjoint(each.parameters())]
 
@@ -181,11 +187,16 @@ class Stepping:
             device: of the module.
 
         Raises:
-            Refusal: there are such statistics, and no batches.
+            Refusal: there are such statistics, and no batches; or nobody knows the module.
         """
         if not self.averages:
             yield
             return
+        if not self._modules:
+            raise Refusal(
+                "the trial's rule is judged by an average of its parameters, for which a BatchNorm would need "
+                "statistics: give session.optimizer the module, or session.epochs(model=model, …)"
+            )
         of_each = [[norm for norm in module.modules() if isinstance(norm, _BatchNorm)] for module in self._modules]
         norms = [norm for own in of_each for norm in own]
         if sum(map(bool, of_each)) > 1:

@@ -28,6 +28,7 @@ class TrainersCheckpoints:
         """
         self.folder = folder
         self.written: dict[str, Written] = {}
+        self._left = {name: self._time(name) for name in self._names()}  # by whoever was killed: of what, nobody knows
 
     def look(self, num_records: int) -> None:
         """Note the checkpoints: those written since the last look are of so many records, and whole.
@@ -37,10 +38,10 @@ class TrainersCheckpoints:
         Args:
             num_records: that the training had before the epoch which has just ended.
         """
-        for entry in self.folder.iterdir() if self.folder.is_dir() else ():
-            known, time = self.written.get(entry.name), self._time(entry.name)
-            if known is None or known.time != time:
-                self.written[entry.name] = Written(known is None, num_records, time)
+        for name in self._names():
+            known, time = self.written.get(name), self._time(name)
+            if time != (self._left.get(name) if known is None else known.time):
+                self.written[name] = Written(known is None, num_records, time)
 
     def newest(self, state: Mapping[str, Sequence[Any]]) -> tuple[str | None, int]:
         """Go on from the newest checkpoint of a state that is still as it was then; later ones are forgotten.
@@ -49,10 +50,11 @@ class TrainersCheckpoints:
             state: as `state_dict` gave it.
 
         Returns:
-            Its path and the records that the training had; None and 0 where there is none.
+            Its path and the records that the training had; None and 0 where there is none with a record: before the
+            first, logs and checkpoints look alike.
         """
         seen = {name: Written(*known) for name, known in state.items()}
-        there = {name: known for name, known in seen.items() if self._time(name) == known.time}
+        there = {name: known for name, known in seen.items() if self._time(name) == known.time and known.records}
         newest = max(there, key=lambda name: there[name], default=None)
         num_records = there[newest].records if newest else 0
         self.written = {name: known for name, known in there.items() if known.records <= num_records}
@@ -62,7 +64,10 @@ class TrainersCheckpoints:
         """Every checkpoint that was seen, by name, as lists of numbers."""
         return {name: list(known) for name, known in self.written.items()}
 
+    def _names(self) -> list[str]:
+        return [entry.name for entry in self.folder.iterdir()] if self.folder.is_dir() else []
+
     def _time(self, name: str) -> int | None:
-        """The time at which a checkpoint was written, in nanoseconds; None where it is not there."""
+        """The time at which the last of a checkpoint was written, in nanoseconds; None where it is not there."""
         place = self.folder / name
-        return place.stat().st_mtime_ns if place.exists() else None
+        return max(one.lstat().st_mtime_ns for one in (place, *place.rglob("*"))) if place.exists() else None

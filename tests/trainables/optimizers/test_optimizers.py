@@ -1,5 +1,6 @@
 """Packaged optimizers: the package's own trajectory, resumed bit for bit, evaluated in the right mode."""
 
+import math
 from dataclasses import dataclass
 
 import pytest
@@ -14,6 +15,7 @@ from trainables.optimizers.prodigy import Prodigy
 from trainables.optimizers.schedulefree_adamw import ScheduleFreeAdamW
 from trainables.optimizers.schedulefree_sgd import ScheduleFreeSGD
 from trainables.packaged import Packaged
+from trainables.plugins import trusted
 from trainables.refusal import Refusal
 from trainables.run.loop import REFRESH_BATCHES, Run
 from trainables.seeds import generator
@@ -152,3 +154,22 @@ def test_a_run_with_batch_norm_resumes_bit_for_bit():
     list(second)
     assert [record.valid_loss for record in second.records] == expected
     assert same(whole.buffers, second.buffers)
+
+
+class Finding(torch.optim.SGD):
+    """Takes no rate, as Adafactor of transformers may."""
+
+    def __init__(self, params, lr=None):
+        super().__init__(params, 0.1)
+        self.param_groups[0]["lr"] = lr
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for param in self.param_groups[0]["params"]:
+            param.sub_(param.grad, alpha=0.1)
+
+
+def test_an_optimizer_without_a_rate_has_none_in_its_records():
+    keys = {"rule": "packaged", "optimizer": trusted(f"{__name__}:Finding"), "optimizer.lr": None}
+    run = Run(Trial.parse({"task": "quadratic", "epochs": 1, **keys}))
+    assert math.isnan(run.epoch().lr)
