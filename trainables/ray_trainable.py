@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import pickle
-import shutil
 import socket
 import sys
 import tempfile
@@ -260,8 +259,3 @@ def _read(file: Path, mark: str) -> dict[str, Any] | None:
 
 def _say_unused(file: Path, error: Exception) -> None:
     sys.stderr.write(f"the checkpoint {file} is not used: {first_line(error)}\n")
-
-
-def forget(folder: Path) -> None:
-    """Remove the state of a finished run, and the folder with it."""
-    shutil.rmtree(folder, ignore_errors=True)

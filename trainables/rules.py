@@ -279,4 +279,7 @@ class Composed(Rule):
 
     def extras(self, state: ComposedState) -> dict[str, Tensor]:
         """The base rate of the last step, and what the scheme adds."""
-        return {"lr": state.lr, **self.scheme.extras(state.scheme)}
+        own = self.scheme.extras(state.scheme)
+        if "lr" in own:
+            raise Refusal(f"scheme {name_of(type(self.scheme))!r}: lr is the base rate, choose another name")
+        return {"lr": state.lr, **own}

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ class Session:
 
     Attributes:
         seed, batch_size, precision, threads, gradient_clip: of the trial. The seed is below 2³², as numpy's must be;
-            the last two are None or a number; torch knows the threads already, all else is for the loop to heed.
+            the last is None or a number; torch knows the threads already, all else is for the loop to heed.
         num_epochs: epochs in all, and so reports.
         device: where the trial runs.
         folder: where trainers that own their epochs may keep their checkpoints. It goes with the trial.
@@ -308,8 +308,11 @@ class Session:
         if flops is not UNTOLD:
             self.meter.tell(flops)
 
-    def _refuse_taken(self, extras: Container[str]) -> None:
-        """Refuse a number of the user's under the name of one of the rule's."""
+    def _refuse_taken(self, extras: Collection[str]) -> None:
+        """Refuse a number of the user's under the name of one of the rule's, and those under one of the record's."""
+        for name in extras:
+            if name != "lr":
+                check_name(name, "a rule's extras")
         for name in self._extras:
             if name in extras:
                 raise Refusal(f"session.log: {name} is a number of the trial's rule: choose another name")

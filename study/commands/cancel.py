@@ -11,11 +11,11 @@ from study.commands import options
 def cancel(study: str, tracking_uri: str) -> None:
     """Ask the driver of STUDY to end cleanly, from any machine that reaches the MLflow store.
 
-    The driver looks every few seconds. What is recorded stays; `lr-study run STUDY` goes on from there.
+    The driver looks every few seconds. What is recorded stays; the command that began the study goes on from there.
     """
     from study import tracking
     from study.tracking.embedded import refuse_missing
 
     refuse_missing(tracking_uri)  # before MLflow is imported, which takes seconds
     tracking.cancel(study, tracking_uri)
-    click.echo(f"asked {study} to end; `lr-study run {study}` goes on later")
+    click.echo(f"asked {study} to end; the command that began it goes on later")

@@ -2,7 +2,10 @@
 
 import click
 
-KINDS = ("studies", "arms", "directions", "schemes", "schedules", "optimizers", "tasks", "searchers", "stoppers")
+KINDS = (
+    "studies", "arms", "settings", "rules", "directions", "schemes", "schedules", "decays", "optimizers", "tasks",
+    "searchers", "stoppers",
+)  # fmt: skip
 
 
 @click.command(name="list")

@@ -48,7 +48,7 @@ def replay(
     \b
     Examples:
       lr-study replay quickstart --searcher tpe --trials 16 --target 0.95
-      lr-study replay schemes.parquet --searcher tpe --stopper asha
+      lr-study replay schemes.parquet --searcher tpe --stopper asha,min_epochs=0.5
       lr-study replay schemes.parquet --prior scheme.lr=0.1,0.5 --start scheme.lr=0.03
       lr-study replay wd-lr-grid --study intrinsic-search --of normalised --trials 16
     """  # noqa: D301 - \b is for click: leave this paragraph as it is

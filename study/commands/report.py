@@ -33,7 +33,7 @@ PAGE = *ANSWER, "output", "record"
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for the page.  [default: .lr-study/reports/STUDY]",
+    help="Folder for the page.  [default: reports/STUDY where the study ran, else in .lr-study]",
 )
 @click.option(
     "--baseline",

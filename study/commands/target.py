@@ -58,11 +58,11 @@ def target(
     from study.plan.chosen import values_of
     from trainables.refusal import Refusal
 
-    values = values_of(words)
-    for key in (key for key in ("task", "epochs", "record_every") if key in values):
+    said = [word.partition("=")[0] for word in words]
+    for key in (key for key in ("task", "epochs", "record_every", "trials", "seeds") if key in said):
         remedy = "TASK names it" if key == "task" else f"say --{key.replace('_', '-')}"
         raise Refusal(f"{key} is not said as KEY=VALUE here: {remedy}")
-    settings = {"epochs": epochs, "record_every": record_every, **values}
+    settings = {"epochs": epochs, "record_every": record_every, **values_of(words)}
     store = {"tracking_uri": tracking_uri, "storage": storage, "address": address, "verbose": verbose}
     found = _calibrate(task, trials, seeds, settings, **store)
     if found is None:
@@ -87,9 +87,15 @@ def _calibrate(
     import study as lr_study
     from study.answers import calibration
     from study.tracking.searches import OtherContents
+    from trainables.refusal import Refusal
 
     searched = calibration.search_study(task, trials, settings)
-    if not lr_study.run(searched, tracking_uri=tracking_uri, **options):
+    try:
+        complete = lr_study.run(searched, tracking_uri=tracking_uri, **options)
+    except OtherContents:
+        forget = f"lr-study forget {searched.name}"
+        raise Refusal(f"{searched.name} is recorded with other settings: `{forget}`, then say this again") from None
+    if not complete:
         return None
     chosen = calibration.best_configuration(lr_study.read(searched.name, tracking_uri=tracking_uri), searched)
     fresh = calibration.seeds_study(task, seeds, {**settings, **chosen})

@@ -47,7 +47,7 @@ class Dispatcher:
         recorded: Mapping[Key, Recorded],
         measured: Reader = _unread,
     ) -> None:
-        self._searchings = _searchings(study, measured)
+        self._study, self._searchings = study.name, _searchings(study, measured)
         self._recorded = recorded
         self._waiting: list[Assignment] = []
         self._filling: dict[tuple[str, int], list[Assignment]] = {}  # groups that are not yet whole
@@ -65,9 +65,10 @@ class Dispatcher:
         return sum(len(seeds) for seeds in self._outcomes.values())
 
     @property
-    def one_has_not_failed(self) -> bool:
-        """True once a trial has ended that did not fail."""
-        return any(one.status != "failed" for seeds in self._outcomes.values() for one in seeds.values())
+    def failed_first(self) -> list[str] | None:
+        """The trials that have failed, where all that have ended did; None once one has not."""
+        every = [(Key(self._study, *of, seed), one) for of, own in self._outcomes.items() for seed, one in own.items()]
+        return [key.path for key, _ in every] if all(one.status == "failed" for _, one in every) else None
 
     def next(self) -> Assignment | None:
         """A trial that may start now, from the search that is least far; None where all wait for outcomes.

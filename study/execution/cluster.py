@@ -95,6 +95,9 @@ def check_room(study: Study, cluster: Cluster) -> None:
         study: its arms say how many threads a trial has.
         cluster: as it was asked for.
     """
+    gpus = cluster.gpus_per_trial
+    if gpus is not None and not (0 <= gpus <= 1 or float(gpus).is_integer()):
+        raise Refusal(f"--gpus {gpus:g}: a trial takes a share of one GPU, or a whole number of them")
     if ray.is_initialized():
         _stays(cluster)
         nodes = _nodes()

@@ -1,6 +1,7 @@
 """Failed trials: tried again, recorded as failed, or the end of a study that fails as a whole."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from trainables.refusal import Refusal
@@ -63,10 +64,11 @@ class Failures:
     trial that takes days is not given up because its machine is restarted every night.
     """
 
-    def __init__(self, *, one_has_not_failed: bool = False) -> None:
+    def __init__(self, failed_first: Sequence[str] | None = ()) -> None:
+        """`failed_first` are the trials that have failed under an earlier driver; None: one has not."""
         self._times: defaultdict[str, int] = defaultdict(int)
         self._far: defaultdict[str, int] = defaultdict(int)
-        self._failed_first: list[str] | None = None if one_has_not_failed else []  # None: one has not failed
+        self._failed_first = None if failed_first is None else [*failed_first]
 
     def may_go_on(self, trial: str, error: str, num_records: int) -> bool:
         """Tell if a trial that failed is tried again.

@@ -185,7 +185,7 @@ def _train(asked: RunOptions, tracker: Tracker, dispatcher: Dispatcher) -> None:
 def _tracker(asked: RunOptions, forgotten: Callable[[Key], None], lease: Lease) -> Tracker:
     """The study's record; a new one where its file has changed and nothing of it has succeeded yet."""
     try:
-        return Tracker(asked.study, asked.uri, provenance.tags(), forgotten, lease.check)
+        return Tracker(asked.study, asked.uri, provenance.tags(), forgotten, lease.check, lease.cancelled)
     except OtherContents as refusal:
         if refusal.succeeded:
             raise
@@ -195,4 +195,4 @@ def _tracker(asked: RunOptions, forgotten: Callable[[Key], None], lease: Lease) 
     forget_record(name, asked.uri)
     for folder in folders:  # the checkpoints of trials that were broken off
         shutil.rmtree(asked.storage / folder, ignore_errors=True)
-    return Tracker(asked.study, asked.uri, provenance.tags(), forgotten, lease.check)
+    return Tracker(asked.study, asked.uri, provenance.tags(), forgotten, lease.check, lease.cancelled)

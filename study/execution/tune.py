@@ -52,7 +52,7 @@ class Bridge(Callback):
         self.hopeless = ""  # why no further trial is worth its cost
         self._running: dict[str, Assignment] = {}
         self._last: dict[str, Mapping[str, Any]] = {}
-        self._failures = Failures(one_has_not_failed=dispatcher.one_has_not_failed)  # under an earlier driver
+        self._failures = Failures(dispatcher.failed_first)  # under an earlier driver
         self._notes: set[str] = set()  # that have been shown
         self._up: set[str] = set()  # trials whose present attempt has been recorded
         self._lost: set[str] = set()  # trials whose last attempt has failed, and was counted
@@ -201,8 +201,7 @@ class Bridge(Callback):
             self._progress.note(f"trial {lane.key.path} failed: {error}")
         if self._failures.hopeless and not self.hopeless:
             self.hopeless = f"its first {len(self._failures.hopeless)} trials all failed, the last one with: {error}"
-            for each in self._failures.hopeless:  # to be run again, when what made them fail is mended
-                self._tracker.reopen(Key.of_path(each))
+            self._tracker.reopen(map(Key.of_path, self._failures.hopeless))  # to be run again, when that is mended
 
     def _end(self, lane: Assignment, outcome: Outcome, tags: Mapping[str, str]) -> None:
         """Write down the end of a training, and tell whoever waits for it."""

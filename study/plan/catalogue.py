@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from study.search.samplers import SAMPLERS
 from study.search.stoppers import STOPPERS
@@ -20,7 +20,9 @@ FAMILIES = {
     "schemes": ("trainables.schemes", "Scheme", "scheme"),
     "schedules": ("trainables.schedules", "Schedule", "scheme.schedule"),
     "optimizers": ("trainables.optimizers", "Optimizer", "optimizer"),
-    "tasks": ("trainables.tasks", "Task", "task"),
+    "rules": ("trainables.rules", "Rule", ""),  # their keys stand beside `rule`
+    "decays": ("trainables.rules", "Decay", "decay"),
+    "tasks": ("trainables.tasks", "Workload", "task"),
 }
 """Where the family of a kind stands, and the key under which a study file names its members."""
 
@@ -29,7 +31,7 @@ def lines(kind: str, name: str | None = None) -> Iterator[str]:
     """The names of a kind with what belongs to each, as lines of text.
 
     Args:
-        kind: one of `FAMILIES`, or studies, arms, searchers, stoppers.
+        kind: one of `FAMILIES`, or studies, arms, settings, searchers, stoppers.
         name: only that member of a family; a class of the user's own, `place:Name`, is imported.
 
     Raises:
@@ -44,6 +46,7 @@ def lines(kind: str, name: str | None = None) -> Iterator[str]:
     others: dict[str, Callable[[], Iterator[str]]] = {
         "studies": _studies,
         "arms": _arms,
+        "settings": _settings,
         "searchers": _searchers,
         "stoppers": lambda: _components(STOPPERS, "stopper"),
     }
@@ -53,17 +56,23 @@ def lines(kind: str, name: str | None = None) -> Iterator[str]:
 def _components(named: Mapping[str, type[Component]], key: str) -> Iterator[str]:
     for name, member in named.items():
         yield f"{name}: {_first_line(member)}"
-        for slot in slots(member, {}, f"{key}.").values():
+        for slot in slots(member, {}, f"{key}." if key else "").values():
             default = f" = {_shown(slot.default)}" if isinstance(slot.default, str | int | float | tuple | None) else ""
             domain = f", searched over {_domain(slot.domain)}" if slot.domain else ""
             yield f"    {slot.key}{default}{domain}"
 
 
 def _shown(default: object) -> str:
-    """A default as a study file writes it, but for what YAML calls null."""
-    if isinstance(default, float) and math.isinf(default):
-        return ".inf"
-    return str(list(default)) if isinstance(default, tuple) else str(default)  # type: ignore[arg-type]
+    """A value as a study file writes it.
+
+    >>> _shown(None), _shown(True), _shown(float("inf")), _shown((0.9, None)), _shown(1e-08)
+    ('null', 'true', '.inf', '[0.9, null]', '1e-08')
+    """
+    if isinstance(default, tuple):
+        return f"[{', '.join(map(_shown, default))}]"  # type: ignore[arg-type]
+    if default is None or isinstance(default, bool):
+        return "null" if default is None else str(default).lower()
+    return ".inf" if default == math.inf else str(default)
 
 
 def _domain(domain: object) -> str:
@@ -102,6 +111,28 @@ def _here(name: str) -> "Study | Refusal":
         return parse.load(name)
     except Refusal as refusal:
         return refusal
+
+
+def _settings() -> Iterator[str]:
+    from study.plan.file import Settings
+    from trainables.trial import Trial
+
+    yield "of an arm's search:"
+    for name, field in Settings.model_fields.items():
+        yield f"    {name}: {field.description} (default: {_shown(field.default)})"
+    yield "of its trials, beside the keys of their task, rule, direction, scheme and decay:"
+    for slot in slots(Trial, {}).values():
+        if "." not in slot.key and slot.family is None and slot.key != "seed":
+            words = _options(slot.annotation)
+            within = [f"{slot.valid.low:g} … {slot.valid.high:g}"] if slot.valid else []
+            told = f": {', '.join([*within, *words])}" if within or words else ""
+            yield f"    {slot.key}{told} (default: {_shown(slot.default)})"
+
+
+def _options(annotation: object) -> list[str]:
+    """The words that a field may be."""
+    given = get_args(annotation)
+    return [_shown(each) for each in given if isinstance(each, str)] + [w for each in given for w in _options(each)]
 
 
 def _searchers() -> Iterator[str]:

@@ -100,7 +100,7 @@ def _read(words: Sequence[str], arms: Mapping[str, Any]) -> tuple[str | None, di
 def _value(key: str, text: str) -> Any:
     """The value in the text, as YAML reads it; a path in it counts from the working directory."""
     if key in Settings.model_fields or key.startswith(STOPPER):
-        raise Refusal(f"{key} belongs to a search, and this is one trial: leave it out")
+        raise Refusal(f"{key} belongs to a search, of which nothing is said here: leave it out")
     try:
         return trusted(read_plain(text))
     except Refusal as refusal:

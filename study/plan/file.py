@@ -124,7 +124,7 @@ class StudyFile(BaseModel):
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of a study file: settings, and every key a trial can have beside them."""
+    """The JSON Schema of a study file: settings, beside which any key of a trial may stand, a value or a domain."""
     written_schema = StudyFile.model_json_schema()
     arm = Settings.model_json_schema()
     arm["description"] = "settings of the search, and any key of a trial: a value, or a domain to search"

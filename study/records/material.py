@@ -260,4 +260,6 @@ def schemes_of(material: Material) -> list[str]:
     record = material.record
     pairs = [] if record.empty else record[["arm", "task"]].drop_duplicates().itertuples(index=False)
     named: dict[str, str] = {str(arm): entry_of(arm, task) for arm, task in pairs}
-    return list(dict.fromkeys(named.get(arm, arm) for arm in [*material.planned, *named]))
+    written_in = {arm: place for place, arm in enumerate(material.file.written_out() if material.file else ())}
+    known = sorted([*material.planned, *named], key=lambda arm: written_in.get(arm, len(written_in)))
+    return list(dict.fromkeys(named.get(arm, arm) for arm in known))

@@ -12,10 +12,10 @@ SCHEME = "sqlite:///"
 def sqlite_file(uri: str) -> Path | None:
     """The file that an address names; none where it is a server's.
 
-    >>> sqlite_file("sqlite:///mlflow.db"), sqlite_file("http://127.0.0.1:5000")
+    >>> sqlite_file("sqlite:///mlflow.db?timeout=60"), sqlite_file("http://127.0.0.1:5000")
     (PosixPath('mlflow.db'), None)
     """
-    return Path(uri.removeprefix(SCHEME)) if uri.startswith(SCHEME) else None
+    return Path(uri.removeprefix(SCHEME).partition("?")[0]) if uri.startswith(SCHEME) else None
 
 
 def refuse_missing(uri: str) -> None:

@@ -19,7 +19,17 @@ from typing import NamedTuple, Self
 from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 
-from study.tracking.store import LEASE, PREFIX, artifacts, client, experiment_of, is_away, shown, without_retries
+from study.tracking.store import (
+    CANCEL,
+    LEASE,
+    PREFIX,
+    artifacts,
+    client,
+    experiment_of,
+    is_away,
+    shown,
+    without_retries,
+)
 from trainables.refusal import Refusal, first_line
 
 BEAT_SECONDS = 5.0
@@ -83,6 +93,7 @@ class Lease:
         """Take it; refused where another driver lives, after up to `DEAD_SECONDS` where one may have died."""
         self._client, self._study, self._uri = client(uri), study, uri
         self._experiment = experiment_of(self._client, study, uri)
+        self.cancelled = self._client.get_experiment(self._experiment).tags.get(CANCEL, "")  # before this driver began
         number, active = self._before()
         for lease in active:
             self._refuse_while_alive(lease)

@@ -111,11 +111,12 @@ def experiment_of(store: MlflowClient, name: str, uri: str) -> str:
         uri: of the store.
 
     Raises:
-        Refusal: where an experiment of that name was deleted.
+        Refusal: where an experiment of that name was deleted, or is somebody else's.
     """
     found = store.get_experiment_by_name(name)
     if found is not None:
         refuse_deleted("study", found, uri)
+        _refuse_foreign(store, found, uri)
         return found.experiment_id
     try:
         return store.create_experiment(name, artifacts(uri))
@@ -124,6 +125,16 @@ def experiment_of(store: MlflowClient, name: str, uri: str) -> str:
         if found is None:
             raise
         return found.experiment_id
+
+
+def _refuse_foreign(store: MlflowClient, experiment: Experiment, uri: str) -> None:
+    """Refuse an experiment that was begun by other people's runs: a study would write among them, and forget them."""
+    oldest = store.search_runs([experiment.experiment_id], max_results=1, order_by=["attributes.start_time ASC"])
+    if oldest and f"{PREFIX}kind" not in oldest[0].data.tags:
+        raise Refusal(
+            f"experiment {experiment.name!r} in {shown(uri)} holds runs that no study has made: give the study file "
+            "another name"
+        )
 
 
 def refuse_deleted(kind: str, experiment: Experiment, uri: str) -> None:
@@ -164,7 +175,7 @@ def find_study(study: str, uri: str) -> tuple[MlflowClient, str]:
         uri: of the MLflow store.
 
     Raises:
-        Refusal: where the store or the study is not there, or the study was deleted.
+        Refusal: where the store or the study is not there, the study was deleted, or it is somebody else's experiment.
     """
     embedded.refuse_missing(uri)
     store = client(uri)
@@ -173,6 +184,7 @@ def find_study(study: str, uri: str) -> tuple[MlflowClient, str]:
         names = [found.name for found in store.search_experiments() if not found.name.startswith(LEASE)]
         raise unknown(f"study in {shown(uri)}:", study, names)
     refuse_deleted("study", experiment, uri)
+    _refuse_foreign(store, experiment, uri)
     return store, experiment.experiment_id
 
 

@@ -63,11 +63,13 @@ class Tracker:
         provenance: Mapping[str, str] | None = None,
         recorded: Callable[[Key], None] = lambda key: None,
         check: Callable[[], None] = lambda: None,
+        ignored: str | None = None,
     ) -> None:
         """Open the study's experiment, made if it is not there; refuse one of the same name with other contents.
 
         `recorded` is called, from another thread, when the end of a trial is in the store. `check` is called before
-        everything that is written, and raises where this driver must not write any more.
+        everything that is written, and raises where this driver must not write any more. `ignored` is the request to
+        end that an earlier driver was told; None: whatever stands there now.
         """
         self.study, self.uri = study, uri
         self._client = client(uri)
@@ -78,7 +80,8 @@ class Tracker:
         self.prices: dict[str, list[Price]] = {}  # by arm
         self._waiting: dict[Key, list[Point]] = defaultdict(list)
         self._flushed = self._asked = time.monotonic()
-        self._ignored = self._client.get_experiment(self._experiment).tags.get(CANCEL, "")  # of an earlier driver
+        stands = self._client.get_experiment(self._experiment).tags.get(CANCEL, "")
+        self._ignored = stands if ignored is None else ignored
         self._cancelled = False
         self._load()
         self._recorded, self._check = recorded, check
@@ -196,10 +199,16 @@ class Tracker:
         self._runs[key] = self._runs[key]._replace(status=status, score=score)
         self._outbox.put(End(key, "FAILED" if status == "failed" else "FINISHED", now))
 
-    def reopen(self, key: Key) -> None:
-        """Mark a training that has failed as open: the next driver draws and runs it anew, in another run."""
-        self._runs[key] = self._runs[key]._replace(status=None)
-        self._outbox.put(End(key, "KILLED", int(time.time() * 1000)))
+    def reopen(self, failed: Iterable[Key]) -> None:
+        """Mark trainings that have failed as open, and all that are under way: the next driver draws them anew.
+
+        What is under way may have been drawn from what failed. All of them get other runs.
+        """
+        under_way = [key for key, known in self._runs.items() if known.status is None]
+        for key in (*failed, *under_way):
+            self._runs[key] = self._runs[key]._replace(status=None)
+            self._outbox.put(Points(key, [], [(f"{PREFIX}status", "failed")]))
+            self._outbox.put(End(key, "KILLED", int(time.time() * 1000)))
 
     def keep(self, key: Key, file: Path) -> None:
         """Keep a file of a training beside its run; handed over before the status, so that a finished trial has it.

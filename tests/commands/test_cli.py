@@ -128,7 +128,8 @@ def test_a_corrupt_download_is_refused(lr_study, tmp_path, shared):
 
 
 @pytest.mark.parametrize(
-    "kind", ["studies", "arms", "directions", "schemes", "schedules", "optimizers", "tasks", "searchers"]
+    "kind",
+    ["studies", "arms", "rules", "directions", "schemes", "schedules", "decays", "optimizers", "tasks", "searchers"],
 )
 def test_list_names_everything(kind):
     from study.plan import catalogue
@@ -204,6 +205,27 @@ def test_defaults_are_listed_as_a_study_file_writes_them():
     from study.plan import catalogue
 
     assert "    scheme.ceiling = .inf" in list(catalogue.lines("schemes", "multilevel"))
+    assert "    hidden.optimizer.nesterov = true" in list(catalogue.lines("rules", "split"))
+
+
+def test_settings_are_listed_those_of_a_search_and_those_of_a_trial():
+    from study.plan import catalogue
+
+    told = list(catalogue.lines("settings"))
+    assert "    batch_size: 1 … 1e+09, full (default: 128)" in told
+    assert "    repetitions: independent searches of the arm (default: 1)" in told
+
+
+def test_a_loop_of_ones_own_is_listed_as_a_task(tmp_path):
+    from study.plan import catalogue
+
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import dataclass\nfrom trainables.training import Training\n@dataclass(frozen=True)\n"
+        "class Mine(Training):\n    'Mine.'\n    metric, mode, chance = 'score', 'max', 0.0\n    width: int = 3\n"
+        "    def train(self, session): ...\n"
+    )
+    told = list(catalogue.lines("tasks", f"{tmp_path}/mine.py:Mine"))
+    assert told[1:] == ["    task.width = 3"]
 
 
 def test_a_dry_run_counts_the_trials_and_starts_nothing(lr_study, tmp_path):

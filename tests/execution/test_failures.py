@@ -98,11 +98,19 @@ def test_a_driver_knows_of_the_trials_that_ended_well_under_an_earlier_one():
     dispatcher = Dispatcher(parse("{question: q, arms: {a: {task: quadratic, trials: 2}}}", "x"), {})
     for status, known in (("failed", False), ("diverged", True)):
         dispatcher.observe(dispatcher.next().key, Outcome(status, 0.0))
-        assert dispatcher.one_has_not_failed == known
-    resumed = Failures(one_has_not_failed=True)
+        assert (dispatcher.failed_first is None) == known
+        assert known or dispatcher.failed_first == ["x/a/0/0/0"]
+    resumed = Failures(dispatcher.failed_first)
     for number in range(GIVE_UP):
         resumed.ended(str(number), failed=True)
     assert not resumed.hopeless
+
+
+def test_what_failed_under_an_earlier_driver_is_among_the_first():
+    resumed = Failures([f"early {number}" for number in range(GIVE_UP - 1)])
+    assert not resumed.hopeless
+    resumed.ended("late", failed=True)
+    assert len(resumed.hopeless) == GIVE_UP
 
 
 # --- in the worker's process ----------------------------------------------------------------------------

@@ -86,3 +86,10 @@ def test_a_process_stays_in_the_ray_that_it_is_in(monkeypatch):
         cluster.connect(Cluster("nowhere"))
     with pytest.raises(Refusal, match=r"leave out --address 10\.0\.0\.9:6379"):
         cluster.connect(Cluster("10.0.0.9:6379"))
+
+
+@pytest.mark.parametrize("gpus", [1.5, float("nan"), float("inf")])
+def test_a_part_of_several_gpus_is_refused_before_anything_starts(gpus):
+    study = parse("{question: q, arms: {a: {task: quadratic}}}", "x")
+    with pytest.raises(Refusal, match="a trial takes a share of one GPU, or a whole number of them"):
+        cluster.check_room(study, Cluster(None, gpus))

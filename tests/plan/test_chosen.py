@@ -110,7 +110,7 @@ def test_a_path_counts_from_the_working_directory_and_that_of_the_file_from_its_
         (["seed=-1"], "seed must lie in"),
         (["seed=x"], "seed must be a whole number, got 'x'"),
         (["epochs=020"], "epochs: line 1: 020 has a leading zero"),
-        (["trials=3"], "trials belongs to a search, and this is one trial: leave it out"),
+        (["trials=3"], "trials belongs to a search, of which nothing is said here: leave it out"),
         (["stopper.reduction=3"], "stopper.reduction belongs to a search"),
         (["replay"], "arm 'replay' replays the rates that a study has measured of 'first': try that arm"),
     ],

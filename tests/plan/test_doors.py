@@ -14,13 +14,13 @@ import torch
 from mlflow import MlflowClient
 
 from study import tracking
-from study.plan.key import Key, checked_name
+from study.plan.key import checked_name
 from study.plan.parse import load as load_study
 from study.plan.parse import parse
 from study.reports import writing as pages
 from study.tracking import Tracker
 from study.tracking.artifacts import read_artifacts
-from trainables.ray_trainable import forget, load
+from trainables.ray_trainable import load
 from trainables.refusal import Refusal
 from trainables.run import artifacts
 from trainables.run.loop import Run
@@ -132,16 +132,6 @@ def test_a_trial_in_the_store_whose_key_leaves_its_folder_is_refused(path, recor
         Tracker(study, uri)
     with pytest.raises(Refusal, match="is not the key of a trial"):
         tracking.read("keys", uri)
-
-
-def test_a_checkpoint_folder_that_leads_elsewhere_is_not_emptied(tmp_path):
-    elsewhere, here = tmp_path / "elsewhere", tmp_path / "checkpoints" / Key("a", "b", 0, 0).path
-    elsewhere.mkdir()
-    (elsewhere / "precious").touch()
-    here.parent.mkdir(parents=True)
-    here.symlink_to(elsewhere)
-    forget(here)
-    assert (elsewhere / "precious").exists()
 
 
 # --- study files ---------------------------------------------------------------------------------------------

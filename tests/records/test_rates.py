@@ -10,8 +10,9 @@ from study.answers.choice import rates as rates_of_hits
 from study.answers.trials import trainings_of, trials_of
 from study.answers.winners import winners
 from study.commands.best import _text
+from study.plan.file import read_file
 from study.records import own
-from study.records.material import Level, Material
+from study.records.material import Level, Material, schemes_of
 from study.records.question import Question
 from study.records.trials import trials
 from study.reports.summary import render, summary
@@ -124,3 +125,11 @@ def test_no_name_and_no_number_of_the_text_is_cut():
     text = render(summary(record(*(training([0.5], arm=arm, lr=1e-5) for arm in arms))), "text")
     assert all(arm in text for arm in arms)
     assert len(text.splitlines()) == 3
+
+
+def test_schemes_stand_as_the_study_file_names_them_whichever_ran_first_and_wherever_it_was_saved():
+    file = read_file("{question: q, common: {task: t}, arms: {second: {}, first: {}}}", "x")
+    rows = record(training([0.5], arm="first"), training([0.5], arm="second"))
+    for planned in ({}, {"first": 1, "second": 1}):
+        assert schemes_of(Material("x", rows, file=file, planned=planned)) == ["second", "first"]
+    assert schemes_of(Material("x", rows)) == ["first", "second"]

@@ -13,7 +13,7 @@ from study.answers.summary import summarize
 from study.commands import words as asked
 from study.dispatch.dispatcher import Dispatcher
 from study.plan.parse import parse
-from study.tracking import Tracker, about, cancel, client, read, status
+from study.tracking import Lease, Tracker, about, cancel, client, forget, read, status
 from study.tracking import tracker as tracker_module
 from trainables.refusal import Refusal
 from trainables.trial import Record
@@ -222,13 +222,34 @@ def test_a_failed_trial_that_was_opened_again_is_drawn_anew_in_another_run(store
     key = search.key(0)
     before = tracker.recorded()[key].run_id
     tracker.finish(key, "failed", 0.0, error="ValueError: no")
-    tracker.reopen(key)
+    tracker.start(search, search.key(1), search.arm.trial({"scheme.lr": 0.5}, 8))  # drawn from what failed
+    tracker.reopen([key])
     tracker.close(complete=False)
     again = Tracker(tracker.study, store)
     assert again.recorded() == {}
     again.start(search, key, search.arm.trial({"scheme.lr": 0.9}, 7))
     assert again.recorded()[key].run_id != before
     assert Tracker(tracker.study, store).recorded()[key].params["scheme.lr"] == 0.9
+
+
+def test_an_experiment_that_others_have_begun_is_no_study(store):
+    client = MlflowClient(store)
+    client.create_run(client.create_experiment("theirs", "mlruns"))
+    study = parse(TEXT % "epochs: 3", "theirs")
+    for refused in (lambda: Tracker(study, store), lambda: Lease("theirs", store), lambda: forget("theirs", store)):
+        with pytest.raises(Refusal, match="holds runs that no study has made"):
+            refused()
+
+
+def test_a_request_to_end_while_a_driver_takes_over_is_heard(store, monkeypatch):
+    tracker, _ = started(store, "taken-over")
+    tracker.close(complete=False)
+    with Lease("taken-over", store) as lease:
+        cancel("taken-over", store)
+        monkeypatch.setattr(tracker_module, "CANCEL_SECONDS", 0.0)
+        again = Tracker(tracker.study, store, ignored=lease.cancelled)
+        assert again.cancelled()
+        assert not Tracker(tracker.study, store).cancelled()
 
 
 def test_an_orphan_of_a_repeated_create_is_removed(store):

@@ -1,10 +1,14 @@
 """The composed rule's own parts: decay as a number or a schedule, and gradient clipping."""
 
+import re
+from dataclasses import dataclass, replace
+
 import pytest
 import torch
 
 from trainables.directions.adam import Adam
 from trainables.oracle import Oracle, clipped
+from trainables.refusal import Refusal
 from trainables.rules import Composed, Coupled, Decoupled
 from trainables.run.loop import Run
 from trainables.schedules import Constant, Cosine, Step
@@ -135,3 +139,32 @@ def test_a_trial_with_gradient_clip_moves_at_most_lr_times_it():
         run.step()
     assert free.params["centre"].norm() > 0.01
     assert held.params["centre"].norm().item() == pytest.approx(0.5 * 0.01, rel=1e-12)
+
+
+@dataclass(frozen=True)
+class Telling(Fixed):
+    """Tells a number under a name of its own choice."""
+
+    word: str = "mine"
+
+    def extras(self, state):
+        return {self.word: torch.zeros(())}
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("steps", "a rule's extras: steps is a number of every record; choose another name"),
+        ("test_loss", "test_loss is a number of every record"),
+        ("k", "k is a column of every study's table"),
+        ("a b?", "cannot be recorded"),
+        ("lr", "lr is the base rate, choose another name"),
+    ],
+)
+def test_a_schemes_numbers_take_no_name_of_a_records_own(word, said):
+    trial = Trial.parse({"task": "quadratic", "epochs": 1})
+    Run(replace(trial, rule=Composed(scheme=Telling(lr=0.1)))).rehearse()
+    wrong = replace(trial, rule=Composed(scheme=Telling(lr=0.1, word=word)))
+    for ask in (Run.rehearse, Run.epoch):
+        with pytest.raises(Refusal, match=re.escape(said)):
+            ask(Run(wrong))

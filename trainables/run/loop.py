@@ -22,6 +22,7 @@ from trainables.run import scale_invariance as spheres
 from trainables.run.course import Batch, Course
 from trainables.run.flops import Flops
 from trainables.run.memory import keep_freed_memory
+from trainables.run.names import check_name
 from trainables.run.predictor import Predictor, Scores
 from trainables.run.stopping import Rung, best_score, stopped_at
 from trainables.seeds import seed_all, seed_globally, seed_of, seeded
@@ -125,6 +126,7 @@ class Run:
     def rehearse(self) -> None:
         """Make one step, to see that nothing of the trial is broken."""
         self.step()
+        self._told_by_the_rule()
 
     def step(self) -> None:
         """One step of the rule on the next mini-batch, or on as many as it accumulates."""
@@ -219,7 +221,7 @@ class Run:
             self._keep_best(valid.score, params, buffers)
             self.rule_state = self.trial.rule.after_epoch(self.rule_state, self._sign * valid.score)
             self.stopped = self._falls_short([*(record.valid_score for record in self.records), valid.score])
-        extras = {name: float(value) for name, value in self.trial.rule.extras(self.rule_state).items()}
+        extras = self._told_by_the_rule()
         if self._turned is not None:
             extras |= spheres.extras(self._turned, self.params, self.trial.rule, extras["lr"])
             self._turned = spheres.still(self._turned.squares, self.device)
@@ -237,6 +239,14 @@ class Run:
             diverged=self.diverged,
             extras=extras | self._tested(params, buffers),
         )
+
+    def _told_by_the_rule(self) -> dict[str, float]:
+        """The rate, and what the rule adds to a record, under names that a record can have."""
+        extras = {name: float(value) for name, value in self.trial.rule.extras(self.rule_state).items()}
+        for name in extras:
+            if name != "lr":
+                check_name(name, "a rule's extras")
+        return extras
 
     @property
     def _sign(self) -> int:

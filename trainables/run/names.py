@@ -1,4 +1,4 @@
-"""Names of numbers that a loop of the user's may add to its records."""
+"""Names of numbers that a loop of the user's, or a scheme, may add to its records."""
 
 import posixpath
 import re
@@ -15,17 +15,17 @@ PARTS = {*Trial.__dataclass_fields__, "scheme", "direction", "decay", "optimizer
 TAKEN = re.compile(r"[\w\-. :/]{1,250}")  # by MLflow, as it takes no path that is not whole
 
 
-def check_name(name: str) -> None:
+def check_name(name: str, where: str = "session.log") -> None:
     """Refuse a name that a record has already, or could not have.
 
     Args:
-        name: as `session.log` is told it.
+        name: of the number.
+        where: it is told.
     """
-    if name in Record.__dataclass_fields__ or name == "test_score":
-        raise Refusal(f"session.log: {name} is a number of every record; tell session.report")
+    if name in Record.__dataclass_fields__ or name in ("test_score", "test_loss"):
+        remedy = "tell session.report" if where == "session.log" else "choose another name"
+        raise Refusal(f"{where}: {name} is a number of every record; {remedy}")
     if name in COLUMNS or name.partition(".")[0] in PARTS:
-        raise Refusal(f"session.log: {name} is a column of every study's table: choose another name")
+        raise Refusal(f"{where}: {name} is a column of every study's table: choose another name")
     if not TAKEN.fullmatch(name) or posixpath.normpath(name) != name or name[0] in "/.":
-        raise Refusal(
-            f"session.log: the name {name!r} cannot be recorded: take letters, digits, spaces and _-.:/ alone"
-        )
+        raise Refusal(f"{where}: the name {name!r} cannot be recorded: take letters, digits, spaces and _-.:/ alone")
