@@ -15,12 +15,12 @@ def score_of(rate, decay):
     return 0.9 - 0.01 * (math.log2(rate * decay) + 7) ** 2
 
 
-def trial(arm, k, seed, rate, decay, score, start=5.0, tensors=("w",)):
-    """‖w‖⁴ goes from where it starts to η σ²/(2λ) at 4ηλ a step; the angle is √(2ηλ) where it has arrived."""
+def trial(arm, k, seed, rate, decay, score, start=5.0, tensors=("w",), momentum=0.0):
+    """‖w‖⁴ goes from where it starts to η σ²/(2λ) at 4ηλ/(1−μ) a step; the angle is √(2ηλ) where it has arrived."""
     product = rate * decay
     steps = STEPS * np.arange(1, RECORDS + 1)
     end = rate * SIGMA**2 / (2 * decay)
-    fourth = end + (start**4 - end) * np.exp(-4 * product * steps)
+    fourth = end + (start**4 - end) * np.exp(-4 * product / (1 - momentum) * steps)
     rows = {
         "arm": arm,
         "task": "fashion_mlp_norm",
@@ -61,11 +61,14 @@ def trial(arm, k, seed, rate, decay, score, start=5.0, tensors=("w",)):
     return pd.DataFrame(rows)
 
 
-def gridded(arm="normalised", seeds=1, noise=0.0, law=score_of, tensors=("w",), rates=RATES, decays=DECAYS):
+def gridded(
+    arm="normalised", seeds=1, noise=0.0, law=score_of, tensors=("w",), momentum=0.0, rates=RATES, decays=DECAYS
+):
     """A whole grid, the scores as the law has them, plus Gaussian noise."""
     draws, made = np.random.default_rng(0), []
     for k, (rate, decay) in enumerate((rate, decay) for rate in rates for decay in decays):
         for seed in range(seeds):
             score = law(rate, decay) + noise * draws.standard_normal()
-            made.append(trial(arm, k, seed, rate, decay, score, tensors=tensors))
-    return pd.concat(made, ignore_index=True)
+            made.append(trial(arm, k, seed, rate, decay, score, tensors=tensors, momentum=momentum))
+    rows = pd.concat(made, ignore_index=True)
+    return rows.assign(**{"direction.momentum": momentum}) if momentum else rows

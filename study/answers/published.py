@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from study.plan.file import Published
+from study.records.ended import is_lost
 
 COLUMNS = ["arm", "number", "theirs", "ours", "difference", "farthest", "trials"]
 
@@ -17,7 +18,7 @@ def beside(record: pd.DataFrame, published: Published) -> pd.DataFrame:
         published: the numbers that the study file names.
 
     Returns:
-        Columns `COLUMNS`. Differences are ours − theirs; NaN where a trial diverged or none ended.
+        Columns `COLUMNS`. Differences are ours − theirs; NaN where a trial diverged or failed, or none ended.
     """
     if record.empty:
         return pd.DataFrame(columns=COLUMNS)
@@ -27,7 +28,7 @@ def beside(record: pd.DataFrame, published: Published) -> pd.DataFrame:
     for arm, numbers in published.finals.items():
         here = last[last["arm"] == arm]
         for number, theirs in numbers.items():
-            ours: Any = here[number] if number in here else pd.Series(dtype=float)
+            ours: Any = here[number].where(~is_lost(here)) if number in here else pd.Series(dtype=float)
             apart = ours - theirs
             farthest = apart.loc[apart.abs().idxmax()] if apart.notna().all() and len(apart) else float("nan")
             row = [arm, number, theirs, ours.mean(skipna=False), ours.mean(skipna=False) - theirs, farthest, len(here)]

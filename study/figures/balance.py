@@ -19,7 +19,7 @@ PANELS = {
     "norm": ("η/λ", "norm ‖w‖", 0.25),
     "effective rate": ("ηλ", "effective rate η/‖w‖²", 0.5),
     "angle": ("predicted √(2ηλ/(1+μ))", "angle a step (rad)", None),
-    "relaxation": ("predicted 1/(4ηλ)", "relaxation time of ‖w‖⁴ (steps)", None),
+    "relaxation": ("predicted (1−μ)/(4ηλ)", "relaxation time of ‖w‖⁴ (steps)", None),
 }
 """The titles of both axes, and the slope of theory; None: theory is y = x."""
 

@@ -16,9 +16,9 @@ Floats: TypeAlias = NDArray[np.float64]
 
 CAPTION = (
     "The mean of a cell's seeds; the darker the more. Lines join cells of equal ηλ. Hatched: rates were constant for "
-    "less than 3/(ηλ) steps, so nothing had settled. Test scores are those of the weights that were best on "
-    "validation. Effective rate η/‖w‖² and angle a step, in rad: when rates last were constant, the geometric mean "
-    "over scale-invariant tensors."
+    "less than 3(1−μ)/(ηλ) steps, μ the momentum, so nothing had settled. Test scores are those of the weights that "
+    "were best on validation. Effective rate η/‖w‖² and angle a step, in rad: when rates last were constant, the "
+    "geometric mean over scale-invariant tensors."
 )
 
 

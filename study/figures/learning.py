@@ -1,5 +1,6 @@
 """Learning curves of the trials: score over cost, all grey, the best of every scheme in its colour."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -67,10 +68,11 @@ def table(curves: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
         trials: as for `chart`; `row` is a trial's place among them.
 
     Returns:
-        Columns row, scheme, repetition, trial, score, lost, lr, best, end (its last epoch), epoch, score_then, costs.
+        Columns row, scheme, repetition, trial, score, status, lost, lr, best, end (its last epoch), epoch, score_then
+        and costs.
     """
     told: Any = trials.reset_index(drop=True).rename_axis("row").reset_index()
-    told = told.assign(lost=told["status"].isin(list(LOST)))[["row", *KEYS, "score", "lost", "lr", "best"]]
+    told = told.assign(lost=told["status"].isin(list(LOST)))[["row", *KEYS, "score", "status", "lost", "lr", "best"]]
     known: Any = curves[np.isfinite(curves["score_then"].astype(float))]
     data: Any = told.merge(known, on=KEYS).sort_values(["row", "epoch"], kind="stable")
     data.insert(len(told.columns), "end", data.groupby("row")["epoch"].transform("max"))
@@ -152,6 +154,9 @@ def columns(data: pd.DataFrame) -> dict[str, list[Any]]:
     return made
 
 
+LOST_ONES = f"indexof({json.dumps(sorted(LOST))}, datum.status) >= 0"
+
+
 def _drawn(schemes: list[str], look: Mapping[str, Look], target: float | None, ends: tuple[float, float]) -> Spec:
     """The layers: target, all curves, those of the scheme that is chosen, the best, that pointed at, and crosses."""
     text = "datum.value >= 1e6 ? format(datum.value, '~s') : format(datum.value, ',~g')"
@@ -170,7 +175,7 @@ def _drawn(schemes: list[str], look: Mapping[str, Look], target: float | None, e
         {**where("datum.scheme === chosen"), "mark": {**THIN, "strokeWidth": 1.2}, "encoding": own},
         {**where(f"datum.best && ({SEEN})"), "mark": {**THIN, "strokeWidth": 2.2}, "encoding": own},
         {**where("datum.row === pointed"), "mark": top, "encoding": at},
-        {**where("datum.lost && datum.epoch === datum.end"), "mark": cross, "encoding": {**at, **fades}},
+        {**where(f"{LOST_ONES} && datum.epoch === datum.end"), "mark": cross, "encoding": {**at, **fades}},
         *([{"mark": dashed, "encoding": {"y": {"datum": target}}}] if target is not None else []),
     ]
     return {"layer": layers}
@@ -179,7 +184,7 @@ def _drawn(schemes: list[str], look: Mapping[str, Look], target: float | None, e
 def _for_file(spec: Spec, data: pd.DataFrame, field: str) -> Spec:
     """The specification for a file: with this cost along its axis, and a few of the grey curves."""
     few: Any = data.loc[data["best"] | (data["row"] % SHARE == 0)]
-    few = few[["row", "scheme", "best", "lost", "lr", "end", "epoch", field, "score_then"]]
+    few = few[["row", "scheme", "best", "status", "lr", "end", "epoch", field, "score_then"]]
     along = {"field": field, "title": f"{field.removesuffix('_then')}; one trial in {SHARE}, and the best"}
     layers = [
         {**one, "encoding": {**one["encoding"], "x": one["encoding"]["x"] | along}} if "x" in one["encoding"] else one

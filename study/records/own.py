@@ -64,7 +64,7 @@ def of_record(
         "cost": table[UNITS[unit]],
         "status": table["status"],
         "searcher": table["searcher"],
-        "lr": rates.given(table),
+        "lr": rates.given(table).where(lambda lr: lr > 0),  # a rate of 0 has no logarithm
         "found": rates.found(table),
         "same_points": table["arm"].isin(list(same_points)),
     }

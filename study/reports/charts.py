@@ -184,7 +184,9 @@ def with_configurations(answers: Answers, material: Material) -> pd.DataFrame:
 
 def _value(value: object) -> str:
     number = plain(value)
-    return f"{number:.6g}" if isinstance(number, float) else str(number)
+    if isinstance(number, float):
+        return "null" if number != number else f"{number:.6g}"
+    return str(number)
 
 
 def _trials(answers: Answers) -> str:

@@ -16,7 +16,7 @@ COLUMNS = [
     Column("seeds alone", "what the spread within would be if seeds alone made it"),
     Column("across", "standard deviation of the anti-diagonals' means, each cell counted"),
     Column("all cells", "within over across, cells that had not settled counted too"),
-    Column("settled", "cells whose rates were constant for 3/(ηλ) steps"),
+    Column("settled", "cells whose rates were constant for 3(1−μ)/(ηλ) steps, μ the momentum"),
 ]
 LEAD = (
     "Cells of one anti-diagonal share ηλ. What differs among them is what a search over ηλ alone cannot find. Scores "

@@ -207,8 +207,9 @@ def _reading(material: Material, every: list[Answers]) -> list[str]:
         "Tuning cost counts every trial of a search up to the first that reaches the target, misses and diverged "
         "trials included. Its expectation is over random orders of the trials in hand; an estimate from few trials is "
         "low.",
-        "Every interval is a 95 % interval of its own number: Clopper and Pearson's for hits and trials, for all "
-        "others that of Learned-Miller and Thomas (arXiv 1905.06208), in which one unseen trial may be as bad, or as "
+        "Every interval is a 95 % interval of its own number: Clopper and Pearson's for hits and for trials drawn "
+        "independently, what a column's head says for grids, for all others that of Learned-Miller and Thomas (arXiv "
+        "1905.06208), in which one unseen trial may be as bad, or as "
         "good, as any. In simulations each held the truth at least 93 times in 100; where none does, none is printed. "
         "The intervals are not corrected for how many schemes are compared: of twenty schemes that save nothing, the "
         "interval of one may leave out 1. The words ask for more, an interval at 1 − .05/m for m schemes compared: "

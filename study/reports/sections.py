@@ -7,6 +7,7 @@ import pandas as pd
 from study.answers.heat_map import cell_text, steps_until, value_text
 from study.answers.published import COLUMNS, beside, verdict
 from study.plan.file import Heat, Published, StudyFile
+from study.plan.tasks import entry_of, label
 from study.records.material import Material
 from study.reports.cells import Cell, Column, Row, Sheet
 from study.reports.terminal import TextTable
@@ -20,13 +21,15 @@ def sections(record: pd.DataFrame, file: StudyFile | None) -> list[TextTable]:
         file: the study file; None where the record has none.
 
     Returns:
-        At most one table of published numbers and one heat map.
+        At most one table of published numbers, and one heat map a task.
     """
     made: list[TextTable] = []
     if file and file.published:
         made.append(published_table(record, file.published))
-    if file and file.heat:
-        made.append(heat_table(record, file.heat))
+    tasks = [] if record.empty else list(dict.fromkeys(record["task"]))
+    for task in tasks if file and file.heat else ():
+        told = heat_table(record[record["task"] == task], file.heat)
+        made.append(told._replace(title=f"{label(task)}: {told.title}") if len(tasks) > 1 else told)
     return made
 
 
@@ -67,7 +70,10 @@ def published_sheets(material: Material, task: str) -> list[Sheet]:
         (row.arm, row.number): Cell(f"{row.ours:.4f}", f"theirs {row.theirs:.4f}; farthest {row.farthest:+.4f}")
         for row in found.itertuples()
     }
-    rows = [Row(arm, [cells.get((arm, name), Cell("—")) for name in names]) for arm in dict.fromkeys(found["arm"])]
+    rows = [
+        Row(entry_of(arm, task), [cells.get((arm, name), Cell("—")) for name in names])
+        for arm in dict.fromkeys(found["arm"])
+    ]
     columns = [Column(name, "our mean; theirs; the difference of our farthest trial") for name in names]
     return [Sheet("Published beside ours", verdict(found, published), columns, rows)] if rows else []
 
@@ -76,7 +82,7 @@ def heat_table(record: pd.DataFrame, heat: Heat) -> TextTable:
     """The heat map as a table of words.
 
     Args:
-        record: as `study.tracking.read` gives it.
+        record: of one task, as `study.tracking.read` gives it.
         heat: what the file asks for.
     """
     cells: Any = steps_until(record, heat)

@@ -5,9 +5,9 @@ const Tables = (() => {
 
   const ones = ["baseline", "cheapest"];  // what the share of the scheme itself is called
 
-  function amount(cell) {  // the number that a cell begins with; none comes last
+  function amount(cell, one = 1) {  // the number that a cell begins with, `one` for the baseline itself; none comes last
     const text = cell.textContent.trim(), found = /^[≥≤× ]*([-+]?[\d.,]+(?:e[-+]?\d+)?)(?: ([kMGTP])\b)?/.exec(text);
-    return ones.some(word => text.startsWith(word)) ? 1 : found ? parseFloat(found[1].replaceAll(",", "")) * (amounts[found[2]] || 1) : null;
+    return ones.some(word => text.startsWith(word)) ? one : found ? parseFloat(found[1].replaceAll(",", "")) * (amounts[found[2]] || 1) : null;
   }
 
   function inOrder(rows, key, sense) {  // by a number or a text; what has none comes last, whichever way round
@@ -18,7 +18,8 @@ const Tables = (() => {
 
   function sort(head) {  // by one column; the same column once more turns the order round
     const body = head.closest("table").tBodies[0], place = head.cellIndex, down = head.ariaSort === "ascending";
-    const key = row => place ? amount(row.cells[place]) : row.dataset.scheme;
+    const even = head.textContent.trim().startsWith("beats") ? 0.5 : 1;  // a trial beats one of its own kind half of the time
+    const key = row => place ? amount(row.cells[place], even) : row.dataset.scheme;
     body.append(...inOrder(body.rows, key, down ? -1 : 1));
     for (const each of head.parentElement.cells) each.removeAttribute("aria-sort");
     head.ariaSort = down ? "descending" : "ascending";

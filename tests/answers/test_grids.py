@@ -93,6 +93,18 @@ def test_momentum_makes_cells_settle_sooner():
     assert (cells["settled"] == (cells["product"] >= 0.3 / (STEPS * CONSTANT))).all()
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_norms_relax_as_theory_has_it_with_momentum_too(momentum):
+    seen = read(gridded(momentum=momentum))["normalised"].relaxations
+    assert len(seen) > 2
+    assert (seen["steps"] / seen["predicted"]).to_numpy() == pytest.approx(1.0, rel=1e-3)
+
+
+def test_a_grid_on_a_task_is_called_by_its_scheme():
+    named = gridded(arm="normalised-fashion_mlp_norm")
+    assert [grid.arm for grid in grids(named, "max", 0.1)] == ["normalised"]
+
+
 def test_what_diverged_counts_at_chance_and_has_no_equilibrium():
     record = gridded(law=lambda rate, decay: math.nan if rate > 1 else 0.8)
     grid = read(record)["normalised"]

@@ -110,3 +110,15 @@ def test_a_loss_that_is_never_asked_for_is_refused():
     parse(text % "", "x")
     with pytest.raises(Refusal, match=r"heat\.loss is test_loss, and evaluate_test: never asks for none"):
         parse(text % ", evaluate_test: never", "x")
+
+
+def test_every_task_has_a_table_of_its_own():
+    file = reading.read_file(
+        "{question: q, heat: {rows: scheme.lr, columns: scheme.beta, until: 0.5}, arms: {a: {task: quadratic}}}", "x"
+    )
+    both = pd.concat([RECORD.assign(task="quick"), RECORD.assign(task="slow", steps=10 * RECORD["steps"])])
+    quick, slow = sections.sections(both, file)
+    assert (quick.title, slow.title) == ("quick: Steps until train_loss 0.5", "slow: Steps until train_loss 0.5")
+    assert (quick.rows[0], slow.rows[0]) == (["0.1", "20", "10", "> 20"], ["0.1", "200", "100", "> 200"])
+    (alone,) = sections.sections(RECORD.assign(task="quick"), file)
+    assert alone.title == "Steps until train_loss 0.5"

@@ -1,7 +1,5 @@
 """Published numbers beside ours: the table, the verdict, and what a study file may not claim."""
 
-import math
-
 import pandas as pd
 import pytest
 from recorded import training
@@ -48,11 +46,12 @@ def test_differences_are_of_the_last_record_and_the_farthest_trial_is_named():
 
 
 def test_a_trial_that_diverged_is_not_near_and_one_that_runs_does_not_count():
-    ours = record(("sgd", "diverged", math.nan, 0.4), ("sgd", "running", 0.5, 3.0))
-    found = beside.beside(ours, published())
-    assert found["trials"].tolist() == [1, 1]
-    assert found["farthest"].isna().tolist() == [True, False]
-    assert beside.verdict(found, published()).startswith("1 of 2 numbers")
+    for lost in ("diverged", "failed"):
+        ours = record(("sgd", lost, 0.5, 0.4), ("sgd", "running", 0.5, 3.0))
+        found = beside.beside(ours, published())
+        assert found["trials"].tolist() == [1, 1]
+        assert found["farthest"].isna().all()
+        assert beside.verdict(found, published()).startswith("0 of 2 numbers")
 
 
 def test_one_trial_too_far_is_one_number_too_far():
@@ -98,6 +97,10 @@ def test_the_report_shows_it_to_people_and_leaves_the_tables_of_programs_alone()
     assert reporting.whole(material, "csv") == reporting.render(reporting.summary(ours), "csv")
     (sheet,) = published_sheets(material, "quadratic")
     assert [(row.scheme, row.cells[0].text) for row in sheet.rows] == [("sgd", "0.5030")]
+    text = "{question: q, tasks: {quadratic: {}}, arms: {sgd: {}}, published: {source: s, within: 1, finals: {%s}}}"
+    entry = reading.read_file(text % "sgd-quadratic: {train_loss: 0.5}", "x")
+    (sheet,) = published_sheets(Material("x", ours.assign(arm="sgd-quadratic"), file=entry), "quadratic")
+    assert [row.scheme for row in sheet.rows] == ["sgd"]  # as the page calls it everywhere
     assert published_sheets(material, "another") == []
     assert sections(ours, None) == []
 

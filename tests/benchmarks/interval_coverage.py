@@ -31,8 +31,8 @@ class Coverage(NamedTuple):
 
     @property
     def share(self) -> float:
-        """The coverage; an interval that is never printed is never wrong."""
-        return self.held / self.printed if self.printed else 1.0
+        """The coverage; NaN where no interval is printed."""
+        return self.held / self.printed if self.printed else float("nan")
 
 
 def bowl(rng: GENERATOR, n: int) -> np.ndarray:

@@ -85,7 +85,10 @@ def test_the_best_of_each_scheme_is_marked_and_crosses_stand_where_trials_diverg
     points = unpacked(chart.columns)
     tops = rows.iloc[points.loc[points["best"] == 1, "row"].unique()]
     assert tops["score"].tolist() == rows.groupby("scheme")["score"].max().tolist()
-    ends = chart.data[chart.data["lost"] & (chart.data["epoch"] == chart.data["end"])]
+    (crosses,) = [one for one in chart.spec["layer"] if one["mark"].get("shape", "").startswith("M-1")]
+    assert "datum.status" in str(crosses)  # as the page has it, where `lost` is the number of seeds that were
+    assert "datum.lost" not in str(chart.spec)
+    ends = chart.data[(chart.data["status"] == "diverged") & (chart.data["epoch"] == chart.data["end"])]
     assert ends[["scheme", "trial", "epoch"]].to_numpy().tolist() == [["a", 2, 1.0], ["b", 2, 1.0]]
 
 

@@ -133,3 +133,9 @@ def test_schemes_stand_as_the_study_file_names_them_whichever_ran_first_and_wher
     for planned in ({}, {"first": 1, "second": 1}):
         assert schemes_of(Material("x", rows, file=file, planned=planned)) == ["second", "first"]
     assert schemes_of(Material("x", rows)) == ["first", "second"]
+
+
+def test_a_rate_of_0_ends_no_report():
+    rows = record(training([0.5], k=0, **{"scheme.lr": 0.0}, lr=0.0), training([0.6], k=1))
+    assert own.of_record(rows, "passes")["lr"].isna().tolist() == [True, False]
+    assert summary(rows)["best_lr"].tolist() == [0.1]

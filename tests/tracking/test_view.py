@@ -58,7 +58,9 @@ def runs(client, **asked):
 
 
 def test_arm_task_and_rate_are_parameters_of_every_trial(client):
-    for run in runs(client, filter_string="tags.`lr_study.kind` = 'trial'"):
+    found = runs(client, filter_string="tags.`lr_study.kind` = 'trial'")
+    assert len(found) == 9
+    for run in found:
         own = run.data.params
         rate = float(own.get("scheme.lr") or own["optimizer.lr"])
         assert (own[ARM], own["task"]) == (run.data.tags["lr_study.arm"], "digits_mlp")
@@ -84,7 +86,9 @@ def test_the_view_lists_trials_by_score_grouped_by_arm(client, view):
 def test_score_cost_and_status_are_its_first_columns_and_are_there(client, view):
     assert view["selectedColumns"][:3] == ["metrics.`best_valid_score`", "metrics.`passes`", "tags.`lr_study.status`"]
     assert view["selectedColumns"][3:] == ["params.`scheme.lr`", "params.`optimizer.lr`"]
-    for run in runs(client, filter_string=view["searchFilter"]):
+    found = runs(client, filter_string=view["searchFilter"])
+    assert len(found) == 9
+    for run in found:
         there = {f"{kind}.`{name}`" for kind in ("metrics", "tags", "params") for name in getattr(run.data, kind)}
         assert set(view["selectedColumns"][:3]) <= there
 
@@ -153,7 +157,9 @@ def test_a_study_recorded_without_a_view_is_sorted(client):
 
 def test_what_the_compare_page_takes_first_is_a_score(client):
     """It draws the first metric that all runs have, in the order in which a run wrote them."""
-    for run in runs(client, filter_string="tags.`lr_study.kind` = 'trial'"):
+    found = runs(client, filter_string="tags.`lr_study.kind` = 'trial'")
+    assert len(found) == 9
+    for run in found:
         assert next(iter(run.data.metrics)) in ("best_valid_score", "valid_score")
 
 

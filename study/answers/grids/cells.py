@@ -19,6 +19,7 @@ RATE, DECAY, MOMENTUM = "scheme.lr", "decay.weight_decay", "direction.momentum"
 SETTLED = 3.0  # times 1/(ηλ): what starts at e¹² times its equilibrium ‖w‖⁴ is twice as large as it then
 FILLED = 0.25  # of rates × decays: trials drawn at random are no grid
 TRIAL = ["arm", "repetition", "k", "seed_number"]
+CELL = ("rate", "decay", "product", "momentum", "seed", "settled")
 MEASURED = ("norm", "effective_lr", "angle", "angle_predicted")
 SAME = 1e-6  # of a rate: the schedule is at 1
 
@@ -55,7 +56,7 @@ class Grid:
 
     @cached_property
     def relaxations(self) -> pd.DataFrame:
-        """One row a training and tensor whose relaxation can be seen: its time in steps, and 1/(4ηλ)."""
+        """One row a training and tensor whose relaxation can be seen: its time in steps, and (1−μ)/(4ηλ)."""
         rows: list[dict[str, Any]] = []
         names = ["rate", "decay", "product", "group", "seed", "tensor"]
         walks: Any = self.walks.groupby(names, sort=False)
@@ -63,7 +64,8 @@ class Grid:
             found = relaxation_rate(walk["steps"], walk["norm"])
             if not isinstance(found, NotDefined):
                 known = dict(zip(names, key, strict=True))
-                rows.append({**known, "predicted": 1 / (4 * known["product"]), "steps": 1 / found})
+                left = 1 - float(walk["momentum"].iloc[0])
+                rows.append({**known, "predicted": left / (4 * known["product"]), "steps": 1 / found})
         return pd.DataFrame(rows, columns=[*names, "predicted", "steps"])
 
 
@@ -78,9 +80,16 @@ def grids(record: pd.DataFrame, mode: str, chance: float) -> list[Grid]:
     if record.empty or not {RATE, DECAY} <= set(record.columns):
         return []
     found = [
-        _grid(str(arm), rows, mode, chance) for arm, rows in ended(record).groupby("arm", sort=False) if _is_grid(rows)
+        _grid(_scheme(rows), rows, mode, chance)
+        for _, rows in ended(record).groupby("arm", sort=False)
+        if _is_grid(rows)
     ]
     return [grid for grid in found if grid is not None]
+
+
+def _scheme(rows: Any) -> str:
+    """The scheme of an arm's rows."""
+    return str(own.schemes(rows.iloc[:1]).iloc[0])
 
 
 def _is_grid(rows: Any) -> bool:
@@ -111,7 +120,7 @@ def _grid(arm: str, rows: Any, mode: str, chance: float) -> Grid | None:
         return None
     frame = pd.DataFrame(cells)
     frame["group"] = anti_diagonals(frame["rate"], frame["decay"])
-    columns = ["rate", "decay", "product", "seed", "settled", "tensor", "steps", *MEASURED]
+    columns = [*CELL, "tensor", "steps", *MEASURED]
     joined = {name: np.concatenate([walk[name] for walk in walks]) for name in (walks[0] if walks else ())}
     walk: Any = pd.DataFrame(joined) if walks else pd.DataFrame(columns=columns)
     walk = walk.dropna(subset=["norm"]).merge(frame[["rate", "decay", "group"]].drop_duplicates())
@@ -122,7 +131,8 @@ def _grid(arm: str, rows: Any, mode: str, chance: float) -> Grid | None:
 def _cell(trial: Any, constant: Any, worth: Any) -> dict[str, Any]:
     last = trial.iloc[-1]
     rate, decay = float(last[RATE]), float(last[DECAY])
-    momentum = float(last.get(MOMENTUM, np.nan))
+    momentum = float(last.get(MOMENTUM, 0.0))
+    momentum = 0.0 if np.isnan(momentum) else momentum  # of other directions
     steps = int(constant["steps"].max()) if len(constant) else 0
     product = rate * decay
     return {
@@ -133,7 +143,8 @@ def _cell(trial: Any, constant: Any, worth: Any) -> dict[str, Any]:
         "test": float(worth.get("test_score", np.nan)),
         "status": str(worth["status"]),
         "steps": steps,
-        "settled": bool(steps * product >= SETTLED * (1 - (0.0 if np.isnan(momentum) else momentum))),
+        "momentum": momentum,
+        "settled": bool(steps * product >= SETTLED * (1 - momentum)),
     }
 
 
@@ -147,6 +158,6 @@ def _walk(rows: Any, tensor: str, cell: dict[str, Any]) -> dict[str, Any]:
     """The records of one training and tensor, column by column: a table of each would take longer than all else."""
     missing = np.full(len(rows), np.nan)
     measured = {name: rows.get(f"{name}.{tensor}", missing) for name in MEASURED} | {"steps": rows["steps"]}
-    known = {name: np.full(len(rows), cell[name]) for name in ("rate", "decay", "product", "seed", "settled")}
+    known = {name: np.full(len(rows), cell[name]) for name in CELL}
     numbers = {name: np.asarray(values, float) for name, values in measured.items()}
     return {**known, "tensor": np.full(len(rows), tensor, object), **numbers}

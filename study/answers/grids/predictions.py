@@ -119,13 +119,15 @@ def _angles(rows: Any) -> Prediction:
 
 
 def _relaxes(grid: Grid) -> list[Prediction]:
-    claim = "‖w‖⁴ relaxes at 4ηλ a step: slope 1 of log time against log 1/(4ηλ)"
+    bent = bool((grid.cells["momentum"] > 0).any())
+    pace, time = ("4ηλ/(1−μ)", "(1−μ)/(4ηλ)") if bent else ("4ηλ", "1/(4ηλ)")
+    claim = f"‖w‖⁴ relaxes at {pace} a step: slope 1 of log time against log {time}"
     seen = grid.relaxations
     if seen.empty:
         return [Prediction(4, claim, "not testable here", "no training moved slowly enough to be seen at its records")]
     x, y = np.log(seen["predicted"].astype(float)), np.log(seen["steps"].astype(float))
     slope = slope_across(x, y, seen["group"])
-    factor = f"; its time over 1/(4ηλ): {np.exp((y - x).mean()):.2f}, the mean of {len(seen)}"
+    factor = f"; its time over {time}: {np.exp((y - x).mean()):.2f}, the mean of {len(seen)}"
     told = _sloped(4, claim, slope, 1.0)
     return [told._replace(measured=told.measured + factor)]
 
