@@ -114,6 +114,12 @@ def test_the_task_and_the_scheme_in_the_readme_train(examples):
     assert len({record.lr for record in records["bold"]}) == 10
 
 
+def test_the_direction_in_the_readme_trains(examples):
+    keys = {"direction": trusted("./my_direction.py:Sign", examples), "scheme": "curvature"}
+    records = list(Run(Trial.parse({"task": "quadratic", "epochs": 5, **keys})))
+    assert records[-1].train_loss < 0.6 * records[0].train_loss
+
+
 @pytest.mark.parametrize(
     ("name", "longest"),
     [

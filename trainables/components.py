@@ -136,7 +136,8 @@ def find(family: type[F], name: object) -> type[F]:
         return imported(family, name)
     known = members(family)
     if not isinstance(name, str):
-        raise Refusal(f"{word_of(family)} takes one name, got {name!r}: give each an arm of its own")
+        remedy = "give each an arm of its own" if isinstance(name, (list, tuple)) else f"one of {', '.join(known)}"
+        raise Refusal(f"{word_of(family)} takes one name, got {name!r}: {remedy}")
     if name not in known:
         raise unknown(word_of(family), name, known)
     return known[name]  # type: ignore[return-value]  — pyright loses F through the cache

@@ -18,6 +18,7 @@ from trainables.groups.memory import GroupMemory, Overwriting, moved, trained
 from trainables.groups.param_group import OWN, Group, check_group, check_rated, check_rule, named, real, rule_of
 from trainables.groups.parameter_state import Layout, Standing, adopted, in_order, layout_of, read, separate, write
 from trainables.oracle import Oracle, Tensors
+from trainables.plugins import untrusted
 from trainables.refusal import Refusal
 from trainables.rules import Composed, Coupled, Decay
 from trainables.schedules import has_schedule
@@ -110,7 +111,7 @@ class SchemeOptimizer(torch.optim.Optimizer):
         defaults = {
             "lr": getattr(self._rule.scheme, "lr", 1.0) if lr is None else lr,
             "weight_decay": self._rule.decay.weight_decay if weight_decay is None else weight_decay,
-            "rule": {key: value for key, value in self._rule.flat().items() if key not in OWN},
+            "rule": {key: value for key, value in untrusted(self._rule.flat()).items() if key not in OWN},
         }
         super().__init__(params.named_parameters() if isinstance(params, nn.Module) else params, defaults)
 

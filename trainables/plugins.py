@@ -10,6 +10,7 @@ a command line. The same text out of a table or a store is refused: reading runs
 """
 
 import sys
+import sysconfig
 import traceback
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
@@ -167,6 +168,8 @@ def _check_call(name: str, method: str, asked: Any, written: Any) -> None:
 
 
 def _module(place: str, name: str) -> ModuleType:
+    if place.startswith((".", "/", "~")):
+        raise Refusal(f"{name}: {place} is no module: a file is named with its ending, as in ./my_task.py:Name")
     try:
         return import_module(place)
     except ModuleNotFoundError as error:
@@ -210,7 +213,23 @@ def _text(path: Path, name: str) -> str:
 
 
 def _broken(name: str, error: BaseException) -> Refusal:
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    own = last.filename != __file__ and not last.filename.startswith("<")  # else it was not found, or is no Python
-    place = f" ({Path(last.filename).name}, line {last.lineno})" if own else ""
+    place = f" ({told})" if (told := place_of(error)) else ""
     return Refusal(f"{name} cannot be loaded: {type(error).__name__}: {first_line(error)}{place}")
+
+
+def place_of(error: BaseException) -> str:
+    """The last line of the user's own code in a traceback, else the last of all; empty where it is in none.
+
+    Args:
+        error: that was raised.
+
+    Returns:
+        The name of the file and the line.
+    """
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if not one.filename.startswith("<")]
+    here = tuple(f"{Path(__file__).parents[1] / name}/" for name in ("trainables", "study"))
+    theirs = (*here, *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")))
+    own = [one for one in frames if not one.filename.startswith(theirs)]
+    rest = [one for one in frames if one.filename != __file__]  # else it was not found, or is no Python
+    last = next(iter((own or rest)[-1:]), None)
+    return f"{Path(last.filename).name}, line {last.lineno}" if last else ""

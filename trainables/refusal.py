@@ -21,11 +21,20 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> Refusal:
 
     >>> unknown("scheme", "cprob", ["cprop", "fixed"])
     Refusal("unknown scheme 'cprob': did you mean 'cprop'? Known: cprop, fixed")
+    >>> unknown("key", "lr", ["hidden.lr", "rest.lr"])
+    Refusal("unknown key 'lr': did you mean 'hidden.lr' or 'rest.lr'? Known: hidden.lr, rest.lr")
     """
     names = sorted(known)
-    nearest = get_close_matches(str(name), names, n=1)
-    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+    meant = " or ".join(map(repr, _meant(str(name), names)))
+    hint = f"did you mean {meant}? " if meant else ""
     return Refusal(f"unknown {kind} {name!r}: {hint}Known: {', '.join(names)}")
+
+
+def _meant(name: str, names: list[str]) -> list[str]:
+    """The names that somebody may have meant: in another case, the end of a dotted one, or alike."""
+    other_case = [each for each in names if each.lower() == name.lower()]
+    ends = [each for each in names if each.endswith(f".{name}")]
+    return other_case or ends[:3] or get_close_matches(name, names, n=1, cutoff=0.62)
 
 
 def not_installed(what: str, package: str, extra: str) -> Refusal:

@@ -193,11 +193,21 @@ class Composed(Rule):
         direction, views = {name: d for name, (d, _) in applied.items()}, packs.views()
         seen = Gradients(views(grads), views(decayed), decay.penalised(params))
         known = Known(oracle, seen, views(direction) | still, state.scheme, params, progress, numel, frozen)
-        rate, scheme = self.scheme.rate(known)
+        rate, scheme = self._told(self.scheme.rate(known))
         rate = rate if rate.scale is None else rate._replace(scale=packs.spread(rate.scale))
         moved = {name: self._moved(decay, param, direction[name], rate, name) for name, param in flat.items()}
         after = packs.named_states({name: own for name, (_, own) in applied.items()})
         return views(moved) | {name: params[name] for name in still}, ComposedState(after, scheme, rate.base)
+
+    def _told(self, told: Any) -> tuple[Rate, Any]:
+        """A scheme's answer, refused where it is another thing: other people write schemes."""
+        pair: Any = told if isinstance(told, tuple) and len(told) == 2 else (None, None)
+        if isinstance(pair[0], Rate) and isinstance(pair[0].base, Tensor):
+            return told
+        raise Refusal(
+            f"scheme {name_of(type(self.scheme))!r}: rate() must return (Rate(base), state), base a tensor such as "
+            f"torch.tensor(self.lr), got {told!r}"[:300]
+        )
 
     def advance(self, grad: Tensor, param: Tensor, state: Any, rate: Rate, progress: Tensor) -> tuple[Tensor, Any]:
         """Move one tensor at a rate that no tensor had a part in.

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from trainables.rates import lr_of
 from trainables.refusal import Refusal
 from trainables.run.heeding import Heeding
 from trainables.run.kept import check_kept, put_back, schedules_of
@@ -172,7 +173,7 @@ class Session:
         """Add numbers of your own to the next record."""
         for name in values:
             check_name(name)
-        self._extras |= {name: _number(value) for name, value in values.items()}
+        self._extras |= {name: _number(value, f"session.log({name}=…)") for name, value in values.items()}
 
     def report(
         self,
@@ -207,7 +208,7 @@ class Session:
         self.meter.pause()
         stepping = self._stepping()
         told = {"train_loss": train_loss, "train_score": train_score, "valid_loss": valid_loss}
-        heard = {name: _number(value) for name, value in told.items() if value is not UNTOLD}
+        heard = {n: _number(value, f"session.report({n}=…)") for n, value in told.items() if value is not UNTOLD}
         score, test = _number(valid_score), {} if test_score is UNTOLD else {"test_score": _number(test_score)}
         self.diverged = not all(map(math.isfinite, [score, *heard.values(), *test.values()]))
         self._check(stepping)
@@ -260,6 +261,7 @@ class Session:
     def _go_on_or_end(self, stepping: Stepping) -> None:
         if len(self.records) == 1:
             self.heeding.check()
+            self._say_of_rates(stepping)
         self._compare_steps(stepping.steps)
         self._open = self._judged = False
         self._extras = {}
@@ -282,6 +284,15 @@ class Session:
             self.say(
                 f"session.optimizer was told steps_per_epoch={told}, and {made} steps were made by the end of epoch "
                 f"{len(self.records)}: the schedule ends {'early' if made > told * len(self.records) else 'late'}"
+            )
+
+    def _say_of_rates(self, stepping: Stepping) -> None:
+        """Say that no group starts at the trial's rate, which a search over it then has nothing to find by."""
+        rate = lr_of(self.trial.flat())
+        if rate is not None and stepping.starts and float(rate) not in stepping.starts:
+            self.say(
+                "no parameter group starts at the trial's learning rate: a scheduler (OneCycleLR, CyclicLR) or the "
+                "loop sets rates of its own, and a search over the rate finds nothing"
             )
 
     def say(self, note: str) -> None:
@@ -352,5 +363,8 @@ class Session:
         self.states = None  # once: a loop may call `epochs` again
 
 
-def _number(value: Any) -> float:
-    return float(value.detach() if isinstance(value, torch.Tensor) else value)
+def _number(value: Any, where: str = "session.report") -> float:
+    try:
+        return float(value.detach() if isinstance(value, torch.Tensor) else value)
+    except (TypeError, ValueError, RuntimeError):
+        raise Refusal(f"{where} takes numbers, got {value!r}"[:200]) from None

@@ -15,7 +15,7 @@ from study.records import drawn, files, foreign
 from study.records.files import columns_of
 from study.records.question import Question
 from study.records.source import Source, is_record, source_of
-from study.records.table import SECONDS
+from study.records.table import SECONDS, Given
 from trainables.refusal import Refusal, first_line
 
 
@@ -55,7 +55,8 @@ def _source(source: str, words: Mapping[str, Any]) -> Source:
     if colon and kind == "mlflow":
         from study.records.foreign import experiments
 
-        return Source(experiments.read_experiment(name, uri or own_store(), columns), Question(words["mode"] or "max"))
+        given = experiments.read_experiment(name, uri or own_store(), columns)
+        return Source(_assumed(given, words), Question(words["mode"] or "max"))
     if colon and kind == "optuna":
         from study.records.foreign import storages
 
@@ -68,7 +69,7 @@ def _source(source: str, words: Mapping[str, Any]) -> Source:
     study = name if colon and kind == "study" else source if "/" not in source and not path.suffix else None
     folder = study is None and path.is_dir()  # of a saved record
     if not folder and (study is None or path.is_file()) and not is_record(columns_of(path)):
-        return Source(files.read_table(source, columns), Question(words["mode"] or "max"))
+        return Source(_assumed(files.read_table(source, columns), words), Question(words["mode"] or "max"))
     if columns:
         raise Refusal("--column maps other people's columns: those of our own records have their meaning")
     from study.records.material import of_file, of_study  # with torch, for the tasks: other people's tables need none
@@ -99,6 +100,17 @@ def writing(option: str, path: Path) -> Iterator[None]:
 def own_store() -> str:
     """The address of the MLflow store that every command reads where none is named."""
     return os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+
+
+def _assumed(given: Given, words: Mapping[str, Any]) -> Given:
+    """A table of other people's with what it leaves to be taken for granted said beside it."""
+    said = {
+        "higher scores are taken to be better: say --mode min where lower ones are": words["mode"] is None,
+        "trials are taken for independent draws: say --learns where the searcher learns from earlier ones": (
+            words["learns"] is None and "searcher" not in given.table
+        ),
+    }
+    return given._replace(notes=(*given.notes, *(note for note, holds in said.items() if holds)))
 
 
 def mode_of(stored: str | None, wanted: str | None) -> Literal["max", "min"]:

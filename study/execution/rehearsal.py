@@ -10,14 +10,13 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from types import FrameType
 
 import torch
 
 from study.plan.study import Arm, Study
 from trainables.components import slots
-from trainables.plugins import is_outside
+from trainables.plugins import is_outside, place_of
 from trainables.refusal import Refusal, first_line
 from trainables.rules import Composed
 from trainables.run.fused import FusedRun
@@ -82,11 +81,9 @@ def answerable(arm: Arm, source: str = "", *, verbose: bool) -> Iterator[None]:
             raise
         if verbose:
             traceback.print_exception(error)
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{Path(frame.filename).name}, line {frame.lineno}"
         told = f"{type(error).__name__}: {first_line(error)}"
         hint = f"; `lr-study try {shlex.quote(source) if source else 'STUDY'} {arm.name}` shows its traceback"
-        raise Refusal(f"arm {arm.name!r}: one step of {names} fails: {told} ({place}){hint}") from error
+        raise Refusal(f"arm {arm.name!r}: one step of {names} fails: {told} ({place_of(error)}){hint}") from error
 
 
 def _doubtful(study: Study) -> Iterator[tuple[Arm, Trial, list[str]]]:

@@ -114,6 +114,14 @@ class StudyFile(BaseModel):
     )
     arms: dict[str, dict[str, Any]] = Field(min_length=1)
 
+    @field_validator("common", "tasks", "arms", mode="before")
+    @classmethod
+    def _nothing_is_empty(cls, given: object) -> object:
+        """Nothing behind a colon means no entries."""
+        if given is None:
+            return {}
+        return {key: {} if own is None else own for key, own in given.items()} if isinstance(given, dict) else given
+
     def written_out(self) -> dict[str, dict[str, Any]]:
         """The arms as they run: on every task, where the file names several."""
         if self.tasks:
@@ -214,7 +222,18 @@ def nested(key: str, given: Mapping[str, Any]) -> Refusal:
 
     >>> nested("scheme", {"lr": 0.1})
     Refusal('scheme takes a name; what belongs to it has a key of its own: write scheme.lr: 0.1')
+    >>> nested("stopper", {"asha": {"reduction": 3}})
+    Refusal('stopper takes a name; what belongs to it has a key of its own: write stopper: asha, stopper.reduction: 3')
+    >>> nested("scheme", {"name": "cprop"})
+    Refusal('scheme takes a name; what belongs to it has a key of its own: write scheme: cprop')
     """
     name, value = next(iter(given.items()), ("lr", "…"))
+    if isinstance(value, dict) and value:  # {asha: {reduction: 3}}
+        inner, number = next(iter(value.items()))
+        return Refusal(
+            f"{key} takes a name; what belongs to it has a key of its own: write {key}: {name}, {key}.{inner}: {number}"
+        )
+    if name == "name":
+        return Refusal(f"{key} takes a name; what belongs to it has a key of its own: write {key}: {value}")
     shown = str(value) if len(str(value)) < 60 else "…"
     return Refusal(f"{key} takes a name; what belongs to it has a key of its own: write {key}.{name}: {shown}")

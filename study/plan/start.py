@@ -39,6 +39,8 @@ def start_of(
 
 
 def _value(key: str, values: Mapping[str, Any], fixed: Mapping[str, Value], space: Mapping[str, Domain]) -> Value:
+    if key in fixed:
+        raise Refusal(f"start: {key} is fixed in this arm: leave it out")
     if key not in space:
         raise unknown("searched key in start:", key, space)
     domain, value = space[key], values[key]

@@ -81,12 +81,14 @@ def renamed(raw: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
         elif theirs in raw.columns:
             table[ours] = raw[theirs]
         else:
-            raise unknown("column", theirs, map(str, raw.columns))
+            line = unknown("column", theirs, map(str, raw.columns))
+            raise Refusal(f"{line}; {ours}=={theirs} is that word in all rows")
     missing = [name for name in REQUIRED if name not in table]
     if missing:
         has = ", ".join(map(str, raw.columns))
         raise Refusal(
-            f"the table lacks the column {missing[0]!r} (it has: {has}): map one with --column {missing[0]}=NAME"
+            f"the table lacks the column {missing[0]!r} (it has: {has}): map one with --column {missing[0]}=NAME, "
+            f"or say --column {missing[0]}==WORD, the same in all rows"
         )
     return pd.DataFrame(table, index=raw.index)
 
@@ -123,8 +125,9 @@ def validated(table: pd.DataFrame) -> pd.DataFrame:
     for name in NUMBERS:
         if name in table:
             table[name] = _numbers(pd.Series(table[name]))
-    _refuse(table, "cost", lambda c: ~np.isfinite(c) | (c < 0), "must be finite and not negative")
-    _refuse(table, "epoch", lambda e: ~np.isfinite(e) | (e < 0), "must be finite and not negative")
+    bad = "must be finite and not negative (of a run that crashed: fill in what it used, or rename the column)"
+    _refuse(table, "cost", lambda c: ~np.isfinite(c) | (c < 0), bad)
+    _refuse(table, "epoch", lambda e: ~np.isfinite(e) | (e < 0), bad)
     _refuse(table, "lr", lambda lr: ~np.isnan(lr) & (~np.isfinite(lr) | (lr <= 0)), "must be positive")
     for name in KEY:
         if name in table:

@@ -1,5 +1,7 @@
 """Study files: what is read, and what is refused in which words."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -170,6 +172,30 @@ def test_epochs_of_a_loop_of_its_own_are_searched_as_whole_numbers(tmp_path):
     assert parse.parse(text % "integer", "x", folder=tmp_path).arms
     with pytest.raises(Refusal, match="arm 'a': epochs of a loop of its own are whole numbers"):
         parse.parse(text % "uniform", "x", folder=tmp_path)
+
+
+def test_nothing_behind_a_name_is_an_arm_of_defaults():
+    file = "question: q\ncommon: {task: quadratic}\narms:\n  sgd:\n  wide: {batch_size: 64}"
+    assert [arm.name for arm in parse.parse(file, "x").arms] == ["sgd", "wide"]
+
+
+@pytest.mark.parametrize(
+    ("arm", "line"),
+    [
+        ("schedule: cosine", "did you mean 'decay.schedule' or 'scheme.schedule'?"),
+        ("lr: 0.1", "did you mean 'scheme.lr'?"),
+        ("stopper: {asha: {reduction: 3}}", "write stopper: asha, stopper.reduction: 3"),
+        ("decay: 0.01", "decay takes one name, got 0.01: one of coupled, decoupled"),
+        ("scheme.lr: 0.1, start: [{scheme.lr: 0.1}]", "start: scheme.lr is fixed in this arm: leave it out"),
+        ("task: './my_task:Mine'", "./my_task is no module: a file is named with its ending"),
+    ],
+)
+def test_an_ordinary_mistake_is_told_with_its_remedy(arm, line):
+    task = "" if arm.startswith("task") else "task: quadratic, "
+    text = f"{{question: q, arms: {{a: {{{task}{arm}}}}}}}"
+    with pytest.raises(Refusal) as refusal:
+        parse.parse(text, "x", folder=Path())
+    assert line in str(refusal.value)
 
 
 @pytest.mark.parametrize("rate", ["0", "{choice: [0.0, 0.1]}", "{uniform: [0.0, 0.1]}"])

@@ -1,5 +1,6 @@
 """Loops that do what loops do: catch an error of one batch, move a rate, log any name, forget to train at all."""
 
+import io
 import math
 from dataclasses import dataclass
 
@@ -284,3 +285,82 @@ def test_a_frozen_parameter_is_refused_where_the_package_would_trip_over_it(opti
 
     with pytest.raises(Refusal, match=f"optimizer '{optimizer}' takes no frozen parameter"):
         list(own(loop, {"rule": "packaged", "optimizer": optimizer}))
+
+
+MINE = """
+from dataclasses import dataclass
+from trainables.schemes.fixed import Fixed
+@dataclass(frozen=True)
+class Mine(Fixed):
+    "A scheme of somebody's."
+"""
+
+
+def test_a_scheme_of_ones_own_goes_on_in_a_loop_of_ones_own(tmp_path):
+    (tmp_path / "mine.py").write_text(MINE)
+
+    def loop(session):
+        model = nn.Linear(2, 2)
+        optimizer = session.optimizer(model, steps_per_epoch=4)
+        for _ in session.epochs(model=model, optimizer=optimizer):
+            walk(model, optimizer)
+            session.report(model.weight.detach().sum())
+
+    rule = {"scheme": f"{tmp_path}/mine.py:Mine", "scheme.lr": 0.1}
+    whole, first, again = (own(loop, rule) for _ in range(3))
+    list(whole)
+    first.epoch()
+    file = io.BytesIO()
+    torch.save(first.state_dict(), file)
+    first.close()
+    file.seek(0)
+    again.load_state_dict(torch.load(file, weights_only=True))
+    list(again)
+    assert [record.valid_score for record in again.records] == [record.valid_score for record in whole.records]
+
+
+@pytest.mark.parametrize("rule", ["composed", "packaged"])
+@pytest.mark.parametrize(
+    ("scheduler", "said"), [("OneCycleLR", True), ("LambdaLR", False), ("groups", True), ("", False)]
+)
+def test_a_loop_that_sets_rates_of_its_own_is_told_that_a_search_over_the_rate_finds_nothing(rule, scheduler, said):
+    def loop(session):
+        model = nn.Linear(2, 2)
+        groups = [{"params": list(model.named_parameters()), "lr": 0.3}]
+        optimizer = session.optimizer(groups if scheduler == "groups" else model, steps_per_epoch=4)
+        kept = {"model": model, "optimizer": optimizer}
+        if scheduler == "OneCycleLR":
+            kept["scheduler"] = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1.0, 20, cycle_momentum=False)
+        if scheduler == "LambdaLR":
+            kept["scheduler"] = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: (epoch + 1) / 9)
+        for _ in session.epochs(**kept):
+            walk(model, optimizer)
+            if "scheduler" in kept:
+                kept["scheduler"].step()
+            session.report(0.5)
+
+    training = own(loop, {"scheme.lr": 0.1} if rule == "composed" else PACKAGED)
+    list(training)
+    assert ["a search over the rate finds nothing" in note for note in training.session.notes] == [True] * said
+
+
+@pytest.mark.parametrize(
+    ("told", "line"),
+    [
+        (lambda session: session.report(None), "session.report takes numbers, got None"),
+        (lambda session: session.report(0.5, valid_loss={}), "session.report(valid_loss=…) takes numbers, got {}"),
+        (lambda session: session.report(torch.ones(2)), "session.report takes numbers, got tensor([1., 1.])"),
+        (lambda session: session.log(mine="much"), "session.log(mine=…) takes numbers, got 'much'"),
+    ],
+)
+def test_what_is_no_number_is_refused_by_its_name(told, line):
+    def loop(session):
+        model = nn.Linear(2, 2)
+        optimizer = session.optimizer(model, steps_per_epoch=4)
+        for _ in session.epochs(model=model, optimizer=optimizer):
+            walk(model, optimizer)
+            told(session)
+
+    with pytest.raises(Refusal) as refusal:
+        list(own(loop))
+    assert str(refusal.value) == line

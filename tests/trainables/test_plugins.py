@@ -379,3 +379,9 @@ def test_a_new_file_is_in_the_conformance_run(tmp_path):
 
 def test_the_new_direction_is_gone_again():
     assert "signum" not in members(Direction)
+
+
+def test_the_line_that_is_told_is_the_last_one_of_the_users_own(tmp_path):
+    (tmp_path / "late.py").write_text("import json\n\n\njson.loads('no')\n")
+    with pytest.raises(Refusal, match=r"Expecting value: line 1 column 1 \(char 0\) \(late\.py, line 4\)"):
+        find(Scheme, trusted(f"{tmp_path}/late.py:Mine"))

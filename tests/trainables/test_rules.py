@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
+from trainables.directions import Direction
 from trainables.directions.adam import Adam
+from trainables.directions.sgd import SGD
 from trainables.oracle import Oracle, clipped
 from trainables.refusal import Refusal
 from trainables.rules import Composed, Coupled, Decoupled
@@ -168,3 +170,31 @@ def test_a_schemes_numbers_take_no_name_of_a_records_own(word, said):
     for ask in (Run.rehearse, Run.epoch):
         with pytest.raises(Refusal, match=re.escape(said)):
             ask(Run(wrong))
+
+
+@dataclass(frozen=True)
+class Wrong(Fixed):
+    """Answers otherwise."""
+
+    how: str = "float"
+
+    def rate(self, known):
+        rate, state = super().rate(known)
+        return {"float": 0.1, "rate alone": rate, "no tensor": (rate._replace(base=0.1), state)}[self.how]
+
+
+@pytest.mark.parametrize("how", ["float", "rate alone", "no tensor"])
+def test_a_scheme_that_answers_otherwise_is_told_what_to_return(how):
+    rule = Composed(scheme=Wrong(lr=0.1, how=how))
+    with pytest.raises(Refusal, match=r"rate\(\) must return \(Rate\(base\), state\), base a tensor"):
+        steps(rule, 1)
+
+
+@dataclass(frozen=True)
+class Plain(SGD):
+    """Says nothing of itself."""
+
+
+def test_a_direction_that_does_not_say_so_does_not_descend():
+    assert not Direction.descends
+    assert Plain.descends  # of its base

@@ -20,7 +20,7 @@ class Direction(Component):
     leaves it.
     """
 
-    descends: ClassVar[bool]
+    descends: ClassVar[bool] = False
     elementwise: ClassVar[bool] = False
 
     @abstractmethod

@@ -27,7 +27,10 @@ def check_kept(kept: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> Non
     """
     for name, value in kept.items():
         if not (hasattr(value, "state_dict") and hasattr(value, "load_state_dict")):
-            raise Refusal(f"session.epochs({name}=…) keeps what has state_dict and load_state_dict, got {value!r}")
+            raise Refusal(
+                f"session.epochs({name}=…) keeps what has state_dict and load_state_dict, got {value!r}: what follows "
+                "from scores, session.records tells after a resume, too"
+            )
     schedules = torch.optim.lr_scheduler.LRScheduler  # they name their optimizer, and keep nothing of it
     steppers = [value for value in kept.values() if not isinstance(value, schedules)]
     if not any(getattr(value, "optimizer", value) is optimizer for value in steppers):  # a wrapper's, or itself

@@ -145,6 +145,16 @@ class Stepping:
             return self._moved
         return any(now[: len(stood)] != stood for now, stood in zip(self._rates(), self._stood, strict=True))
 
+    @property
+    def starts(self) -> list[float]:
+        """The rates that its groups start at: what a scheduler made of them, if one drives them; of a split, none."""
+        if len(self._sides) > 1:
+            return []
+        (side,) = self._sides
+        pairs = zip(side.first, self.optimizer.param_groups, strict=False)
+        starts = [group.get("initial_lr", first) for first, group in pairs]
+        return [float(start) for start in starts if start is not None]
+
     def _rates(self) -> list[list[Any]]:
         """The rates of every side, copied where they are tensors."""
         every: list[list[Any]] = [list(rates(side.optimizer)) for side in self._sides]

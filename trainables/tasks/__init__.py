@@ -215,4 +215,11 @@ def logits_of(outputs: Tree) -> Tensor:
     """
     if isinstance(outputs, Tensor):
         return outputs
-    return outputs["logits"] if isinstance(outputs, Mapping) else outputs.logits
+    if isinstance(outputs, Mapping) and "logits" in outputs:
+        return outputs["logits"]
+    if not hasattr(outputs, "logits"):
+        raise Refusal(
+            f"the model returns a {type(outputs).__name__} without logits: return them alone or under that name, or "
+            "write loss and score of your own"
+        )
+    return outputs.logits

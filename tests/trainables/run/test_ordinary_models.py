@@ -263,3 +263,23 @@ def test_operations_do_not_depend_on_where_a_run_goes_on():
             first.epoch()
         second.load_state_dict(first.state_dict())
         assert [record.flops for record in [*first.records, *second]] == whole
+
+
+class Twofold(nn.Linear):
+    """Returns a tuple."""
+
+    def forward(self, x):
+        return super().forward(x), x
+
+
+@dataclass(frozen=True)
+class Tupled(Points):
+    """Such a model."""
+
+    def model(self):
+        return Twofold(2, 2)
+
+
+def test_outputs_without_logits_are_refused_in_one_line():
+    with pytest.raises(Refusal, match="the model returns a tuple without logits: return them alone or under that name"):
+        run(Tupled()).rehearse()
