@@ -22,12 +22,14 @@ def lr_of(flat: Mapping[str, Any], key: str = "") -> Any:
 
     >>> lr_of({"optimizer": "prodigy", "optimizer.lr": 1.0}), lr_of({"scheme": "control"})
     (1.0, None)
+    >>> lr_of({"scheme.lr": float("nan"), "hidden.optimizer.lr": 0.02})
+    0.02
     >>> lr_of({"hidden.optimizer.lr": 0.1, "rest.scheme.lr": 0.2}, "rest.decay.weight_decay")
     0.2
     """
     side = next((side for side in SIDES if key.startswith(side)), None)
     given = (flat.get(before + rate) for before in ([side] if side else ["", *SIDES]) for rate in RATES)
-    return next((rate for rate in given if rate is not None), None)
+    return next((rate for rate in given if rate is not None and rate == rate), None)  # NaN is a table's empty cell
 
 
 def resolved(space: Mapping[str, Domain], values: Mapping[str, Value], flat: Mapping[str, Any]) -> dict[str, Value]:
