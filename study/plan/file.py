@@ -118,9 +118,11 @@ class StudyFile(BaseModel):
     @classmethod
     def _nothing_is_empty(cls, given: object) -> object:
         """Nothing behind a colon means no entries."""
-        if given is None:
-            return {}
-        return {key: {} if own is None else own for key, own in given.items()} if isinstance(given, dict) else given
+        if not isinstance(given, dict):
+            return {} if given is None else given
+        entries = cast("dict[Any, Any]", given)
+        empty = dict[str, Any]()
+        return {key: empty if own is None else own for key, own in entries.items()}
 
     def written_out(self) -> dict[str, dict[str, Any]]:
         """The arms as they run: on every task, where the file names several."""
@@ -228,12 +230,14 @@ def nested(key: str, given: Mapping[str, Any]) -> Refusal:
     Refusal('scheme takes a name; what belongs to it has a key of its own: write scheme: cprop')
     """
     name, value = next(iter(given.items()), ("lr", "…"))
-    if isinstance(value, dict) and value:  # {asha: {reduction: 3}}
-        inner, number = next(iter(value.items()))
+    text = str(value)
+    below: dict[str, Any] = cast("Any", value) if isinstance(value, dict) else {}
+    if below:  # {asha: {reduction: 3}}
+        inner, number = next(iter(below.items()))
         return Refusal(
             f"{key} takes a name; what belongs to it has a key of its own: write {key}: {name}, {key}.{inner}: {number}"
         )
     if name == "name":
-        return Refusal(f"{key} takes a name; what belongs to it has a key of its own: write {key}: {value}")
-    shown = str(value) if len(str(value)) < 60 else "…"
+        return Refusal(f"{key} takes a name; what belongs to it has a key of its own: write {key}: {text}")
+    shown = text if len(text) < 60 else "…"
     return Refusal(f"{key} takes a name; what belongs to it has a key of its own: write {key}.{name}: {shown}")

@@ -26,11 +26,20 @@ def sections(record: pd.DataFrame, file: StudyFile | None) -> list[TextTable]:
     made: list[TextTable] = []
     if file and file.published:
         made.append(published_table(record, file.published))
-    tasks = [] if record.empty else list(dict.fromkeys(record["task"]))
-    for task in tasks if file and file.heat else ():
-        told = heat_table(record[record["task"] == task], file.heat)
-        made.append(told._replace(title=f"{label(task)}: {told.title}") if len(tasks) > 1 else told)
-    return made
+    return [*made, *heat_tables(record, file.heat)] if file and file.heat else made
+
+
+def heat_tables(record: pd.DataFrame, heat: Heat) -> list[TextTable]:
+    """The heat map of every task, with its name where there are several.
+
+    Args:
+        record: as `study.tracking.read` gives it.
+        heat: what the file asks for.
+    """
+    of_task: Any = [] if record.empty else record.groupby("task", sort=False)
+    made = [(str(task), heat_table(rows, heat)) for task, rows in of_task]
+    several = len(made) > 1
+    return [told._replace(title=f"{label(task)}: {told.title}") if several else told for task, told in made]
 
 
 def published_table(record: pd.DataFrame, published: Published) -> TextTable:

@@ -17,12 +17,11 @@ from study.records.ended import best_of, ended
 from study.records.material import Material, level_of
 from study.reports.importance import text_tables
 from study.reports.sections import sections
-from study.reports.terminal import TextTable, markdown
+from study.reports.terminal import WIDEST, TextTable, markdown
 from trainables.refusal import unknown
 
 PROGRAMS = ("json", "csv")
 FORMATS = ("text", "markdown", *PROGRAMS)
-WIDEST = 10_000  # characters of a line: nothing is cut or broken, a terminal wraps by itself
 COLUMNS = {
     "arm": "arm",
     "task": "task",

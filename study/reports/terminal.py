@@ -8,6 +8,7 @@ from study.answers.results import JudgedShare, Quantity, Result
 from study.cost.quantities import unbounded
 from study.plan.tasks import class_notes, label
 
+WIDEST = 10_000  # characters of a line that nobody's terminal bounds: no name and no number is cut or broken
 MOST, LEAST = 10.0, 1.1  # times as many trials: beyond these a number would say more than is known
 
 
@@ -173,7 +174,7 @@ def terminal(made: Iterable[TextTable]) -> None:
 
     console = Console()
     if not console.is_terminal:
-        console = Console(width=140)
+        console = Console(width=WIDEST)
     for sheet in made:
         table = Table(title=escape(sheet.title), title_justify="left", title_style="bold")
         for place, column in enumerate(sheet.columns):

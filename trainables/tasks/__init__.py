@@ -215,11 +215,10 @@ def logits_of(outputs: Tree) -> Tensor:
     """
     if isinstance(outputs, Tensor):
         return outputs
-    if isinstance(outputs, Mapping) and "logits" in outputs:
-        return outputs["logits"]
-    if not hasattr(outputs, "logits"):
+    logits = outputs.get("logits") if isinstance(outputs, Mapping) else getattr(outputs, "logits", None)
+    if logits is None:
         raise Refusal(
             f"the model returns a {type(outputs).__name__} without logits: return them alone or under that name, or "
             "write loss and score of your own"
         )
-    return outputs.logits
+    return logits
