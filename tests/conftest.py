@@ -16,6 +16,8 @@ SHARED = ROOT.parent / "shared"
 
 if (SHARED / "data").is_dir():
     os.environ.setdefault("LR_STUDY_DATA", str(SHARED / "data"))
+if "LR_STUDY_DATA" in os.environ:  # tests change the directory that it may count from
+    os.environ["LR_STUDY_DATA"] = str(Path(os.environ["LR_STUDY_DATA"]).expanduser().absolute())
 
 
 def memory_serves(folder, least=4_000_000_000):

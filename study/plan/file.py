@@ -12,6 +12,7 @@ from study.plan.tasks import TASKS, expand_tasks
 from study.search.samplers import GIVEN_FIRST, SAMPLERS
 from study.search.stoppers import NO_STOPPER, STOPPERS
 from trainables.refusal import Refusal, unknown
+from trainables.space import DOMAIN_NAMES
 
 Scalar: TypeAlias = bool | int | float | str | None
 Written: TypeAlias = Scalar | list[Scalar] | dict[str, list[Scalar] | dict[str, list[Scalar]]]
@@ -232,7 +233,7 @@ def nested(key: str, given: Mapping[str, Any]) -> Refusal:
     name, value = next(iter(given.items()), ("lr", "…"))
     text = str(value)
     below: dict[str, Any] = cast("Any", value) if isinstance(value, dict) else {}
-    if below:  # {asha: {reduction: 3}}
+    if below and not below.keys() & set(DOMAIN_NAMES):  # {asha: {reduction: 3}}
         inner, number = next(iter(below.items()))
         return Refusal(
             f"{key} takes a name; what belongs to it has a key of its own: write {key}: {name}, {key}.{inner}: {number}"

@@ -125,9 +125,10 @@ def validated(table: pd.DataFrame) -> pd.DataFrame:
     for name in NUMBERS:
         if name in table:
             table[name] = _numbers(pd.Series(table[name]))
-    bad = "must be finite and not negative (of a run that crashed: fill in what it used, or rename the column)"
-    _refuse(table, "cost", lambda c: ~np.isfinite(c) | (c < 0), bad)
-    _refuse(table, "epoch", lambda e: ~np.isfinite(e) | (e < 0), bad)
+    crashed = "must be there, of a run that crashed what it used, or the column must have another name"
+    for name in ("cost", "epoch"):
+        _refuse(table, name, np.isnan, crashed)
+        _refuse(table, name, lambda number: ~np.isfinite(number) | (number < 0), "must be finite and not negative")
     _refuse(table, "lr", lambda lr: ~np.isnan(lr) & (~np.isfinite(lr) | (lr <= 0)), "must be positive")
     for name in KEY:
         if name in table:

@@ -316,8 +316,8 @@ def test_the_summary_is_in_mlflow_too(store, tmp_path):
 def test_a_baseline_is_named_in_the_study_file_or_asked_for(store):
     text = TEXT.replace("{question", "{baseline: wide, question") % (8, ARMS)
     simulate(parse(text, "based"), store, law)
-    asked = [page("based", tracking_uri=store, target=TARGET, baseline=name) for name in (None, "adam")]
-    assert [re.search(r'data-label="against (\w+)"', text_of(w)).group(1) for w in asked] == ["wide", "adam"]
+    asked = [text_of(page("based", tracking_uri=store, target=TARGET, baseline=name)) for name in (None, "adam")]
+    assert [re.search(r'data-label="against (\w+)"', text).group(1) for text in asked] == ["wide", "adam"]
     with pytest.raises(Refusal, match=r"unknown baseline 'sdg'.*did you mean 'sgd'"):
         page("based", tracking_uri=store, baseline="sdg")
     with pytest.raises(Refusal, match=r"unknown baseline 'sdg'.*did you mean 'sgd'"):

@@ -166,7 +166,7 @@ def test_costs_of_searches_that_were_given_something_are_those_observed():
         ("start: [{}]", "start: a configuration gives no value"),
         ("trials: 1, start: [{scheme.lr: 1}, {scheme.lr: 0.1}]", "start names 2 configurations, and trials is 1"),
         ("scheme.lr: {log_normal: [0.1, 50]}", "log_normal reaches beyond the numbers that there are with 50 decades"),
-        ("epochs: 3, start: [{epochs: 2}]", "unknown searched key in start: 'epochs'"),
+        ("epochs: 3, start: [{epochs: 2}]", "start: epochs is fixed in this arm: leave it out"),
         ("scheme.lr: {log_normal: [0.1]}", "log_normal needs [median, standard deviation in decades], got [0.1]"),
         ("scheme.lr: {log_normal: [0, 1]}", "log_normal needs [median, standard deviation in decades], both above 0"),
         ("direction.momentum: {log_normal: [2, 1]}", "direction.momentum must lie in [0, "),

@@ -166,5 +166,5 @@ def test_it_is_listed_with_the_defaults_of_its_class_and_what_is_searched():
     assert told[:3] == [
         "    optimizer.lr = 0.01, searched over log_uniform [1e-05, 10.0]",
         "    optimizer.beta2_decay = -0.8",
-        "    optimizer.eps = [None, 0.001]",
+        "    optimizer.eps = [null, 0.001]",
     ]
