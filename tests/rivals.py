@@ -18,6 +18,7 @@ from study.cost import NotDefined
 from study.cost.quantities import unbounded
 from study.cost.shares import share_draws
 from study.records import material, own
+from study.records.material import Material
 from study.reports.terminal import TextTable
 
 RESULTS = Path(__file__).parents[1] / "study" / "results"
@@ -273,7 +274,7 @@ def agreements(old: str, new: str) -> TextTable:
     names = {*own.schemes(told[0].record)}  # all else of the second study is nobody's here
     both = [one.record[own.schemes(one.record).isin(names)] for one in told]
     asked = [replace(one, record=at_times(rows, common)) for one, rows in zip(told, both, strict=True)]
-    every = [{at.task: at for at in answers_of(one, ReportOptions())} for one in asked]
+    every = [{task: _alone(one, rows) for task, rows in one.record.groupby("task", sort=False)} for one in asked]
     found = {task: agreement(*(of_study[task] for of_study in every)) for task in every[0].keys() & every[1].keys()}
     schemes = [one.scheme for one in next(iter(every[0].values())).results]
     tasks = [task for task in every[0] if task in found]
@@ -284,6 +285,12 @@ def agreements(old: str, new: str) -> TextTable:
     return TextTable(
         "", ["second study over the first", *tasks], [row for row in rows if set(row[1:]) != {"—"}], [words]
     )
+
+
+def _alone(material: Material, rows: pd.DataFrame) -> Answers:
+    """The answers to one task, without what is asked of several together."""
+    (answers,) = answers_of(replace(material, record=rows), ReportOptions())
+    return answers
 
 
 def at_times(record: pd.DataFrame, steps: Mapping[str, set[float]]) -> pd.DataFrame:
