@@ -287,12 +287,12 @@ class Session:
             )
 
     def _say_of_rates(self, stepping: Stepping) -> None:
-        """Say that no group starts at the trial's rate, which a search over it then has nothing to find by."""
-        rate = lr_of(self.trial.flat())
-        if rate is not None and stepping.starts and float(rate) not in stepping.starts:
+        """Say that no group starts at the trial's rate: a search over it may have nothing to find."""
+        rate, starts = lr_of(self.trial.flat()), stepping.starts  # a tensor's in single precision, for one
+        if rate is not None and starts and not any(math.isclose(start, rate, rel_tol=1e-6) for start in starts):
             self.say(
-                "no parameter group starts at the trial's learning rate: a scheduler (OneCycleLR, CyclicLR) or the "
-                "loop sets rates of its own, and a search over the rate finds nothing"
+                "no parameter group starts at the trial's learning rate: where a scheduler (OneCycleLR, CyclicLR) or "
+                "the loop sets rates of its own, a search over the rate finds nothing"
             )
 
     def say(self, note: str) -> None:

@@ -1,5 +1,6 @@
 """The wire format: what is asked of one trial, and what comes back every epoch."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
@@ -108,3 +109,16 @@ class Record:
             raise Refusal(f"a record needs {', '.join(missing)}")
         extras = {name: value for name, value in flat.items() if name not in names}
         return cls(**{name: flat[name] for name in names}, extras=extras)
+
+
+def finite_or_nan(value: Any) -> float:
+    """The number, or NaN where it is infinite: a store may turn infinity into something finite.
+
+    Args:
+        value: a number, or a tensor of one.
+
+    >>> finite_or_nan(0.5), finite_or_nan(float("-inf"))
+    (0.5, nan)
+    """
+    number = float(value)
+    return number if math.isfinite(number) else math.nan

@@ -10,6 +10,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from study.answers.results import finite
 from study.answers.trials import trials_of
 from study.plan.tasks import class_notes, label
 from study.records import failures
@@ -113,8 +114,7 @@ def as_json(frame: pd.DataFrame, indent: int | None = None) -> str:
     >>> as_json(pd.DataFrame({"lr": [1.23456789012345e-11, math.nan, math.inf]}))
     '[{"lr": 1.23456789012345e-11}, {"lr": null}, {"lr": null}]'
     """
-    known = frame.notna() & ~frame.isin([math.inf, -math.inf])
-    return json.dumps(frame.astype(object).where(known, None).to_dict("records"), indent=indent)
+    return json.dumps(finite(frame.to_dict("records")), indent=indent)
 
 
 def whole(material: Material, form: str) -> str:

@@ -1,7 +1,6 @@
 """The writer: one study into MLflow, every write of which can be repeated."""
 
 import contextlib
-import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -42,7 +41,7 @@ from study.tracking.writer import Artifact, End, Item, Mark, Open, Points, Tag, 
 from trainables.price import Price, written
 from trainables.refusal import Refusal
 from trainables.tasks import Workload
-from trainables.trial import Record, Trial
+from trainables.trial import Record, Trial, finite_or_nan
 
 BATCH = 1000  # MLflow's limit on the metrics of one call
 FLUSH_SECONDS = 2.0
@@ -167,7 +166,7 @@ class Tracker:
         told = record.flat()
         first = ("valid_score", "passes")  # of what all runs have, MLflow's compare page draws what came first
         names = [*first, *(name for name in told if name not in first)]
-        self._waiting[key] += [(name, _finite(told[name]), now, number) for name in names]
+        self._waiting[key] += [(name, finite_or_nan(told[name]), now, number) for name in names]
         if time.monotonic() - self._flushed > FLUSH_SECONDS:
             self.flush()
 
@@ -310,8 +309,3 @@ def _levels(task: Workload) -> dict[str, str]:
     """What a report must know of a task, so that it needs no code of other people's."""
     target = {} if task.target is None else {"target": repr(float(task.target))}
     return {"mode": task.mode, "metric": task.metric, "chance": repr(float(task.chance)), **target}
-
-
-def _finite(value: float) -> float:
-    """The number, or NaN where it is infinite: MLflow's databases would turn infinity into something finite."""
-    return float(value) if math.isfinite(value) else math.nan

@@ -27,7 +27,7 @@ from trainables.run.predictor import Predictor, Scores
 from trainables.run.stopping import Rung, best_score, stopped_at
 from trainables.seeds import seed_all, seed_globally, seed_of, seeded
 from trainables.tasks import Task
-from trainables.trial import Record, Trial
+from trainables.trial import Record, Trial, finite_or_nan
 from trainables.updates.flat import owned
 
 CHECK_EVERY = 16  # steps between two looks at the loss for divergence: a fixed number, so that costs are exact
@@ -227,11 +227,11 @@ class Run:
             self._turned = spheres.still(self._turned.squares, self.device)
         return Record(
             epoch=self.steps / self.course.steps_per_epoch,
-            train_loss=_finite(totals.loss / totals.examples),
-            train_score=_finite(totals.score / totals.examples),
+            train_loss=finite_or_nan(totals.loss / totals.examples),
+            train_score=finite_or_nan(totals.score / totals.examples),
             valid_loss=valid.loss,
             valid_score=valid.score,
-            lr=_finite(extras.pop("lr")),
+            lr=finite_or_nan(extras.pop("lr")),
             passes=self.passes,
             flops=self.flops_per_example * self.example_passes,
             steps=self.steps,
@@ -380,9 +380,3 @@ def our_task(trial: Trial) -> Task:
 
 def _on_device(data: Data, device: torch.device) -> Data:
     return Data(*(Split(*tree_map_only(Tensor, lambda leaf: leaf.to(device), tuple(split))) for split in data))
-
-
-def _finite(value: Tensor | float) -> float:
-    """The number, or NaN where it is infinite: a store may turn infinity into something finite."""
-    number = float(value)
-    return number if math.isfinite(number) else math.nan

@@ -65,11 +65,13 @@ class CompiledFlat:
             The parameters after the step, and the state.
         """
         raw, laid = self._rule.dense(raw, state), self._laid
-        if laid is None or not laid.stands(laid.named, params, state) or self._tells_apart(frozen):
-            laid = self._laid = None if self._tells_apart(frozen) else self._settled(params, state, progress)
-            if laid is None:
-                own = {name: grad.clone() for name, grad in raw.items()}
-                return self._by_name(own, params, state, progress, frozen)
+        if frozen and not self._rule.scheme.blind:  # its means are over some parameters, a flat tensor's sums over all
+            laid = self._laid = None
+        elif laid is None or not laid.stands(laid.named, params, state):
+            laid = self._laid = self._settled(params, state, progress)
+        if laid is None:
+            own = {name: grad.clone() for name, grad in raw.items()}
+            return self._by_name(own, params, state, progress, frozen)
         grads, alone = laid.gather(raw), {name: params[name] for name in laid.packs.alone}
         if self._rule.scheme.blind:
             rate, scheme = chosen(self._rule, laid, alone, progress)
@@ -85,10 +87,6 @@ class CompiledFlat:
         own = {id(here): (here, later) for here, later in zip(places, chain.from_iterable(ends), strict=True)}.values()
         write_over([here for here, _ in own], [later for _, later in own])
         return laid.result(after)
-
-    def _tells_apart(self, frozen: Collection[str]) -> bool:
-        """True where the scheme's means are over some of the parameters only: a flat tensor has sums over all."""
-        return bool(frozen) and not self._rule.scheme.blind
 
     def _tell(self, rate: Rate) -> None:
         """Write the scales of the rate to where the kernels read them."""
